@@ -1,0 +1,293 @@
+/**
+ * The requests of the Kafka protocol that Spillway sends, and their responses, as plain data. Field names are those of
+ * Kafka's message definitions in camelCase. Error codes stay numbers here: `KafkaErrorCode` says what they mean.
+ */
+
+export interface BrokerEndpoint {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+}
+
+export interface MetadataRequest {
+  /** null asks for all topics. */
+  readonly topics: ReadonlyArray<string> | null
+}
+
+export interface PartitionMetadata {
+  readonly errorCode: number
+  readonly partition: number
+  /** -1 while there is no leader. */
+  readonly leader: number
+  /** -1 when the version doesn't tell. */
+  readonly leaderEpoch: number
+}
+
+export interface TopicMetadata {
+  readonly errorCode: number
+  readonly topic: string
+  readonly partitions: ReadonlyArray<PartitionMetadata>
+}
+
+export interface MetadataResponse {
+  readonly brokers: ReadonlyArray<BrokerEndpoint>
+  readonly controllerId: number
+  readonly topics: ReadonlyArray<TopicMetadata>
+}
+
+export interface FindCoordinatorRequest {
+  readonly key: string
+  readonly keyType: "group" | "transaction"
+}
+
+export interface FindCoordinatorResponse {
+  readonly errorCode: number
+  readonly coordinator: BrokerEndpoint
+}
+
+export interface ProduceRequest {
+  readonly transactionalId: string | null
+  readonly acks: -1 | 0 | 1
+  readonly timeoutMs: number
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      /** One encoded record batch, see `RecordBatch`. */
+      readonly records: Uint8Array
+    }>
+  }>
+}
+
+export interface ProduceResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly errorCode: number
+      readonly baseOffset: number
+      /** -1 unless the topic uses log-append time. */
+      readonly logAppendTimeMs: number
+    }>
+  }>
+}
+
+export interface FetchRequest {
+  readonly maxWaitMs: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly isolationLevel: "read_uncommitted" | "read_committed"
+  readonly rackId: string
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      /** -1 when unknown. */
+      readonly currentLeaderEpoch: number
+      readonly fetchOffset: number
+      readonly maxBytes: number
+    }>
+  }>
+}
+
+export interface FetchPartitionResponse {
+  readonly partition: number
+  readonly errorCode: number
+  readonly highWatermark: number
+  readonly lastStableOffset: number
+  readonly logStartOffset: number
+  readonly abortedTransactions: ReadonlyArray<{ readonly producerId: bigint; readonly firstOffset: number }>
+  /** Encoded record batches; the last may be cut off. A view into the response: copy what is kept. */
+  readonly records: Uint8Array
+}
+
+export interface FetchResponse {
+  readonly errorCode: number
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<FetchPartitionResponse>
+  }>
+}
+
+export interface ListOffsetsRequest {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      /** Milliseconds since the epoch, `earliestTimestamp` or `latestTimestamp`. */
+      readonly timestamp: number
+    }>
+  }>
+}
+
+/** ListOffsets: the first offset of the log. */
+export const earliestTimestamp = -2
+
+/** ListOffsets: the offset of the next record to be written. */
+export const latestTimestamp = -1
+
+export interface ListOffsetsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly errorCode: number
+      readonly timestamp: number
+      /** -1 when no record is that late. */
+      readonly offset: number
+    }>
+  }>
+}
+
+export interface JoinGroupRequest {
+  readonly groupId: string
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  /** Empty at first: the broker answers MEMBER_ID_REQUIRED with the id to use. */
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly protocolType: string
+  readonly protocols: ReadonlyArray<{ readonly name: string; readonly metadata: Uint8Array }>
+}
+
+export interface JoinGroupResponse {
+  readonly errorCode: number
+  readonly generationId: number
+  readonly protocolName: string
+  readonly leader: string
+  readonly memberId: string
+  /** Filled for the leader only. */
+  readonly members: ReadonlyArray<{
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+    readonly metadata: Uint8Array
+  }>
+}
+
+export interface SyncGroupRequest {
+  readonly groupId: string
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  /** Empty from followers. */
+  readonly assignments: ReadonlyArray<{ readonly memberId: string; readonly assignment: Uint8Array }>
+}
+
+export interface SyncGroupResponse {
+  readonly errorCode: number
+  readonly assignment: Uint8Array
+}
+
+export interface HeartbeatRequest {
+  readonly groupId: string
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
+export interface HeartbeatResponse {
+  readonly errorCode: number
+}
+
+export interface LeaveGroupRequest {
+  readonly groupId: string
+  readonly members: ReadonlyArray<{ readonly memberId: string; readonly groupInstanceId: string | null }>
+}
+
+export interface LeaveGroupResponse {
+  readonly errorCode: number
+}
+
+export interface OffsetCommitRequest {
+  readonly groupId: string
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly offset: number
+      readonly metadata: string | null
+    }>
+  }>
+}
+
+export interface OffsetCommitResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>
+  }>
+}
+
+export interface OffsetFetchRequest {
+  readonly groupId: string
+  /** null asks for every partition the group has committed. */
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }> | null
+}
+
+export interface OffsetFetchResponse {
+  readonly errorCode: number
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly errorCode: number
+      /** -1 when nothing was committed. */
+      readonly offset: number
+      readonly metadata: string | null
+    }>
+  }>
+}
+
+export interface CreateTopicsRequest {
+  readonly timeoutMs: number
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: number
+    /** -1: the broker's default. */
+    readonly replicationFactor: number
+    readonly configs: ReadonlyArray<{ readonly name: string; readonly value: string }>
+  }>
+}
+
+export interface CreateTopicsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly errorCode: number
+    readonly errorMessage: string | null
+  }>
+}
+
+export interface DeleteTopicsRequest {
+  readonly timeoutMs: number
+  readonly topics: ReadonlyArray<string>
+}
+
+export interface DeleteTopicsResponse {
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>
+}
+
+/** Every request a Wire carries, with its response. A new one is added here and in each Wire. */
+export interface Protocol {
+  readonly Metadata: readonly [MetadataRequest, MetadataResponse]
+  readonly FindCoordinator: readonly [FindCoordinatorRequest, FindCoordinatorResponse]
+  readonly Produce: readonly [ProduceRequest, ProduceResponse]
+  readonly Fetch: readonly [FetchRequest, FetchResponse]
+  readonly ListOffsets: readonly [ListOffsetsRequest, ListOffsetsResponse]
+  readonly JoinGroup: readonly [JoinGroupRequest, JoinGroupResponse]
+  readonly SyncGroup: readonly [SyncGroupRequest, SyncGroupResponse]
+  readonly Heartbeat: readonly [HeartbeatRequest, HeartbeatResponse]
+  readonly LeaveGroup: readonly [LeaveGroupRequest, LeaveGroupResponse]
+  readonly OffsetCommit: readonly [OffsetCommitRequest, OffsetCommitResponse]
+  readonly OffsetFetch: readonly [OffsetFetchRequest, OffsetFetchResponse]
+  readonly CreateTopics: readonly [CreateTopicsRequest, CreateTopicsResponse]
+  readonly DeleteTopics: readonly [DeleteTopicsRequest, DeleteTopicsResponse]
+}
+
+export type Api = keyof Protocol
+
+export type Request<A extends Api> = Protocol[A][0]
+
+export type Response<A extends Api> = Protocol[A][1]
+

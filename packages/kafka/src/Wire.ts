@@ -1,0 +1,77 @@
+/**
+ * The one line between Spillway's decisions and a Kafka cluster: the protocol's requests as Effects, over one
+ * connection at a time. `KafkaJsWire` implements it for real brokers, `MemoryBroker` in memory.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Api, Request, Response } from "./Protocol.js"
+
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * What a connection is for. A broker answers one connection's requests in order, so a parked JoinGroup or Fetch would
+ * hold up what is sent behind it: each role has a connection of its own.
+ *
+ * - `join`: JoinGroup, SyncGroup
+ * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup
+ * - `fetch`: Fetch
+ * - `data`: Produce, Metadata, ListOffsets, CreateTopics, DeleteTopics
+ */
+export type Role = "join" | "group" | "fetch" | "data"
+
+export type WireErrorReason =
+  /** No connection could be made; nothing was sent. */
+  | "ConnectFailed"
+  /** The connection ended before the response came: the request may have been carried out. */
+  | "Disconnected"
+  /** No response in time; the connection was destroyed: the request may have been carried out. */
+  | "Timeout"
+  /** The broker refused the credentials or the mechanism. */
+  | "Authentication"
+  /** The broker doesn't speak a version of this request that Spillway knows. */
+  | "UnsupportedVersion"
+  /** The response could not be read; the connection was destroyed. */
+  | "Malformed"
+
+export class WireError extends Data.TaggedError("WireError")<{
+  readonly reason: WireErrorReason
+  /** `host:port` of the broker. */
+  readonly endpoint: string
+  /** The request it happened to, if it happened to one. */
+  readonly api?: Api | undefined
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const on = this.api === undefined ? this.endpoint : `${this.api} to ${this.endpoint}`
+    return `${this.reason}: ${on}: ${this.description}`
+  }
+}
+
+export interface Connection {
+  /**
+   * Sends one request and awaits its response. Requests are answered in the order they were sent. Interrupting it
+   * abandons the response, not the request. A request that times out destroys the connection.
+   */
+  readonly request: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
+  /** Ends, with the reason, when the connection has; requests on it then fail with `Disconnected`. */
+  readonly closed: Effect.Effect<WireError>
+}
+
+export class Wire extends Context.Tag("@spillway/kafka/Wire")<
+  Wire,
+  {
+    /** Where to ask for the cluster's brokers first; never empty. */
+    readonly bootstrap: ReadonlyArray<Endpoint>
+    /**
+     * Opens one connection, ready for requests (handshakes done). Closing the scope destroys it at once, without
+     * waiting for pending responses; their requests fail with `Disconnected`.
+     */
+    readonly connect: (endpoint: Endpoint, role: Role) => Effect.Effect<Connection, WireError, Scope.Scope>
+  }
+>() {}

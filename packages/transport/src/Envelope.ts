@@ -1,0 +1,35 @@
+/**
+ * What a handler gets: a record of a topic with its decoded value.
+ */
+import type { Headers } from "./Headers.js"
+
+export interface Envelope<A> {
+  /** The id of the event: the `x-event-id` header, else `topic-partition-offset`. A retry or a dead letter keeps it. */
+  readonly eventId: string
+  readonly value: A
+  /** The key's bytes; null when the record has none. */
+  readonly key: Uint8Array | null
+  readonly headers: Headers
+  readonly topic: string
+  readonly partition: number
+  /** Offsets are safe integers; a record beyond 2^53 - 1 fails to decode rather than lose precision. */
+  readonly offset: number
+  /** Milliseconds since the epoch: the producer's create time, or the broker's append time as the topic is configured. */
+  readonly timestamp: number
+  /** 1 for the first attempt in this ownership of the partition, 2 for the first retry, … */
+  readonly attempt: number
+}
+
+/** A record as it was read, its fields still bytes: what a codec decodes and a dead letter keeps. */
+export interface ConsumedRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: Headers
+}
+
+/** The header that carries an event's id across topics. */
+export const eventIdHeader = "x-event-id"
