@@ -1,0 +1,175 @@
+/**
+ * A client's view of the cluster: who leads which partition, which broker coordinates a group, and one connection for
+ * each broker and role. It retries nothing: callers decide what a failure means to them.
+ */
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Scope from "effect/Scope"
+import { KafkaErrorCode, nameOf } from "../KafkaErrorCode.js"
+import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../Protocol.js"
+import { type Connection, type Endpoint, type Role, Wire, WireError } from "../Wire.js"
+
+/** A broker answered with an error code. */
+export class ResponseError extends Data.TaggedError("ResponseError")<{
+  readonly api: Api
+  readonly code: number
+}> {
+  override get message(): string {
+    return `${this.api} answered ${nameOf(this.code)}`
+  }
+}
+
+export interface Cluster {
+  /** Sends a request to a broker by its node id, connecting first if need be. */
+  readonly request: <A extends Api>(
+    nodeId: number,
+    role: Role,
+    api: A,
+    request: Request<A>
+  ) => Effect.Effect<Response<A>, WireError>
+  /** Sends a request to any broker that can be reached. */
+  readonly requestAny: <A extends Api>(role: Role, api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
+  /** Sends a request to the cluster's controller. */
+  readonly requestController: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
+  /** Asks for the topics' metadata now and keeps what it learns; an unknown topic has its error code. */
+  readonly refresh: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TopicMetadata>, WireError>
+  /** What is known of a topic, without asking. */
+  readonly topic: (topic: string) => TopicMetadata | undefined
+  /** The partition's metadata if it has a leader, without asking. */
+  readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
+  /** Drops what is known of a topic, so that the next refresh is believed whatever its leader epochs are. */
+  readonly forgetTopic: (topic: string) => void
+  /** The node id of a group's coordinator; remembered until forgotten. */
+  readonly coordinator: (groupId: string) => Effect.Effect<number, WireError | ResponseError>
+  readonly forgetCoordinator: (groupId: string) => void
+}
+
+export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
+  const wire = yield* Wire
+  const scope = yield* Effect.scope
+  const nodes = new Map<number, BrokerEndpoint>()
+  const topics = new Map<string, TopicMetadata>()
+  const coordinators = new Map<string, number>()
+  const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
+  let controllerId = -1
+
+  const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
+    Effect.gen(function* () {
+      const connectionScope = yield* Scope.fork(scope, "sequential")
+      const exit = yield* Effect.exit(Scope.extend(wire.connect(endpoint, role), connectionScope))
+      if (Exit.isSuccess(exit)) {
+        yield* Deferred.succeed(opened, exit.value)
+        yield* exit.value.closed
+      }
+      if (connections.get(key) === opened) connections.delete(key)
+      yield* Deferred.done(opened, exit)
+      yield* Scope.close(connectionScope, Exit.void)
+    })
+
+  const connection = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
+    Effect.suspend(() => {
+      const key = `${endpoint.host}:${endpoint.port}/${role}`
+      const known = connections.get(key)
+      if (known !== undefined) return Deferred.await(known)
+      const opened = Deferred.unsafeMake<Connection, WireError>(FiberId.none)
+      connections.set(key, opened)
+      // Opened in the cluster's scope: a caller that is interrupted leaves the connection to the others.
+      return Effect.zipRight(
+        Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope),
+        Deferred.await(opened)
+      )
+    })
+
+  const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>
+    Effect.flatMap(connection(endpoint, role), (connection) => connection.request(api, request))
+
+  const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>) =>
+    Effect.suspend(() => {
+      const [first, ...others] = [...nodes.values(), ...wire.bootstrap]
+      return others.reduce(
+        (attempt, endpoint) => Effect.catchAll(attempt, () => send(endpoint, role, api, request)),
+        send(first!, role, api, request)
+      )
+    })
+
+  const toNode = <A extends Api>(nodeId: number, role: Role, api: A, request: Request<A>) =>
+    Effect.suspend(() => {
+      const endpoint = nodes.get(nodeId)
+      return endpoint === undefined
+        ? Effect.fail(
+            new WireError({ reason: "ConnectFailed", endpoint: `node ${nodeId}`, api, description: "unknown node id" })
+          )
+        : send(endpoint, role, api, request)
+    })
+
+  const learnTopic = (answer: TopicMetadata) => {
+    if (answer.errorCode !== KafkaErrorCode.NONE) {
+      if (answer.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) topics.delete(answer.topic)
+      return
+    }
+    const before = new Map(topics.get(answer.topic)?.partitions.map((partition) => [partition.partition, partition]))
+    topics.set(answer.topic, {
+      ...answer,
+      partitions: answer.partitions.map((partition) => {
+        // A broker that was frozen answers with the leaders of its past: a lower epoch is stale.
+        const known = before.get(partition.partition)
+        return known !== undefined && known.leaderEpoch > partition.leaderEpoch ? known : partition
+      })
+    })
+  }
+
+  const refresh = (names: ReadonlyArray<string>) =>
+    Effect.map(requestAny("data", "Metadata", { topics: names }), (metadata) => {
+      nodes.clear()
+      for (const broker of metadata.brokers) nodes.set(broker.nodeId, broker)
+      controllerId = metadata.controllerId
+      for (const topic of metadata.topics) learnTopic(topic)
+      return metadata.topics.map((topic) => topics.get(topic.topic) ?? topic)
+    })
+
+  const requestController = <A extends Api>(api: A, request: Request<A>) =>
+    Effect.zipRight(
+      refresh([]),
+      Effect.suspend(() =>
+        nodes.has(controllerId)
+          ? toNode(controllerId, "data", api, request)
+          : requestAny("data", api, request)
+      )
+    )
+
+  const coordinator = (groupId: string) =>
+    Effect.suspend(() => {
+      const known = coordinators.get(groupId)
+      if (known !== undefined) return Effect.succeed(known)
+      return Effect.flatMap(requestAny("group", "FindCoordinator", { key: groupId, keyType: "group" }), (answer) => {
+        if (answer.errorCode !== KafkaErrorCode.NONE) {
+          return Effect.fail(new ResponseError({ api: "FindCoordinator", code: answer.errorCode }))
+        }
+        nodes.set(answer.coordinator.nodeId, answer.coordinator)
+        coordinators.set(groupId, answer.coordinator.nodeId)
+        return Effect.succeed(answer.coordinator.nodeId)
+      })
+    })
+
+  return {
+    request: toNode,
+    requestAny,
+    requestController,
+    refresh,
+    topic: (topic) => topics.get(topic),
+    leader: (topic, partition) => {
+      const found = topics.get(topic)?.partitions.find((candidate) => candidate.partition === partition)
+      return found === undefined || found.leader < 0 ? undefined : found
+    },
+    forgetTopic: (topic) => {
+      topics.delete(topic)
+    },
+    coordinator,
+    forgetCoordinator: (groupId) => {
+      coordinators.delete(groupId)
+    }
+  }
+})

@@ -1,0 +1,48 @@
+/**
+ * Which records of an owned partition have an outcome, and up to where the partition may therefore be committed.
+ * Offsets are added in ascending order as they are fetched and settled in any order.
+ */
+export interface Ledger {
+  /** Offsets without an outcome or behind one without, ascending; those before `head` are done. */
+  readonly offsets: Array<number>
+  head: number
+  /** Settled offsets that still have an unsettled one before them. */
+  readonly early: Set<number>
+  /** The offset after all that was added. */
+  end: number
+}
+
+/** A ledger of a partition that is consumed from `position` on. */
+export const make = (position: number): Ledger => ({ offsets: [], head: 0, early: new Set(), end: position })
+
+/** Adds a fetched record's offset. */
+export const add = (ledger: Ledger, offset: number): void => {
+  ledger.offsets.push(offset)
+  ledger.end = offset + 1
+}
+
+/** Moves the end past offsets that hold no record: compacted away, or control batches. */
+export const skipTo = (ledger: Ledger, offset: number): void => {
+  if (offset > ledger.end) ledger.end = offset
+}
+
+/** Marks a record as settled. */
+export const settle = (ledger: Ledger, offset: number): void => {
+  if (ledger.offsets[ledger.head] !== offset) {
+    ledger.early.add(offset)
+    return
+  }
+  ledger.head++
+  while (ledger.early.size > 0 && ledger.early.delete(ledger.offsets[ledger.head]!)) ledger.head++
+  if (ledger.head === ledger.offsets.length || ledger.head >= 8_192) {
+    ledger.offsets.splice(0, ledger.head)
+    ledger.head = 0
+  }
+}
+
+/** The highest offset that may be committed: every record before it has its outcome. */
+export const committable = (ledger: Ledger): number =>
+  ledger.head < ledger.offsets.length ? ledger.offsets[ledger.head]! : ledger.end
+
+/** How many added records have no outcome yet. */
+export const unsettled = (ledger: Ledger): number => ledger.offsets.length - ledger.head - ledger.early.size

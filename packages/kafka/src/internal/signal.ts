@@ -1,0 +1,29 @@
+/**
+ * Wakes every fibre that waits for something to change. Waiters re-check their condition themselves, so a wake-up that
+ * comes with nothing to do is harmless.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+
+export interface Signal {
+  /** Ends at the next `notify`. Check the condition and wait in one synchronous step, or a change is missed. */
+  readonly wait: Effect.Effect<void>
+  readonly notify: () => void
+}
+
+export const make = (): Signal => {
+  let next: Deferred.Deferred<void> | undefined
+  return {
+    wait: Effect.suspend(() => {
+      next ??= Deferred.unsafeMake<void>(FiberId.none)
+      return Deferred.await(next)
+    }),
+    notify: () => {
+      if (next === undefined) return
+      const waiting = next
+      next = undefined
+      Deferred.unsafeDone(waiting, Effect.void)
+    }
+  }
+}
