@@ -1,0 +1,97 @@
+/**
+ * The metrics of consumers and producers. Off by default, and then free; `layer` turns them on by registering ten
+ * metrics with Effect's Metric registry, from where a Prometheus or OpenTelemetry exporter reads them.
+ *
+ * | metric | type, labels | what counts |
+ * |---|---|---|
+ * | `{service}_messages_received_total` | counter: topic, group | every record fetched for handling; one handed out again after a rebalance or restart counts again |
+ * | `{service}_messages_processed_total` | counter: topic, group, status | every record that has its outcome: `success` when its handler succeeded, `error` when its handling failed for good, that is, it was dead-lettered, discarded, or the consumer stopped at it |
+ * | `{service}_message_processing_duration_seconds` | histogram: topic, group | every attempt to handle a record, failed ones too: decoding and handler, without waits between attempts |
+ * | `{service}_retry_attempts_total` | counter: topic, group | every attempt after a record's first |
+ * | `{service}_dlq_messages_total` | counter: topic, group | every dead letter that the broker acknowledged; `topic` is where the record came from |
+ * | `{service}_messages_sent_total` | counter: topic | every record that the broker acknowledged, dead letters included |
+ * | `{service}_message_publish_duration_seconds` | histogram: topic | every acknowledged record, from `send` to its acknowledgement |
+ * | `{service}_active_consumers` | gauge | consumers that are open now |
+ * | `{service}_active_producers` | gauge | producers that are open now |
+ * | `{service}_uptime_seconds` | gauge | seconds since the layer was built, set once a second |
+ *
+ * A consumer's series exist at zero from its start, so that `rate()` sees the first increase.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as internal from "./internal/transportMetrics.js"
+
+export type ProcessedStatus = "success" | "error"
+
+/** The metrics of one topic in one group. The functions are synchronous and take about 10 ns. */
+export interface ConsumerMetrics {
+  readonly received: (records: number) => void
+  readonly processed: (status: ProcessedStatus, records: number) => void
+  readonly processingDuration: (seconds: number) => void
+  readonly retried: (attempts: number) => void
+  readonly deadLettered: (records: number) => void
+}
+
+/** The metrics of publishing to one topic. The functions are synchronous and take about 10 ns. */
+export interface ProducerMetrics {
+  readonly sent: (records: number) => void
+  readonly publishDuration: (seconds: number) => void
+}
+
+export interface Metrics {
+  /** False when metrics are off: callers needn't take the time. */
+  readonly enabled: boolean
+  /** Created on the first call for the labels, with all its series at zero. */
+  readonly consumer: (labels: { readonly topic: string; readonly groupId: string }) => ConsumerMetrics
+  /** Created on the first call for the labels, with all its series at zero. */
+  readonly producer: (labels: { readonly topic: string }) => ProducerMetrics
+  /** Counts a consumer as active until the scope closes. */
+  readonly activeConsumer: Effect.Effect<void, never, Scope.Scope>
+  /** Counts a producer as active until the scope closes. */
+  readonly activeProducer: Effect.Effect<void, never, Scope.Scope>
+}
+
+export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
+  defaultValue: (): Metrics => internal.off
+}) {}
+
+/** An option that metrics can't be registered with. */
+export class TransportMetricsError extends Data.TaggedError("TransportMetricsError")<{
+  readonly reason: "InvalidOption"
+  readonly field: string
+  readonly value: unknown
+  readonly description: string
+}> {
+  override get message(): string {
+    return `${this.field} ${JSON.stringify(this.value)}: ${this.description}`
+  }
+}
+
+export interface TransportMetricsOptions {
+  /** The prefix of every metric's name; must match `[a-zA-Z_:][a-zA-Z0-9_:]*`. */
+  readonly service: string
+}
+
+const validService = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
+
+/** Metrics that count; `layer` provides them. Uptime starts here and is kept until the scope closes. */
+export const make = ({
+  service
+}: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> =>
+  validService.test(service)
+    ? internal.make(service)
+    : Effect.fail(
+        new TransportMetricsError({
+          reason: "InvalidOption",
+          field: "service",
+          value: service,
+          description: `must match ${validService.source}`
+        })
+      )
+
+/** Turns metrics on for the consumers and producers that this layer is provided to. */
+export const layer = (options: TransportMetricsOptions): Layer.Layer<never, TransportMetricsError> =>
+  Layer.scoped(TransportMetrics, make(options))
