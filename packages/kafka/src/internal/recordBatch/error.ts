@@ -1,0 +1,13 @@
+import * as Data from "effect/Data"
+
+export class RecordBatchError extends Data.TaggedError("RecordBatchError")<{
+  readonly reason: "UnsupportedMagic" | "CorruptBatch" | "UnsupportedCompression" | "UnsafeOffset"
+  /** The base offset of the batch that could not be read. */
+  readonly baseOffset: number
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `${this.reason}: batch at offset ${this.baseOffset}: ${this.description}`
+  }
+}
