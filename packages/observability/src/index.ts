@@ -1,0 +1,2 @@
+export * as PrometheusFormat from "./PrometheusFormat.js"
+export * as PrometheusServer from "./PrometheusServer.js"
