@@ -56,7 +56,7 @@ export const parse = (text: string): ReadonlyArray<Family> => {
   const names = new Set<string>()
   let help: { readonly name: string; readonly text: string } | undefined
   for (const line of text.split("\n").slice(0, -1)) {
-    const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/.exec(line)
+    const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/s.exec(line)
     if (comment !== null) {
       const [, kind, name, value] = comment
       if (kind === "HELP") {
@@ -72,7 +72,7 @@ export const parse = (text: string): ReadonlyArray<Family> => {
       help = undefined
       continue
     }
-    const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.+)\})? (\S+)$/.exec(line)
+    const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.+)\})? (\S+)$/s.exec(line)
     const family = families.at(-1)
     if (match === null || family === undefined) throw new Error(`not a line: ${line}`)
     const [, name, labels, value] = match
