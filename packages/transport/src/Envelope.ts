@@ -1,9 +1,11 @@
 /**
  * What a handler gets: a record of a topic with its decoded value.
  */
-import type { Headers } from "./Headers.js"
+import * as Option from "effect/Option"
+import { getText, type Headers } from "./Headers.js"
 
-export interface Envelope<A> {
+/** Fields are read from the record when asked for: use `map` rather than a spread to derive another envelope. */
+export interface Envelope<out A> {
   /** The id of the event: the `x-event-id` header, else `topic-partition-offset`. A retry or a dead letter keeps it. */
   readonly eventId: string
   readonly value: A
@@ -33,3 +35,23 @@ export interface ConsumedRecord {
 
 /** The header that carries an event's id across topics. */
 export const eventIdHeader = "x-event-id"
+
+/** The event id of a record: its `x-event-id` header, else `topic-partition-offset`. */
+export const eventIdOf = (record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">): string =>
+  Option.getOrElse(
+    Option.filter(getText(record.headers, eventIdHeader), (id) => id !== ""),
+    () => `${record.topic}-${record.partition}-${record.offset}`
+  )
+
+/** The envelope with another value. */
+export const map = <A, B>(envelope: Envelope<A>, f: (value: A) => B): Envelope<B> => ({
+  eventId: envelope.eventId,
+  value: f(envelope.value),
+  key: envelope.key,
+  headers: envelope.headers,
+  topic: envelope.topic,
+  partition: envelope.partition,
+  offset: envelope.offset,
+  timestamp: envelope.timestamp,
+  attempt: envelope.attempt
+})

@@ -75,14 +75,26 @@ export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): Handler
   error: Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
 })
 
-/** A one-line text of any thrown or failed value. */
+/** A short text of any thrown or failed value. */
 export const messageOf = (error: unknown): string => {
-  if (error instanceof Error) return error.message === "" ? error.name : error.message
-  if (typeof error === "string") return error
-  if (typeof error === "object" && error !== null && "_tag" in error) return String(error._tag)
   try {
+    if (error instanceof Error) return String(error.message || error.name)
+    if (typeof error === "string") return error
+    if (typeof error === "object" && error !== null && "_tag" in error) return String(error._tag)
     return JSON.stringify(error) ?? String(error)
   } catch {
-    return String(error)
+    return `a value of type ${typeof error}`
   }
+}
+
+/** The name of a failure's kind: its `_tag`, else its error class, else its JavaScript type. A wrapper names its cause. */
+export const typeOf = (error: unknown): string => {
+  if (error instanceof TemporaryError || error instanceof NonRetryableError) {
+    return typeof error.cause === "object" && error.cause !== null ? typeOf(error.cause) : error._tag
+  }
+  if (typeof error === "object" && error !== null) {
+    if ("_tag" in error && typeof error._tag === "string") return error._tag
+    if (error instanceof Error) return String(error.name)
+  }
+  return typeof error
 }

@@ -1,0 +1,119 @@
+/**
+ * How a record's value is read and written.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as ParseResult from "effect/ParseResult"
+import type * as Schema from "effect/Schema"
+import * as ParseIssue from "./internal/parseIssue.js"
+
+/**
+ * A codec that needs nothing asynchronous returns an `Exit`, which is an Effect too: so the consumer reads it without
+ * running anything.
+ */
+export interface Codec<in out A> {
+  /** Null is a tombstone. */
+  readonly decode: (bytes: Uint8Array | null) => Effect.Effect<A, DecodeError>
+  readonly encode: (value: A) => Effect.Effect<Uint8Array | null, EncodeError>
+}
+
+/** Bytes that are no value of the codec: such a record is dead-lettered at once. Holds nothing of the payload. */
+export class DecodeError extends Data.TaggedError("DecodeError")<{
+  readonly reason: "InvalidUtf8" | "InvalidJson" | "SchemaMismatch" | "Null"
+  readonly description: string
+}> {
+  override get message(): string {
+    return `${this.reason}: ${this.description}`
+  }
+}
+
+/** A value that the codec can't write. Holds nothing of the value. */
+export class EncodeError extends Data.TaggedError("EncodeError")<{
+  readonly reason: "InvalidJson" | "SchemaMismatch"
+  readonly description: string
+}> {
+  override get message(): string {
+    return `${this.reason}: ${this.description}`
+  }
+}
+
+/** The value as it is, tombstones too. */
+export const bytes: Codec<Uint8Array | null> = { decode: Exit.succeed, encode: Exit.succeed }
+
+/** UTF-8 text; fails on other bytes and on null. A leading byte order mark is part of the text. */
+export const text: Codec<string> = {
+  decode: (bytes) => (bytes === null ? nullValue : decodeText(textDecoder, bytes)),
+  encode: (value) => Exit.succeed(encoder.encode(value))
+}
+
+/** JSON text whose value matches the schema; fails on null. Asynchronous schemas work too, at the cost of running them. */
+export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
+  const decodeValue = ParseResult.decodeUnknown(schema)
+  const encodeValue = ParseResult.encode(schema)
+  return {
+    decode: (bytes) => {
+      if (bytes === null) return nullValue
+      const text = decodeText(jsonDecoder, bytes)
+      if (Exit.isFailure(text)) return Exit.failCause(text.cause)
+      let value: unknown
+      try {
+        value = JSON.parse(text.value)
+      } catch {
+        return Exit.fail(new DecodeError({ reason: "InvalidJson", description: `${bytes.length} bytes` }))
+      }
+      return toEffect(decodeValue(value), (description) => new DecodeError({ reason: "SchemaMismatch", description }))
+    },
+    encode: (value) => {
+      const encoded = toEffect(
+        encodeValue(value),
+        (description) => new EncodeError({ reason: "SchemaMismatch", description })
+      )
+      return Effect.flatMap(encoded, stringify)
+    }
+  }
+}
+
+/** Reads and writes null, a tombstone, as null and leaves the rest to the codec. */
+export const nullable = <A>(codec: Codec<A>): Codec<A | null> => ({
+  decode: (bytes) => (bytes === null ? Exit.succeed(null) : codec.decode(bytes)),
+  encode: (value) => (value === null ? Exit.succeed(null) : codec.encode(value))
+})
+
+const encoder = new TextEncoder()
+const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const jsonDecoder = new TextDecoder("utf-8", { fatal: true })
+
+const nullValue = Exit.fail(new DecodeError({ reason: "Null", description: "a value was expected, not a tombstone" }))
+
+const decodeText = (decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array): Exit.Exit<string, DecodeError> => {
+  try {
+    return Exit.succeed(decoder.decode(bytes))
+  } catch {
+    return Exit.fail(new DecodeError({ reason: "InvalidUtf8", description: `${bytes.length} bytes` }))
+  }
+}
+
+/** A schema that is done at once gives an Either, from which an Exit is made. */
+const toEffect = <A, E>(
+  result: Effect.Effect<A, ParseResult.ParseIssue>,
+  error: (description: string) => E
+): Effect.Effect<A, E> => {
+  const fail = (issue: ParseResult.ParseIssue): E => error(ParseIssue.describe(issue))
+  if (!isEither(result)) return Effect.mapError(result, fail)
+  return Either.isRight(result) ? Exit.succeed(result.right) : Exit.fail(fail(result.left))
+}
+
+const isEither = <A, E>(effect: Effect.Effect<A, E>): effect is Effect.Effect<A, E> & Either.Either<A, E> =>
+  Either.isEither(effect)
+
+const stringify = (value: unknown): Exit.Exit<Uint8Array, EncodeError> => {
+  try {
+    const text = JSON.stringify(value)
+    if (text !== undefined) return Exit.succeed(encoder.encode(text))
+  } catch {
+    // A cycle or a BigInt: no JSON, like undefined.
+  }
+  return Exit.fail(new EncodeError({ reason: "InvalidJson", description: `a value of type ${typeof value}` }))
+}

@@ -1,0 +1,190 @@
+/**
+ * For runtimes: turns what a handler does with a record into the record's one outcome, by retries and dead letters.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { Codec } from "./Codec.js"
+import { ConsumerError } from "./Consumer.js"
+import type { DeadLetterPolicy } from "./DeadLetter.js"
+import type { ConsumedRecord } from "./Envelope.js"
+import type { Handler } from "./Handler.js"
+import * as HandlerError from "./HandlerError.js"
+import * as Attempt from "./internal/attempt.js"
+import * as DeadLetterPublisher from "./internal/deadLetterPublisher.js"
+import { annotateRecord } from "./internal/logging.js"
+import type { ProducerError } from "./Producer.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import * as ScheduleCursor from "./ScheduleCursor.js"
+import { TransportMetrics } from "./TransportMetrics.js"
+
+/** What became of a record. Each has exactly one. */
+export type Outcome = "handled" | "deadLettered" | "discarded"
+
+/** Sleeps; answers false when the lane is closing, at once then. */
+export type Wait = (delay: Duration.Duration) => Effect.Effect<boolean>
+
+export interface Processor<out R> {
+  /**
+   * The first attempt: decodes and runs the handler, adding nothing to it. Its timeout is the caller's, who then
+   * interrupts it and calls `recover` with a `HandlerTimeout`.
+   */
+  readonly attempt: (record: ConsumedRecord) => Effect.Effect<unknown, unknown, R>
+  /**
+   * What follows a first attempt that failed, through to the record's outcome; `none` when the lane was closing, and
+   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption.
+   */
+  readonly recover: (
+    record: ConsumedRecord,
+    cause: Cause.Cause<unknown>,
+    wait: Wait
+  ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
+}
+
+export interface ProcessorOptions<A, E, R, RD> {
+  readonly groupId: string
+  readonly topics: ReadonlyArray<string>
+  readonly handler: Handler<A, E, R>
+  readonly value: Codec<A>
+  /** Default: `RetryPolicy.exponential()`. */
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  readonly deadLetter: DeadLetterPolicy<RD>
+  /** Default: `HandlerError.classify`. */
+  readonly classify?: HandlerError.Classify | undefined
+  /** Interrupts a retry that runs longer. */
+  readonly handlerTimeout: Duration.Duration
+  /** Called before each attempt after the first. */
+  readonly onRetry?: ((record: ConsumedRecord) => void) | undefined
+  /** Called with each error that holds up a dead letter, and with `undefined` when it no longer does. */
+  readonly onBlocked?: ((record: ConsumedRecord, error: ProducerError | undefined) => void) | undefined
+}
+
+/**
+ * Checks that the dead letter topics of all topics exist, for as long as it takes to know. Fails with
+ * `DeadLetterTopic` when one is missing or not writable, and with `Configuration` when a topic would be its own.
+ */
+export const make = Effect.fnUntraced(function* <A, E, R, RD>(
+  options: ProcessorOptions<A, E, R, RD>
+): Effect.fn.Return<Processor<R>, ConsumerError, RD> {
+  const { classify = HandlerError.classify, groupId, handlerTimeout, retry = RetryPolicy.exponential() } = options
+  const metrics = yield* TransportMetrics
+  const attempt = Attempt.make(options.value, options.handler)
+  const settleFailed = yield* makeSettleFailed(options)
+
+  const retried = Effect.fnUntraced(function* (record: ConsumedRecord, number: number) {
+    const { processingDuration, retried } = metrics.consumer({ topic: record.topic, groupId })
+    options.onRetry?.(record)
+    retried(1)
+    const start = yield* Clock.currentTimeNanos
+    const exit = yield* Effect.exit(
+      Effect.timeoutFail(attempt(record, number), {
+        duration: handlerTimeout,
+        onTimeout: () => new HandlerError.HandlerTimeout({ timeout: handlerTimeout })
+      })
+    )
+    processingDuration(Number((yield* Clock.currentTimeNanos) - start) / 1e9)
+    return exit
+  })
+
+  const recover = Effect.fnUntraced(function* (record: ConsumedRecord, first: Cause.Cause<unknown>, wait: Wait) {
+    let failure = HandlerError.failureOf(first, 1)
+    let cursor = ScheduleCursor.make(retry)
+    while (true) {
+      const annotate = annotateRecord(record, groupId, failure.attempt)
+      const step = yield* annotate(nextRetry(classify, cursor, failure))
+      if (Option.isNone(step)) return yield* annotate(settleFailed(record, failure, wait))
+      const { delay } = step.value
+      const message = HandlerError.messageOf(failure.error)
+      yield* annotate(Effect.logWarning(`handling failed, again in ${Duration.format(delay)}: ${message}`))
+      if (!(yield* wait(delay))) return Option.none()
+      const exit = yield* retried(record, failure.attempt + 1)
+      if (Exit.isSuccess(exit)) {
+        metrics.consumer({ topic: record.topic, groupId }).processed("success", 1)
+        return Option.some<Outcome>("handled")
+      }
+      failure = HandlerError.failureOf(exit.cause, failure.attempt + 1)
+      cursor = step.value.cursor
+    }
+  })
+
+  return { attempt: (record) => attempt(record, 1), recover }
+})
+
+/** The next retry of a failure, if it has one. A policy or `classify` that throws retries nothing. */
+const nextRetry = (
+  classify: HandlerError.Classify,
+  cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>,
+  failure: HandlerError.HandlerFailure
+): Effect.Effect<Option.Option<ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure>>> =>
+  Effect.suspend(() => {
+    if (failure.error instanceof Attempt.Undecodable) return Effect.succeedNone
+    const decision = classify(failure)
+    if (decision._tag === "DeadLetter") return Effect.succeedNone
+    const own = Duration.decodeUnknown(decision.delay)
+    return Effect.map(
+      cursor.next(failure),
+      Option.map((step) => ({ ...step, delay: Option.getOrElse(own, () => step.delay) }))
+    )
+  }).pipe(
+    Effect.catchAllDefect((defect) =>
+      Effect.as(Effect.logError("the retry policy failed, so there is no retry", Cause.die(defect)), Option.none())
+    )
+  )
+
+type SettleFailed = (
+  record: ConsumedRecord,
+  failure: HandlerError.HandlerFailure,
+  wait: Wait
+) => Effect.Effect<Option.Option<Outcome>, ConsumerError>
+
+const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
+  deadLetter,
+  groupId,
+  onBlocked = () => {},
+  topics
+}: ProcessorOptions<A, E, R, RD>): Effect.fn.Return<SettleFailed, ConsumerError, RD> {
+  const metrics = yield* TransportMetrics
+  const destination = yield* deadLetter.destination
+  const consumerMetrics = ({ topic }: ConsumedRecord) => metrics.consumer({ topic, groupId })
+
+  if (destination._tag === "None") {
+    return (record, failure) => {
+      const { cause, error } = original(failure)
+      const log = Effect.logError(`handling failed for good, no dead letter: ${destination.otherwise}`, cause)
+      const description = `${record.topic}-${record.partition} at offset ${record.offset}: ${HandlerError.messageOf(error)}`
+      consumerMetrics(record).processed("error", 1)
+      return Effect.zipRight(
+        log,
+        destination.otherwise === "skip"
+          ? Effect.succeedSome<Outcome>("discarded")
+          : new ConsumerError({ reason: "HandlingFailed", groupId, description, cause: error })
+      )
+    }
+  }
+
+  yield* DeadLetterPublisher.check(destination, topics, groupId)
+  const publish = DeadLetterPublisher.make({ destination, groupId, onBlocked })
+  return Effect.fnUntraced(function* (record, failure, wait) {
+    const { cause, error } = original(failure)
+    yield* Effect.logError("handling failed for good, publishing a dead letter", cause)
+    const failedAt = yield* Clock.currentTimeMillis
+    const published = yield* Effect.tapError(
+      publish({ record, error, attempts: failure.attempt, failedAt, groupId }, wait),
+      () => Effect.sync(() => consumerMetrics(record).processed("error", 1))
+    )
+    if (Option.isNone(published)) return Option.none()
+    consumerMetrics(record).processed("error", 1)
+    consumerMetrics(record).deadLettered(1)
+    return Option.some<Outcome>("deadLettered")
+  })
+})
+
+/** The failure as its cause had it before this module wrapped it. */
+const original = ({
+  cause,
+  error
+}: HandlerError.HandlerFailure): Pick<HandlerError.HandlerFailure, "cause" | "error"> =>
+  error instanceof Attempt.Undecodable ? { cause: Cause.fail(error.error), error: error.error } : { cause, error }

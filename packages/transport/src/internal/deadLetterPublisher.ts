@@ -1,0 +1,149 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { ConsumerError } from "../Consumer.js"
+import * as DeadLetter from "../DeadLetter.js"
+import type { ConsumedRecord } from "../Envelope.js"
+import { messageOf } from "../HandlerError.js"
+import { ProducerError, type RecordMetadata } from "../Producer.js"
+import * as RetryPolicy from "../RetryPolicy.js"
+import * as ScheduleCursor from "../ScheduleCursor.js"
+import { annotateRecord, atMostEvery } from "./logging.js"
+
+type TopicDestination = Extract<DeadLetter.Destination, { readonly _tag: "Topic" }>
+
+const cap = Duration.seconds(30)
+
+const backoff = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, base: "250 millis", cap })
+
+/** Fails unless every topic has a dead letter topic that can be written to; asks again while nobody can tell. */
+export const check = (
+  destination: TopicDestination,
+  topics: ReadonlyArray<string>,
+  groupId: string
+): Effect.Effect<void, ConsumerError> => {
+  const limited = atMostEvery(cap)
+  const checkTopic = Effect.fnUntraced(function* (topic: string) {
+    const deadLetterTopic = yield* topicOf(destination, topic, groupId)
+    if (deadLetterTopic === topic) {
+      const description = `${topic} can't be its own dead letter topic`
+      return yield* new ConsumerError({ reason: "Configuration", groupId, description })
+    }
+    yield* destination.producer.partitions(deadLetterTopic).pipe(
+      Effect.tapError((error) =>
+        isTransient(error)
+          ? limited(Effect.logWarning(`dead letter topic ${deadLetterTopic} can't be checked yet: ${error.message}`))
+          : Effect.void
+      ),
+      Effect.retry({ schedule: backoff, while: isTransient }),
+      Effect.mapError(
+        (cause) =>
+          new ConsumerError({
+            reason: "DeadLetterTopic",
+            groupId,
+            description: `dead letter topic ${deadLetterTopic} of ${topic}: ${cause.message}`,
+            cause
+          })
+      )
+    )
+  })
+  return Effect.annotateLogs(Effect.forEach(topics, checkTopic, { discard: true }), { groupId })
+}
+
+const topicOf = (destination: TopicDestination, topic: string, groupId: string): Effect.Effect<string, ConsumerError> =>
+  Effect.try({
+    try: () => destination.topicOf(topic),
+    catch: (cause) =>
+      new ConsumerError({
+        reason: "Configuration",
+        groupId,
+        description: `no dead letter topic for ${topic}: ${messageOf(cause)}`,
+        cause
+      })
+  })
+
+const isTransient = ({ reason }: ProducerError): boolean => reason === "Broker" || reason === "DeliveryTimeout"
+
+export interface Options {
+  readonly destination: TopicDestination
+  readonly groupId: string
+  readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
+}
+
+/**
+ * Publishes dead letters and returns once one is acknowledged, for as long as it takes; `none` when the wait was ended.
+ */
+export const make = ({ destination, groupId, onBlocked }: Options) => {
+  const { headers, producer, tooLarge } = destination
+  const warn = atMostEvery(cap)
+  const complain = atMostEvery(cap)
+
+  const send = Effect.fnUntraced(function* (failed: DeadLetter.FailedRecord, metadata: "full" | "minimal") {
+    const topic = destination.topicOf(failed.record.topic)
+    const { partition } = failed.record
+    const partitions = yield* producer.partitions(topic)
+    return yield* producer.send(
+      DeadLetter.record(failed, {
+        topic,
+        partition: partition < partitions ? partition : undefined,
+        headers,
+        metadata
+      })
+    )
+  })
+
+  const publish = Effect.fnUntraced(function* (
+    failed: DeadLetter.FailedRecord,
+    wait: (delay: Duration.Duration) => Effect.Effect<boolean>
+  ) {
+    const { record } = failed
+    const annotate = annotateRecord(record, groupId, failed.attempts)
+    let metadata: "full" | "minimal" = "full"
+    let cursor = ScheduleCursor.make(backoff)
+    while (true) {
+      const exit: Exit.Exit<RecordMetadata, ProducerError> = yield* Effect.exit(send(failed, metadata))
+      if (Exit.isSuccess(exit)) return Option.some(exit.value)
+      const error = producerError(exit.cause, record)
+      const isTooLarge = error.reason === "RecordTooLarge"
+      if (isTooLarge && metadata === "full") {
+        metadata = "minimal"
+        yield* annotate(Effect.logWarning(`dead letter shrunk: ${error.message}`))
+        continue
+      }
+      if (isTooLarge && tooLarge === "stop") {
+        return yield* new ConsumerError({
+          reason: "DeadLetterRejected",
+          groupId,
+          description: `${record.topic}-${record.partition} at offset ${record.offset}: ${error.message}`,
+          cause: error
+        })
+      }
+      onBlocked(record, error)
+      yield* isTooLarge
+        ? complain(annotate(Effect.logError(`dead letter refused, the partition is held up: ${error.message}`)))
+        : warn(annotate(Effect.logWarning(`dead letter not published yet: ${error.message}`)))
+      const step = yield* cursor.next(undefined)
+      if (Option.isSome(step)) cursor = step.value.cursor
+      const delay = isTooLarge || Option.isNone(step) ? cap : step.value.delay
+      if (!(yield* wait(delay))) return Option.none()
+    }
+  })
+
+  return (
+    failed: DeadLetter.FailedRecord,
+    wait: (delay: Duration.Duration) => Effect.Effect<boolean>
+  ): Effect.Effect<Option.Option<RecordMetadata>, ConsumerError> =>
+    Effect.ensuring(
+      publish(failed, wait),
+      Effect.sync(() => onBlocked(failed.record, undefined))
+    )
+}
+
+/** A producer that dies or is interrupted holds up a dead letter like one that fails. */
+const producerError = (cause: Cause.Cause<ProducerError>, { topic }: ConsumedRecord): ProducerError =>
+  Option.getOrElse(Cause.failureOption(cause), () => {
+    const error = Cause.squash(cause)
+    return new ProducerError({ reason: "Broker", topic, description: messageOf(error), cause: error })
+  })

@@ -1,0 +1,6 @@
+/** At most `length` UTF-16 units of a text, without the first half of a surrogate pair at the end. */
+export const truncate = (text: string, length: number): string => {
+  if (text.length <= length) return text
+  const last = text.charCodeAt(length - 1)
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length)
+}
