@@ -1,0 +1,78 @@
+/**
+ * Wire on real Kafka: connections of our own over TCP, requests laid out with kafkajs's encoder. Brokers from Kafka 2.4
+ * on.
+ */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import type * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import { connect } from "./internal/kafkajs/connection.js"
+import { load } from "./internal/kafkajs/kafkajs.js"
+import { type ConfigIssue, decodeOptions } from "./internal/kafkajs/options.js"
+import { Wire } from "./Wire.js"
+
+export interface KafkaJsWireOptions {
+  /** Where to ask for the cluster first: `host:port`, an IPv6 address in brackets. At least one. */
+  readonly brokers: ReadonlyArray<string>
+  /** What brokers call this client in logs, metrics and quotas. Default `"spillway"`. */
+  readonly clientId?: string | undefined
+  /** For the TCP connection and all handshakes on it. Default 10 seconds. */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+  /** For a response, on top of the wait that the request itself asks for. Default 30 seconds. */
+  readonly requestTimeout?: Duration.DurationInput | undefined
+  /** A larger response ends the connection with `Malformed`. Default 100 MiB. */
+  readonly maxResponseBytes?: number | undefined
+}
+
+/** What can't be used of the options, or of the kafkajs that is installed: all of it at once. */
+export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
+  readonly reason: "InvalidOptions" | "UnsupportedKafkaJs"
+  readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
+}> {
+  override get message(): string {
+    const issues = this.issues.map(({ field, value, description }) => `${field} ${description}, not ${show(value)}`)
+    return `${this.reason}: ${issues.join("; ")}`
+  }
+}
+
+const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
+
+export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Service<Wire>, KafkaConfigError> =>
+  Effect.suspend(() => {
+    const { issues, options: decoded } = decodeOptions(options)
+    const kafkaJs = load()
+    const refuse = (reason: KafkaConfigError["reason"], issues: ReadonlyArray<ConfigIssue>) =>
+      Effect.fail(new KafkaConfigError({ reason, issues }))
+    if (Either.isLeft(kafkaJs)) return refuse("UnsupportedKafkaJs", [kafkaJs.left, ...issues])
+    if (issues.length > 0) return refuse("InvalidOptions", issues)
+    return Effect.succeed(
+      Wire.of({
+        bootstrap: decoded.bootstrap,
+        connect: (endpoint) => connect(endpoint, kafkaJs.right, decoded)
+      })
+    )
+  })
+
+export const layer = (options: KafkaJsWireOptions): Layer.Layer<Wire, KafkaConfigError> =>
+  Layer.effect(Wire, make(options))
+
+/** `KAFKA_BROKERS`, a comma-separated list of `host:port`, and `KAFKA_CLIENT_ID`, default `"spillway"`. */
+export const config: Config.Config<KafkaJsWireOptions> = Config.all({
+  brokers: Config.string("KAFKA_BROKERS").pipe(
+    Config.map((list) => list.split(",").map((broker) => broker.trim())),
+    Config.withDescription("Where to ask for the Kafka cluster: a comma-separated list of host:port")
+  ),
+  clientId: Config.string("KAFKA_CLIENT_ID").pipe(
+    Config.withDefault("spillway"),
+    Config.withDescription("What Kafka's brokers call this client")
+  )
+})
+
+/** The layer from the program's configuration; without an argument, from `config`. */
+export const layerConfig = (
+  options: Config.Config.Wrap<KafkaJsWireOptions> = config
+): Layer.Layer<Wire, KafkaConfigError | ConfigError> => Layer.effect(Wire, Effect.flatMap(Config.unwrap(options), make))

@@ -1,0 +1,74 @@
+import type { Api, BrokerEndpoint, Request, Response } from "../../Protocol.js"
+import type { Encoder } from "./kafkajs.js"
+import type { Reader } from "./reader.js"
+import type { VersionRange } from "./versions.js"
+
+/** Bytes to send after the encoder's first `at` bytes; they are never copied. */
+export interface Attachment {
+  readonly at: number
+  readonly bytes: Uint8Array
+}
+
+/** A response, and how long its broker asks to be left alone. */
+export interface Decoded<A> {
+  readonly throttleTimeMs: number
+  readonly response: A
+}
+
+/** One of the protocol's requests on the wire. */
+export interface Codec<I, O> {
+  readonly key: number
+  /** Versions whose layouts are the one encoded and decoded here. */
+  readonly versions: VersionRange
+  /** Writes the request, and returns what is to be sent from where it lies. */
+  readonly encode: (out: Encoder, request: I) => ReadonlyArray<Attachment>
+  readonly decode: (reader: Reader) => Decoded<O>
+  /** How long the request lets the broker take, milliseconds, on top of the request timeout. */
+  readonly waitMs: (request: I) => number
+  /** The response to a request that the broker doesn't answer. */
+  readonly unanswered: (request: I) => O | undefined
+}
+
+export type Apis = { readonly [A in Api]: Codec<Request<A>, Response<A>> }
+
+const none: ReadonlyArray<Attachment> = []
+
+/** A request that is answered at once, with nothing attached. */
+export const simple = <I, O>(options: {
+  readonly key: number
+  readonly versions: VersionRange
+  readonly encode: (out: Encoder, request: I) => void
+  readonly decode: (reader: Reader) => Decoded<O>
+  readonly waitMs?: (request: I) => number
+}): Codec<I, O> => ({
+  waitMs: () => 0,
+  unanswered: () => undefined,
+  ...options,
+  encode: (out, request) => {
+    options.encode(out, request)
+    return none
+  }
+})
+
+export const only = (version: number): VersionRange => ({ min: version, max: version })
+
+export const writeArray = <A>(out: Encoder, elements: ReadonlyArray<A>, write: (element: A) => void): void => {
+  out.writeInt32(elements.length)
+  for (const element of elements) write(element)
+}
+
+/** An exact int64. (kafkajs's own writes NaN as 0.) */
+export const writeInt64 = (out: Encoder, value: number): void => {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no offset or timestamp`)
+  out.writeInt32(Math.floor(value / 2 ** 32)).writeUInt32(value >>> 0)
+}
+
+export const writeBytes = (out: Encoder, bytes: Uint8Array): void => {
+  out.writeBytes(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+}
+
+export const readBroker = (reader: Reader): BrokerEndpoint => ({
+  nodeId: reader.int32(),
+  host: reader.string(),
+  port: reader.int32()
+})

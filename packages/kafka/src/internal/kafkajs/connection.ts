@@ -1,0 +1,116 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { nameOf } from "../../KafkaErrorCode.js"
+import type { Api, Request } from "../../Protocol.js"
+import { type Connection, type Endpoint, WireError } from "../../Wire.js"
+import { apis } from "./apis.js"
+import type { KafkaJs } from "./kafkajs.js"
+import { type Call, type Link, openLink } from "./link.js"
+import { formatEndpoint, type WireOptions } from "./options.js"
+import type { Reader } from "./reader.js"
+import * as Versions from "./versions.js"
+
+interface ApiVersionsResponse {
+  readonly errorCode: number
+  readonly ranges: ReadonlyMap<number, Versions.VersionRange>
+}
+
+const readApiVersions = (reader: Reader): ApiVersionsResponse => {
+  const errorCode = reader.int16()
+  const ranges = reader.array((each) => [each.int16(), { min: each.int16(), max: each.int16() }] as const)
+  return { errorCode, ranges: new Map(ranges) }
+}
+
+const apiVersions = (waitMs: number): Call<ApiVersionsResponse> => ({
+  key: 18,
+  version: 2,
+  waitMs,
+  encode: () => [],
+  decode: (reader) => ({
+    response: readApiVersions(reader),
+    throttleTimeMs: reader.remaining > 0 ? reader.int32() : 0
+  })
+})
+
+/** A port that can't be one is refused by an exception. */
+const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
+  Effect.try({
+    try: () => openLink(endpoint, kafkaJs, options),
+    catch: (cause) =>
+      new WireError({
+        reason: "ConnectFailed",
+        endpoint: formatEndpoint(endpoint),
+        description: cause instanceof Error ? cause.message : String(cause),
+        cause
+      })
+  })
+
+const negotiate = Effect.fnUntraced(function* (link: Link, endpoint: Endpoint, options: WireOptions) {
+  const { errorCode, ranges } = yield* link.send(apiVersions(options.connectTimeoutMs))
+  if (errorCode === 0) return ranges
+  return yield* new WireError({
+    reason: "ConnectFailed",
+    endpoint: formatEndpoint(endpoint),
+    description: `ApiVersions was answered with ${nameOf(errorCode)}`
+  })
+})
+
+/** What ends a handshake leaves nothing that may have been carried out. */
+const duringHandshake = (error: WireError): WireError =>
+  error.reason === "Disconnected" ? new WireError({ ...error, reason: "ConnectFailed" }) : error
+
+/** Opens a connection and shakes hands on it. */
+export const connect = (
+  endpoint: Endpoint,
+  kafkaJs: KafkaJs,
+  options: WireOptions
+): Effect.Effect<Connection, WireError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const link = yield* open(endpoint, kafkaJs, options)
+      const destroy = Effect.sync(() => link.destroy("closed by its owner"))
+      const ranges = yield* restore(negotiate(link, endpoint, options)).pipe(
+        Effect.mapError(duringHandshake),
+        Effect.onError(() => destroy)
+      )
+      link.ready()
+      yield* Effect.addFinalizer(() => destroy)
+      return makeConnection(link, endpoint, ranges)
+    })
+  )
+
+const makeConnection = (
+  link: Link,
+  endpoint: Endpoint,
+  ranges: ReadonlyMap<number, Versions.VersionRange>
+): Connection => {
+  const unsupported = (api: Api) => {
+    const { key, versions } = apis[api]
+    const brokers = ranges.get(key)
+    return new WireError({
+      reason: "UnsupportedVersion",
+      endpoint: formatEndpoint(endpoint),
+      api,
+      description: `Spillway speaks versions ${Versions.describe(versions)}, the broker ${Versions.describe(brokers)}`
+    })
+  }
+  return {
+    closed: link.closed,
+    request: <A extends Api>(api: A, request: Request<A>) => {
+      const { key, versions, encode, decode, waitMs, unanswered } = apis[api]
+      const version = Versions.choose(versions, ranges.get(key))
+      if (version === undefined) return Effect.fail(unsupported(api))
+      return Effect.suspend(() =>
+        link.send({
+          api,
+          key,
+          version,
+          waitMs: waitMs(request),
+          encode: (out) => encode(out, request),
+          decode,
+          unanswered: unanswered(request)
+        })
+      )
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Cuts a stream of chunks into frames: an int32 size, then as many bytes. Each frame is a buffer of its own, so keeping
+ * one keeps no other in memory. Returns what to call with each chunk; that returns a frame's size when it is below
+ * `minBytes` or above `maxBytes`, after which there is no way to go on.
+ */
+export const makeFrames = (
+  minBytes: number,
+  maxBytes: number,
+  onFrame: (frame: Buffer) => void
+): ((chunk: Buffer) => number | undefined) => {
+  let size = 0
+  let sizeBytes = 0
+  let frame: Buffer | undefined
+  let filled = 0
+  return (chunk) => {
+    let at = 0
+    while (at < chunk.length) {
+      if (frame === undefined) {
+        size = (size << 8) | chunk[at++]!
+        if (++sizeBytes < 4) continue
+        if (size < minBytes || size > maxBytes) return size
+        frame = Buffer.allocUnsafe(size)
+        filled = 0
+      } else {
+        const copied = chunk.copy(frame, filled, at)
+        at += copied
+        filled += copied
+      }
+      if (filled < size) continue
+      const complete = frame
+      frame = undefined
+      size = 0
+      sizeBytes = 0
+      onFrame(complete)
+    }
+    return undefined
+  }
+}

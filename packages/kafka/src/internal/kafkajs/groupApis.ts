@@ -1,0 +1,171 @@
+import type {
+  FindCoordinatorRequest,
+  FindCoordinatorResponse,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  JoinGroupRequest,
+  JoinGroupResponse,
+  LeaveGroupRequest,
+  LeaveGroupResponse,
+  OffsetCommitRequest,
+  OffsetCommitResponse,
+  OffsetFetchRequest,
+  OffsetFetchResponse,
+  SyncGroupRequest,
+  SyncGroupResponse
+} from "../../Protocol.js"
+import { only, readBroker, simple, writeArray, writeBytes, writeInt64 } from "./api.js"
+
+/** v1 and v2 share one layout. */
+export const FindCoordinator = simple<FindCoordinatorRequest, FindCoordinatorResponse>({
+  key: 10,
+  versions: { min: 1, max: 2 },
+  encode: (out, { key, keyType }) => {
+    out.writeString(key).writeInt8(keyType === "group" ? 0 : 1)
+  },
+  decode: (reader) => {
+    const throttleTimeMs = reader.int32()
+    const errorCode = reader.int16()
+    reader.nullableString() // error message
+    return { throttleTimeMs, response: { errorCode, coordinator: readBroker(reader) } }
+  }
+})
+
+/** v5: the first with static members. */
+export const JoinGroup = simple<JoinGroupRequest, JoinGroupResponse>({
+  key: 11,
+  versions: only(5),
+  encode: (out, request) => {
+    out.writeString(request.groupId).writeInt32(request.sessionTimeoutMs).writeInt32(request.rebalanceTimeoutMs)
+    out.writeString(request.memberId).writeString(request.groupInstanceId).writeString(request.protocolType)
+    writeArray(out, request.protocols, ({ name, metadata }) => {
+      out.writeString(name)
+      writeBytes(out, metadata)
+    })
+  },
+  decode: (reader) => ({
+    throttleTimeMs: reader.int32(),
+    response: {
+      errorCode: reader.int16(),
+      generationId: reader.int32(),
+      protocolName: reader.string(),
+      leader: reader.string(),
+      memberId: reader.string(),
+      members: reader.array((each) => ({
+        memberId: each.string(),
+        groupInstanceId: each.nullableString(),
+        metadata: each.bytes()
+      }))
+    }
+  }),
+  waitMs: ({ rebalanceTimeoutMs }) => rebalanceTimeoutMs
+})
+
+/** The broker holds a follower's SyncGroup until the leader's, for a rebalance timeout that the request doesn't tell. */
+const syncGroupWaitMs = 5 * 60_000
+
+/** v3: the first with static members. */
+export const SyncGroup = simple<SyncGroupRequest, SyncGroupResponse>({
+  key: 14,
+  versions: only(3),
+  encode: (out, { groupId, generationId, memberId, groupInstanceId, assignments }) => {
+    out.writeString(groupId).writeInt32(generationId).writeString(memberId).writeString(groupInstanceId)
+    writeArray(out, assignments, ({ memberId, assignment }) => {
+      out.writeString(memberId)
+      writeBytes(out, assignment)
+    })
+  },
+  decode: (reader) => ({
+    throttleTimeMs: reader.int32(),
+    response: { errorCode: reader.int16(), assignment: reader.bytes() }
+  }),
+  waitMs: () => syncGroupWaitMs
+})
+
+/** v3: the first with static members. */
+export const Heartbeat = simple<HeartbeatRequest, HeartbeatResponse>({
+  key: 12,
+  versions: only(3),
+  encode: (out, { groupId, generationId, memberId, groupInstanceId }) => {
+    out.writeString(groupId).writeInt32(generationId).writeString(memberId).writeString(groupInstanceId)
+  },
+  decode: (reader) => ({ throttleTimeMs: reader.int32(), response: { errorCode: reader.int16() } })
+})
+
+/** v3: the first with static members. A member's own error stands for the response's where that has none. */
+export const LeaveGroup = simple<LeaveGroupRequest, LeaveGroupResponse>({
+  key: 13,
+  versions: only(3),
+  encode: (out, { groupId, members }) => {
+    out.writeString(groupId)
+    writeArray(out, members, ({ memberId, groupInstanceId }) => out.writeString(memberId).writeString(groupInstanceId))
+  },
+  decode: (reader) => {
+    const throttleTimeMs = reader.int32()
+    const errorCode = reader.int16()
+    const memberErrors = reader.array((each) => {
+      each.string() // member id
+      each.nullableString() // group instance id
+      return each.int16()
+    })
+    return {
+      throttleTimeMs,
+      response: { errorCode: [errorCode, ...memberErrors].find((code) => code !== 0) ?? 0 }
+    }
+  }
+})
+
+/** v7: the first that tells a fenced static member so. */
+export const OffsetCommit = simple<OffsetCommitRequest, OffsetCommitResponse>({
+  key: 8,
+  versions: only(7),
+  encode: (out, { groupId, generationId, memberId, groupInstanceId, topics }) => {
+    const unknownLeaderEpoch = -1
+    out.writeString(groupId).writeInt32(generationId).writeString(memberId).writeString(groupInstanceId)
+    writeArray(out, topics, ({ topic, partitions }) => {
+      out.writeString(topic)
+      writeArray(out, partitions, ({ partition, offset, metadata }) => {
+        out.writeInt32(partition)
+        writeInt64(out, offset)
+        out.writeInt32(unknownLeaderEpoch).writeString(metadata)
+      })
+    })
+  },
+  decode: (reader) => {
+    const throttleTimeMs = reader.int32()
+    const topics = reader.array((each) => ({
+      topic: each.string(),
+      partitions: each.array((inner) => ({ partition: inner.int32(), errorCode: inner.int16() }))
+    }))
+    return { throttleTimeMs, response: { topics } }
+  }
+})
+
+/** v3 and v4 share one layout. */
+export const OffsetFetch = simple<OffsetFetchRequest, OffsetFetchResponse>({
+  key: 9,
+  versions: { min: 3, max: 4 },
+  encode: (out, { groupId, topics }) => {
+    out.writeString(groupId)
+    if (topics === null) out.writeInt32(-1)
+    else {
+      writeArray(out, topics, ({ topic, partitions }) => {
+        out.writeString(topic)
+        writeArray(out, partitions, (partition) => out.writeInt32(partition))
+      })
+    }
+  },
+  decode: (reader) => {
+    const throttleTimeMs = reader.int32()
+    const topics = reader.array((each) => ({
+      topic: each.string(),
+      partitions: each.array((inner) => {
+        const partition = inner.int32()
+        const offset = inner.int64()
+        const metadata = inner.nullableString()
+        return { partition, errorCode: inner.int16(), offset, metadata }
+      })
+    }))
+    return { throttleTimeMs, response: { errorCode: reader.int16(), topics } }
+  }
+})

@@ -1,0 +1,238 @@
+import { connect as openTcp } from "node:net"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { Api } from "../../Protocol.js"
+import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
+import type { Attachment, Decoded } from "./api.js"
+import { makeFrames } from "./frames.js"
+import type { Encoder, KafkaJs } from "./kafkajs.js"
+import { formatEndpoint, maxTimerMs, type WireOptions } from "./options.js"
+import { Reader } from "./reader.js"
+
+/** One request as the socket sees it. */
+export interface Call<A> {
+  /** Absent for those of the handshake. */
+  readonly api?: Api | undefined
+  readonly key: number
+  readonly version: number
+  readonly waitMs: number
+  readonly encode: (out: Encoder) => ReadonlyArray<Attachment>
+  readonly decode: (reader: Reader) => Decoded<A>
+  /** The response, to a request that the broker doesn't answer. */
+  readonly unanswered?: A | undefined
+}
+
+/** One socket that carries requests and their responses, in order. */
+export interface Link {
+  readonly send: <A>(call: Call<A>) => Effect.Effect<A, WireError>
+  /** The handshakes are done: the connect timeout is over. */
+  readonly ready: () => void
+  /** Destroys the socket, and fails all that waits for it. */
+  readonly destroy: (description: string) => void
+  readonly closed: Effect.Effect<WireError>
+}
+
+interface Waiting {
+  readonly api: Api | undefined
+  readonly fail: (error: WireError) => void
+}
+
+interface Pending extends Waiting {
+  readonly correlationId: number
+  readonly limitMs: number
+  /** When it is late: counted from when it was sent, or became the next to be answered. */
+  deadline: number
+  /** Reads the response, and says how long the broker wants to be left alone. */
+  readonly answer: (reader: Reader) => number
+}
+
+interface Held extends Waiting {
+  readonly write: () => void
+}
+
+const now = () => performance.now()
+
+const correlationIdBytes = 4
+
+export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
+  const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+  /** Written requests; the first is the one that the broker answers next. */
+  const pending: Array<Pending> = []
+  /** Requests held back while the broker throttles. */
+  const held: Array<Held> = []
+  let ended: WireError | undefined
+  let correlationId = 0
+  let mutedUntil = 0
+  let unmute: NodeJS.Timeout | undefined
+  let watch: NodeJS.Timeout | undefined
+  let watchAt = 0
+
+  const error = (reason: WireErrorReason, description: string, api?: Api, cause?: unknown): WireError =>
+    new WireError({ reason, endpoint: formatEndpoint(endpoint), api, description, cause })
+
+  const disconnected = (api: Api | undefined, reason: WireError): WireError =>
+    error("Disconnected", reason.description, api, reason.cause)
+
+  /** The connection's end, whoever brings it; the first reason stands. `blamed` fails with it, others `Disconnected`. */
+  const end = (reason: WireError, blamed?: Waiting): void => {
+    if (ended !== undefined) return
+    ended = reason
+    clearTimeout(connecting)
+    clearTimeout(unmute)
+    clearTimeout(watch)
+    socket.destroy()
+    Deferred.unsafeDone(closed, Effect.succeed(reason))
+    for (const request of [...pending.splice(0), ...held.splice(0)]) {
+      request.fail(request === blamed ? reason : disconnected(request.api, reason))
+    }
+  }
+
+  const armWatch = (): void => {
+    const next = pending[0]
+    if (next === undefined || (watch !== undefined && watchAt <= next.deadline)) return
+    clearTimeout(watch)
+    watchAt = next.deadline
+    watch = setTimeout(checkDeadline, Math.min(Math.max(0, Math.ceil(next.deadline - now())), maxTimerMs))
+  }
+
+  const checkDeadline = (): void => {
+    watch = undefined
+    const next = pending[0]
+    if (next === undefined) return
+    if (now() < next.deadline) armWatch()
+    else expireUnlessAnswered(next)
+  }
+
+  /** After a blocked event loop timers run before sockets are read: the response may be there already. */
+  const expireUnlessAnswered = (late: Pending): void => {
+    const bytesRead = socket.bytesRead
+    setImmediate(() => {
+      if (ended !== undefined) return
+      if (pending[0] !== late) armWatch()
+      else if (socket.bytesRead !== bytesRead) expireUnlessAnswered(late)
+      else end(error("Timeout", `no response within ${late.limitMs} ms`, late.api), late)
+    })
+  }
+
+  const onFrame = (frame: Buffer): void => {
+    if (ended !== undefined) return
+    const answered = pending[0]
+    try {
+      if (answered === undefined) throw new RangeError("no request is pending")
+      const reader = new Reader(frame)
+      const id = reader.int32()
+      if (id !== answered.correlationId) throw new RangeError(`correlation id ${id}, not ${answered.correlationId}`)
+      const throttleTimeMs = answered.answer(reader)
+      if (throttleTimeMs > 0) mute(throttleTimeMs)
+    } catch (cause) {
+      const description = `the response can't be read: ${describe(cause)}`
+      end(error("Malformed", description, answered?.api, cause), answered)
+      return
+    }
+    pending.shift()
+    const next = pending[0]
+    if (next === undefined) return
+    next.deadline = Math.max(now(), mutedUntil) + next.limitMs
+    armWatch()
+  }
+
+  const mute = (throttleTimeMs: number): void => {
+    mutedUntil = Math.max(mutedUntil, now() + throttleTimeMs)
+    unmute ??= setTimeout(release, Math.min(Math.ceil(throttleTimeMs), maxTimerMs))
+  }
+
+  const release = (): void => {
+    unmute = undefined
+    const left = mutedUntil - now()
+    if (left > 0) mute(left)
+    else for (const request of held.splice(0)) request.write()
+  }
+
+  const push = makeFrames(correlationIdBytes, options.maxResponseBytes, onFrame)
+  const socket = openTcp({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true })
+  socket.on("data", (chunk) => {
+    const badSize = ended === undefined ? push(chunk) : undefined
+    if (badSize === undefined) return
+    const description = `a response of ${badSize} bytes (the limit is ${options.maxResponseBytes}): is this Kafka, without TLS?`
+    end(error("Malformed", description, pending[0]?.api), pending[0])
+  })
+  socket.on("error", (cause) => end(error("Disconnected", describe(cause), undefined, cause)))
+  socket.on("end", () => end(error("Disconnected", "the broker closed the connection")))
+  socket.on("close", () => end(error("Disconnected", "the connection was closed")))
+  const connecting = setTimeout(
+    () => end(error("Timeout", `not connected within ${options.connectTimeoutMs} ms`), pending[0]),
+    options.connectTimeoutMs
+  )
+
+  const write = (
+    head: Encoder,
+    attachments: ReadonlyArray<Attachment>,
+    onWritten?: (failure?: Error | null) => void
+  ) => {
+    const bytes = head.buffer
+    const size = attachments.reduce((sum, attachment) => sum + attachment.bytes.byteLength, bytes.length)
+    bytes.writeInt32BE(size - 4, 0)
+    socket.cork()
+    let from = 0
+    for (const { at, bytes: attached } of attachments) {
+      socket.write(bytes.subarray(from, at))
+      socket.write(attached)
+      from = at
+    }
+    socket.write(bytes.subarray(from), onWritten)
+    socket.uncork()
+  }
+
+  const send = <A>(call: Call<A>): Effect.Effect<A, WireError> =>
+    Effect.async<A, WireError>((resume) => {
+      if (ended !== undefined) return resume(Effect.fail(disconnected(call.api, ended)))
+      correlationId = (correlationId + 1) & 0x7fffffff
+      const out = kafkaJs.makeEncoder()
+      out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
+      out.writeString(options.clientId)
+      const attachments = call.encode(out)
+      const fail = (reason: WireError) => resume(Effect.fail(reason))
+      const { unanswered } = call
+      const request: Pending = {
+        api: call.api,
+        correlationId,
+        limitMs: options.requestTimeoutMs + call.waitMs,
+        deadline: 0,
+        answer: (reader) => {
+          const { response, throttleTimeMs } = call.decode(reader)
+          resume(Effect.succeed(response))
+          return throttleTimeMs
+        },
+        fail
+      }
+      const writeNow = () => {
+        if (unanswered !== undefined) {
+          return write(out, attachments, (failure) =>
+            failure
+              ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
+              : resume(Effect.succeed(unanswered))
+          )
+        }
+        request.deadline = now() + request.limitMs
+        pending.push(request)
+        armWatch()
+        write(out, attachments)
+      }
+      if (unmute === undefined) writeNow()
+      else held.push({ write: writeNow, fail, api: call.api })
+    })
+
+  return {
+    send,
+    ready: () => clearTimeout(connecting),
+    destroy: (description) => end(error("Disconnected", description)),
+    closed: Deferred.await(closed)
+  }
+}
+
+/** What happened, in words: attempts on several addresses come as one AggregateError without a message. */
+const describe = (cause: unknown): string => {
+  if (cause instanceof AggregateError) return cause.errors.map(describe).join(", ")
+  return cause instanceof Error ? cause.message : String(cause)
+}

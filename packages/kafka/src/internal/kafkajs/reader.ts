@@ -1,0 +1,87 @@
+/**
+ * The protocol's primitive types, read one after the other from a response. Reading past the end, or a value that
+ * can't be one, throws a RangeError. (kafkajs's Decoder answers a cut-off string or int64 with a short one or NaN.)
+ */
+export class Reader {
+  readonly #bytes: Buffer
+  #offset = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** Moves over `length` bytes and says where they began. */
+  #take(length: number): number {
+    const start = this.#offset
+    if (length < 0 || start + length > this.#bytes.length) {
+      throw new RangeError(`${length} bytes at ${start} of a response of ${this.#bytes.length}`)
+    }
+    this.#offset = start + length
+    return start
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#offset
+  }
+
+  boolean(): boolean {
+    return this.#bytes.readInt8(this.#take(1)) !== 0
+  }
+
+  int16(): number {
+    return this.#bytes.readInt16BE(this.#take(2))
+  }
+
+  int32(): number {
+    return this.#bytes.readInt32BE(this.#take(4))
+  }
+
+  bigint64(): bigint {
+    return this.#bytes.readBigInt64BE(this.#take(8))
+  }
+
+  /** An int64 that must be exact as a number: an offset. */
+  int64(): number {
+    const value = this.#int64()
+    if (!Number.isSafeInteger(value)) throw new RangeError(`int64 ${value} at ${this.#offset - 8} is beyond 2^53 - 1`)
+    return value
+  }
+
+  /** Milliseconds, for information: one beyond 2^53 (users write nanoseconds, too) is rounded, not refused. */
+  timestamp(): number {
+    return this.#int64()
+  }
+
+  #int64(): number {
+    const at = this.#take(8)
+    return this.#bytes.readInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4)
+  }
+
+  nullableString(): string | null {
+    const length = this.int16()
+    if (length === -1) return null
+    const start = this.#take(length)
+    return this.#bytes.toString("utf8", start, start + length)
+  }
+
+  /** A string, a null one read as empty. */
+  string(): string {
+    return this.nullableString() ?? ""
+  }
+
+  /** A view of the bytes, null ones read as empty. */
+  bytes(): Uint8Array {
+    const length = this.int32()
+    const start = this.#take(length === -1 ? 0 : length)
+    return this.#bytes.subarray(start, this.#offset)
+  }
+
+  /** An array, a null one read as empty. */
+  array<A>(element: (reader: Reader) => A): Array<A> {
+    const length = this.int32()
+    if (length < -1) throw new RangeError(`array of ${length} elements at ${this.#offset - 4}`)
+    const elements: Array<A> = []
+    for (let i = 0; i < length; i++) elements.push(element(this))
+    return elements
+  }
+}
