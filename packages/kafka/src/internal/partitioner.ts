@@ -1,0 +1,53 @@
+/**
+ * Which partition a record goes to: the one it names, the one Java's producer chooses for its key, or for a record
+ * without a key the sticky one of the moment.
+ */
+
+const seed = 0x9747b28c | 0
+const m = 0x5bd1e995
+const r = 24
+
+/** The 32-bit murmur2 hash as Kafka computes it, signed. */
+export const murmur2 = (data: Uint8Array): number => {
+  const length = data.length
+  let hash = seed ^ length
+  const whole = length & ~3
+  for (let i = 0; i < whole; i += 4) {
+    let k = data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24)
+    k = Math.imul(k, m)
+    k ^= k >>> r
+    hash = Math.imul(hash, m) ^ Math.imul(k, m)
+  }
+  const rest = length & 3
+  if (rest === 3) hash ^= data[whole + 2]! << 16
+  if (rest >= 2) hash ^= data[whole + 1]! << 8
+  if (rest >= 1) hash = Math.imul(hash ^ data[whole]!, m)
+  hash ^= hash >>> 13
+  hash = Math.imul(hash, m)
+  return hash ^ (hash >>> 15)
+}
+
+/** The partition of a key: an empty key is a key. */
+export const partitionOfKey = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions
+
+/**
+ * The partition for records without a key, by a random number in [0, 1): any but the previous one, so that batches
+ * spread even when the draws are few.
+ */
+export const nextSticky = (previous: number | undefined, partitions: number, random: number): number => {
+  if (previous === undefined || previous >= partitions || partitions === 1) return Math.floor(random * partitions)
+  return (previous + 1 + Math.floor(random * (partitions - 1))) % partitions
+}
+
+/** The partition of a record, or `undefined` when the one it names doesn't exist. */
+export const choose = (
+  record: { readonly key: Uint8Array | null; readonly partition: number | undefined },
+  partitions: number,
+  sticky: number
+): number | undefined => {
+  if (record.partition !== undefined) {
+    const exists = Number.isInteger(record.partition) && record.partition >= 0 && record.partition < partitions
+    return exists ? record.partition : undefined
+  }
+  return record.key === null ? sticky : partitionOfKey(record.key, partitions)
+}
