@@ -1,0 +1,11 @@
+import * as Schema from "effect/Schema"
+
+/** What the bank will say to the card: see `Payments`. */
+export const Card = Schema.Literal("valid", "flaky", "limited", "stolen")
+export type Card = typeof Card.Type
+
+export const Order = Schema.Struct({ id: Schema.String, card: Card, amount: Schema.Number })
+export type Order = typeof Order.Type
+
+export const ordersTopic = "orders"
+export const deadLetterTopic = "orders-dlq"

@@ -1,0 +1,40 @@
+import { Producer } from "@spillway/transport/Producer"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { Card, type Order, ordersTopic } from "./Order.js"
+
+const place = (order: Order) =>
+  Producer.pipe(
+    Effect.flatMap((producer) =>
+      producer.send({
+        topic: ordersTopic,
+        key: order.id,
+        value: JSON.stringify(order),
+        headers: { "x-event-id": order.id }
+      })
+    ),
+    Effect.flatMap(({ offset, partition }) =>
+      Effect.annotateLogs(Effect.logInfo("Order placed"), { partition, offset })
+    ),
+    Effect.catchTag("ProducerError", (error) => Effect.logError("Order lost", error)),
+    Effect.annotateLogs({ order: order.id, card: order.card })
+  )
+
+/** Places an order each interval, with each kind of card in turn. */
+export const layer = (interval: Duration.DurationInput): Layer.Layer<never, never, Producer> =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      // Ids stay unique when the program starts again.
+      const start = (yield* Clock.currentTimeMillis).toString(36)
+      let count = 0
+      const next = Effect.suspend(() => {
+        const card = Card.literals[count % Card.literals.length]!
+        count += 1
+        return place({ id: `${start}-${count}`, card, amount: 10 * count })
+      })
+      yield* Effect.forkScoped(Effect.repeat(next, Schedule.fixed(interval)))
+    })
+  )
