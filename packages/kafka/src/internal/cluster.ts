@@ -5,6 +5,7 @@
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
@@ -58,7 +59,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
 
   const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
     Effect.gen(function* () {
-      const connectionScope = yield* Scope.fork(scope, "sequential")
+      const connectionScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
       const exit = yield* Effect.exit(Scope.extend(wire.connect(endpoint, role), connectionScope))
       if (Exit.isSuccess(exit)) {
         yield* Deferred.succeed(opened, exit.value)
@@ -134,9 +135,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     Effect.zipRight(
       refresh([]),
       Effect.suspend(() =>
-        nodes.has(controllerId)
-          ? toNode(controllerId, "data", api, request)
-          : requestAny("data", api, request)
+        nodes.has(controllerId) ? toNode(controllerId, "data", api, request) : requestAny("data", api, request)
       )
     )
 

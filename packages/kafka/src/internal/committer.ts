@@ -1,0 +1,99 @@
+/**
+ * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
+ * the next, never past an unsettled record, never backwards, never for an ended ownership.
+ */
+import type { CommittedOffset } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
+import type { WireError } from "../Wire.js"
+import * as Backoff from "./backoff.js"
+import type { ResponseError } from "./cluster.js"
+import type { Lane } from "./lane.js"
+import type { Reaction } from "./membership/decisions.js"
+
+export interface CommitterOptions {
+  /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
+  readonly send: (
+    topics: OffsetCommitRequest["topics"]
+  ) => Effect.Effect<OffsetCommitResponse | undefined, WireError | ResponseError>
+  /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
+  readonly react: (code: number) => Effect.Effect<Reaction>
+}
+
+export interface Committer {
+  readonly lanes: Set<Lane>
+  /** Every partition's last acknowledged commit, ended ownerships too. */
+  readonly committed: () => ReadonlyArray<CommittedOffset>
+  /** Commits once what has settled; true when nothing is left to commit of what had settled before. */
+  readonly once: Effect.Effect<boolean>
+  /** Commits what has settled, repeating it until it is acknowledged; bounded by the caller's interruption. */
+  readonly flush: Effect.Effect<void>
+}
+
+const offsetToCommit = (lane: Lane): number | undefined => {
+  const offset = lane.settledTo()
+  return offset > lane.committed ? offset : undefined
+}
+
+export const make = (options: CommitterOptions): Committer => {
+  const lanes = new Set<Lane>()
+  const committed = new Map<string, CommittedOffset>()
+  const oneInFlight = Effect.unsafeMakeSemaphore(1)
+
+  const collect = (): Map<string, Map<number, { readonly lane: Lane; readonly offset: number }>> => {
+    const topics = new Map<string, Map<number, { readonly lane: Lane; readonly offset: number }>>()
+    for (const lane of lanes) {
+      const offset = offsetToCommit(lane)
+      if (offset === undefined) continue
+      const partitions = topics.get(lane.topic) ?? new Map()
+      topics.set(lane.topic, partitions.set(lane.partition, { lane, offset }))
+    }
+    return topics
+  }
+
+  const once = Effect.gen(function* () {
+    const topics = collect()
+    if (topics.size === 0) return true
+    const answer = yield* options.send(
+      Array.from(topics, ([topic, partitions]) => ({
+        topic,
+        partitions: Array.from(partitions, ([partition, { offset }]) => ({ partition, offset, metadata: null }))
+      }))
+    )
+    if (answer === undefined) return false
+    let complete = true
+    for (const { topic, partitions } of answer.topics) {
+      for (const { partition, errorCode } of partitions) {
+        const sent = topics.get(topic)?.get(partition)
+        if (sent === undefined) continue
+        if (errorCode === 0) {
+          sent.lane.committed = sent.offset
+          committed.set(`${topic}-${partition}`, { topic, partition, offset: sent.offset })
+          continue
+        }
+        complete = false
+        yield* options.react(errorCode)
+      }
+    }
+    return complete
+  }).pipe(
+    Effect.catchAll((error) => Effect.as(Effect.logDebug("Commit failed, it will be repeated", error), false)),
+    oneInFlight.withPermits(1)
+  )
+
+  return {
+    lanes,
+    committed: () =>
+      Array.from(committed.values()).sort((a, b) =>
+        a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
+      ),
+    once,
+    flush: Effect.suspend(() => {
+      const backoff = Backoff.make(50, 500)
+      return Effect.repeat(
+        Effect.tap(once, (complete) => (complete ? Effect.void : backoff.next)),
+        { until: (complete) => complete }
+      )
+    })
+  }
+}

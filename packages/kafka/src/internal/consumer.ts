@@ -1,0 +1,171 @@
+/**
+ * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
+ */
+import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
+import type { Outcome, Processor } from "@spillway/transport/Processor"
+import { TransportMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { Wire } from "../Wire.js"
+import * as Cluster from "./cluster.js"
+import * as Committer from "./committer.js"
+import type { ConsumerSettings } from "./consumerSettings.js"
+import * as Fetcher from "./fetcher.js"
+import type { LaneContext } from "./lane.js"
+import * as Lifecycle from "./lifecycle.js"
+import * as Membership from "./membership.js"
+import * as Ownership from "./ownership.js"
+import * as Signal from "./signal.js"
+
+/** How long the last commit of a drain is repeated, in milliseconds. */
+const finalCommitMs = 5_000
+
+export interface Counts {
+  handled: number
+  retried: number
+  deadLettered: number
+  discarded: number
+}
+
+/** A consumer that has joined its group; closing the scope drains it. */
+export const make = Effect.fnUntraced(function* <R>(
+  settings: ConsumerSettings,
+  processor: Processor<R>,
+  counts: Counts
+): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
+  const { groupId } = settings
+  const supervisor = yield* ConsumerSupervisor
+  const metrics = yield* TransportMetrics
+  const lifecycle = yield* Lifecycle.make
+  const joined = yield* Deferred.make<void>()
+  /** Succeeds to ask for a drain, fails to end the consumer with an error. */
+  const stopping = yield* Deferred.make<void, ConsumerError>()
+  const ended = yield* Deferred.make<ConsumerReport, ConsumerError>()
+  const runtime = yield* Scope.make()
+  const fail = (error: ConsumerError): Effect.Effect<void> => Effect.asVoid(Deferred.fail(stopping, error))
+
+  for (const topic of settings.topics) metrics.consumer({ topic, groupId })
+
+  const context: LaneContext<R> = {
+    processor,
+    handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
+    maxRecords: settings.maxLaneRecords,
+    gate: { open: true },
+    buffer: { bytes: 0, room: Signal.make() },
+    onOutcome: (outcome: Outcome) => {
+      counts[outcome]++
+    },
+    onFailure: (error) =>
+      fail(
+        Cause.isCause(error)
+          ? new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(error), cause: error })
+          : error
+      )
+  }
+
+  yield* Scope.extend(metrics.activeConsumer, runtime)
+  const cluster = yield* Scope.extend(Cluster.make, runtime)
+  const fetcher = yield* Scope.extend(Fetcher.make({ cluster, settings, buffer: context.buffer, fail }), runtime)
+  const committer = Committer.make({
+    send: (topics) => membership.commit(topics),
+    react: (code) => membership.onCommitError(code)
+  })
+  const ownership = yield* Ownership.make({
+    cluster,
+    settings,
+    context,
+    metrics,
+    committer,
+    fetcher,
+    scope: runtime,
+    toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
+  })
+  const onJoined = Effect.zipRight(lifecycle.to("Running"), Effect.asVoid(Deferred.succeed(joined, undefined)))
+  const membership: Membership.Membership = yield* Scope.extend(
+    Membership.make({ cluster, settings, ownership, fail, onJoined }),
+    runtime
+  )
+
+  const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
+
+  const committing = Effect.forever(Effect.zipRight(Effect.sleep(settings.commitIntervalMs), committer.once))
+
+  // One watchdog for all lanes: no timer a record.
+  const watching = Effect.forever(
+    Effect.sleep(settings.handlerTimeoutMs / 10).pipe(
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.flatMap((now) => Effect.forEach(ownership.lanes, (lane) => lane.watch(now), { discard: true }))
+    )
+  )
+
+  const background = <E>(effect: Effect.Effect<never, E>) => Effect.forkIn(effect, runtime)
+
+  const main = Effect.gen(function* () {
+    yield* background(committing)
+    yield* background(watching)
+    const running = yield* background(
+      Effect.catchAllCause(membership.run, (cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.zipRight(Deferred.failCause(stopping, cause), Effect.never)
+      )
+    )
+    const asked = yield* Effect.exit(Deferred.await(stopping))
+    yield* lifecycle.to("Draining")
+    yield* Effect.annotateLogs(Effect.logInfo("Draining"), { groupId })
+    yield* Fiber.interrupt(running)
+    yield* fetcher.stop
+    yield* ownership.drain(settings.drainTimeoutMs, finalCommitMs)
+    yield* membership.leave
+    yield* Scope.close(runtime, Exit.void)
+    const done = yield* report
+    yield* Effect.annotateLogs(Effect.logInfo("Consumer stopped"), {
+      groupId,
+      handled: done.handled,
+      retried: done.retried,
+      deadLettered: done.deadLettered,
+      discarded: done.discarded,
+      committed: done.committed.map(({ offset, partition, topic }) => `${topic}-${partition}@${offset}`).join(" ")
+    })
+    if (Exit.isSuccess(asked)) {
+      yield* lifecycle.to("Stopped")
+      yield* Deferred.succeed(ended, done)
+      return
+    }
+    const error = Cause.squash(asked.cause)
+    const failure =
+      error instanceof ConsumerError
+        ? error
+        : new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(asked.cause), cause: error })
+    yield* Effect.annotateLogs(Effect.logError("The consumer failed", failure.message), { groupId })
+    yield* lifecycle.to("Failed")
+    yield* Deferred.fail(ended, failure)
+    yield* supervisor.failed(failure)
+  })
+
+  const stop = Effect.asVoid(Deferred.succeed(stopping, undefined))
+  const wait = Deferred.await(ended)
+  const consumer: Consumer = {
+    groupId,
+    stop,
+    wait,
+    close: Effect.zipRight(stop, wait),
+    status: lifecycle.status,
+    changes: lifecycle.changes,
+    assignment: Effect.sync(() =>
+      Array.from(ownership.lanes, ({ partition, topic }) => ({ topic, partition })).sort((a, b) =>
+        a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
+      )
+    ),
+    report
+  }
+  yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))
+  yield* Effect.raceFirst(Deferred.await(joined), wait)
+  return consumer
+})

@@ -1,0 +1,126 @@
+/**
+ * A consumer's numbers, with their defaults filled in and checked: every error at once, naming field and value.
+ */
+import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+/** The tuning options of a consumer; every one has a default. */
+export interface ConsumerTuning {
+  /** Where to start without a committed offset. Default: `earliest`. */
+  readonly initialOffset?: "earliest" | "latest" | undefined
+  /** What to do when the committed offset is no longer in the log. Default: `fail`. */
+  readonly offsetOutOfRange?: "fail" | "earliest" | "latest" | undefined
+  /** A member that the coordinator hasn't heard of for this long is dead. Default: 45 seconds. */
+  readonly sessionTimeout?: Duration.DurationInput | undefined
+  /** Default: 3 seconds. */
+  readonly heartbeatInterval?: Duration.DurationInput | undefined
+  /** How long the coordinator waits for members to rejoin. Default: 60 seconds. */
+  readonly rebalanceTimeout?: Duration.DurationInput | undefined
+  /** How long records in flight may take to settle before their partition is given up. Default: 30 seconds. */
+  readonly revokeTimeout?: Duration.DurationInput | undefined
+  /** How long records in flight may take to settle when the consumer stops. Default: 30 seconds. */
+  readonly drainTimeout?: Duration.DurationInput | undefined
+  /** Default: 1 second. */
+  readonly commitInterval?: Duration.DurationInput | undefined
+  /** A handler that runs longer is interrupted, within a tenth more, and its record retried. Default: 5 minutes. */
+  readonly handlerTimeout?: Duration.DurationInput | undefined
+  /** How often the topics' partitions are looked at for change. Default: 30 seconds; 1 second while one is missing. */
+  readonly metadataInterval?: Duration.DurationInput | undefined
+  /** A partition is fetched for while it has fewer records than this waiting. Default: 500. */
+  readonly maxLaneRecords?: number | undefined
+  /** No fetch is made while this many bytes are waiting in the whole consumer. Default: 64 MiB. */
+  readonly maxBufferedBytes?: number | undefined
+  /** How long the broker may wait for records. Default: 500 ms. */
+  readonly fetchMaxWait?: Duration.DurationInput | undefined
+  /** Default: 1 MiB. A larger record is fetched all the same. */
+  readonly maxPartitionBytes?: number | undefined
+  /** Default: 10 MiB. */
+  readonly fetchMaxBytes?: number | undefined
+}
+
+/** Durations in milliseconds. */
+export interface ConsumerSettings {
+  readonly groupId: string
+  readonly topics: ReadonlyArray<string>
+  readonly initialOffset: "earliest" | "latest"
+  readonly offsetOutOfRange: "fail" | "earliest" | "latest"
+  readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly revokeTimeoutMs: number
+  readonly drainTimeoutMs: number
+  readonly commitIntervalMs: number
+  readonly handlerTimeoutMs: number
+  readonly metadataIntervalMs: number
+  readonly maxLaneRecords: number
+  readonly maxBufferedBytes: number
+  readonly fetchMaxWaitMs: number
+  readonly maxPartitionBytes: number
+  readonly fetchMaxBytes: number
+}
+
+const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
+
+export const decode = (
+  options: { readonly groupId: string; readonly topics: ReadonlyArray<string> } & ConsumerTuning
+): Effect.Effect<ConsumerSettings, ConsumerError> =>
+  Effect.suspend(() => {
+    const errors: Array<string> = []
+    const check = (ok: boolean, field: string, value: unknown, rule: string) => {
+      if (!ok) errors.push(`${field}: ${rule}, not ${show(value)}`)
+    }
+    const millis = (field: keyof ConsumerTuning, fallback: Duration.DurationInput): number => {
+      const input = (options[field] as Duration.DurationInput | undefined) ?? fallback
+      const decoded = Duration.decodeUnknown(input)
+      const value = decoded._tag === "Some" ? Duration.toMillis(decoded.value) : Number.NaN
+      check(value > 0 && Number.isFinite(value), field, input, "must be a finite duration above zero")
+      return value
+    }
+    const count = (field: keyof ConsumerTuning, fallback: number): number => {
+      const value = (options[field] as number | undefined) ?? fallback
+      check(Number.isSafeInteger(value) && value > 0, field, value, "must be a whole number above zero")
+      return value
+    }
+    check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
+    check(options.topics.length > 0, "topics", options.topics, "must name a topic")
+    for (const topic of options.topics) {
+      check(/^[a-zA-Z0-9._-]{1,249}$/.test(topic), "topics", topic, "must be a legal topic name")
+    }
+    const settings: ConsumerSettings = {
+      groupId: options.groupId,
+      topics: Array.from(new Set(options.topics)),
+      initialOffset: options.initialOffset ?? "earliest",
+      offsetOutOfRange: options.offsetOutOfRange ?? "fail",
+      sessionTimeoutMs: millis("sessionTimeout", "45 seconds"),
+      heartbeatIntervalMs: millis("heartbeatInterval", "3 seconds"),
+      rebalanceTimeoutMs: millis("rebalanceTimeout", "60 seconds"),
+      revokeTimeoutMs: millis("revokeTimeout", "30 seconds"),
+      drainTimeoutMs: millis("drainTimeout", "30 seconds"),
+      commitIntervalMs: millis("commitInterval", "1 second"),
+      handlerTimeoutMs: millis("handlerTimeout", "5 minutes"),
+      metadataIntervalMs: millis("metadataInterval", "30 seconds"),
+      maxLaneRecords: count("maxLaneRecords", 500),
+      maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024),
+      fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
+      maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
+      fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024)
+    }
+    check(
+      settings.heartbeatIntervalMs < settings.sessionTimeoutMs,
+      "heartbeatInterval",
+      settings.heartbeatIntervalMs,
+      `must be below sessionTimeout (${settings.sessionTimeoutMs} ms)`
+    )
+    check(
+      settings.revokeTimeoutMs < settings.rebalanceTimeoutMs,
+      "revokeTimeout",
+      settings.revokeTimeoutMs,
+      `must be below rebalanceTimeout (${settings.rebalanceTimeoutMs} ms)`
+    )
+    return errors.length === 0
+      ? Effect.succeed(settings)
+      : Effect.fail(
+          new ConsumerError({ reason: "Configuration", groupId: options.groupId, description: errors.join("; ") })
+        )
+  })

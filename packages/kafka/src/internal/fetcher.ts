@@ -1,0 +1,199 @@
+/**
+ * Reads the owned partitions: one loop for each leader, asking only for lanes that have room, so that one slow lane
+ * never holds up another and memory stays within the buffer's bounds.
+ */
+import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberMap from "effect/FiberMap"
+import type * as Scope from "effect/Scope"
+import { KafkaErrorCode as Code, nameOf } from "../KafkaErrorCode.js"
+import type { FetchPartitionResponse, FetchRequest } from "../Protocol.js"
+import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
+import * as RecordBatch from "../RecordBatch.js"
+import * as Backoff from "./backoff.js"
+import type { Cluster } from "./cluster.js"
+import type { ConsumerSettings } from "./consumerSettings.js"
+import type { Lane, LaneContext } from "./lane.js"
+import { listOffset } from "./listOffsets.js"
+import * as Signal from "./signal.js"
+
+/** A long poll may hold up a lane that gets room meanwhile for this long, in milliseconds. */
+const busyWaitMs = 50
+
+export interface Fetcher {
+  readonly add: (lane: Lane) => void
+  readonly remove: (lane: Lane) => void
+  /** Stops fetching for good; what is parked at a broker is abandoned. */
+  readonly stop: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly cluster: Cluster
+  readonly settings: ConsumerSettings
+  readonly buffer: LaneContext<never>["buffer"]
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+}): Effect.fn.Return<Fetcher, never, Scope.Scope> {
+  const { buffer, cluster, fail, settings } = options
+  const lanes = new Set<Lane>()
+  const loops = yield* FiberMap.make<number>()
+  const changed = Signal.make()
+
+  const error = (reason: ConsumerError["reason"], lane: Lane, description: string, cause?: unknown) =>
+    new ConsumerError({
+      reason,
+      groupId: settings.groupId,
+      description: `${lane.topic}-${lane.partition} at offset ${lane.position}: ${description}`,
+      cause
+    })
+
+  const lanesOf = (nodeId: number): Array<Lane> =>
+    Array.from(lanes).filter((lane) => lane.isOpen() && cluster.leader(lane.topic, lane.partition)?.leader === nodeId)
+
+  const requestFor = (ready: ReadonlyArray<Lane>, all: number): FetchRequest => {
+    const topics = new Map<string, Array<FetchRequest["topics"][number]["partitions"][number]>>()
+    for (const lane of ready) {
+      const partitions = topics.get(lane.topic) ?? []
+      topics.set(lane.topic, partitions)
+      partitions.push({
+        partition: lane.partition,
+        currentLeaderEpoch: cluster.leader(lane.topic, lane.partition)?.leaderEpoch ?? -1,
+        fetchOffset: lane.position,
+        maxBytes: settings.maxPartitionBytes
+      })
+    }
+    return {
+      maxWaitMs: ready.length === all ? settings.fetchMaxWaitMs : Math.min(busyWaitMs, settings.fetchMaxWaitMs),
+      minBytes: 1,
+      maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
+      isolationLevel: "read_uncommitted",
+      rackId: "",
+      topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
+    }
+  }
+
+  const outOfRange = Effect.fnUntraced(function* (lane: Lane, answer: FetchPartitionResponse) {
+    const to = settings.offsetOutOfRange
+    const range = `the log starts at ${answer.logStartOffset} and ends at ${answer.highWatermark}`
+    if (to === "fail") return yield* fail(error("OffsetOutOfRange", lane, range))
+    const timestamp = to === "earliest" ? earliestTimestamp : latestTimestamp
+    const offset = yield* listOffset(cluster, lane, timestamp)
+    yield* Effect.logWarning("Offset out of range").pipe(
+      Effect.annotateLogs({
+        topic: lane.topic,
+        partition: lane.partition,
+        offset: lane.position,
+        resumedAt: offset,
+        policy: to
+      })
+    )
+    lane.seek(offset)
+  })
+
+  /** True when the leader's metadata is in doubt. */
+  const receive = Effect.fnUntraced(function* (lane: Lane, answer: FetchPartitionResponse) {
+    switch (answer.errorCode) {
+      case Code.NONE: {
+        const decoded = RecordBatch.decode(answer.records)
+        lane.offer(decoded.batches)
+        if (decoded.error !== undefined) yield* fail(error("CorruptBatch", lane, decoded.error.message, decoded.error))
+        return false
+      }
+      case Code.OFFSET_OUT_OF_RANGE:
+        yield* outOfRange(lane, answer)
+        return false
+      case Code.TOPIC_AUTHORIZATION_FAILED:
+        yield* fail(error("Authorization", lane, nameOf(answer.errorCode)))
+        return false
+      case Code.CORRUPT_MESSAGE:
+      case Code.UNSUPPORTED_COMPRESSION_TYPE:
+        yield* fail(error("CorruptBatch", lane, nameOf(answer.errorCode)))
+        return false
+      case Code.UNKNOWN_TOPIC_OR_PARTITION:
+      case Code.UNKNOWN_LEADER_EPOCH:
+        cluster.forgetTopic(lane.topic)
+        return true
+      default:
+        return true
+    }
+  })
+
+  const fetchOnce = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
+    const response = yield* cluster.request(nodeId, "fetch", "Fetch", requestFor(ready, all.length))
+    const asked = new Map(ready.map((lane) => [`${lane.topic}-${lane.partition}`, { lane, position: lane.position }]))
+    let inDoubt = response.errorCode !== Code.NONE
+    for (const { topic, partitions } of response.topics) {
+      for (const partition of partitions) {
+        const found = asked.get(`${topic}-${partition.partition}`)
+        if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
+        if (yield* receive(found.lane, partition)) inDoubt = true
+        // Asked for last the next time, so that a full response starves no partition.
+        else if (partition.records.byteLength > 0 && lanes.delete(found.lane)) lanes.add(found.lane)
+      }
+    }
+    return inDoubt
+  })
+
+  const refresh = Effect.suspend(() => cluster.refresh(Array.from(new Set(Array.from(lanes, (lane) => lane.topic)))))
+
+  const loop = Effect.fnUntraced(function* (nodeId: number) {
+    const backoff = Backoff.make(50, 1_000)
+    while (true) {
+      const all = lanesOf(nodeId)
+      if (all.length === 0) return
+      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []
+      if (ready.length === 0) {
+        yield* buffer.room.wait
+        continue
+      }
+      const inDoubt = yield* Effect.catchAll(fetchOnce(nodeId, all, ready), (cause) =>
+        Effect.as(Effect.logDebug("Fetch failed, it will be repeated", cause), true)
+      )
+      if (!inDoubt) {
+        backoff.reset()
+        continue
+      }
+      yield* backoff.next
+      yield* Effect.ignore(refresh)
+      changed.notify()
+    }
+  })
+
+  const ended = Effect.sync(changed.notify)
+
+  const manage = Effect.gen(function* () {
+    const backoff = Backoff.make(50, 1_000)
+    while (true) {
+      let leaderless = false
+      for (const lane of lanes) {
+        if (!lane.isOpen()) continue
+        const leader = cluster.leader(lane.topic, lane.partition)?.leader
+        if (leader === undefined) leaderless = true
+        else yield* FiberMap.run(loops, leader, Effect.ensuring(loop(leader), ended), { onlyIfMissing: true })
+      }
+      if (leaderless) {
+        yield* Effect.ignore(refresh)
+        yield* backoff.next
+      } else {
+        backoff.reset()
+        yield* changed.wait
+      }
+    }
+  })
+
+  const manager = yield* Effect.forkScoped(Effect.interruptible(manage))
+
+  return {
+    add: (lane) => {
+      lanes.add(lane)
+      changed.notify()
+      buffer.room.notify()
+    },
+    remove: (lane) => {
+      lanes.delete(lane)
+      changed.notify()
+      buffer.room.notify()
+    },
+    stop: Effect.zipRight(Fiber.interrupt(manager), FiberMap.clear(loops))
+  }
+})

@@ -1,0 +1,37 @@
+/**
+ * The state machine of a consumer: `Starting -> Running <-> Paused -> Draining -> Stopped | Failed`.
+ */
+import type { ConsumerStatus } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+
+const successors: Readonly<Record<ConsumerStatus, ReadonlyArray<ConsumerStatus>>> = {
+  Starting: ["Running", "Draining"],
+  Running: ["Paused", "Draining"],
+  Paused: ["Running", "Draining"],
+  Draining: ["Stopped", "Failed"],
+  Stopped: [],
+  Failed: []
+}
+
+export const mayFollow = (from: ConsumerStatus, to: ConsumerStatus): boolean => successors[from].includes(to)
+
+export const isFinal = (status: ConsumerStatus): boolean => successors[status].length === 0
+
+export interface Lifecycle {
+  readonly status: Effect.Effect<ConsumerStatus>
+  /** The current status, then each change, until the last. */
+  readonly changes: Stream.Stream<ConsumerStatus>
+  /** Moves on where the machine allows it; else nothing changes. */
+  readonly to: (status: ConsumerStatus) => Effect.Effect<void>
+}
+
+export const make: Effect.Effect<Lifecycle> = Effect.map(
+  SubscriptionRef.make<ConsumerStatus>("Starting"),
+  (ref): Lifecycle => ({
+    status: SubscriptionRef.get(ref),
+    changes: Stream.takeUntil(ref.changes, isFinal),
+    to: (status) => SubscriptionRef.update(ref, (current) => (mayFollow(current, status) ? status : current))
+  })
+)

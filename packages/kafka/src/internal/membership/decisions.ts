@@ -1,0 +1,105 @@
+/**
+ * What a group member does on each answer of its coordinator, and when it may commit: pure, for the eager and the
+ * cooperative protocol.
+ */
+import type { ConsumerErrorReason } from "@spillway/transport/Consumer"
+import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+
+/** `eager` (range) gives up every partition before it rejoins; `cooperative` (cooperative-sticky) only what moves. */
+export type RebalanceProtocol = "eager" | "cooperative"
+
+/**
+ * - `Unjoined`: no generation
+ * - `Joining`: JoinGroup sent, not answered
+ * - `Syncing`: JoinGroup answered, SyncGroup not
+ * - `Stable`: the assignment is known; also while the broker prepares the next rebalance
+ */
+export type Phase = "Unjoined" | "Joining" | "Syncing" | "Stable"
+
+export type Reaction =
+  | { readonly _tag: "Ok" }
+  /** Ask again, with a delay. */
+  | { readonly _tag: "Retry" }
+  /** The coordinator has moved: look it up, then ask again, with a delay. */
+  | { readonly _tag: "FindCoordinator" }
+  /** Join with the member id that the answer gave. */
+  | { readonly _tag: "UseMemberId" }
+  /** A rebalance is on: give up what the protocol demands, then join again. */
+  | { readonly _tag: "Rejoin" }
+  /** The ownership has ended without us: commit nothing, join again, as a new member if the id is gone. */
+  | { readonly _tag: "Lost"; readonly memberIdKept: boolean }
+  | { readonly _tag: "Fatal"; readonly reason: ConsumerErrorReason }
+
+const ok: Reaction = { _tag: "Ok" }
+const retry: Reaction = { _tag: "Retry" }
+const findCoordinator: Reaction = { _tag: "FindCoordinator" }
+const rejoin: Reaction = { _tag: "Rejoin" }
+const lost = (memberIdKept: boolean): Reaction => ({ _tag: "Lost", memberIdKept })
+const fatal = (reason: ConsumerErrorReason): Reaction => ({ _tag: "Fatal", reason })
+
+/** What every group request has in common. */
+const onAny = (code: number): Reaction => {
+  switch (code) {
+    case Code.NONE:
+      return ok
+    case Code.NOT_COORDINATOR:
+    case Code.COORDINATOR_NOT_AVAILABLE:
+      return findCoordinator
+    case Code.UNKNOWN_MEMBER_ID:
+      return lost(false)
+    case Code.ILLEGAL_GENERATION:
+      return lost(true)
+    case Code.REBALANCE_IN_PROGRESS:
+      return rejoin
+    case Code.FENCED_INSTANCE_ID:
+      return fatal("FencedInstance")
+    case Code.GROUP_AUTHORIZATION_FAILED:
+    case Code.TOPIC_AUTHORIZATION_FAILED:
+    case Code.CLUSTER_AUTHORIZATION_FAILED:
+      return fatal("Authorization")
+    case Code.INVALID_GROUP_ID:
+    case Code.INVALID_SESSION_TIMEOUT:
+    case Code.INCONSISTENT_GROUP_PROTOCOL:
+    case Code.GROUP_MAX_SIZE_REACHED:
+    case Code.INVALID_REQUEST:
+    case Code.OFFSET_METADATA_TOO_LARGE:
+    case Code.INVALID_COMMIT_OFFSET_SIZE:
+      return fatal("Configuration")
+    case Code.UNSUPPORTED_VERSION:
+      return fatal("UnsupportedBroker")
+    default:
+      return retry
+  }
+}
+
+export const onJoinGroup = (code: number): Reaction =>
+  code === Code.MEMBER_ID_REQUIRED ? { _tag: "UseMemberId" } : onAny(code)
+
+export const onSyncGroup = onAny
+
+export const onHeartbeat = onAny
+
+export const onFindCoordinator = onAny
+
+/**
+ * A commit refused because of a rebalance, or of a generation that has ended, is repeated while the ownership stands:
+ * the heartbeat decides when it doesn't.
+ */
+export const onOffsetCommit = (code: number): Reaction => {
+  const reaction = onAny(code)
+  return reaction._tag === "Rejoin" || (reaction._tag === "Lost" && reaction.memberIdKept) ? retry : reaction
+}
+
+export const onOffsetFetch = onOffsetCommit
+
+/**
+ * Whether a commit can be accepted now. Eagerly, nothing is owned between JoinGroup and SyncGroup. Cooperatively,
+ * retained partitions go on running: commits in the old generation are good until JoinGroup is answered, and wait from
+ * there to the answer of SyncGroup.
+ */
+export const mayCommit = (protocol: RebalanceProtocol, phase: Phase): boolean =>
+  phase === "Stable" || (protocol === "cooperative" && phase === "Joining")
+
+/** Which owned partitions a member must give up before it sends JoinGroup. */
+export const revokedBeforeJoin = <A>(protocol: RebalanceProtocol, owned: ReadonlyArray<A>): ReadonlyArray<A> =>
+  protocol === "eager" ? owned : []

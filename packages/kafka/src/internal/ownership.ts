@@ -1,0 +1,151 @@
+/**
+ * The lanes of the partitions a member owns: where they start, how they settle, and how they end.
+ */
+import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
+import type { Metrics } from "@spillway/transport/TransportMetrics"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { nameOf } from "../KafkaErrorCode.js"
+import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
+import * as Backoff from "./backoff.js"
+import type { Cluster } from "./cluster.js"
+import type { Committer } from "./committer.js"
+import type { ConsumerSettings } from "./consumerSettings.js"
+import type { Fetcher } from "./fetcher.js"
+import * as Lane from "./lane.js"
+import { listOffset } from "./listOffsets.js"
+import * as Decisions from "./membership/decisions.js"
+import type { Membership, Ownership } from "./membership.js"
+
+export interface OwnedLanes extends Ownership {
+  readonly lanes: ReadonlySet<Lane.Lane>
+  /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within `commitMs`. */
+  readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
+}
+
+export const make = <R>(options: {
+  readonly cluster: Cluster
+  readonly settings: ConsumerSettings
+  readonly context: Lane.LaneContext<R>
+  readonly metrics: Metrics
+  readonly committer: Committer
+  readonly fetcher: Fetcher
+  readonly scope: Scope.Scope
+  readonly toCoordinator: Membership["toCoordinator"]
+}): Effect.Effect<OwnedLanes, never, R> =>
+  Effect.map(Effect.context<R>(), (environment) => {
+    const { cluster, committer, context, fetcher, settings } = options
+    const { groupId } = settings
+    const lanes = new Set<Lane.Lane>()
+    /** How many partitions each topic had when it was first seen: later ones are read from their start. */
+    const initialCounts = new Map<string, number>()
+
+    const committedOffsets = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
+      const topics = new Map<string, Array<number>>()
+      for (const { topic, partition } of partitions) topics.set(topic, [...(topics.get(topic) ?? []), partition])
+      const backoff = Backoff.make()
+      while (true) {
+        const answer = yield* Effect.option(
+          options.toCoordinator("group", "OffsetFetch", {
+            groupId,
+            topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
+          })
+        )
+        if (answer._tag === "Some") {
+          const answers = answer.value.topics.flatMap(({ topic, partitions }) =>
+            partitions.map((partition) => ({ topic, ...partition }))
+          )
+          const code = [answer.value.errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
+          if (code === undefined)
+            return new Map(answers.map((found) => [`${found.topic}-${found.partition}`, found.offset]))
+          const reaction = Decisions.onOffsetFetch(code)
+          if (reaction._tag === "Fatal") {
+            const description = `OffsetFetch answered ${nameOf(code)}`
+            return yield* Effect.fail(new ConsumerError({ reason: reaction.reason, groupId, description }))
+          }
+          if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(groupId)
+        }
+        yield* backoff.next
+      }
+    })
+
+    const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition) {
+      const isNew = owned.partition >= (initialCounts.get(owned.topic) ?? 0)
+      const timestamp = settings.initialOffset === "latest" && !isNew ? latestTimestamp : earliestTimestamp
+      return yield* Effect.mapError(
+        listOffset(cluster, owned, timestamp),
+        (cause) => new ConsumerError({ reason: "Authorization", groupId, description: cause.message, cause })
+      )
+    })
+
+    const rememberCounts = () => {
+      for (const topic of settings.topics) {
+        const known = cluster.topic(topic)
+        if (known !== undefined && !initialCounts.has(topic)) initialCounts.set(topic, known.partitions.length)
+      }
+    }
+
+    const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
+      if (initialCounts.size === 0) rememberCounts()
+      if (partitions.length === 0) return
+      const committed = yield* committedOffsets(partitions)
+      const starts = yield* Effect.forEach(
+        partitions,
+        (owned) => {
+          const offset = committed.get(`${owned.topic}-${owned.partition}`) ?? -1
+          return offset >= 0
+            ? Effect.succeed({ ...owned, position: offset, committed: offset })
+            : Effect.map(firstOffset(owned), (position) => ({ ...owned, position, committed: -1 }))
+        },
+        { concurrency: 16 }
+      )
+      for (const start of starts) {
+        const metrics = options.metrics.consumer({ topic: start.topic, groupId })
+        const lane = yield* Effect.provide(
+          Lane.make(context, metrics, options.metrics.enabled, start, options.scope),
+          environment
+        )
+        lanes.add(lane)
+        committer.lanes.add(lane)
+        fetcher.add(lane)
+      }
+      if (starts.some((start) => start.committed < 0)) yield* committer.once
+    })
+
+    const endAll = Effect.suspend(() => {
+      const ending = Array.from(lanes)
+      for (const lane of ending) {
+        lanes.delete(lane)
+        committer.lanes.delete(lane)
+        fetcher.remove(lane)
+      }
+      return Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
+    })
+
+    const drain = Effect.fnUntraced(function* (timeoutMs: number, commitMs: number) {
+      const draining = Array.from(lanes)
+      for (const lane of draining) {
+        lane.close()
+        fetcher.remove(lane)
+      }
+      yield* Effect.forEach(draining, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption(timeoutMs)
+      )
+      yield* Effect.forEach(draining, (lane) => lane.end, { concurrency: "unbounded", discard: true })
+      yield* Effect.timeoutOption(committer.flush, commitMs)
+      yield* endAll
+    })
+
+    return {
+      lanes,
+      open,
+      drain,
+      revoke: drain(settings.revokeTimeoutMs, settings.rebalanceTimeoutMs - settings.revokeTimeoutMs),
+      lose: endAll,
+      setSessionAlive: (alive) => {
+        if (context.gate.open === alive) return
+        context.gate.open = alive
+        for (const lane of lanes) lane.nudge()
+      }
+    }
+  })
