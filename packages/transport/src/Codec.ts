@@ -7,17 +7,25 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
+import { isExit } from "./internal/exit.js"
 import * as ParseIssue from "./internal/parseIssue.js"
 
-/**
- * A codec that needs nothing asynchronous returns an `Exit`, which is an Effect too: so the consumer reads it without
- * running anything.
- */
-export interface Codec<in out A> {
-  /** Null is a tombstone. */
+/** What a consumer needs of a codec. */
+export interface Decoder<out A> {
+  /**
+   * Reads a value; null is a tombstone. When nothing asynchronous is needed, return an `Exit`, which is an Effect too:
+   * the consumer then reads it without running anything.
+   */
   readonly decode: (bytes: Uint8Array | null) => Effect.Effect<A, DecodeError>
+}
+
+/** What a publisher needs of a codec. */
+export interface Encoder<in A> {
+  /** Writes a value; null makes a tombstone. */
   readonly encode: (value: A) => Effect.Effect<Uint8Array | null, EncodeError>
 }
+
+export interface Codec<in out A> extends Decoder<A>, Encoder<A> {}
 
 /** Bytes that are no value of the codec: such a record is dead-lettered at once. Holds nothing of the payload. */
 export class DecodeError extends Data.TaggedError("DecodeError")<{
@@ -70,7 +78,7 @@ export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
         encodeValue(value),
         (description) => new EncodeError({ reason: "SchemaMismatch", description })
       )
-      return Effect.flatMap(encoded, stringify)
+      return isExit(encoded) ? Exit.flatMap(encoded, stringify) : Effect.flatMap(encoded, stringify)
     }
   }
 }

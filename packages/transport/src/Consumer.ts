@@ -76,7 +76,11 @@ export interface Consumer {
 /** Where consumers report that they failed; set by `launch`. */
 export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
   "@spillway/transport/ConsumerSupervisor",
-  { defaultValue: (): { readonly failed: (error: ConsumerError) => Effect.Effect<void> } => ({ failed: () => Effect.void }) }
+  {
+    defaultValue: (): { readonly failed: (error: ConsumerError) => Effect.Effect<void> } => ({
+      failed: () => Effect.void
+    })
+  }
 ) {}
 
 /**

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { Codec } from "./Codec.js"
+import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
 import type { DeadLetterPolicy } from "./DeadLetter.js"
 import type { ConsumedRecord } from "./Envelope.js"
@@ -16,9 +16,9 @@ import * as HandlerError from "./HandlerError.js"
 import * as Attempt from "./internal/attempt.js"
 import * as DeadLetterPublisher from "./internal/deadLetterPublisher.js"
 import { annotateRecord } from "./internal/logging.js"
+import * as ScheduleCursor from "./internal/scheduleCursor.js"
 import type { ProducerError } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as ScheduleCursor from "./ScheduleCursor.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 
 /** What became of a record. Each has exactly one. */
@@ -48,7 +48,7 @@ export interface ProcessorOptions<A, E, R, RD> {
   readonly groupId: string
   readonly topics: ReadonlyArray<string>
   readonly handler: Handler<A, E, R>
-  readonly value: Codec<A>
+  readonly value: Decoder<A>
   /** Default: `RetryPolicy.exponential()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   readonly deadLetter: DeadLetterPolicy<RD>

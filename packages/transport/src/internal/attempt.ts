@@ -2,10 +2,11 @@ import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Codec, DecodeError } from "../Codec.js"
+import type { DecodeError, Decoder } from "../Codec.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
 import * as Envelope from "./envelope.js"
+import { isExit } from "./exit.js"
 
 /** Tells a value that didn't decode from a `DecodeError` of the handler's own. */
 export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly error: DecodeError }> {}
@@ -14,12 +15,12 @@ const undecodable = (error: DecodeError): Undecodable => new Undecodable({ error
 
 export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
-/** Decodes and handles. A codec or handler that throws makes a defect. */
+/** Decodes and handles. A decoder or handler that throws makes a defect. */
 export const make =
-  <A, E, R>(codec: Codec<A>, handler: Handler<A, E, R>): Attempt<R> =>
+  <A, E, R>(decoder: Decoder<A>, handler: Handler<A, E, R>): Attempt<R> =>
   (record, attempt) => {
     try {
-      const decoded = codec.decode(record.value)
+      const decoded = decoder.decode(record.value)
       if (!isExit(decoded)) {
         return Effect.flatMap(Effect.mapError(decoded, undecodable), (value) =>
           handler(Envelope.make(record, value, attempt))
@@ -32,5 +33,3 @@ export const make =
       return Exit.die(defect)
     }
   }
-
-const isExit = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)

@@ -9,8 +9,8 @@ import type { ConsumedRecord } from "../Envelope.js"
 import { messageOf } from "../HandlerError.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
-import * as ScheduleCursor from "../ScheduleCursor.js"
-import { annotateRecord, atMostEvery } from "./logging.js"
+import { atMostEvery } from "./logging.js"
+import * as ScheduleCursor from "./scheduleCursor.js"
 
 type TopicDestination = Extract<DeadLetter.Destination, { readonly _tag: "Topic" }>
 
@@ -99,7 +99,6 @@ export const make = ({ destination, groupId, onBlocked }: Options) => {
     wait: (delay: Duration.Duration) => Effect.Effect<boolean>
   ) {
     const { record } = failed
-    const annotate = annotateRecord(record, groupId, failed.attempts)
     let metadata: "full" | "minimal" = "full"
     let cursor = ScheduleCursor.make(backoff)
     while (true) {
@@ -109,7 +108,7 @@ export const make = ({ destination, groupId, onBlocked }: Options) => {
       const isTooLarge = error.reason === "RecordTooLarge"
       if (isTooLarge && metadata === "full") {
         metadata = "minimal"
-        yield* annotate(Effect.logWarning(`dead letter shrunk: ${error.message}`))
+        yield* Effect.logWarning(`dead letter shrunk: ${error.message}`)
         continue
       }
       if (isTooLarge && tooLarge === "stop") {
@@ -122,8 +121,8 @@ export const make = ({ destination, groupId, onBlocked }: Options) => {
       }
       onBlocked(record, error)
       yield* isTooLarge
-        ? complain(annotate(Effect.logError(`dead letter refused, the partition is held up: ${error.message}`)))
-        : warn(annotate(Effect.logWarning(`dead letter not published yet: ${error.message}`)))
+        ? complain(Effect.logError(`dead letter refused, the partition is held up: ${error.message}`))
+        : warn(Effect.logWarning(`dead letter not published yet: ${error.message}`))
       const step = yield* cursor.next(undefined)
       if (Option.isSome(step)) cursor = step.value.cursor
       const delay = isTooLarge || Option.isNone(step) ? cap : step.value.delay

@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as fc from "fast-check"
+import * as Codec from "../src/Codec.js"
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** What a codec gives without being run. */
+const atOnce = <A, E>(effect: Effect.Effect<A, E>): Exit.Exit<A, E> => {
+  assert.isTrue(Exit.isExit(effect))
+  return Effect.runSyncExit(effect)
+}
+
+const value = <A, E>(effect: Effect.Effect<A, E>): A =>
+  Exit.getOrElse(atOnce(effect), (cause) => assert.fail(`${cause}`))
+
+const error = <A, E>(effect: Effect.Effect<A, E>): E =>
+  Exit.match(atOnce(effect), {
+    onSuccess: () => assert.fail("succeeded"),
+    onFailure: (cause) => Option.getOrThrow(Cause.failureOption(cause))
+  })
+
+const Order = Schema.Struct({
+  id: Schema.NumberFromString,
+  lines: Schema.Array(Schema.Struct({ sku: Schema.NonEmptyString, count: Schema.Positive }))
+})
+const order = Codec.json(Order)
+
+describe("Codec.bytes", () => {
+  it("gives the value as it is", () => {
+    const bytes = Uint8Array.of(0xff, 0)
+    assert.strictEqual(value(Codec.bytes.decode(bytes)), bytes)
+    assert.strictEqual(value(Codec.bytes.encode(bytes)), bytes)
+    assert.isNull(value(Codec.bytes.decode(null)))
+    assert.isNull(value(Codec.bytes.encode(null)))
+  })
+})
+
+describe("Codec.text", () => {
+  it("reads what it writes, a byte order mark too", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        assert.strictEqual(value(Codec.text.decode(value(Codec.text.encode(text)))), text)
+      })
+    )
+    assert.strictEqual(value(Codec.text.decode(utf8("\uFEFFa"))), "\uFEFFa")
+  })
+
+  it("fails on bytes that are no UTF-8 and on a tombstone", () => {
+    assert.strictEqual(error(Codec.text.decode(Uint8Array.of(0x61, 0xff))).reason, "InvalidUtf8")
+    assert.strictEqual(error(Codec.text.decode(null)).reason, "Null")
+  })
+})
+
+describe("Codec.json", () => {
+  it("reads what it writes", () => {
+    const json = '{"id":"7","lines":[{"sku":"a","count":2}]}'
+    const decoded = value(order.decode(utf8(json)))
+    assert.deepStrictEqual(decoded, { id: 7, lines: [{ sku: "a", count: 2 }] })
+    assert.deepStrictEqual(value(order.encode(decoded)), utf8(json))
+  })
+
+  it("skips a byte order mark", () => {
+    assert.strictEqual(value(Codec.json(Schema.Number).decode(utf8("\uFEFF1"))), 1)
+  })
+
+  it("tells what is wrong", () => {
+    assert.strictEqual(error(order.decode(null)).reason, "Null")
+    assert.strictEqual(error(order.decode(Uint8Array.of(0xc0))).reason, "InvalidUtf8")
+    assert.strictEqual(error(order.decode(utf8("{"))).reason, "InvalidJson")
+    assert.strictEqual(error(order.decode(utf8("{}"))).message, 'SchemaMismatch: ["id"]: missing')
+  })
+
+  it("names the path and the expectation, never the value", () => {
+    const message = (json: string) => error(order.decode(utf8(json))).message
+    const secret = "hunter2"
+    assert.strictEqual(message(`"${secret}"`).includes(secret), false)
+    assert.strictEqual(message(`{"id":"${secret}","lines":[]}`), 'SchemaMismatch: ["id"]: expected NumberFromString')
+    assert.strictEqual(
+      message(`{"id":"1","lines":[{"sku":"a","count":"${secret}"}]}`),
+      'SchemaMismatch: ["lines"]["0"]["count"]: expected number'
+    )
+    assert.strictEqual(
+      message('{"id":"1","lines":[{"sku":"a","count":-987}]}'),
+      'SchemaMismatch: ["lines"]["0"]["count"]: expected Positive'
+    )
+    assert.strictEqual(error(order.decode(utf8(secret))).message.includes(secret), false)
+  })
+
+  it("fails to write what the schema or JSON refuses", () => {
+    assert.strictEqual(error(order.encode({ id: 1, lines: [{ sku: "", count: 1 }] })).reason, "SchemaMismatch")
+    assert.strictEqual(error(Codec.json(Schema.Undefined).encode(undefined)).reason, "InvalidJson")
+    assert.strictEqual(error(Codec.json(Schema.BigIntFromSelf).encode(1n)).reason, "InvalidJson")
+  })
+
+  it.effect("runs asynchronous schemas", () =>
+    Effect.gen(function* () {
+      const Slow = Schema.transformOrFail(Schema.String, Schema.Number, {
+        decode: (text) => Effect.as(Effect.yieldNow(), text.length),
+        encode: (length) => Effect.as(Effect.yieldNow(), "x".repeat(length))
+      })
+      const codec = Codec.json(Slow)
+      assert.strictEqual(yield* codec.decode(utf8('"four"')), 4)
+      assert.deepStrictEqual(yield* codec.encode(2), utf8('"xx"'))
+      assert.strictEqual((yield* Effect.flip(codec.decode(utf8("1")))).reason, "SchemaMismatch")
+    })
+  )
+})
+
+describe("Codec.nullable", () => {
+  it("lets tombstones pass and leaves the rest to the codec", () => {
+    const codec = Codec.nullable(Codec.text)
+    assert.isNull(value(codec.decode(null)))
+    assert.isNull(value(codec.encode(null)))
+    assert.strictEqual(value(codec.decode(utf8("a"))), "a")
+    assert.deepStrictEqual(value(codec.encode("a")), utf8("a"))
+    assert.strictEqual(error(codec.decode(Uint8Array.of(0xff))).reason, "InvalidUtf8")
+  })
+})

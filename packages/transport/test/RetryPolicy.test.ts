@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as fc from "fast-check"
+import * as HandlerError from "../src/HandlerError.js"
+import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
+import * as RetryPolicy from "../src/RetryPolicy.js"
+
+const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+
+const delays = Effect.fnUntraced(function* (policy: RetryPolicy.RetryPolicy, limit = 100) {
+  const delays: Array<number> = []
+  let step = yield* ScheduleCursor.make(policy).next(failure)
+  while (Option.isSome(step) && delays.length < limit) {
+    delays.push(Duration.toMillis(step.value.delay))
+    step = yield* step.value.cursor.next(failure)
+  }
+  return delays
+})
+
+const randomly = (value: number) => Effect.withRandom(Random.fixed([value]))
+
+describe("RetryPolicy", () => {
+  it.effect("retries three times after 1, 2 and 4 s by default, shortened by up to one half", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* delays(RetryPolicy.exponential({ jitter: false })), [1_000, 2_000, 4_000])
+      assert.deepStrictEqual(yield* randomly(0)(delays(RetryPolicy.exponential())), [1_000, 2_000, 4_000])
+      assert.deepStrictEqual(yield* randomly(0.5)(delays(RetryPolicy.exponential())), [750, 1_500, 3_000])
+    })
+  )
+
+  it.effect("caps at 30 s by default", () =>
+    Effect.gen(function* () {
+      const policy = RetryPolicy.exponential({ retries: 7, jitter: false })
+      assert.deepStrictEqual(yield* delays(policy), [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+    })
+  )
+
+  it.effect("takes base, factor and cap", () =>
+    Effect.gen(function* () {
+      const policy = RetryPolicy.exponential({ retries: 4, base: "10 millis", factor: 3, cap: 200, jitter: false })
+      assert.deepStrictEqual(yield* delays(policy), [10, 30, 90, 200])
+    })
+  )
+
+  it.effect("goes on for ever with infinite retries, at the cap", () =>
+    Effect.gen(function* () {
+      const all = yield* delays(RetryPolicy.exponential({ retries: Infinity, cap: "5 seconds" }), 10_000)
+      assert.strictEqual(all.length, 10_000)
+      assert.isTrue(all.every((delay) => delay >= 500 && delay <= 5_000))
+    })
+  )
+
+  it.effect("fixed waits the same before each retry", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* delays(RetryPolicy.fixed()), [1_000, 1_000, 1_000])
+      assert.deepStrictEqual(yield* delays(RetryPolicy.fixed({ retries: 2, delay: "3 seconds" })), [3_000, 3_000])
+    })
+  )
+
+  it.effect("none retries nothing, as does a policy of no retries", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* delays(RetryPolicy.none), [])
+      assert.deepStrictEqual(yield* delays(RetryPolicy.exponential({ retries: 0 })), [])
+    })
+  )
+
+  it("refuses senseless options by field and value", () => {
+    const refused = (field: string, value: unknown, make: () => unknown) => {
+      try {
+        make()
+      } catch (error) {
+        assert.instanceOf(error, RetryPolicy.RetryPolicyError)
+        assert.strictEqual(error.field, field)
+        assert.include(error.message, `${field} must be`)
+        assert.include(error.message, String(value))
+        return
+      }
+      assert.fail(`${field} ${value} was accepted`)
+    }
+    for (const retries of [-1, 1.5, Number.NaN, Number.NEGATIVE_INFINITY]) {
+      refused("retries", retries, () => RetryPolicy.exponential({ retries }))
+      refused("retries", retries, () => RetryPolicy.fixed({ retries }))
+    }
+    for (const factor of [0, 0.5, -2, Number.NaN, Infinity]) {
+      refused("factor", factor, () => RetryPolicy.exponential({ factor }))
+    }
+    const durations: ReadonlyArray<Duration.DurationInput> = [
+      -1,
+      Number.NaN,
+      Infinity,
+      -5n,
+      "-1 seconds",
+      [-1, 0],
+      Duration.infinity
+    ]
+    for (const duration of durations) {
+      refused("base", duration, () => RetryPolicy.exponential({ base: duration }))
+      refused("cap", duration, () => RetryPolicy.exponential({ cap: duration }))
+      refused("delay", duration, () => RetryPolicy.fixed({ delay: duration }))
+    }
+  })
+
+  it("accepts every whole number of retries", () => {
+    fc.assert(fc.property(fc.nat(), (retries) => void RetryPolicy.exponential({ retries })))
+  })
+})
