@@ -42,17 +42,19 @@ interface Writer {
 const reader = (bytes: Uint8Array) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let at = 0
-  const int16 = () => view.getInt16((at += 2) - 2)
-  const int32 = () => view.getInt32((at += 4) - 4)
-  const string = () => {
-    const length = int16()
+  const take = (length: number): number => {
+    const start = at
     at += length
-    return decoder.decode(bytes.subarray(at - length, at))
+    return start
+  }
+  const int16 = () => view.getInt16(take(2))
+  const int32 = () => view.getInt32(take(4))
+  const string = () => {
+    const start = take(int16())
+    return decoder.decode(bytes.subarray(start, at))
   }
   const array = <A>(read: () => A): Array<A> => Array.from({ length: Math.max(0, int32()) }, read)
-  const skip = (length: number) => {
-    at += Math.max(0, length)
-  }
+  const skip = (length: number) => take(Math.max(0, length))
   return { int16, int32, string, array, skip, atEnd: () => at >= bytes.byteLength }
 }
 

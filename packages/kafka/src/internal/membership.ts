@@ -304,6 +304,9 @@ export const make = Effect.fnUntraced(function* (options: {
       })
     )
 
+  const log = (message: string) =>
+    Effect.suspend(() => Effect.annotateLogs(Effect.logInfo(message), { groupId, memberId, generationId }))
+
   const run = Effect.gen(function* () {
     yield* awaitBroker
     while (true) {
@@ -324,7 +327,7 @@ export const make = Effect.fnUntraced(function* (options: {
           Effect.raceFirst(lost)
         )
       if (end === "lost") {
-        yield* Effect.annotateLogs(Effect.logWarning("The membership was lost"), { groupId, generationId })
+        yield* log("The membership was lost: giving up the partitions")
         yield* ownership.lose
       }
       phase = "Unjoined"

@@ -69,11 +69,11 @@ export class Reader {
     return this.nullableString() ?? ""
   }
 
-  /** A view of the bytes, null ones read as empty. */
+  /** A view of the bytes, null ones read as empty. No Buffer: a Buffer's `slice` doesn't copy, as its users expect. */
   bytes(): Uint8Array {
     const length = this.int32()
     const start = this.#take(length === -1 ? 0 : length)
-    return this.#bytes.subarray(start, this.#offset)
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#offset - start)
   }
 
   /** An array, a null one read as empty. */
