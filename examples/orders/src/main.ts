@@ -1,0 +1,31 @@
+/**
+ * Takes orders and charges their cards: some at once, some after retries, and some never.
+ *
+ *   npm start                                    in memory
+ *   KAFKA_BROKERS=127.0.0.1:9092 npm start       on Kafka
+ *   curl localhost:8080/metrics
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as PrometheusServer from "@spillway/observability/PrometheusServer"
+import * as Consumer from "@spillway/transport/Consumer"
+import * as TransportMetrics from "@spillway/transport/TransportMetrics"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Cluster from "./Cluster.js"
+import * as DeadLettersConsumer from "./DeadLettersConsumer.js"
+import * as OrderSource from "./OrderSource.js"
+import * as OrdersConsumer from "./OrdersConsumer.js"
+import * as Payments from "./Payments.js"
+
+// What is provided later is released later: metrics are served until the consumers have drained.
+const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer, DeadLettersConsumer.layer).pipe(
+  Layer.provide(Payments.layer),
+  Layer.provide(KafkaProducer.layer()),
+  Layer.provide(Cluster.layer),
+  Layer.provide(PrometheusServer.layerConfig()),
+  Layer.provide(TransportMetrics.layer({ service: "example_service" }))
+)
+
+Consumer.launch(Main).pipe(Effect.provide(Logger.logFmt), NodeRuntime.runMain({ disablePrettyLogger: true }))
