@@ -123,16 +123,19 @@ export const make = Effect.fnUntraced(function* <R>(
     if (buffered === context.maxRecords - 1) buffer.room.notify()
     attempts++
     attempting = true
-    if (timed) startedNanos = clock.unsafeCurrentTimeNanos()
     return processor.attempt(current)
   }
 
+  // One record starts when the one before ends, so that a record costs one look at the clock.
   const attempted = () => {
     attempting = false
-    if (timed) metrics.processingDuration(Number(clock.unsafeCurrentTimeNanos() - startedNanos) / 1e9)
+    if (!timed) return
+    const now = clock.unsafeCurrentTimeNanos()
+    metrics.processingDuration(Number(now - startedNanos) / 1e9)
+    startedNanos = now
   }
 
-  const handleInOrder = Effect.whileLoop({
+  const handleQueued = Effect.whileLoop({
     while: () => open && gate.open && next() !== undefined,
     body: start,
     step: () => {
@@ -148,6 +151,11 @@ export const make = Effect.fnUntraced(function* <R>(
       })
     )
   )
+
+  const handleInOrder = Effect.suspend(() => {
+    if (timed) startedNanos = clock.unsafeCurrentTimeNanos()
+    return handleQueued
+  })
 
   const wait = (delay: Duration.Duration) =>
     Effect.raceFirst(Effect.as(Deferred.await(closed), false), Effect.as(Effect.sleep(delay), true))
@@ -174,9 +182,11 @@ export const make = Effect.fnUntraced(function* <R>(
       worker = yield* Effect.fork(work)
       const exit = yield* Fiber.await(worker)
       if (Exit.isSuccess(exit)) return
-      if (!attempting || timedOut !== attempts || !Cause.isInterruptedOnly(exit.cause)) return yield* exit
+      if (ended || !Cause.isInterruptedOnly(exit.cause)) return yield* exit
+      if (!attempting) continue
       attempted()
-      failure = Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout }))
+      // The watchdog's interruption, or the handler's own.
+      failure = timedOut === attempts ? Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout })) : exit.cause
     }
   })
 
