@@ -1,0 +1,72 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as HandlerError from "../src/HandlerError.js"
+
+class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
+
+const failureOf = (cause: Cause.Cause<unknown>) => HandlerError.failureOf(cause, 2)
+
+describe("HandlerError", () => {
+  it("classifies by error", () => {
+    const decide = (error: unknown) => HandlerError.classify(failureOf(Cause.fail(error)))
+    assert.deepStrictEqual(decide(new HandlerError.NonRetryableError({ cause: "no" })), HandlerError.deadLetter)
+    assert.deepStrictEqual(
+      decide(new HandlerError.TemporaryError({ cause: "later", delay: "3 seconds" })),
+      HandlerError.retry("3 seconds")
+    )
+    assert.deepStrictEqual(decide(new HandlerError.TemporaryError({ cause: "later" })), HandlerError.retry())
+    assert.deepStrictEqual(decide(new Error("any")), HandlerError.retry())
+  })
+
+  it("finds the typed error before a defect, and a defect before an interruption", () => {
+    const interrupt = Cause.interrupt(FiberId.none)
+    const cause = Cause.parallel(interrupt, Cause.parallel(Cause.die("defect"), Cause.fail("error")))
+    assert.strictEqual(failureOf(cause).error, "error")
+    assert.strictEqual(failureOf(Cause.sequential(interrupt, Cause.die("defect"))).error, "defect")
+    assert.isTrue(Cause.isInterruptedException(failureOf(interrupt).error))
+    assert.strictEqual(failureOf(interrupt).attempt, 2)
+  })
+
+  it.effect("fails with what catchTag hands over", () =>
+    Effect.gen(function* () {
+      const declined = new CardDeclined({ card: "1" })
+      const charge = Effect.if(Effect.succeed(false), {
+        onTrue: () => Effect.void,
+        onFalse: () => Effect.fail(declined)
+      })
+      const error = yield* Effect.flip(Effect.catchTag(charge, "CardDeclined", HandlerError.nonRetryable))
+      assert.instanceOf(error, HandlerError.NonRetryableError)
+      assert.strictEqual(error.cause, declined)
+      const temporary = yield* Effect.flip(HandlerError.temporary("busy", "1 second"))
+      assert.strictEqual(temporary.message, "busy")
+      assert.strictEqual(temporary.delay, "1 second")
+    })
+  )
+
+  it("describes any value", () => {
+    const cyclic: { self?: unknown } = {}
+    cyclic.self = cyclic
+    const rows: ReadonlyArray<readonly [unknown, message: string, type: string]> = [
+      [new TypeError("bad"), "bad", "TypeError"],
+      [new CardDeclined({ card: "1" }), "CardDeclined", "CardDeclined"],
+      [new HandlerError.NonRetryableError({ cause: new RangeError("far") }), "far", "RangeError"],
+      [new HandlerError.TemporaryError({ cause: new CardDeclined({ card: "1" }) }), "CardDeclined", "CardDeclined"],
+      [new HandlerError.TemporaryError({ cause: "busy" }), "busy", "TemporaryError"],
+      [{ _tag: "Plain" }, "Plain", "Plain"],
+      [{ code: 1 }, '{"code":1}', "object"],
+      ["text", "text", "string"],
+      [undefined, "undefined", "undefined"],
+      [null, "null", "object"],
+      [1n, "a value of type bigint", "bigint"],
+      [cyclic, "a value of type object", "object"],
+      [Object.create(null, { _tag: { value: Object.create(null) } }), "a value of type object", "object"]
+    ]
+    for (const [error, message, type] of rows) {
+      assert.strictEqual(HandlerError.messageOf(error), message)
+      assert.strictEqual(HandlerError.typeOf(error), type)
+    }
+  })
+})
