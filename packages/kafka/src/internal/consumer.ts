@@ -58,6 +58,7 @@ export const make = Effect.fnUntraced(function* <R>(
     maxRecords: settings.maxLaneRecords,
     gate: { open: true },
     buffer: { bytes: 0, room: Signal.make() },
+    turn: { endsAt: 0 },
     onOutcome: (outcome: Outcome) => {
       counts[outcome]++
     },

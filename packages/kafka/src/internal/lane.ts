@@ -30,6 +30,8 @@ export interface LaneContext<R> {
   readonly gate: { open: boolean }
   /** Bytes of fetched batches that are not yet handled, and the signal that a lane has room again. */
   readonly buffer: { bytes: number; readonly room: Signal.Signal }
+  /** When, in milliseconds, the lanes next let timers and sockets have their turn. */
+  readonly turn: { endsAt: number }
   readonly onOutcome: (outcome: Outcome) => void
   readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
 }
@@ -58,6 +60,12 @@ export interface Lane extends TopicPartition {
   /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog. */
   readonly watch: (now: number) => Effect.Effect<void>
 }
+
+/** How long lanes may keep the event loop to themselves while handlers suspend nothing, in milliseconds. */
+const turnMs = 25
+
+/** The clock is looked at for this once in so many records; a power of two. */
+const recordsPerLook = 8
 
 interface Chunk {
   readonly records: ReadonlyArray<DecodedRecord>
@@ -135,8 +143,15 @@ export const make = Effect.fnUntraced(function* <R>(
     startedNanos = now
   }
 
+  /** Fibres yield in microtasks: without this, heartbeats and fetches would wait until every queue is empty. */
+  const turnIsOver = () => attempts % recordsPerLook === 0 && clock.unsafeCurrentTimeMillis() >= context.turn.endsAt
+
+  const giveTurn = Effect.map(Effect.sleep(0), () => {
+    context.turn.endsAt = clock.unsafeCurrentTimeMillis() + turnMs
+  })
+
   const handleQueued = Effect.whileLoop({
-    while: () => open && gate.open && next() !== undefined,
+    while: () => open && gate.open && next() !== undefined && !turnIsOver(),
     body: start,
     step: () => {
       attempted()
@@ -171,6 +186,7 @@ export const make = Effect.fnUntraced(function* <R>(
       if (failure !== undefined) yield* recover(current!, failure)
       else if (!open) return
       else if (!gate.open || next() === undefined) yield* wake.wait
+      else if (turnIsOver()) yield* giveTurn
       else yield* handleInOrder
     }
   })
