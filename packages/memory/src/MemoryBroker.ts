@@ -1,0 +1,298 @@
+/**
+ * A Kafka broker in memory that answers `Wire` by Kafka's own rules: partitioned logs of encoded batches, consumer
+ * groups with generations and session timeouts, committed offsets and long polls. It lives on Effect's Clock, so under
+ * `TestClock` the consumers and producers that talk to Kafka in production run in a unit test without waiting.
+ */
+import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
+import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import { Wire } from "@spillway/kafka/Wire"
+import type { CommittedOffset } from "@spillway/transport/Consumer"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import * as Headers from "@spillway/transport/Headers"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Broker from "./internal/broker.js"
+import * as Connections from "./internal/connections.js"
+import * as Coordinator from "./internal/coordinator.js"
+import * as Log from "./internal/log.js"
+import * as Signal from "./internal/signal.js"
+import * as Topics from "./internal/topics.js"
+
+export interface MemoryTopic {
+  readonly name: string
+  /** Default: 1. */
+  readonly partitions?: number | undefined
+  /** The largest batch that may be written, in bytes. Default: 1,048,588, as Kafka's. */
+  readonly maxMessageBytes?: number | undefined
+}
+
+export interface MemoryBrokerOptions {
+  /** The topics there are from the start, by name with their number of partitions, or as a list. Default: none. */
+  readonly topics?: Readonly<Record<string, number>> | ReadonlyArray<MemoryTopic> | undefined
+  /** A member that asks for a shorter session is refused. Default: 6 seconds. */
+  readonly minSessionTimeout?: Duration.DurationInput | undefined
+  /** A member that asks for a longer session is refused. Default: 30 minutes. */
+  readonly maxSessionTimeout?: Duration.DurationInput | undefined
+  /** How long an empty group waits for more members before its first generation. Default: 0, where Kafka has 3 s. */
+  readonly initialRebalanceDelay?: Duration.DurationInput | undefined
+  /** What the default client calls itself; its member ids begin so. Default: `"memory"`. */
+  readonly clientId?: string | undefined
+}
+
+/** What the broker refuses a test to do, by the error code that a client would get. */
+export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
+  /** The name of Kafka's error code, such as `TOPIC_ALREADY_EXISTS`. */
+  readonly reason: string
+  readonly topic: string
+  readonly partition?: number | undefined
+}> {
+  override get message(): string {
+    return this.partition === undefined
+      ? `${this.reason}: ${this.topic}`
+      : `${this.reason}: ${this.topic}-${this.partition}`
+  }
+}
+
+/** A client of the broker: what a program, or one of several instances of it, connects through. */
+export interface MemoryClient {
+  readonly clientId: string
+  readonly wire: Context.Tag.Service<Wire>
+  /** Destroys the client's connections and refuses new ones until `restore`; the broker hears no more of it. */
+  readonly cut: Effect.Effect<void>
+  readonly restore: Effect.Effect<void>
+}
+
+/** A record for `produce`. */
+export interface MemoryRecord {
+  /** Text is encoded as UTF-8. Default: null. */
+  readonly key?: string | Uint8Array | null | undefined
+  /** Text is encoded as UTF-8. */
+  readonly value: string | Uint8Array | null
+  readonly headers?: Headers.Headers | Readonly<Record<string, Headers.HeaderValue>> | undefined
+  /** Default: 0; keys don't choose partitions here. */
+  readonly partition?: number | undefined
+  /** Milliseconds since the epoch. Default: now, by Effect's Clock. */
+  readonly timestamp?: number | undefined
+}
+
+export interface GroupMember {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly assignment: Uint8Array
+}
+
+export interface GroupDescription {
+  readonly groupId: string
+  /** `Dead` is a group that nobody asked for yet. */
+  readonly state: "Dead" | "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable"
+  readonly generation: number
+  /** The assignor the members agreed on; empty before the first generation. */
+  readonly protocol: string
+  /** The leader's member id. */
+  readonly leader: string | undefined
+  /** In the order they joined. */
+  readonly members: ReadonlyArray<GroupMember>
+}
+
+export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
+  MemoryBroker,
+  {
+    /** The default client's way to the broker, the one that `layer` provides. */
+    readonly wire: Context.Tag.Service<Wire>
+    /** One more client. Default name: `client-<n>`. */
+    readonly client: (clientId?: string | undefined) => Effect.Effect<MemoryClient>
+    /** Ends the broker as if its machine failed: every connection ends, new ones are refused, no session expires. */
+    readonly stop: Effect.Effect<void>
+    /** Starts it again with its topics, offsets and groups as they last were stable; every session begins anew. */
+    readonly start: Effect.Effect<void>
+
+    readonly createTopic: (
+      name: string,
+      options?: number | Omit<MemoryTopic, "name"> | undefined
+    ) => Effect.Effect<void, MemoryBrokerError>
+    readonly deleteTopic: (name: string) => Effect.Effect<void, MemoryBrokerError>
+    /** Deletes a partition's records before an offset, as retention does. */
+    readonly truncateBefore: (
+      topic: string,
+      partition: number,
+      offset: number
+    ) => Effect.Effect<void, MemoryBrokerError>
+
+    /** Writes records as a producer would, each where it says, and returns where they landed, in their order. */
+    readonly produce: (
+      topic: string,
+      records: ReadonlyArray<MemoryRecord>
+    ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly offset: number }>, MemoryBrokerError>
+    /** A topic's records by partition and offset; none when there is no such topic. */
+    readonly records: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
+    /** Waits until a topic, which may not exist yet, holds at least so many records, and returns them all. */
+    readonly awaitRecords: (topic: string, count: number) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
+
+    /** What a group has committed, by topic and partition. */
+    readonly committed: (groupId: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
+    /** Waits until a group has committed the offset, or one beyond it. */
+    readonly awaitCommitted: (groupId: string, topic: string, partition: number, offset: number) => Effect.Effect<void>
+    readonly group: (groupId: string) => Effect.Effect<GroupDescription>
+    /** Waits until a group is as the predicate wants it, and returns it. */
+    readonly awaitGroup: (
+      groupId: string,
+      predicate: (group: GroupDescription) => boolean
+    ) => Effect.Effect<GroupDescription>
+  }
+>() {}
+
+/** A broker that runs until the scope closes. Fails when a topic's name or settings are invalid. */
+export const make = (
+  options?: MemoryBrokerOptions | undefined
+): Effect.Effect<Context.Tag.Service<MemoryBroker>, MemoryBrokerError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const scope = yield* Effect.scope
+    const limits = {
+      minSessionTimeoutMs: Duration.toMillis(options?.minSessionTimeout ?? "6 seconds"),
+      maxSessionTimeoutMs: Duration.toMillis(options?.maxSessionTimeout ?? "30 minutes"),
+      initialRebalanceDelayMs: Duration.toMillis(options?.initialRebalanceDelay ?? 0)
+    }
+    const topics = Topics.make((name) => coordinator.forgetTopic(name))
+    const coordinator = Coordinator.make({
+      clock,
+      scope,
+      limits,
+      partitionExists: (topic, partition) => topics.log(topic, partition) !== undefined
+    })
+    const node = { nodeId: 1, host: "memory", port: 9092 }
+    const serve = Broker.make({ clock, node, topics, coordinator })
+    const connections = Connections.make({ host: node.host, port: node.port }, serve, scope)
+    let clients = 0
+
+    const refuseWith = (
+      errorCode: number,
+      topic: string,
+      partition?: number
+    ): Effect.Effect<void, MemoryBrokerError> =>
+      errorCode === KafkaErrorCode.NONE ? Effect.void : Effect.fail(refusal(errorCode, topic, partition))
+
+    const createTopic = (
+      name: string,
+      settings?: number | Omit<MemoryTopic, "name"> | undefined
+    ): Effect.Effect<void, MemoryBrokerError> =>
+      Effect.suspend(() => {
+        const { maxMessageBytes, partitions } =
+          typeof settings === "number" ? { partitions: settings } : (settings ?? {})
+        const errorCode = topics.create({
+          name,
+          partitions: partitions ?? 1,
+          maxMessageBytes: maxMessageBytes ?? Topics.defaultMaxMessageBytes
+        })
+        return refuseWith(errorCode, name)
+      })
+
+    for (const topic of topicsOf(options?.topics)) yield* createTopic(topic.name, topic)
+
+    const records = (topic: string): ReadonlyArray<ConsumedRecord> =>
+      (topics.get(topic)?.partitions ?? []).flatMap((log, partition) =>
+        Log.records(log).map(({ headers, key, offset, timestamp, value }) => ({
+          topic,
+          partition,
+          offset,
+          timestamp,
+          key,
+          value,
+          headers
+        }))
+      )
+
+    const count = (topic: string): number =>
+      (topics.get(topic)?.partitions ?? []).reduce((sum, log) => sum + log.endOffset - log.startOffset, 0)
+
+    const describe = (groupId: string): GroupDescription => {
+      const group = coordinator.group(groupId)
+      return {
+        groupId,
+        state: group?.phase ?? "Dead",
+        generation: group?.generation ?? 0,
+        protocol: group?.protocol ?? "",
+        leader: group?.leader,
+        members: Array.from(group?.members.values() ?? [], ({ assignment, id, instanceId }) => ({
+          memberId: id,
+          groupInstanceId: instanceId,
+          assignment
+        }))
+      }
+    }
+
+    return {
+      wire: connections.client(options?.clientId ?? "memory").wire,
+      client: (clientId) =>
+        Effect.sync(() => {
+          const name = clientId ?? `client-${++clients}`
+          return { clientId: name, ...connections.client(name) }
+        }),
+      stop: Effect.zipRight(connections.stop, coordinator.stop),
+      start: Effect.zipRight(coordinator.start, connections.start),
+      createTopic,
+      deleteTopic: (name) => Effect.suspend(() => refuseWith(topics.delete(name), name)),
+      truncateBefore: (topic, partition, offset) =>
+        Effect.suspend(() => refuseWith(topics.truncateBefore(topic, partition, offset), topic, partition)),
+      produce: (topic, records) =>
+        Effect.suspend(() => {
+          const now = clock.unsafeCurrentTimeMillis()
+          return Effect.forEach(records, (record) => {
+            const partition = record.partition ?? 0
+            const bytes = RecordBatch.encode([encodable(record, now)])
+            const { baseOffset, errorCode } = topics.append(topic, partition, bytes)
+            return Effect.as(refuseWith(errorCode, topic, partition), { partition, offset: baseOffset })
+          })
+        }),
+      records: (topic) => Effect.sync(() => records(topic)),
+      awaitRecords: (topic, wanted) =>
+        Signal.until([topics.changed], () => (count(topic) >= wanted ? records(topic) : undefined)),
+      committed: (groupId) => Effect.sync(() => coordinator.committed(groupId)),
+      awaitCommitted: (groupId, topic, partition, offset) =>
+        Effect.asVoid(
+          Signal.until([coordinator.changed], () =>
+            (coordinator.offset(groupId, topic, partition) ?? -1) >= offset ? true : undefined
+          )
+        ),
+      group: (groupId) => Effect.sync(() => describe(groupId)),
+      awaitGroup: (groupId, predicate) =>
+        Signal.until([coordinator.changed], () => {
+          const group = describe(groupId)
+          return predicate(group) ? group : undefined
+        })
+    }
+  })
+
+/** A broker, and `Wire` to it as its default client: takes the place of `KafkaJsWire.layer` in a test. */
+export const layer = (options?: MemoryBrokerOptions | undefined): Layer.Layer<MemoryBroker | Wire, MemoryBrokerError> =>
+  Layer.scopedContext(
+    Effect.map(make(options), (broker) =>
+      Context.make(MemoryBroker, MemoryBroker.of(broker)).pipe(Context.add(Wire, broker.wire))
+    )
+  )
+
+const refusal = (errorCode: number, topic: string, partition: number | undefined): MemoryBrokerError =>
+  new MemoryBrokerError({ reason: nameOf(errorCode), topic, partition })
+
+const topicsOf = (topics: MemoryBrokerOptions["topics"]): ReadonlyArray<MemoryTopic> =>
+  isList(topics) ? topics : Object.entries(topics ?? {}).map(([name, partitions]) => ({ name, partitions }))
+
+const isList = (topics: MemoryBrokerOptions["topics"]): topics is ReadonlyArray<MemoryTopic> => Array.isArray(topics)
+
+const encoder = new TextEncoder()
+
+const encodable = (record: MemoryRecord, now: number): RecordBatch.EncodableRecord => ({
+  key: bytesOf(record.key ?? null),
+  value: bytesOf(record.value),
+  headers: isHeaders(record.headers) ? record.headers : Headers.fromRecord(record.headers ?? {}),
+  timestamp: record.timestamp ?? now
+})
+
+const bytesOf = (value: string | Uint8Array | null): Uint8Array | null =>
+  typeof value === "string" ? encoder.encode(value) : value
+
+const isHeaders = (headers: MemoryRecord["headers"]): headers is Headers.Headers => Array.isArray(headers)

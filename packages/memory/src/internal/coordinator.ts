@@ -1,0 +1,255 @@
+/**
+ * The groups of a broker: requests go in, parked ones are answered when their group says so, and one timer a group
+ * wakes it at its next deadline.
+ */
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import type {
+  HeartbeatRequest,
+  JoinGroupRequest,
+  JoinGroupResponse,
+  LeaveGroupRequest,
+  OffsetCommitRequest,
+  OffsetCommitResponse,
+  OffsetFetchRequest,
+  OffsetFetchResponse,
+  SyncGroupRequest,
+  SyncGroupResponse
+} from "@spillway/kafka/Protocol"
+import type { CommittedOffset } from "@spillway/transport/Consumer"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import * as Group from "./group.js"
+import * as GroupState from "./groupState.js"
+import * as Signal from "./signal.js"
+
+interface Committed {
+  readonly offset: number
+  readonly metadata: string | null
+}
+
+/** A group with what isn't part of its membership: its committed offsets and its timer. */
+interface Entry {
+  group: GroupState.Group
+  readonly offsets: Map<string, Map<number, Committed>>
+  alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined
+}
+
+export interface Options {
+  readonly clock: Clock.Clock
+  /** The broker's: its timers live in it. */
+  readonly scope: Scope.Scope
+  readonly limits: GroupState.Limits
+  readonly partitionExists: (topic: string, partition: number) => boolean
+}
+
+export interface Coordinator {
+  readonly join: (clientId: string, request: JoinGroupRequest) => Effect.Effect<JoinGroupResponse>
+  readonly sync: (request: SyncGroupRequest) => Effect.Effect<SyncGroupResponse>
+  /** The error code. */
+  readonly heartbeat: (request: HeartbeatRequest) => Effect.Effect<number>
+  /** The error code. */
+  readonly leave: (request: LeaveGroupRequest) => Effect.Effect<number>
+  readonly commit: (request: OffsetCommitRequest) => Effect.Effect<OffsetCommitResponse>
+  readonly fetchOffsets: (request: OffsetFetchRequest) => OffsetFetchResponse
+  /** The group, unless nobody ever asked for it. */
+  readonly group: (groupId: string) => GroupState.Group | undefined
+  readonly offset: (groupId: string, topic: string, partition: number) => number | undefined
+  /** By topic and partition. */
+  readonly committed: (groupId: string) => ReadonlyArray<CommittedOffset>
+  /** Offsets of a topic go with the topic. */
+  readonly forgetTopic: (topic: string) => void
+  /** Stops the timers, as the broker's process has ended. */
+  readonly stop: Effect.Effect<void>
+  /** Begins again with the groups as a broker finds them in its log. */
+  readonly start: Effect.Effect<void>
+  /** Notified whenever a group or its offsets have changed. */
+  readonly changed: Signal.Signal
+}
+
+/** `offset.metadata.max.bytes` */
+const maxMetadataBytes = 4096
+
+export const make = ({ clock, limits, partitionExists, scope }: Options): Coordinator => {
+  const groups = new Map<string, Entry>()
+  const changed = Signal.make()
+  const joins = new Map<number, Deferred.Deferred<JoinGroupResponse>>()
+  const syncs = new Map<number, Deferred.Deferred<SyncGroupResponse>>()
+  let tokens = 0
+  let memberIds = 0
+  let isRunning = true
+
+  const answer = <A>(parked: Map<number, Deferred.Deferred<A>>, token: number, response: A): void => {
+    const deferred = parked.get(token)
+    if (deferred !== undefined) Deferred.unsafeDone(deferred, Effect.succeed(response))
+  }
+
+  const apply = (entry: Entry, transition: GroupState.Transition): Effect.Effect<number> =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const step = transition(entry.group, clock.unsafeCurrentTimeMillis())
+        entry.group = step.group
+        for (const { response, token } of step.joins) answer(joins, token, response)
+        for (const { response, token } of step.syncs) answer(syncs, token, response)
+        Signal.notify(changed)
+        return Effect.as(arm(entry), step.errorCode)
+      })
+    )
+
+  const disarm = (entry: Entry): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { alarm } = entry
+      entry.alarm = undefined
+      return alarm === undefined ? Effect.void : Fiber.interruptFork(alarm.fiber)
+    })
+
+  /** An alarm that rings too early does no harm: it is set again. So only an earlier deadline replaces it. */
+  const arm = (entry: Entry): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const at = Group.nextDeadline(entry.group)
+      if (!isRunning || at === undefined || (entry.alarm !== undefined && entry.alarm.at <= at)) return Effect.void
+      const ring = Effect.suspend(() => {
+        entry.alarm = undefined
+        return Effect.asVoid(apply(entry, Group.tick(limits)))
+      })
+      const delay = Duration.millis(Math.max(0, at - clock.unsafeCurrentTimeMillis()))
+      return Effect.zipRight(
+        disarm(entry),
+        Effect.map(Effect.forkIn(Effect.interruptible(Effect.zipRight(clock.sleep(delay), ring)), scope), (fiber) => {
+          entry.alarm = { at, fiber }
+        })
+      )
+    })
+
+  const entryOf = (groupId: string): Entry => {
+    const known = groups.get(groupId)
+    if (known !== undefined) return known
+    const entry: Entry = { group: GroupState.empty, offsets: new Map(), alarm: undefined }
+    groups.set(groupId, entry)
+    return entry
+  }
+
+  /** Parks a request until its group answers it; who gives up waiting leaves the group as it is. */
+  const park = <A>(
+    parked: Map<number, Deferred.Deferred<A>>,
+    groupId: string,
+    transition: (token: number) => GroupState.Transition
+  ): Effect.Effect<A> =>
+    Effect.suspend(() => {
+      const token = ++tokens
+      const deferred = Deferred.unsafeMake<A>(FiberId.none)
+      parked.set(token, deferred)
+      return Effect.ensuring(
+        Effect.zipRight(apply(entryOf(groupId), transition(token)), Deferred.await(deferred)),
+        Effect.sync(() => parked.delete(token))
+      )
+    })
+
+  const decide = (groupId: string, transition: GroupState.Transition): Effect.Effect<number> =>
+    Effect.suspend(() => {
+      const entry = groups.get(groupId)
+      return entry === undefined ? Effect.succeed(KafkaErrorCode.UNKNOWN_MEMBER_ID) : apply(entry, transition)
+    })
+
+  const store = (entry: Entry, request: OffsetCommitRequest): OffsetCommitResponse => {
+    const commitOne = (topic: string, partition: number, committed: Committed): number => {
+      if (!partitionExists(topic, partition)) return KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      if ((committed.metadata?.length ?? 0) > maxMetadataBytes) return KafkaErrorCode.OFFSET_METADATA_TOO_LARGE
+      const partitions = entry.offsets.get(topic) ?? new Map<number, Committed>()
+      entry.offsets.set(topic, partitions.set(partition, committed))
+      return KafkaErrorCode.NONE
+    }
+    const response = {
+      topics: request.topics.map(({ partitions, topic }) => ({
+        topic,
+        partitions: partitions.map(({ metadata, offset, partition }) => ({
+          partition,
+          errorCode: commitOne(topic, partition, { offset, metadata })
+        }))
+      }))
+    }
+    Signal.notify(changed)
+    return response
+  }
+
+  const offsets = (groupId: string): OffsetFetchResponse["topics"] =>
+    Array.from(groups.get(groupId)?.offsets ?? [], ([topic, partitions]) => ({
+      topic,
+      partitions: Array.from(partitions, ([partition, committed]) => ({ partition, errorCode: 0, ...committed }))
+    }))
+
+  return {
+    changed,
+    join: (clientId, request) =>
+      request.groupId === ""
+        ? Effect.succeed(GroupState.joinError(KafkaErrorCode.INVALID_GROUP_ID, request.memberId))
+        : park(joins, request.groupId, (token) =>
+            Group.join(limits, {
+              token,
+              request,
+              newMemberId: `${request.groupInstanceId ?? clientId}-${++memberIds}`
+            })
+          ),
+    sync: (request) => park(syncs, request.groupId, (token) => Group.sync(limits, token, request)),
+    heartbeat: (request) => decide(request.groupId, Group.heartbeat(limits, request)),
+    leave: (request) => decide(request.groupId, Group.leave(limits, request)),
+    commit: (request) =>
+      Effect.suspend(() => {
+        if (request.generationId >= 0 && !groups.has(request.groupId)) {
+          return Effect.succeed(refuse(request, KafkaErrorCode.ILLEGAL_GENERATION))
+        }
+        const entry = entryOf(request.groupId)
+        return Effect.map(apply(entry, Group.commit(limits, request)), (errorCode) =>
+          errorCode === KafkaErrorCode.NONE ? store(entry, request) : refuse(request, errorCode)
+        )
+      }),
+    fetchOffsets: ({ groupId, topics }) => ({
+      errorCode: KafkaErrorCode.NONE,
+      topics:
+        topics === null
+          ? offsets(groupId)
+          : topics.map(({ partitions, topic }) => ({
+              topic,
+              partitions: partitions.map((partition) => ({
+                partition,
+                errorCode: KafkaErrorCode.NONE,
+                ...(groups.get(groupId)?.offsets.get(topic)?.get(partition) ?? nothingCommitted)
+              }))
+            }))
+    }),
+    group: (groupId) => groups.get(groupId)?.group,
+    offset: (groupId, topic, partition) => groups.get(groupId)?.offsets.get(topic)?.get(partition)?.offset,
+    committed: (groupId) =>
+      offsets(groupId)
+        .flatMap(({ partitions, topic }) => partitions.map(({ offset, partition }) => ({ topic, partition, offset })))
+        .sort((one, other) => compare(one.topic, other.topic) || one.partition - other.partition),
+    forgetTopic: (topic) => {
+      for (const { offsets } of groups.values()) offsets.delete(topic)
+      Signal.notify(changed)
+    },
+    stop: Effect.suspend(() => {
+      isRunning = false
+      return Effect.forEach(groups.values(), disarm, { discard: true })
+    }),
+    start: Effect.suspend(() => {
+      if (isRunning) return Effect.void
+      isRunning = true
+      return Effect.forEach(groups.values(), (entry) => apply(entry, Group.restart), { discard: true })
+    })
+  }
+}
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
+
+const nothingCommitted: Committed = { offset: -1, metadata: "" }
+
+const refuse = ({ topics }: OffsetCommitRequest, errorCode: number): OffsetCommitResponse => ({
+  topics: topics.map(({ partitions, topic }) => ({
+    topic,
+    partitions: partitions.map(({ partition }) => ({ partition, errorCode }))
+  }))
+})

@@ -1,0 +1,39 @@
+/**
+ * Which protocol (the assignor, by its name) a group's members agree on.
+ */
+import type { JoinGroupRequest } from "@spillway/kafka/Protocol"
+import type { Draft, Member } from "./groupState.js"
+
+/** The protocols that every member supports. */
+const candidates = (draft: Draft): ReadonlyArray<string> => {
+  const [first, ...others] = [...draft.members.values()].map(({ protocols }) => protocols.map(({ name }) => name))
+  return (first ?? []).filter((name) => others.every((names) => names.includes(name)))
+}
+
+/** Every member votes for the first it lists among the candidates. */
+export const selectProtocol = (draft: Draft): string => {
+  const common = candidates(draft)
+  const votes = new Map(common.map((name) => [name, 0]))
+  for (const { protocols } of draft.members.values()) {
+    const vote = protocols.find(({ name }) => votes.has(name))
+    if (vote !== undefined) votes.set(vote.name, votes.get(vote.name)! + 1)
+  }
+  return common.reduce((best, name) => (votes.get(name)! > votes.get(best)! ? name : best), common[0] ?? "")
+}
+
+export const supports = (draft: Draft, { protocols, protocolType }: JoinGroupRequest): boolean => {
+  if (protocolType === "" || protocols.length === 0) return false
+  if (draft.members.size === 0) return true
+  const common = candidates(draft)
+  return protocolType === draft.protocolType && protocols.some(({ name }) => common.includes(name))
+}
+
+export const sameProtocols = (one: Member["protocols"], other: Member["protocols"]): boolean =>
+  one.length === other.length &&
+  one.every(({ metadata, name }, index) => {
+    const against = other[index]!
+    return name === against.name && sameBytes(metadata, against.metadata)
+  })
+
+const sameBytes = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, index) => byte === other[index])

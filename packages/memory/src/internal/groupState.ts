@@ -1,0 +1,120 @@
+/**
+ * What Kafka's classic coordinator knows of one consumer group, as plain data, and the frame of its transitions: a
+ * transition takes the group and the time and returns the group that follows with the parked requests it answers.
+ * Deadlines are part of the group, so the only timer a group needs is one that calls `tick` at `nextDeadline`.
+ */
+import type { JoinGroupRequest, JoinGroupResponse, SyncGroupResponse } from "@spillway/kafka/Protocol"
+
+export type Phase = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable"
+
+export interface Member {
+  readonly id: string
+  readonly instanceId: string | null
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly protocols: JoinGroupRequest["protocols"]
+  readonly assignment: Uint8Array
+  /** Joining for the first time and not answered yet: the only parked member that may expire. */
+  readonly isNew: boolean
+  readonly expiresAt: number
+  /** The parked JoinGroup. */
+  readonly join: number | undefined
+  /** The parked SyncGroup. */
+  readonly sync: number | undefined
+}
+
+/** What a broker writes to its log, and so finds again when it restarts. */
+interface Persisted {
+  readonly generation: number
+  readonly protocolType: string
+  readonly protocol: string
+  readonly leader: string | undefined
+  readonly members: ReadonlyMap<string, Member>
+}
+
+export interface Group extends Persisted {
+  readonly phase: Phase
+  /** Member ids given out and not joined with yet, and when each is forgotten. */
+  readonly pendingMembers: ReadonlyMap<string, number>
+  readonly pendingSync: ReadonlySet<string>
+  /** When the join phase ends without those who haven't rejoined. */
+  readonly joinDeadline: number | undefined
+  /** When those who haven't synced are removed. */
+  readonly syncDeadline: number | undefined
+  /** Set while an empty group waits for its first members: how much longer it may, and whether one came meanwhile. */
+  readonly initial: { readonly remainingMs: number; readonly joined: boolean } | undefined
+  readonly persisted: Persisted
+}
+
+export interface Limits {
+  readonly minSessionTimeoutMs: number
+  readonly maxSessionTimeoutMs: number
+  readonly initialRebalanceDelayMs: number
+}
+
+export interface Step {
+  readonly group: Group
+  /** JoinGroup requests to answer, by the token they came with. */
+  readonly joins: ReadonlyArray<{ readonly token: number; readonly response: JoinGroupResponse }>
+  /** SyncGroup requests to answer, by the token they came with. */
+  readonly syncs: ReadonlyArray<{ readonly token: number; readonly response: SyncGroupResponse }>
+  /** The answer to a request that is never parked. */
+  readonly errorCode: number
+}
+
+export type Transition = (group: Group, now: number) => Step
+
+const nobody: Persisted = { generation: 0, protocolType: "", protocol: "", leader: undefined, members: new Map() }
+
+export const empty: Group = {
+  ...nobody,
+  phase: "Empty",
+  pendingMembers: new Map(),
+  pendingSync: new Set(),
+  joinDeadline: undefined,
+  syncDeadline: undefined,
+  initial: undefined,
+  persisted: nobody
+}
+
+export const noBytes: Uint8Array = new Uint8Array(0)
+
+/** The group while a transition works on it: a copy, so that the transition as a whole changes nothing. */
+export interface Draft extends Mutable<Omit<Group, "members" | "pendingMembers" | "pendingSync">> {
+  readonly now: number
+  readonly limits: Limits
+  readonly members: Map<string, Member>
+  readonly pendingMembers: Map<string, number>
+  readonly pendingSync: Set<string>
+  readonly joins: Array<Step["joins"][number]>
+  readonly syncs: Array<Step["syncs"][number]>
+}
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+export const transition =
+  (limits: Limits, change: (draft: Draft) => number): Transition =>
+  (group, now) => {
+    const draft: Draft = {
+      ...group,
+      now,
+      limits,
+      members: new Map(group.members),
+      pendingMembers: new Map(group.pendingMembers),
+      pendingSync: new Set(group.pendingSync),
+      joins: [],
+      syncs: []
+    }
+    const errorCode = change(draft)
+    const { joins, limits: _limits, now: _now, syncs, ...next } = draft
+    return { group: next, joins, syncs, errorCode }
+  }
+
+export const joinError = (errorCode: number, memberId: string): JoinGroupResponse => ({
+  errorCode,
+  generationId: -1,
+  protocolName: "",
+  leader: "",
+  memberId,
+  members: []
+})

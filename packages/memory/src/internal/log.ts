@@ -1,0 +1,104 @@
+/**
+ * The log of one partition: encoded record batches, kept as they came but for the offsets the broker stamps on them.
+ */
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import { earliestTimestamp, latestTimestamp } from "@spillway/kafka/Protocol"
+import * as RecordBatch from "@spillway/kafka/RecordBatch"
+
+interface StoredBatch {
+  readonly bytes: Uint8Array
+  readonly baseOffset: number
+  readonly nextOffset: number
+  readonly maxTimestamp: number
+}
+
+/** Changed by the functions of this file alone. */
+export interface Log {
+  readonly leaderEpoch: number
+  readonly batches: Array<StoredBatch>
+  /** The first offset that may be read. */
+  startOffset: number
+  /** The offset of the next record. */
+  endOffset: number
+}
+
+export const make = (): Log => ({ leaderEpoch: 0, batches: [], startOffset: 0, endOffset: 0 })
+
+export interface Appended {
+  readonly errorCode: number
+  readonly baseOffset: number
+}
+
+/** Appends one encoded batch, or answers why a broker refuses it. */
+export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Appended => {
+  const refused = (errorCode: number): Appended => ({ errorCode, baseOffset: -1 })
+  const header = RecordBatch.validate(bytes)
+  if (header instanceof RecordBatch.RecordBatchError) return refused(KafkaErrorCode.CORRUPT_MESSAGE)
+  const { lastOffsetDelta, maxTimestamp, recordCount, sizeInBytes } = header
+  if (sizeInBytes > maxMessageBytes) return refused(KafkaErrorCode.MESSAGE_TOO_LARGE)
+  if (header.isControl || recordCount < 1 || lastOffsetDelta !== recordCount - 1) {
+    return refused(KafkaErrorCode.INVALID_RECORD)
+  }
+  const baseOffset = log.endOffset
+  const nextOffset = baseOffset + recordCount
+  const stored = RecordBatch.withBaseOffset(bytes, baseOffset, log.leaderEpoch)
+  if (RecordBatch.decode(stored).error !== undefined) return refused(KafkaErrorCode.INVALID_RECORD)
+  log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp })
+  log.endOffset = nextOffset
+  return { errorCode: KafkaErrorCode.NONE, baseOffset }
+}
+
+/** Deletes the records before an offset, as retention does; whole batches are freed. */
+export const truncateBefore = (log: Log, offset: number): void => {
+  log.startOffset = Math.max(log.startOffset, offset)
+  log.batches.splice(0, batchAt(log, log.startOffset))
+}
+
+export const canRead = (log: Log, offset: number): boolean => offset >= log.startOffset && offset <= log.endOffset
+
+/**
+ * Whole batches from the one that holds the offset on, while they fit into the limit; the first always, if `atLeastOne`.
+ */
+export const read = (log: Log, offset: number, maxBytes: number, atLeastOne: boolean): ReadonlyArray<Uint8Array> => {
+  const read: Array<Uint8Array> = []
+  let size = 0
+  for (let i = batchAt(log, offset); i < log.batches.length; i++) {
+    const { bytes } = log.batches[i]!
+    size += bytes.length
+    if (size > maxBytes && !(atLeastOne && read.length === 0)) break
+    read.push(bytes)
+  }
+  return read
+}
+
+/** Every record that may be read. */
+export const records = (log: Log): ReadonlyArray<RecordBatch.DecodedRecord> =>
+  log.batches
+    .flatMap(({ bytes }) => RecordBatch.decode(bytes).batches.flatMap((batch) => batch.records))
+    .filter((record) => record.offset >= log.startOffset)
+
+/** The first offset at or after a timestamp, -1 when no record is that late. */
+export const offsetFor = (log: Log, timestamp: number): { readonly offset: number; readonly timestamp: number } => {
+  if (timestamp === earliestTimestamp) return { offset: log.startOffset, timestamp: -1 }
+  if (timestamp === latestTimestamp) return { offset: log.endOffset, timestamp: -1 }
+  for (const batch of log.batches) {
+    if (batch.maxTimestamp < timestamp) continue
+    for (const { records } of RecordBatch.decode(batch.bytes).batches) {
+      const found = records.find((record) => record.timestamp >= timestamp && record.offset >= log.startOffset)
+      if (found !== undefined) return { offset: found.offset, timestamp: found.timestamp }
+    }
+  }
+  return { offset: -1, timestamp: -1 }
+}
+
+/** The index of the batch that holds an offset, or of the next one after it. */
+const batchAt = (log: Log, offset: number): number => {
+  let low = 0
+  let high = log.batches.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (log.batches[middle]!.nextOffset > offset) high = middle
+    else low = middle + 1
+  }
+  return low
+}

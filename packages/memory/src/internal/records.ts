@@ -1,0 +1,138 @@
+/**
+ * The requests that write, read and seek in the logs.
+ */
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import type {
+  FetchPartitionResponse,
+  FetchRequest,
+  FetchResponse,
+  ListOffsetsRequest,
+  ListOffsetsResponse,
+  ProduceRequest,
+  ProduceResponse
+} from "@spillway/kafka/Protocol"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Log from "./log.js"
+import * as Signal from "./signal.js"
+import type { Topics } from "./topics.js"
+
+export const produce = (topics: Topics, request: ProduceRequest): ProduceResponse => {
+  const { acks } = request
+  const append = (topic: string, partition: number, batch: Uint8Array): Log.Appended => {
+    if (acks !== -1 && acks !== 0 && acks !== 1) {
+      return { errorCode: KafkaErrorCode.INVALID_REQUIRED_ACKS, baseOffset: -1 }
+    }
+    const appended = topics.append(topic, partition, batch)
+    // Without acknowledgement nothing comes back, whatever became of the records.
+    return acks === 0 ? { errorCode: KafkaErrorCode.NONE, baseOffset: -1 } : appended
+  }
+  return {
+    topics: request.topics.map(({ partitions, topic }) => ({
+      topic,
+      partitions: partitions.map(({ partition, records }) => ({
+        partition,
+        ...append(topic, partition, records),
+        logAppendTimeMs: -1
+      }))
+    }))
+  }
+}
+
+/** Answers at once when there is enough to read or an error to tell, else when there is or the wait is over. */
+export const fetch = (topics: Topics, clock: Clock.Clock, request: FetchRequest): Effect.Effect<FetchResponse> =>
+  Effect.suspend(() => {
+    const first = read(topics, request)
+    if (first.isReady || request.maxWaitMs <= 0) return Effect.succeed(first.response)
+    const signals = request.topics.flatMap(({ topic }) => topics.get(topic)?.changed ?? [])
+    const ready = Signal.until(signals, () => {
+      const next = read(topics, request)
+      return next.isReady ? next.response : undefined
+    })
+    const expired = Effect.map(clock.sleep(Duration.millis(request.maxWaitMs)), () => read(topics, request).response)
+    return Effect.raceFirst(ready, expired)
+  })
+
+const nothing = new Uint8Array(0)
+
+const read = (
+  topics: Topics,
+  request: FetchRequest
+): { readonly isReady: boolean; readonly response: FetchResponse } => {
+  let bytesRead = 0
+  let hasError = false
+
+  const readOne = (topic: string, wanted: FetchRequest["topics"][number]["partitions"][number]) => {
+    const log = topics.log(topic, wanted.partition)
+    const errorCode = log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : refusal(log, wanted)
+    if (log === undefined || errorCode !== KafkaErrorCode.NONE) {
+      hasError = true
+      return answer(wanted.partition, errorCode, { endOffset: -1, startOffset: -1 }, nothing)
+    }
+    const limit = Math.min(wanted.maxBytes, request.maxBytes - bytesRead)
+    const records = concat(Log.read(log, wanted.fetchOffset, limit, bytesRead === 0))
+    bytesRead += records.length
+    return answer(wanted.partition, errorCode, log, records)
+  }
+
+  const response: FetchResponse = {
+    errorCode: KafkaErrorCode.NONE,
+    topics: request.topics.map(({ partitions, topic }) => ({
+      topic,
+      partitions: partitions.map((wanted) => readOne(topic, wanted))
+    }))
+  }
+  const asksNothing = request.topics.every(({ partitions }) => partitions.length === 0)
+  return { isReady: hasError || asksNothing || bytesRead >= request.minBytes, response }
+}
+
+const refusal = (
+  log: Log.Log,
+  wanted: { readonly currentLeaderEpoch: number; readonly fetchOffset: number }
+): number => {
+  if (wanted.currentLeaderEpoch !== -1 && wanted.currentLeaderEpoch !== log.leaderEpoch) {
+    return wanted.currentLeaderEpoch < log.leaderEpoch
+      ? KafkaErrorCode.FENCED_LEADER_EPOCH
+      : KafkaErrorCode.UNKNOWN_LEADER_EPOCH
+  }
+  return Log.canRead(log, wanted.fetchOffset) ? KafkaErrorCode.NONE : KafkaErrorCode.OFFSET_OUT_OF_RANGE
+}
+
+const answer = (
+  partition: number,
+  errorCode: number,
+  { endOffset, startOffset }: Pick<Log.Log, "endOffset" | "startOffset">,
+  records: Uint8Array
+): FetchPartitionResponse => ({
+  partition,
+  errorCode,
+  highWatermark: endOffset,
+  lastStableOffset: endOffset,
+  logStartOffset: startOffset,
+  abortedTransactions: [],
+  records
+})
+
+const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (parts.length <= 1) return parts[0] ?? nothing
+  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+export const listOffsets = (topics: Topics, request: ListOffsetsRequest): ListOffsetsResponse => ({
+  topics: request.topics.map(({ partitions, topic }) => ({
+    topic,
+    partitions: partitions.map(({ partition, timestamp }) => {
+      const log = topics.log(topic, partition)
+      return log === undefined
+        ? { partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, timestamp: -1, offset: -1 }
+        : { partition, errorCode: KafkaErrorCode.NONE, ...Log.offsetFor(log, timestamp) }
+    })
+  }))
+})

@@ -1,0 +1,160 @@
+/**
+ * The topics of a broker, and the requests that create, describe and delete them.
+ */
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import type {
+  BrokerEndpoint,
+  CreateTopicsRequest,
+  CreateTopicsResponse,
+  DeleteTopicsRequest,
+  DeleteTopicsResponse,
+  MetadataRequest,
+  MetadataResponse,
+  TopicMetadata
+} from "@spillway/kafka/Protocol"
+import * as Log from "./log.js"
+import * as Signal from "./signal.js"
+
+export interface Topic {
+  readonly name: string
+  readonly partitions: ReadonlyArray<Log.Log>
+  /** `max.message.bytes`: the largest batch. */
+  readonly maxMessageBytes: number
+  /** Notified whenever a log of the topic has changed, and when the topic is deleted. */
+  readonly changed: Signal.Signal
+}
+
+/** Kafka's default for `max.message.bytes`. */
+export const defaultMaxMessageBytes = 1_048_588
+
+export interface TopicSettings {
+  readonly name: string
+  readonly partitions: number
+  readonly maxMessageBytes: number
+}
+
+export interface Topics {
+  readonly get: (name: string) => Topic | undefined
+  readonly log: (name: string, partition: number) => Log.Log | undefined
+  /** The error code of a broker that refuses it, or 0. */
+  readonly create: (settings: TopicSettings) => number
+  /** The error code of a broker that refuses it, or 0. */
+  readonly delete: (name: string) => number
+  readonly append: (topic: string, partition: number, batch: Uint8Array) => Log.Appended
+  /** Deletes the records before an offset; the error code of a broker that refuses it, or 0. */
+  readonly truncateBefore: (topic: string, partition: number, offset: number) => number
+  readonly metadata: (request: MetadataRequest, broker: BrokerEndpoint) => MetadataResponse
+  readonly createTopics: (request: CreateTopicsRequest) => CreateTopicsResponse
+  readonly deleteTopics: (request: DeleteTopicsRequest) => DeleteTopicsResponse
+  /** Notified whenever anything of any topic has changed. */
+  readonly changed: Signal.Signal
+}
+
+const isValidName = (name: string): boolean => /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
+
+const invalid = (settings: TopicSettings): number => {
+  if (!isValidName(settings.name)) return KafkaErrorCode.INVALID_TOPIC_EXCEPTION
+  if (!(Number.isInteger(settings.partitions) && settings.partitions > 0)) return KafkaErrorCode.INVALID_PARTITIONS
+  if (!(Number.isInteger(settings.maxMessageBytes) && settings.maxMessageBytes >= 0)) {
+    return KafkaErrorCode.INVALID_CONFIG
+  }
+  return KafkaErrorCode.NONE
+}
+
+export const make = (onDeleted: (name: string) => void): Topics => {
+  const topics = new Map<string, Topic>()
+  const changed = Signal.make()
+
+  const create = (settings: TopicSettings): number => {
+    const errorCode = invalid(settings)
+    if (errorCode !== KafkaErrorCode.NONE) return errorCode
+    if (topics.has(settings.name)) return KafkaErrorCode.TOPIC_ALREADY_EXISTS
+    topics.set(settings.name, {
+      name: settings.name,
+      maxMessageBytes: settings.maxMessageBytes,
+      partitions: Array.from({ length: settings.partitions }, Log.make),
+      changed: Signal.make()
+    })
+    Signal.notify(changed)
+    return KafkaErrorCode.NONE
+  }
+
+  const notify = (topic: Topic): void => {
+    Signal.notify(topic.changed)
+    Signal.notify(changed)
+  }
+
+  const remove = (name: string): number => {
+    const topic = topics.get(name)
+    if (topic === undefined) return KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    topics.delete(name)
+    onDeleted(name)
+    notify(topic)
+    return KafkaErrorCode.NONE
+  }
+
+  const describe = (name: string, leader: number): TopicMetadata => {
+    const topic = topics.get(name)
+    if (topic === undefined) {
+      const errorCode = isValidName(name)
+        ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        : KafkaErrorCode.INVALID_TOPIC_EXCEPTION
+      return { errorCode, topic: name, partitions: [] }
+    }
+    const partitions = topic.partitions.map(({ leaderEpoch }, partition) => ({
+      errorCode: KafkaErrorCode.NONE,
+      partition,
+      leader,
+      leaderEpoch
+    }))
+    return { errorCode: KafkaErrorCode.NONE, topic: name, partitions }
+  }
+
+  const createOne = ({ configs, partitions, replicationFactor, topic }: CreateTopicsRequest["topics"][number]) => {
+    if (replicationFactor !== -1 && replicationFactor !== 1) return KafkaErrorCode.INVALID_REPLICATION_FACTOR
+    const maxMessageBytes = configs.findLast(({ name }) => name === "max.message.bytes")?.value
+    return create({
+      name: topic,
+      partitions: partitions === -1 ? 1 : partitions,
+      maxMessageBytes: maxMessageBytes === undefined ? defaultMaxMessageBytes : Number(maxMessageBytes)
+    })
+  }
+
+  return {
+    get: (name) => topics.get(name),
+    log: (name, partition) => topics.get(name)?.partitions[partition],
+    create,
+    delete: remove,
+    append: (name, partition, batch) => {
+      const topic = topics.get(name)
+      const log = topic?.partitions[partition]
+      if (topic === undefined || log === undefined) {
+        return { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, baseOffset: -1 }
+      }
+      const appended = Log.append(log, batch, topic.maxMessageBytes)
+      if (appended.errorCode === KafkaErrorCode.NONE) notify(topic)
+      return appended
+    },
+    truncateBefore: (name, partition, offset) => {
+      const topic = topics.get(name)
+      const log = topic?.partitions[partition]
+      if (topic === undefined || log === undefined) return KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      if (offset > log.endOffset) return KafkaErrorCode.OFFSET_OUT_OF_RANGE
+      Log.truncateBefore(log, offset)
+      notify(topic)
+      return KafkaErrorCode.NONE
+    },
+    metadata: (request, broker) => ({
+      brokers: [broker],
+      controllerId: broker.nodeId,
+      topics: (request.topics ?? [...topics.keys()]).map((name) => describe(name, broker.nodeId))
+    }),
+    createTopics: (request) => ({
+      topics: request.topics.map((topic) => ({ topic: topic.topic, errorCode: createOne(topic), errorMessage: null }))
+    }),
+    deleteTopics: (request) => ({
+      topics: request.topics.map((topic) => ({ topic, errorCode: remove(topic) }))
+    }),
+    changed
+  }
+}
