@@ -1,0 +1,372 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import * as Codec from "../src/Codec.js"
+import * as DeadLetter from "../src/DeadLetter.js"
+import type { Envelope } from "../src/Envelope.js"
+import * as HandlerError from "../src/HandlerError.js"
+import * as Processor from "../src/Processor.js"
+import * as RetryPolicy from "../src/RetryPolicy.js"
+import {
+  Declined,
+  makeProcessor,
+  makeWorld,
+  metadataOf,
+  named,
+  process,
+  producerLayer,
+  run,
+  sleepThrough,
+  source,
+  succeeded,
+  type TextHandler,
+  times,
+  utf8,
+  worldLayer
+} from "./support/processor.js"
+
+describe("Processor.attempt", () => {
+  const attempt = (handler: TextHandler) =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const processor = yield* Effect.provide(makeProcessor(world, handler), producerLayer(world))
+      return processor.attempt(source)
+    })
+
+  it.effect("is the handler's own effect when the codec is synchronous", () =>
+    Effect.gen(function* () {
+      const result = Effect.succeed("result")
+      assert.strictEqual(yield* attempt(() => result), result)
+    })
+  )
+
+  it.effect("gives the handler the record's envelope", () =>
+    Effect.gen(function* () {
+      let envelope: Envelope<string> | undefined
+      yield* yield* attempt((given) => Effect.sync(() => (envelope = given)))
+      assert.isDefined(envelope)
+      const { attempt: number, eventId, headers, key, offset, partition, timestamp, topic, value } = envelope
+      assert.deepStrictEqual([topic, partition, offset, timestamp], ["orders", 3, 42, 1_000])
+      assert.deepStrictEqual([number, value, eventId], [1, "value", "orders-3-42"])
+      assert.strictEqual(key, source.key)
+      assert.strictEqual(headers, source.headers)
+    })
+  )
+
+  it.effect("makes a defect of a handler that throws", () =>
+    Effect.gen(function* () {
+      const thrown = yield* attempt(() => {
+        throw new Error("thrown")
+      })
+      const cause = yield* Effect.flip(Effect.sandbox(thrown))
+      assert.strictEqual((Option.getOrThrow(Cause.dieOption(cause)) as Error).message, "thrown")
+    })
+  )
+
+  it.effect("runs an asynchronous codec", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const values: Array<unknown> = []
+      const processor = yield* Processor.make({
+        groupId: "billing",
+        topics: ["orders"],
+        value: { decode: (bytes) => Effect.as(Effect.yieldNow(), bytes?.length ?? 0) } satisfies Codec.Decoder<number>,
+        handler: ({ value }) => Effect.sync(() => values.push(value)),
+        deadLetter: DeadLetter.none("stop"),
+        handlerTimeout: Duration.infinity
+      })
+      yield* processor.attempt(source)
+      assert.deepStrictEqual(values, [5])
+      assert.deepStrictEqual(world.tried, [])
+    })
+  )
+})
+
+describe("Processor.recover: which failures are retried", () => {
+  const retried: ReadonlyArray<readonly [string, Effect.Effect<never, unknown>]> = [
+    ["a typed error", new Declined({ card: 1 })],
+    ["a TemporaryError", HandlerError.temporary("busy")],
+    ["a HandlerTimeout", new HandlerError.HandlerTimeout({ timeout: Duration.minutes(5) })],
+    ["a DecodeError of the handler's own", new Codec.DecodeError({ reason: "InvalidJson", description: "" })],
+    ["a defect", Effect.die("bug")],
+    [
+      "a thrown error",
+      Effect.suspend(() => {
+        throw new Error("thrown")
+      })
+    ],
+    ["its own interruption", Effect.interrupt]
+  ]
+
+  for (const [name, end] of retried) {
+    it.effect(name, () =>
+      Effect.gen(function* () {
+        const ran = yield* run([end, end])
+        assert.strictEqual(succeeded(ran), "handled")
+        assert.deepStrictEqual(
+          ran.attempts.map(({ at }) => at),
+          [0, 1_000, 3_000]
+        )
+        assert.deepStrictEqual(ran.world.tried, [])
+      })
+    )
+  }
+
+  it.effect("a NonRetryableError is not", () =>
+    Effect.gen(function* () {
+      const ran = yield* run([HandlerError.nonRetryable(new Declined({ card: 1 }))])
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.strictEqual(ran.attempts.length, 1)
+      assert.strictEqual(metadataOf(ran).retryCount, 0)
+      assert.strictEqual(metadataOf(ran).errorType, "Declined")
+    })
+  )
+
+  it.effect("a value that doesn't decode is not, and goes on as it came", () =>
+    Effect.gen(function* () {
+      const value = Uint8Array.of(0xff, 0xfe)
+      const ran = yield* run([], { record: { ...source, value }, classify: () => HandlerError.retry() })
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.strictEqual(ran.attempts.length, 0)
+      assert.strictEqual(ran.world.acknowledged[0]!.value, value)
+      assert.strictEqual(metadataOf(ran).errorType, "DecodeError")
+      assert.strictEqual(metadataOf(ran).errorMessage, "InvalidUtf8: 2 bytes")
+    })
+  )
+
+  it.effect("a decoder that dies is", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const value: Codec.Decoder<string> = {
+        decode: () => {
+          if (calls++ === 0) throw new Error("thrown")
+          return Exit.succeed("second time")
+        }
+      }
+      const ran = yield* run([], { value })
+      assert.strictEqual(succeeded(ran), "handled")
+      assert.strictEqual(ran.attempts[0]!.envelope.value, "second time")
+    })
+  )
+
+  it.effect("as classify says, when it is given", () =>
+    Effect.gen(function* () {
+      const classify: HandlerError.Classify = ({ attempt, error }) =>
+        error instanceof Declined && attempt < 3 ? HandlerError.retry("7 seconds") : HandlerError.deadLetter
+      const ran = yield* run(times(5, Effect.fail(new Declined({ card: 1 }))), { classify })
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at }) => at),
+        [0, 7_000, 14_000]
+      )
+      assert.strictEqual(metadataOf(ran).retryCount, 2)
+    })
+  )
+
+  it.effect("none, when classify or the schedule throws", () =>
+    Effect.gen(function* () {
+      const fail = times(5, Effect.fail("failed"))
+      const classify = () => {
+        throw new Error("thrown")
+      }
+      const schedule = Schedule.modifyDelay(Schedule.forever, () => {
+        throw new Error("thrown")
+      })
+      for (const options of [{ classify }, { retry: schedule }]) {
+        const ran = yield* run(fail, options)
+        assert.strictEqual(succeeded(ran), "deadLettered")
+        assert.strictEqual(ran.attempts.length, 1)
+        assert.strictEqual(metadataOf(ran).errorMessage, "failed")
+        assert.include(
+          ran.world.logs.map(({ text }) => text),
+          "the retry policy failed, so there is no retry"
+        )
+      }
+    })
+  )
+})
+
+describe("Processor.recover: retries", () => {
+  const fail = Effect.fail(new Declined({ card: 1 }))
+
+  it.effect("at the policy's delays, each with an envelope of its own, then a dead letter", () =>
+    Effect.gen(function* () {
+      const ran = yield* run(times(10, fail))
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at, envelope }) => [at, envelope.attempt]),
+        [
+          [0, 1],
+          [1_000, 2],
+          [3_000, 3],
+          [7_000, 4]
+        ]
+      )
+      assert.strictEqual(metadataOf(ran).retryCount, 3)
+      assert.strictEqual(metadataOf(ran).failedAt, 7_000)
+      assert.deepStrictEqual(ran.world.retries, times(3, source))
+    })
+  )
+
+  it.effect("with jitter from Random", () =>
+    Effect.gen(function* () {
+      const ran = yield* Effect.withRandom(
+        run(times(10, fail), { retry: RetryPolicy.exponential() }),
+        Random.fixed([0.5])
+      )
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at }) => at),
+        [0, 750, 2_250, 5_250]
+      )
+    })
+  )
+
+  it.effect("by any schedule over the failure", () =>
+    Effect.gen(function* () {
+      const retry: RetryPolicy.RetryPolicy = Schedule.whileInput(
+        Schedule.spaced("2 seconds"),
+        ({ attempt, error }: HandlerError.HandlerFailure) => error instanceof Declined && attempt < 3
+      )
+      const ran = yield* run(times(10, fail), { retry })
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at }) => at),
+        [0, 2_000, 4_000]
+      )
+    })
+  )
+
+  it.effect("a TemporaryError's delay replaces the policy's next one, and uses up a retry", () =>
+    Effect.gen(function* () {
+      const ran = yield* run([fail, HandlerError.temporary("busy", "90 seconds"), ...times(10, fail)])
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at }) => at),
+        [0, 1_000, 91_000, 95_000]
+      )
+    })
+  )
+
+  it.effect("a retry that hangs is interrupted after handlerTimeout, and retried", () =>
+    Effect.gen(function* () {
+      let interrupted = 0
+      const hang = Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+      const ran = yield* run([fail, hang, ...times(10, fail)], { handlerTimeout: Duration.seconds(10) })
+      assert.deepStrictEqual(
+        ran.attempts.map(({ at }) => at),
+        [0, 1_000, 13_000, 17_000]
+      )
+      assert.strictEqual(interrupted, 1)
+    })
+  )
+
+  it.effect("a timeout that is the last failure is what the dead letter tells", () =>
+    Effect.gen(function* () {
+      const ran = yield* run([fail, Effect.never], {
+        retry: RetryPolicy.fixed({ retries: 1 }),
+        handlerTimeout: Duration.seconds(10)
+      })
+      assert.strictEqual(metadataOf(ran).errorType, "HandlerTimeout")
+      assert.strictEqual(metadataOf(ran).failedAt, 11_000)
+    })
+  )
+
+  it.effect("count and time each retry, and the outcome once", () =>
+    Effect.gen(function* () {
+      const slow = Effect.zipRight(Effect.sleep("2 seconds"), fail)
+      const lost = yield* run([fail, slow, fail, fail])
+      assert.deepStrictEqual(lost.world.metrics, [
+        ["retried", 1],
+        ["duration", 2],
+        ["retried", 1],
+        ["duration", 0],
+        ["retried", 1],
+        ["duration", 0],
+        ["error", 1],
+        ["deadLettered", 1]
+      ])
+      const saved = yield* run([fail])
+      assert.deepStrictEqual(saved.world.metrics, [
+        ["retried", 1],
+        ["duration", 0],
+        ["success", 1]
+      ])
+    })
+  )
+
+  it.effect("leave log lines that name the record and hold nothing of it", () =>
+    Effect.gen(function* () {
+      const { world } = yield* run([fail], { record: { ...source, value: utf8("secret") } })
+      assert.deepStrictEqual(world.logs, [
+        {
+          level: "Warning",
+          text: "handling failed, again in 1s: Declined",
+          annotations: {
+            topic: "orders",
+            partition: 3,
+            offset: 42,
+            eventId: "orders-3-42",
+            groupId: "billing",
+            attempt: 1
+          }
+        }
+      ])
+    })
+  )
+
+  it.effect("end without an outcome when the lane closes during the wait", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      let attempts = 0
+      const handler = () => Effect.suspend(() => Effect.fail(++attempts))
+      const closing = yield* Deferred.make<boolean>()
+      const wait: Processor.Wait = (delay) => Effect.raceFirst(sleepThrough(delay), Deferred.await(closing))
+      const outcome = yield* makeProcessor(world, handler).pipe(
+        Effect.flatMap((processor) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.fork(process(processor, source, wait))
+            yield* TestClock.adjust("1 second")
+            yield* Deferred.succeed(closing, false)
+            return yield* Fiber.join(fiber)
+          })
+        ),
+        Effect.provide(Layer.merge(worldLayer(world), producerLayer(world)))
+      )
+      assert.deepStrictEqual(outcome, Option.none())
+      assert.strictEqual(attempts, 2)
+      assert.deepStrictEqual(named(world, "error"), [])
+      assert.deepStrictEqual(world.tried, [])
+    })
+  )
+
+  it.effect("are interrupted with the fibre, without an outcome", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const retrying = yield* Deferred.make<void>()
+      const handler = ({ attempt }: Envelope<string>) =>
+        attempt === 1 ? Effect.fail("failed") : Effect.zipRight(Deferred.succeed(retrying, undefined), Effect.never)
+      const exit = yield* makeProcessor(world, handler).pipe(
+        Effect.flatMap((processor) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.fork(process(processor, source))
+            yield* TestClock.adjust("1 second")
+            yield* Deferred.await(retrying)
+            return yield* Fiber.interrupt(fiber)
+          })
+        ),
+        Effect.provide(Layer.merge(worldLayer(world), producerLayer(world)))
+      )
+      assert.isTrue(Exit.isInterrupted(exit))
+      assert.deepStrictEqual(world.tried, [])
+      assert.deepStrictEqual(world.metrics, [["retried", 1]])
+    })
+  )
+})
