@@ -143,7 +143,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (all.length === 0) return
       const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []
       if (ready.length === 0) {
-        yield* buffer.room.wait
+        yield* buffer.room.wait()
         continue
       }
       const inDoubt = yield* Effect.catchAll(fetchOnce(nodeId, all, ready), (cause) =>
@@ -164,6 +164,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const manage = Effect.gen(function* () {
     const backoff = Backoff.make(50, 1_000)
     while (true) {
+      const change = changed.wait()
       let leaderless = false
       for (const lane of lanes) {
         if (!lane.isOpen()) continue
@@ -176,7 +177,7 @@ export const make = Effect.fnUntraced(function* (options: {
         yield* backoff.next
       } else {
         backoff.reset()
-        yield* changed.wait
+        yield* change
       }
     }
   })

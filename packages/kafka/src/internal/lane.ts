@@ -185,7 +185,7 @@ export const make = Effect.fnUntraced(function* <R>(
     while (true) {
       if (failure !== undefined) yield* recover(current!, failure)
       else if (!open) return
-      else if (!gate.open || next() === undefined) yield* wake.wait
+      else if (!gate.open || next() === undefined) yield* wake.wait()
       else if (turnIsOver()) yield* giveTurn
       else yield* handleInOrder
     }

@@ -7,18 +7,21 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 
 export interface Signal {
-  /** Ends at the next `notify`. Check the condition and wait in one synchronous step, or a change is missed. */
-  readonly wait: Effect.Effect<void>
+  /**
+   * Ends at the next `notify` after the call, whenever it is run: called in the same synchronous step as the check of
+   * the condition, it misses no change though the fibre may yield between the two.
+   */
+  readonly wait: () => Effect.Effect<void>
   readonly notify: () => void
 }
 
 export const make = (): Signal => {
   let next: Deferred.Deferred<void> | undefined
   return {
-    wait: Effect.suspend(() => {
+    wait: () => {
       next ??= Deferred.unsafeMake<void>(FiberId.none)
       return Deferred.await(next)
-    }),
+    },
     notify: () => {
       if (next === undefined) return
       const waiting = next
