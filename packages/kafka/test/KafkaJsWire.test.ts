@@ -323,6 +323,33 @@ describe("KafkaJsWire", () => {
       })
     )
 
+    it.scoped("has all its time from when the one before it was answered", () =>
+      Effect.gen(function* () {
+        const asked = yield* Deferred.make<void>()
+        const held: Array<TcpBroker.Received> = []
+        const endpoint = yield* TcpBroker.listen({
+          onRequest: (request) => {
+            if (held.push(request) === 2) Deferred.unsafeDone(asked, Effect.void)
+          }
+        })
+        const timeOutElsewhere = (requestTimeout: number) =>
+          TcpBroker.listen({ onRequest: () => {} }).pipe(
+            Effect.flatMap((silent) => connect(silent, { requestTimeout })),
+            Effect.flatMap((other) => Effect.flip(other.request("Heartbeat", member)))
+          )
+        const connection = yield* connect(endpoint, { requestTimeout: 400 })
+        yield* Effect.fork(connection.request("JoinGroup", joinGroup))
+        yield* Effect.yieldNow()
+        const next = yield* Effect.fork(connection.request("Heartbeat", member))
+        yield* Deferred.await(asked)
+        yield* timeOutElsewhere(400)
+        held[0]!.reply(joined)
+        yield* timeOutElsewhere(20)
+        held[1]!.reply(heartbeat(4))
+        assert.strictEqual((yield* Fiber.join(next)).errorCode, 4)
+      })
+    )
+
     it.scoped("doesn't time out while its response waits behind a blocked event loop", () =>
       Effect.gen(function* () {
         const endpoint = yield* TcpBroker.listen({
