@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@spillway/source"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
+    globalSetup: ["scripts/kafka/globalSetup.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",

@@ -1,0 +1,8 @@
+export * as KafkaAdmin from "./KafkaAdmin.js"
+export * as KafkaConsumer from "./KafkaConsumer.js"
+export * as KafkaErrorCode from "./KafkaErrorCode.js"
+export * as KafkaJsWire from "./KafkaJsWire.js"
+export * as KafkaProducer from "./KafkaProducer.js"
+export * as Protocol from "./Protocol.js"
+export * as RecordBatch from "./RecordBatch.js"
+export * as Wire from "./Wire.js"

@@ -1,0 +1,147 @@
+/**
+ * One Apache Kafka broker in KRaft mode on free ports of 127.0.0.1, with its data in a temporary folder.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { connect, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { classPath, type KafkaUnavailable } from "./distribution.js"
+
+export interface Broker {
+  /** `127.0.0.1:port`; the same after a restart. */
+  readonly bootstrap: string
+  /** Starts the stopped or killed broker again, on the same port and data. */
+  readonly start: Effect.Effect<void, BrokerFailed>
+  /** Stops it cleanly (SIGTERM) and waits for its end. */
+  readonly stop: Effect.Effect<void>
+  /** Kills it (SIGKILL) and waits for its end. */
+  readonly kill: Effect.Effect<void>
+  /** SIGSTOP: the process hangs, its sockets stay open. */
+  readonly freeze: Effect.Effect<void>
+  /** SIGCONT. */
+  readonly resume: Effect.Effect<void>
+}
+
+/** The broker's process ended before it had started; `output` is what it printed. */
+export class BrokerFailed extends Data.TaggedError("BrokerFailed")<{ readonly output: string }> {
+  override get message(): string {
+    return `the broker did not start:\n${this.output}`
+  }
+}
+
+const jvmOptions = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+
+const freePort = Effect.async<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+const accepts = (port: number): Effect.Effect<void, "refused"> =>
+  Effect.async((resume) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.on("connect", () => {
+      socket.destroy()
+      resume(Effect.void)
+    })
+    socket.on("error", () => resume(Effect.fail("refused")))
+  })
+
+const format = (classes: string, directory: string): Effect.Effect<void, BrokerFailed> =>
+  Effect.async((resume) => {
+    const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url")
+    const tool = spawn("java", [
+      ...jvmOptions,
+      ...["-cp", classes, "kafka.tools.StorageTool", "format", "-t", clusterId],
+      ...["-c", join(directory, "server.properties")]
+    ])
+    let output = ""
+    for (const stream of [tool.stdout, tool.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+    tool.on("close", (code) => resume(code === 0 ? Effect.void : Effect.fail(new BrokerFailed({ output }))))
+  })
+
+/** A running broker, killed and its data removed when the scope closes. `properties` override the defaults. */
+export const make = Effect.fnUntraced(function* (
+  properties: Readonly<Record<string, string>> = {}
+): Effect.fn.Return<Broker, BrokerFailed | KafkaUnavailable, Scope.Scope> {
+  const classes = yield* classPath
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-kafka-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )
+  const port = yield* freePort
+  const controllerPort = yield* freePort
+  const bootstrap = `127.0.0.1:${port}`
+  const settings = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://${bootstrap},CONTROLLER://127.0.0.1:${controllerPort}`,
+    "advertised.listeners": `PLAINTEXT://${bootstrap}`,
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "log.dirs": join(directory, "data"),
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "3",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "3",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+    ...properties
+  }
+  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  writeFileSync(join(directory, "server.properties"), `${lines.join("\n")}\n`)
+  yield* format(classes, directory)
+
+  let running: ChildProcess | undefined
+
+  const spawned = Effect.async<never, BrokerFailed>((resume) => {
+    const broker = spawn("java", [...jvmOptions, "-cp", classes, "kafka.Kafka", join(directory, "server.properties")], {
+      cwd: directory
+    })
+    running = broker
+    let output = ""
+    for (const stream of [broker.stdout, broker.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+    broker.on("close", () => {
+      if (running === broker) running = undefined
+      resume(Effect.fail(new BrokerFailed({ output })))
+    })
+  })
+
+  // Kafka opens its listener when it is ready to serve.
+  const listening = Effect.retry(accepts(port), Schedule.spaced("50 millis")).pipe(
+    Effect.timeout("60 seconds"),
+    Effect.mapError(() => new BrokerFailed({ output: "it did not listen within 60 seconds" }))
+  )
+
+  const start = Effect.raceFirst(spawned, listening)
+
+  const signal = (name: NodeJS.Signals) => Effect.sync(() => running?.kill(name))
+
+  const end = (name: NodeJS.Signals) =>
+    Effect.async<void>((resume) => {
+      const ending = running
+      if (ending === undefined) return resume(Effect.void)
+      ending.once("close", () => resume(Effect.void))
+      ending.kill(name)
+    })
+
+  yield* Effect.addFinalizer(() => end("SIGKILL"))
+  yield* start
+  return {
+    bootstrap,
+    start,
+    stop: end("SIGTERM"),
+    kill: end("SIGKILL"),
+    freeze: Effect.asVoid(signal("SIGSTOP")),
+    resume: Effect.asVoid(signal("SIGCONT"))
+  }
+})

@@ -1,0 +1,29 @@
+/**
+ * For tests on a real broker, in files named `*.kafka.test.ts`.
+ */
+import { describe, inject, it } from "vitest"
+import "./globalSetup.js"
+
+export { type Broker, make as makeBroker } from "./broker.js"
+
+/**
+ * `describe` with the bootstrap list of the run's broker. Without one the suite is skipped (the reason was printed in
+ * capitals); under `CI=true` it fails.
+ */
+export const describeKafka = (name: string, define: (brokers: string) => void): void => {
+  const kafka = inject("kafka")
+  if ("brokers" in kafka) {
+    describe(name, () => define(kafka.brokers))
+  } else if (process.env["CI"] === "true") {
+    describe(name, () => {
+      it("has a broker", () => {
+        throw new Error(`no Kafka broker: ${kafka.unavailable}`)
+      })
+    })
+  } else {
+    describe.skip(name, () => define(""))
+  }
+}
+
+/** A name that no other test of the run uses. */
+export const uniqueName = (prefix: string): string => `${prefix}-${crypto.randomUUID().slice(0, 8)}`
