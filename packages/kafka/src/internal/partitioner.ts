@@ -31,12 +31,16 @@ export const murmur2 = (data: Uint8Array): number => {
 export const partitionOfKey = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions
 
 /**
- * The partition for records without a key, by a random number in [0, 1): any but the previous one, so that batches
- * spread even when the draws are few.
+ * The partition for the next records without a key, drawn by a random number in [0, 1) from those that can be written
+ * to now: any but the previous one, so that records spread even when the draws are few.
  */
-export const nextSticky = (previous: number | undefined, partitions: number, random: number): number => {
-  if (previous === undefined || previous >= partitions || partitions === 1) return Math.floor(random * partitions)
-  return (previous + 1 + Math.floor(random * (partitions - 1))) % partitions
+export const nextSticky = (
+  previous: number | undefined,
+  available: ReadonlyArray<number>,
+  random: number
+): number | undefined => {
+  const others = available.length > 1 ? available.filter((partition) => partition !== previous) : available
+  return others[Math.floor(random * others.length)]
 }
 
 /** The partition of a record, or `undefined` when the one it names doesn't exist. */

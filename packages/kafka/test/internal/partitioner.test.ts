@@ -60,21 +60,21 @@ describe("partitioner", () => {
     assert.isUndefined(Partitioner.choose({ key: null, partition: 0.5 }, 2, 0))
   })
 
-  it("moves the sticky partition to any other, never off the end", () => {
-    const random = FastCheck.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  it("moves the sticky partition to any other that is available", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.option(FastCheck.nat({ max: 15 }), { nil: undefined }),
-        FastCheck.integer({ min: 1, max: 12 }),
-        random,
-        (previous, partitions, random) => {
-          const next = Partitioner.nextSticky(previous, partitions, random)
-          assert.isTrue(Number.isInteger(next) && next >= 0 && next < partitions)
-          if (partitions > 1) assert.notStrictEqual(next, previous)
+        FastCheck.uniqueArray(FastCheck.nat({ max: 15 }), { minLength: 1 }),
+        FastCheck.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (previous, available, random) => {
+          const next = Partitioner.nextSticky(previous, available, random)
+          assert.include(available, next)
+          if (available.length > 1) assert.notStrictEqual(next, previous)
         }
       )
     )
-    const reached = new Set(Array.from({ length: 100 }, (_, i) => Partitioner.nextSticky(1, 4, i / 100)))
-    assert.deepStrictEqual(reached, new Set([2, 3, 0]))
+    const reached = new Set(Array.from({ length: 100 }, (_, i) => Partitioner.nextSticky(1, [0, 1, 2, 3], i / 100)))
+    assert.deepStrictEqual(reached, new Set([0, 2, 3]))
+    assert.isUndefined(Partitioner.nextSticky(1, [], 0.5))
   })
 })

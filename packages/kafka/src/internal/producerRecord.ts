@@ -1,0 +1,50 @@
+/**
+ * From the records that users give to those that are encoded.
+ */
+import * as Headers from "@spillway/transport/Headers"
+import type { ProducerRecord } from "@spillway/transport/Producer"
+import type { EncodableRecord } from "../RecordBatch.js"
+import * as RecordBatch from "../RecordBatch.js"
+import type { Failure } from "./producerFailure.js"
+
+export interface Prepared {
+  readonly topic: string
+  readonly partition: number | undefined
+  readonly record: EncodableRecord
+  /** The most bytes that it takes in a batch. */
+  readonly size: number
+}
+
+const encoder = new TextEncoder()
+
+const invalid = (description: string): Failure => ({ reason: "InvalidRecord", description })
+
+const isBytes = (value: unknown): boolean => value === null || value instanceof Uint8Array
+
+const isField = (value: unknown): boolean => typeof value === "string" || isBytes(value)
+
+const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
+  typeof value === "string" ? encoder.encode(value) : value
+
+const isHeaders = (headers: ProducerRecord["headers"]): headers is Headers.Headers => Array.isArray(headers)
+
+/** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
+export const prepare = (record: ProducerRecord, now: number, maxBatchBytes: number): Prepared | Failure => {
+  const { key = null, partition, timestamp = now, topic, value } = record
+  if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
+  if (!isField(key)) return invalid("its key must be text, bytes or null")
+  if (!isField(value)) return invalid("its value must be text, bytes or null")
+  if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
+    return invalid(`its timestamp must be whole milliseconds since the epoch, not ${timestamp}`)
+  }
+  const given = record.headers ?? Headers.empty
+  const headers = isHeaders(given) ? given : Headers.fromRecord(given)
+  for (const [name, value] of headers) {
+    if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
+  }
+  const encodable = { key: encodeField(key), value: encodeField(value), headers, timestamp }
+  const size = RecordBatch.recordSize(encodable)
+  const room = maxBatchBytes - RecordBatch.batchOverhead
+  if (size > room) return { reason: "RecordTooLarge", description: `its ${size} bytes exceed the ${room} of a batch` }
+  return { topic, partition, record: encodable, size }
+}

@@ -1,0 +1,104 @@
+/**
+ * A producer's options with their defaults filled in and checked: every issue at once, naming field and value.
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Compression } from "../RecordBatch.js"
+
+export interface ProducerOptions {
+  /** Default: `"none"`. */
+  readonly compression?: Compression | undefined
+  /**
+   * The most bytes of one partition's records in a request, before compression; a larger record is refused. Should not
+   * exceed the topics' `max.message.bytes`; where it does, batches that the broker refuses are split. Default: 1 MiB.
+   */
+  readonly maxBatchBytes?: number | undefined
+  /** The most bytes of records in one request to a broker; at least `maxBatchBytes`. Default: 16 MiB. */
+  readonly maxRequestBytes?: number | undefined
+  /** How long to try, from `send` on, until a record fails with `DeliveryTimeout`. Default: 2 minutes. */
+  readonly deliveryTimeout?: Duration.DurationInput | undefined
+  /** How long a broker may wait for its replicas to have the records. Default: 30 seconds. */
+  readonly acknowledgeTimeout?: Duration.DurationInput | undefined
+  /** How long a topic may be unknown to the cluster, as a new one is at first. Default: 5 seconds. */
+  readonly unknownTopicTimeout?: Duration.DurationInput | undefined
+  /** How long closing waits for records that were accepted before. Default: 30 seconds. */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /** How often a topic in use is looked at for new partitions. Default: 5 minutes. */
+  readonly metadataMaxAge?: Duration.DurationInput | undefined
+}
+
+/** Durations in milliseconds. */
+export interface ProducerSettings {
+  readonly compression: Compression
+  readonly maxBatchBytes: number
+  readonly maxRequestBytes: number
+  readonly deliveryTimeoutMs: number
+  readonly acknowledgeTimeoutMs: number
+  readonly unknownTopicTimeoutMs: number
+  readonly closeTimeoutMs: number
+  readonly metadataMaxAgeMs: number
+}
+
+/** Options that no producer can be made with. */
+export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerConfigError")<{
+  readonly reason: "InvalidOptions"
+  readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
+}> {
+  override get message(): string {
+    const issues = this.issues.map(({ field, value, description }) => `${field} ${description}, not ${show(value)}`)
+    return `${this.reason}: ${issues.join("; ")}`
+  }
+}
+
+const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
+
+const compressions: ReadonlyArray<Compression> = ["none", "gzip"]
+
+/** Smaller batches could hold no record worth sending. */
+const smallestBatch = 1024
+
+export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings, KafkaProducerConfigError> =>
+  Effect.suspend(() => {
+    const issues: Array<KafkaProducerConfigError["issues"][number]> = []
+    const check = (ok: boolean, field: keyof ProducerOptions, value: unknown, description: string) => {
+      if (!ok) issues.push({ field, value, description })
+    }
+    const millis = (
+      field: keyof ProducerOptions,
+      input: Duration.DurationInput | undefined,
+      fallback: Duration.DurationInput,
+      least: number
+    ): number => {
+      const duration = Duration.decodeUnknown(input ?? fallback)
+      const value = Option.isSome(duration) ? Duration.toMillis(duration.value) : Number.NaN
+      const limit = least === 0 ? "of zero or more" : `of at least ${least} ms`
+      check(value >= least && Number.isFinite(value), field, input, `must be a finite duration ${limit}`)
+      return value
+    }
+    const bytes = (field: keyof ProducerOptions, value: number, least: number): number => {
+      check(Number.isSafeInteger(value) && value >= least, field, value, `must be a whole number of at least ${least}`)
+      return value
+    }
+    const compression = options.compression ?? "none"
+    check(compressions.includes(compression), "compression", compression, `must be one of ${compressions.join(", ")}`)
+    const maxBatchBytes = bytes("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
+    const settings: ProducerSettings = {
+      compression,
+      maxBatchBytes,
+      maxRequestBytes: bytes(
+        "maxRequestBytes",
+        options.maxRequestBytes ?? Math.max(16 * 1024 * 1024, maxBatchBytes),
+        maxBatchBytes
+      ),
+      deliveryTimeoutMs: millis("deliveryTimeout", options.deliveryTimeout, "2 minutes", 1),
+      acknowledgeTimeoutMs: Math.ceil(millis("acknowledgeTimeout", options.acknowledgeTimeout, "30 seconds", 1)),
+      unknownTopicTimeoutMs: millis("unknownTopicTimeout", options.unknownTopicTimeout, "5 seconds", 0),
+      closeTimeoutMs: millis("closeTimeout", options.closeTimeout, "30 seconds", 0),
+      metadataMaxAgeMs: millis("metadataMaxAge", options.metadataMaxAge, "5 minutes", 1_000)
+    }
+    return issues.length === 0
+      ? Effect.succeed(settings)
+      : Effect.fail(new KafkaProducerConfigError({ reason: "InvalidOptions", issues }))
+  })

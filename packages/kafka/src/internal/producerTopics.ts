@@ -1,0 +1,91 @@
+/**
+ * What a producer knows of its topics: looked up when first used, again when something failed, and now and then.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import { KafkaErrorCode } from "../KafkaErrorCode.js"
+import type { TopicMetadata } from "../Protocol.js"
+import type { WireError } from "../Wire.js"
+import * as Backoff from "./backoff.js"
+import type { Cluster } from "./cluster.js"
+import * as Failure from "./producerFailure.js"
+
+export interface Topics {
+  /** What is known of a topic; when that is old, it is looked up again meanwhile. */
+  readonly known: (topic: string) => TopicMetadata | undefined
+  /** Asks for a topic's metadata now, or joins a request for it that is under way. */
+  readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
+  /**
+   * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
+   * `unknownTopicMs`. What it meets meanwhile is told to `onTrouble`.
+   */
+  readonly lookup: (
+    topic: string,
+    unknownTopicMs: number,
+    onTrouble: (failure: Failure.Failure) => void
+  ) => Effect.Effect<TopicMetadata, Failure.Failure>
+}
+
+export interface Options {
+  readonly cluster: Cluster
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly now: () => number
+  readonly maxAgeMs: number
+}
+
+export const make = ({ cluster, maxAgeMs, now, run }: Options): Topics => {
+  const refreshing = new Map<string, Deferred.Deferred<TopicMetadata, WireError>>()
+  const refreshedAt = new Map<string, number>()
+
+  const start = (topic: string) => {
+    const answer = Deferred.unsafeMake<TopicMetadata, WireError>(FiberId.none)
+    refreshing.set(topic, answer)
+    refreshedAt.set(topic, now())
+    run(
+      cluster.refresh([topic]).pipe(
+        Effect.map(
+          ([metadata]) => metadata ?? { topic, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, partitions: [] }
+        ),
+        Effect.exit,
+        Effect.flatMap((exit) =>
+          Effect.sync(() => {
+            refreshing.delete(topic)
+            Deferred.unsafeDone(answer, exit)
+          })
+        )
+      )
+    )
+    return answer
+  }
+
+  const refresh = (topic: string) => Effect.suspend(() => Deferred.await(refreshing.get(topic) ?? start(topic)))
+
+  const lookup: Topics["lookup"] = (topic, unknownTopicMs, onTrouble) =>
+    Effect.gen(function* () {
+      const backoff = Backoff.make()
+      const startedAt = now()
+      while (true) {
+        const answer = yield* Effect.either(refresh(topic))
+        if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) return answer.right
+        const verdict =
+          answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
+        if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
+        if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
+        onTrouble(verdict.failure)
+        yield* backoff.next
+      }
+    })
+
+  return {
+    known: (topic) => {
+      const metadata = cluster.topic(topic)
+      if (metadata !== undefined && !refreshing.has(topic) && now() - (refreshedAt.get(topic) ?? 0) > maxAgeMs) {
+        start(topic)
+      }
+      return metadata
+    },
+    refresh,
+    lookup
+  }
+}
