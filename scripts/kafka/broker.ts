@@ -65,6 +65,7 @@ const format = (classes: string, directory: string): Effect.Effect<void, BrokerF
     let output = ""
     for (const stream of [tool.stdout, tool.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
     tool.on("close", (code) => resume(code === 0 ? Effect.void : Effect.fail(new BrokerFailed({ output }))))
+    return Effect.sync(() => tool.kill("SIGKILL"))
   })
 
 /** A running broker, killed and its data removed when the scope closes. `properties` override the defaults. */
