@@ -140,6 +140,8 @@ describe("Processor.recover: which failures are retried", () => {
       assert.strictEqual(ran.world.acknowledged[0]!.value, value)
       assert.strictEqual(metadataOf(ran).errorType, "DecodeError")
       assert.strictEqual(metadataOf(ran).errorMessage, "InvalidUtf8: 2 bytes")
+      assert.strictEqual(metadataOf(ran).retryCount, 0)
+      assert.deepStrictEqual(ran.world.retries, [])
     })
   )
 
