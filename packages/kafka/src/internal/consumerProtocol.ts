@@ -45,6 +45,7 @@ const reader = (bytes: Uint8Array) => {
   const take = (length: number): number => {
     const start = at
     at += length
+    if (length < 0 || at > bytes.byteLength) throw new RangeError(`${bytes.byteLength} bytes end within a field`)
     return start
   }
   const int16 = () => view.getInt16(take(2))

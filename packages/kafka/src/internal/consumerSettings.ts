@@ -60,7 +60,13 @@ export interface ConsumerSettings {
   readonly fetchMaxBytes: number
 }
 
-const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
+/** The largest 32-bit number: the protocol's fields hold no more, and timers in milliseconds no longer. */
+const maxInt32 = 2 ** 31 - 1
+
+const show = (value: unknown): string => {
+  if (Duration.isDuration(value)) return Duration.format(value)
+  return typeof value === "object" || typeof value === "string" ? JSON.stringify(value) : String(value)
+}
 
 export const decode = (
   options: { readonly groupId: string; readonly topics: ReadonlyArray<string> } & ConsumerTuning
@@ -74,18 +80,19 @@ export const decode = (
       const input = (options[field] as Duration.DurationInput | undefined) ?? fallback
       const decoded = Duration.decodeUnknown(input)
       const value = decoded._tag === "Some" ? Duration.toMillis(decoded.value) : Number.NaN
-      check(value > 0 && Number.isFinite(value), field, input, "must be a finite duration above zero")
+      check(value > 0 && value <= maxInt32, field, input, "must be a duration above zero and below 25 days")
       return value
     }
-    const count = (field: keyof ConsumerTuning, fallback: number): number => {
+    const count = (field: keyof ConsumerTuning, fallback: number, max = maxInt32): number => {
       const value = (options[field] as number | undefined) ?? fallback
-      check(Number.isSafeInteger(value) && value > 0, field, value, "must be a whole number above zero")
+      const ok = Number.isSafeInteger(value) && value > 0 && value <= max
+      check(ok, field, value, `must be a whole number from 1 to ${max}`)
       return value
     }
     check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
     check(options.topics.length > 0, "topics", options.topics, "must name a topic")
     for (const topic of options.topics) {
-      check(/^[a-zA-Z0-9._-]{1,249}$/.test(topic), "topics", topic, "must be a legal topic name")
+      check(/^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(topic), "topics", topic, "must be a legal topic name")
     }
     const settings: ConsumerSettings = {
       groupId: options.groupId,
@@ -101,7 +108,7 @@ export const decode = (
       handlerTimeoutMs: millis("handlerTimeout", "5 minutes"),
       metadataIntervalMs: millis("metadataInterval", "30 seconds"),
       maxLaneRecords: count("maxLaneRecords", 500),
-      maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024),
+      maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024, Number.MAX_SAFE_INTEGER),
       fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
       maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
       fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024)

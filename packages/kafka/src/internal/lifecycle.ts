@@ -31,7 +31,7 @@ export const make: Effect.Effect<Lifecycle> = Effect.map(
   SubscriptionRef.make<ConsumerStatus>("Starting"),
   (ref): Lifecycle => ({
     status: SubscriptionRef.get(ref),
-    changes: Stream.takeUntil(ref.changes, isFinal),
+    changes: Stream.takeUntil(Stream.changes(ref.changes), isFinal),
     to: (status) => SubscriptionRef.update(ref, (current) => (mayFollow(current, status) ? status : current))
   })
 )

@@ -72,8 +72,11 @@ const onAny = (code: number): Reaction => {
   }
 }
 
-export const onJoinGroup = (code: number): Reaction =>
-  code === Code.MEMBER_ID_REQUIRED ? { _tag: "UseMemberId" } : onAny(code)
+/** A join refused because of a rebalance is repeated after a delay: nothing is owned that could be given up. */
+export const onJoinGroup = (code: number): Reaction => {
+  if (code === Code.MEMBER_ID_REQUIRED) return { _tag: "UseMemberId" }
+  return code === Code.REBALANCE_IN_PROGRESS ? retry : onAny(code)
+}
 
 export const onSyncGroup = onAny
 
