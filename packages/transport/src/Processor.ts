@@ -64,7 +64,7 @@ export interface ProcessorOptions<A, E, R, RD> {
 
 /**
  * Checks that the dead letter topics of all topics exist, for as long as it takes to know. Fails with
- * `DeadLetterTopic` when one is missing or not writable, and with `Configuration` when a topic would be its own.
+ * `DeadLetterTopic` when one is missing or hidden from this client, and with `Configuration` when a topic would be its own.
  */
 export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   options: ProcessorOptions<A, E, R, RD>

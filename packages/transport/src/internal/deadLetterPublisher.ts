@@ -18,7 +18,7 @@ const cap = Duration.seconds(30)
 
 const backoff = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, base: "250 millis", cap })
 
-/** Fails unless every topic has a dead letter topic that can be written to; asks again while nobody can tell. */
+/** Fails unless every topic has a dead letter topic that can be seen; asks again while nobody can tell. */
 export const check = (
   destination: TopicDestination,
   topics: ReadonlyArray<string>,
@@ -72,10 +72,15 @@ export interface Options {
   readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
 }
 
+export type Publish = (
+  failed: DeadLetter.FailedRecord,
+  wait: (delay: Duration.Duration) => Effect.Effect<boolean>
+) => Effect.Effect<Option.Option<RecordMetadata>, ConsumerError>
+
 /**
  * Publishes dead letters and returns once one is acknowledged, for as long as it takes; `none` when the wait was ended.
  */
-export const make = ({ destination, groupId, onBlocked }: Options) => {
+export const make = ({ destination, groupId, onBlocked }: Options): Publish => {
   const { headers, producer, tooLarge } = destination
   const warn = atMostEvery(cap)
   const complain = atMostEvery(cap)
@@ -130,10 +135,7 @@ export const make = ({ destination, groupId, onBlocked }: Options) => {
     }
   })
 
-  return (
-    failed: DeadLetter.FailedRecord,
-    wait: (delay: Duration.Duration) => Effect.Effect<boolean>
-  ): Effect.Effect<Option.Option<RecordMetadata>, ConsumerError> =>
+  return (failed, wait) =>
     Effect.ensuring(
       publish(failed, wait),
       Effect.sync(() => onBlocked(failed.record, undefined))
