@@ -55,12 +55,27 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const topics = new Map<string, TopicMetadata>()
   const coordinators = new Map<string, number>()
   const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
+  const unreachable = new Set<string>()
   let controllerId = -1
+
+  /** One line when a broker stops answering and one when it answers again, however often it is tried between. */
+  const logConnection = (endpoint: Endpoint, exit: Exit.Exit<Connection, WireError>) => {
+    const broker = `${endpoint.host}:${endpoint.port}`
+    if (Exit.isSuccess(exit)) {
+      return unreachable.delete(broker)
+        ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
+        : Effect.void
+    }
+    if (unreachable.has(broker)) return Effect.void
+    unreachable.add(broker)
+    return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", exit.cause), { broker })
+  }
 
   const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
     Effect.gen(function* () {
       const connectionScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
       const exit = yield* Effect.exit(Scope.extend(wire.connect(endpoint, role), connectionScope))
+      yield* logConnection(endpoint, exit)
       if (Exit.isSuccess(exit)) {
         yield* Deferred.succeed(opened, exit.value)
         yield* exit.value.closed
@@ -68,7 +83,18 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       if (connections.get(key) === opened) connections.delete(key)
       yield* Deferred.done(opened, exit)
       yield* Scope.close(connectionScope, Exit.void)
-    })
+    }).pipe(
+      Effect.ensuring(
+        Deferred.fail(
+          opened,
+          new WireError({
+            reason: "Disconnected",
+            endpoint: `${endpoint.host}:${endpoint.port}`,
+            description: "the client was closed"
+          })
+        )
+      )
+    )
 
   const connection = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
     Effect.suspend(() => {

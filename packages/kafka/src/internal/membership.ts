@@ -321,8 +321,7 @@ export const make = Effect.fnUntraced(function* (options: {
           Effect.zipRight(options.onJoined),
           Effect.zipRight(Effect.raceFirst(rebalance, watchPartitions(joined))),
           Effect.raceFirst(rebalance),
-          Effect.zipRight(Effect.logInfo("A rebalance is on: giving up the partitions")),
-          Effect.annotateLogs({ groupId, generationId }),
+          Effect.zipRight(log("A rebalance is on: giving up the partitions")),
           Effect.zipRight(ownership.revoke),
           Effect.raceFirst(lost)
         )
@@ -341,11 +340,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const backoff = Backoff.make()
     while (true) {
       const counts = yield* Effect.catchTag(countPartitions(settings.topics), "WireError", (cause) =>
-        fatal(cause).pipe(
-          Effect.zipRight(Effect.logWarning("No broker can be reached, trying again", cause.message)),
-          Effect.zipRight(backoff.next),
-          Effect.as(undefined)
-        )
+        fatal(cause).pipe(Effect.zipRight(backoff.next), Effect.as(undefined))
       )
       if (counts === undefined) continue
       for (const topic of settings.topics) {
