@@ -172,8 +172,15 @@ export const make = Effect.fnUntraced(function* <R>(
     return handleQueued
   })
 
+  const gateOpens: Effect.Effect<void> = Effect.suspend(() =>
+    gate.open ? Effect.void : Effect.zipRight(wake.wait(), gateOpens)
+  )
+
   const wait = (delay: Duration.Duration) =>
-    Effect.raceFirst(Effect.as(Deferred.await(closed), false), Effect.as(Effect.sleep(delay), true))
+    Effect.raceFirst(
+      Effect.as(Deferred.await(closed), false),
+      Effect.sleep(delay).pipe(Effect.zipRight(gateOpens), Effect.as(true))
+    )
 
   const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
     Effect.map(processor.recover(record, cause, wait), (outcome) => {
