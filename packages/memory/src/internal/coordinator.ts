@@ -34,6 +34,7 @@ interface Committed {
 
 /** A group with what isn't part of its membership: its committed offsets and its timer. */
 interface Entry {
+  readonly groupId: string
   group: GroupState.Group
   readonly offsets: Map<string, Map<number, Committed>>
   alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined
@@ -93,6 +94,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       Effect.suspend(() => {
         const step = transition(entry.group, clock.unsafeCurrentTimeMillis())
         entry.group = step.group
+        if (step.group.members.size + step.group.pendingMembers.size > 0) groups.set(entry.groupId, entry)
         for (const { response, token } of step.joins) answer(joins, token, response)
         for (const { response, token } of step.syncs) answer(syncs, token, response)
         Signal.notify(changed)
@@ -125,13 +127,9 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       )
     })
 
-  const entryOf = (groupId: string): Entry => {
-    const known = groups.get(groupId)
-    if (known !== undefined) return known
-    const entry: Entry = { group: GroupState.empty, offsets: new Map(), alarm: undefined }
-    groups.set(groupId, entry)
-    return entry
-  }
+  /** A group that isn't known yet becomes so with its first member or offset. */
+  const entryOf = (groupId: string): Entry =>
+    groups.get(groupId) ?? { groupId, group: GroupState.empty, offsets: new Map(), alarm: undefined }
 
   /** Parks a request until its group answers it; who gives up waiting leaves the group as it is. */
   const park = <A>(
@@ -155,26 +153,44 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       return entry === undefined ? Effect.succeed(KafkaErrorCode.UNKNOWN_MEMBER_ID) : apply(entry, transition)
     })
 
-  const store = (entry: Entry, request: OffsetCommitRequest): OffsetCommitResponse => {
-    const commitOne = (topic: string, partition: number, committed: Committed): number => {
-      if (!partitionExists(topic, partition)) return KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-      if ((committed.metadata?.length ?? 0) > maxMetadataBytes) return KafkaErrorCode.OFFSET_METADATA_TOO_LARGE
-      const partitions = entry.offsets.get(topic) ?? new Map<number, Committed>()
-      entry.offsets.set(topic, partitions.set(partition, committed))
-      return KafkaErrorCode.NONE
-    }
-    const response = {
-      topics: request.topics.map(({ partitions, topic }) => ({
-        topic,
-        partitions: partitions.map(({ metadata, offset, partition }) => ({
-          partition,
-          errorCode: commitOne(topic, partition, { offset, metadata })
-        }))
-      }))
-    }
-    Signal.notify(changed)
-    return response
+  const store = (entry: Entry, topic: string, partition: number, committed: Committed): number => {
+    if ((committed.metadata?.length ?? 0) > maxMetadataBytes) return KafkaErrorCode.OFFSET_METADATA_TOO_LARGE
+    const partitions = entry.offsets.get(topic) ?? new Map<number, Committed>()
+    entry.offsets.set(topic, partitions.set(partition, committed))
+    return KafkaErrorCode.NONE
   }
+
+  /** Partitions that don't exist are sorted out before the group is asked, and answered first. */
+  const commit = (request: OffsetCommitRequest): Effect.Effect<OffsetCommitResponse> =>
+    Effect.suspend(() => {
+      const answers: Array<CommitAnswer> = []
+      const commits: Array<CommitAnswer & Committed> = []
+      for (const { partitions, topic } of request.topics) {
+        for (const { metadata, offset, partition } of partitions) {
+          if (partitionExists(topic, partition)) {
+            commits.push({ topic, partition, offset, metadata, errorCode: KafkaErrorCode.NONE })
+          } else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
+        }
+      }
+      if (commits.length === 0) return Effect.succeed(responseOf(answers))
+      const entry = entryOf(request.groupId)
+      const decided: Effect.Effect<number> =
+        request.generationId >= 0 && !groups.has(request.groupId)
+          ? Effect.succeed(KafkaErrorCode.ILLEGAL_GENERATION)
+          : apply(entry, Group.commit(limits, request))
+      return Effect.map(decided, (refusal) => {
+        for (const { metadata, offset, partition, topic } of commits) {
+          const errorCode =
+            refusal === KafkaErrorCode.NONE ? store(entry, topic, partition, { offset, metadata }) : refusal
+          answers.push({ topic, partition, errorCode })
+        }
+        if (refusal === KafkaErrorCode.NONE) {
+          groups.set(entry.groupId, entry)
+          Signal.notify(changed)
+        }
+        return responseOf(answers)
+      })
+    })
 
   const offsets = (groupId: string): OffsetFetchResponse["topics"] =>
     Array.from(groups.get(groupId)?.offsets ?? [], ([topic, partitions]) => ({
@@ -197,16 +213,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
     sync: (request) => park(syncs, request.groupId, (token) => Group.sync(limits, token, request)),
     heartbeat: (request) => decide(request.groupId, Group.heartbeat(limits, request)),
     leave: (request) => decide(request.groupId, Group.leave(limits, request)),
-    commit: (request) =>
-      Effect.suspend(() => {
-        if (request.generationId >= 0 && !groups.has(request.groupId)) {
-          return Effect.succeed(refuse(request, KafkaErrorCode.ILLEGAL_GENERATION))
-        }
-        const entry = entryOf(request.groupId)
-        return Effect.map(apply(entry, Group.commit(limits, request)), (errorCode) =>
-          errorCode === KafkaErrorCode.NONE ? store(entry, request) : refuse(request, errorCode)
-        )
-      }),
+    commit: (request) => Effect.uninterruptible(commit(request)),
     fetchOffsets: ({ groupId, topics }) => ({
       errorCode: KafkaErrorCode.NONE,
       topics:
@@ -247,9 +254,18 @@ const compare = (one: string, other: string): number => (one < other ? -1 : one 
 
 const nothingCommitted: Committed = { offset: -1, metadata: "" }
 
-const refuse = ({ topics }: OffsetCommitRequest, errorCode: number): OffsetCommitResponse => ({
-  topics: topics.map(({ partitions, topic }) => ({
-    topic,
-    partitions: partitions.map(({ partition }) => ({ partition, errorCode }))
-  }))
-})
+interface CommitAnswer {
+  readonly topic: string
+  readonly partition: number
+  readonly errorCode: number
+}
+
+const responseOf = (answers: ReadonlyArray<CommitAnswer>): OffsetCommitResponse => {
+  const topics = new Map<string, Array<Omit<CommitAnswer, "topic">>>()
+  for (const { errorCode, partition, topic } of answers) {
+    const partitions = topics.get(topic) ?? []
+    partitions.push({ partition, errorCode })
+    topics.set(topic, partitions)
+  }
+  return { topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions })) }
+}

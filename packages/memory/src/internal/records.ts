@@ -80,7 +80,10 @@ const read = (
     errorCode: KafkaErrorCode.NONE,
     topics: request.topics.map(({ partitions, topic }) => ({
       topic,
-      partitions: partitions.map((wanted) => readOne(topic, wanted))
+      // As on a real broker, partitions aren't answered in the order of the request: errors come last.
+      partitions: partitions
+        .map((wanted) => readOne(topic, wanted))
+        .sort((one, other) => Math.abs(one.errorCode) - Math.abs(other.errorCode))
     }))
   }
   const asksNothing = request.topics.every(({ partitions }) => partitions.length === 0)

@@ -1,0 +1,16 @@
+/**
+ * What every `Wire` must do, in memory as on real Kafka: the suite that keeps the broker in memory honest.
+ */
+import { describe } from "@effect/vitest"
+import { groups } from "./conformance/groups.js"
+import type { Suite } from "./conformance/harness.js"
+import { offsets } from "./conformance/offsets.js"
+import { records } from "./conformance/records.js"
+
+export type { Harness, HarnessClient, Suite } from "./conformance/harness.js"
+
+export const wireConformance = (suite: Suite): void => {
+  describe(`${suite.name}: records`, () => records(suite))
+  describe(`${suite.name}: groups`, () => groups(suite))
+  describe(`${suite.name}: offsets`, () => offsets(suite))
+}
