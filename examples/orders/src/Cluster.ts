@@ -1,5 +1,6 @@
 import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
+import type { Wire } from "@spillway/kafka/Wire"
 import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -7,20 +8,27 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { deadLetterTopic, ordersTopic } from "./Order.js"
 
+const memory = MemoryBroker.layer()
+const kafka = KafkaJsWire.layerConfig()
+
 /** Kafka where `KAFKA_BROKERS` says, else a broker in memory: the only difference between the two programs. */
-const Wire = Layer.unwrapEffect(
+const wire = Layer.unwrapEffect(
   Effect.map(
     Config.option(Config.string("KAFKA_BROKERS")),
-    Option.match({ onNone: () => MemoryBroker.layer(), onSome: () => KafkaJsWire.layerConfig() })
+    (brokers): Layer.Layer<Wire, Layer.Layer.Error<typeof kafka> | Layer.Layer.Error<typeof memory>> =>
+      Option.isSome(brokers) ? kafka : memory
   )
 )
 
-/** Creates the topics that don't exist yet. */
-const Topics = Layer.effectDiscard(
-  KafkaAdmin.ensureTopics([
-    { topic: ordersTopic, partitions: 3 },
-    { topic: deadLetterTopic, partitions: 3 }
-  ])
-)
+const createIfMissing = (topic: string) =>
+  KafkaAdmin.createTopics([{ topic, partitions: 3 }]).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason === "TopicAlreadyExists",
+      () => Effect.void
+    )
+  )
 
-export const layer = Layer.provideMerge(Topics, Wire)
+const topics = Layer.effectDiscard(Effect.forEach([ordersTopic, deadLetterTopic], createIfMissing, { discard: true }))
+
+/** A cluster that has the example's topics. */
+export const layer = Layer.provideMerge(topics, wire)

@@ -18,6 +18,7 @@ import * as DeadLettersConsumer from "./DeadLettersConsumer.js"
 import * as OrderSource from "./OrderSource.js"
 import * as OrdersConsumer from "./OrdersConsumer.js"
 import * as Payments from "./Payments.js"
+import { ignoreEchoes } from "./signals.js"
 
 // What is provided later is released later: metrics are served until the consumers have drained.
 const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer, DeadLettersConsumer.layer).pipe(
@@ -28,4 +29,5 @@ const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer,
   Layer.provide(TransportMetrics.layer({ service: "example_service" }))
 )
 
+ignoreEchoes()
 Consumer.launch(Main).pipe(Effect.provide(Logger.logFmt), NodeRuntime.runMain({ disablePrettyLogger: true }))
