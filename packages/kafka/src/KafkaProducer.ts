@@ -13,6 +13,7 @@ import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
@@ -121,33 +122,56 @@ export const make = (
     /** Chooses all partitions, then adds all records to their lanes, or none. */
     const enqueue = (call: Call.Call, records: ReadonlyArray<Record.Prepared>, random: number): void => {
       const entries = lanes.assign(call, records, random)
-      if ("reason" in entries) {
-        Call.abort(call, entries)
+      if (Either.isLeft(entries)) {
+        Call.refuse(call, entries.left)
         return
       }
-      call.entries = entries
-      for (const entry of entries) lanes.of(entry).queue.push(entry)
-      for (const entry of entries) wake(lanes.of(entry))
+      call.entries = entries.right
+      for (const entry of entries.right) lanes.of(entry).queue.push(entry)
+      for (const entry of entries.right) wake(lanes.of(entry))
     }
 
-    const lookUp = (call: Call.Call, missing: ReadonlySet<string>) =>
+    /** The topics that nothing is known of, with the first record to each. */
+    const missingOf = (records: ReadonlyArray<Record.Prepared>): ReadonlyMap<string, number> => {
+      const missing = new Map<string, number>()
+      for (let index = 0; index < records.length; index++) {
+        const { partition, topic } = records[index]!
+        const known = topics.known(topic)
+        // A partition that isn't known may have been added since.
+        const isKnown = known !== undefined && (partition === undefined || partition < known.partitions.length)
+        if (!isKnown && !missing.has(topic)) missing.set(topic, index)
+      }
+      return missing
+    }
+
+    const lookUp = (call: Call.Call, missing: ReadonlyMap<string, number>) =>
       Effect.forEach(
         missing,
-        (topic) =>
-          topics.lookup(topic, settings.unknownTopicTimeoutMs, (trouble) => {
-            call.trouble = trouble
-          }),
+        ([topic, index]) =>
+          topics
+            .lookup(topic, settings.unknownTopicTimeoutMs, (trouble) => {
+              call.trouble = trouble
+            })
+            .pipe(Effect.mapError((failure) => Call.errorOf(call, index, { topic }, failure))),
         { discard: true, concurrency: "unbounded" }
       )
 
-    const missingOf = (records: ReadonlyArray<Record.Prepared>): ReadonlySet<string> => {
-      const missing = new Set<string>()
-      for (const { partition, topic } of records) {
-        const known = topics.known(topic)
-        // A partition that isn't known may have been added since.
-        if (known === undefined || (partition !== undefined && partition >= known.partitions.length)) missing.add(topic)
+    /** Accepts the records and queues them, at once when their topics are known. */
+    const submit = (call: Call.Call, records: ReadonlyArray<Record.Prepared>, random: number) => {
+      const missing = missingOf(records)
+      const result = Deferred.await(call.done)
+      if (missing.size === 0) {
+        enqueue(call, records, random)
+        return result
       }
-      return missing
+      return lookUp(call, missing).pipe(
+        Effect.match({
+          onFailure: (error) => Call.refuse(call, error),
+          onSuccess: () => enqueue(call, records, random)
+        }),
+        Effect.raceFirst(Effect.exit(result)),
+        Effect.zipRight(result)
+      )
     }
 
     const publish = (
@@ -161,27 +185,13 @@ export const make = (
         if (closing) return refuse(0, closedFailure)
         const timestamp = Math.floor(clock.unsafeCurrentTimeMillis())
         const prepared: Array<Record.Prepared> = []
-        for (let i = 0; i < size; i++) {
-          const record = Record.prepare(records[i]!, timestamp, settings.maxBatchBytes)
-          if ("reason" in record) return refuse(i, record)
+        for (let index = 0; index < size; index++) {
+          const record = Record.prepare(records[index]!, timestamp, settings.maxBatchBytes)
+          if ("reason" in record) return refuse(index, record)
           prepared.push(record)
         }
         const call = accept(prepared[0]!.topic, size)
-        const missing = missingOf(prepared)
-        const result = Deferred.await(call.done)
-        if (missing.size === 0) {
-          enqueue(call, prepared, random)
-          return Effect.onInterrupt(result, () => Effect.sync(() => Call.abandon(call)))
-        }
-        return lookUp(call, missing).pipe(
-          Effect.match({
-            onFailure: (failure) => Call.abort(call, failure),
-            onSuccess: () => enqueue(call, prepared, random)
-          }),
-          Effect.raceFirst(Effect.exit(result)),
-          Effect.zipRight(result),
-          Effect.onInterrupt(() => Effect.sync(() => Call.abandon(call)))
-        )
+        return Effect.onInterrupt(submit(call, prepared, random), () => Effect.sync(() => Call.abandon(call)))
       })
 
     const partitions = (topic: string): Effect.Effect<number, ProducerError> =>

@@ -103,10 +103,14 @@ export const reject = (entry: Entry, failure: Failure): void => {
   settle(entry)
 }
 
+/** Ends a call that has no entries yet. */
+export const refuse = (call: Call, error: ProducerError): void => {
+  if (!call.over) end(call, Exit.fail(error))
+}
+
 /** Fails every record of the call that has no result yet. */
 export const abort = (call: Call, failure: Failure): void => {
-  if (call.over) return
-  if (call.entries.length === 0) end(call, Exit.fail(errorOf({ size: 1 }, 0, call, failure)))
+  if (call.entries.length === 0) refuse(call, errorOf(call, 0, call, failure))
   else for (const entry of call.entries) reject(entry, failure)
 }
 

@@ -1,22 +1,23 @@
 /**
  * The lanes of a producer, and which of them a record goes to.
  */
+import type { ProducerError } from "@spillway/transport/Producer"
+import * as Either from "effect/Either"
 import type { TopicMetadata } from "../Protocol.js"
 import type { Cluster } from "./cluster.js"
 import * as Partitioner from "./partitioner.js"
-import type * as Call from "./producerCall.js"
-import type { Failure } from "./producerFailure.js"
+import * as Call from "./producerCall.js"
 import * as Lane from "./producerLane.js"
 import type { Prepared } from "./producerRecord.js"
 
 export interface Lanes {
   readonly of: (at: { readonly topic: string; readonly partition: number }) => Lane.Lane
-  /** Chooses the partition of every record, or says what is wrong with one. */
+  /** Chooses the partition of every record, or fails with the first that can go to none. */
   readonly assign: (
     call: Call.Call,
     records: ReadonlyArray<Prepared>,
     random: number
-  ) => ReadonlyArray<Call.Entry> | Failure
+  ) => Either.Either<ReadonlyArray<Call.Entry>, ProducerError>
   /** Tells that a batch is on its way: the next records without a key go to another partition. */
   readonly onTake: (lane: Lane.Lane) => void
 }
@@ -59,7 +60,10 @@ export const make = (options: { readonly cluster: Cluster; readonly maxBatchByte
     for (let index = 0; index < records.length; index++) {
       const { partition: named, record, size, topic } = records[index]!
       const metadata = cluster.topic(topic)
-      if (metadata === undefined) return { reason: "UnknownTopic", description: `${topic} is no longer known` }
+      if (metadata === undefined) {
+        const description = "the topic is no longer known"
+        return Either.left(Call.errorOf(call, index, { topic }, { reason: "UnknownTopic", description }))
+      }
       let sticky = chosen.get(topic)
       if (sticky === undefined && named === undefined && record.key === null) {
         sticky = stickyOf(metadata, random)
@@ -68,12 +72,13 @@ export const make = (options: { readonly cluster: Cluster; readonly maxBatchByte
       const { length: count } = metadata.partitions
       const partition = Partitioner.choose({ key: record.key, partition: named }, count, sticky ?? 0)
       if (partition === undefined) {
-        const description = `record ${index} names partition ${named} of ${topic}, which has ${count}`
-        return { reason: "InvalidRecord", description }
+        const description = `the topic has ${count} partitions only`
+        const at = { topic, partition: named }
+        return Either.left(Call.errorOf(call, index, at, { reason: "InvalidRecord", description }))
       }
       entries.push({ call, index, topic, partition, record, size, settled: false })
     }
-    return entries
+    return Either.right(entries)
   }
 
   return {
