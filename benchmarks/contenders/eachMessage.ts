@@ -1,0 +1,7 @@
+/** kafkajs's `eachMessage`, with its automatic commits. */
+import { subscribe } from "./kafkajs.js"
+import { count, finish } from "./measure.js"
+
+const consumer = await subscribe()
+await consumer.run({ eachMessage: async () => count() })
+await finish(() => consumer.disconnect())

@@ -1,0 +1,16 @@
+/**
+ * `npm run bench -- NAME`: runs one benchmark; the last line of its output is JSON.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { consume } from "./consume.js"
+
+const benchmarks = { consume }
+
+const name = process.argv[2] ?? ""
+
+if (name in benchmarks) {
+  NodeRuntime.runMain(benchmarks[name as keyof typeof benchmarks])
+} else {
+  console.error(`usage: npm run bench -- ${Object.keys(benchmarks).join(" | ")} [--records N] [--rounds N]`)
+  process.exitCode = 2
+}
