@@ -59,8 +59,9 @@ const format = (classes: string, directory: string): Effect.Effect<void, BrokerF
     const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url")
     const tool = spawn("java", [
       ...jvmOptions,
-      ...["-cp", classes, "kafka.tools.StorageTool", "format", "-t", clusterId],
-      ...["-c", join(directory, "server.properties")]
+      ...["-cp", classes, "kafka.tools.StorageTool", "format"],
+      // With "=", since an id may begin with a dash.
+      ...[`--cluster-id=${clusterId}`, "-c", join(directory, "server.properties")]
     ])
     let output = ""
     for (const stream of [tool.stdout, tool.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
