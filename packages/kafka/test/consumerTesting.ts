@@ -1,0 +1,115 @@
+/**
+ * What the tests of the consumer on a broker in memory share.
+ */
+import type { Api, OffsetCommitRequest } from "@spillway/kafka/Protocol"
+import { type Connection, Wire } from "@spillway/kafka/Wire"
+import {
+  MemoryBroker,
+  type MemoryBrokerError,
+  type MemoryBrokerOptions,
+  layer as memory
+} from "@spillway/memory/MemoryBroker"
+import * as Codec from "@spillway/transport/Codec"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import type { Envelope } from "@spillway/transport/Envelope"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import type { KafkaConsumerOptions } from "../src/KafkaConsumer.js"
+
+export const group = "billing"
+
+export const topic = "orders"
+
+/** Options of a consumer of text that gives up nothing. */
+export const options = {
+  groupId: group,
+  topics: [topic],
+  value: Codec.text,
+  deadLetter: DeadLetter.none("skip")
+} satisfies Partial<KafkaConsumerOptions<string, never, never, never>>
+
+/** Runs a test on a broker of its own, which outlives the test's scope as it would the program. */
+export const onBroker =
+  (options: MemoryBrokerOptions) =>
+  <A, E>(test: Effect.Effect<A, E, MemoryBroker | Wire | Scope.Scope>): Effect.Effect<A, E | MemoryBrokerError> =>
+    test.pipe(Effect.scoped, Effect.provide([memory(options), Logger.remove(Logger.defaultLogger)]))
+
+/** Lets everything happen that needs no time. */
+export const quiet = TestClock.adjust(0)
+
+/** What the group has committed, by partition of the topic. */
+export const committed: Effect.Effect<Readonly<Record<number, number>>, never, MemoryBroker> = Effect.flatMap(
+  MemoryBroker,
+  (broker) =>
+    Effect.map(broker.committed(group), (all) =>
+      Object.fromEntries(all.filter((one) => one.topic === topic).map(({ offset, partition }) => [partition, offset]))
+    )
+)
+
+export interface Call {
+  readonly value: string
+  readonly partition: number
+  readonly offset: number
+  readonly attempt: number
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+export interface Calls {
+  readonly all: Array<Call>
+  /** A handler that notes each call before it does what it is given. */
+  readonly handler: <E, R>(
+    handle: (envelope: Envelope<string>) => Effect.Effect<unknown, E, R>
+  ) => (envelope: Envelope<string>) => Effect.Effect<unknown, E, R>
+  readonly values: () => ReadonlyArray<string>
+  /** `[value, attempt, at]` */
+  readonly attempts: () => ReadonlyArray<readonly [string, number, number]>
+}
+
+export const makeCalls = (): Calls => {
+  const all: Array<Call> = []
+  return {
+    all,
+    values: () => all.map(({ value }) => value),
+    attempts: () => all.map(({ at, attempt, value }) => [value, attempt, at]),
+    handler: (handle) => (envelope) =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => {
+        const { attempt, offset, partition, value } = envelope
+        all.push({ value, partition, offset, attempt, at })
+        return handle(envelope)
+      })
+  }
+}
+
+/** A wire that shows each request before it is sent. */
+export const observed = (
+  wire: Wire["Type"],
+  see: (api: Api, request: unknown) => Effect.Effect<void>
+): Wire["Type"] => ({
+  bootstrap: wire.bootstrap,
+  connect: (endpoint, role) =>
+    Effect.map(
+      wire.connect(endpoint, role),
+      (connection): Connection => ({
+        closed: connection.closed,
+        request: (api, request) => Effect.zipRight(see(api, request), connection.request(api, request))
+      })
+    )
+})
+
+/** Shows every commit of the consumers above it before it is sent. */
+export const seeCommits = (
+  see: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<void>
+): Layer.Layer<Wire, never, Wire> =>
+  Layer.effect(
+    Wire,
+    Effect.map(Wire, (wire) =>
+      observed(wire, (api, request) =>
+        api === "OffsetCommit" ? see((request as OffsetCommitRequest).topics) : Effect.void
+      )
+    )
+  )
