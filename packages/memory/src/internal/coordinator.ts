@@ -207,7 +207,8 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
             Group.join(limits, {
               token,
               request,
-              newMemberId: `${request.groupInstanceId ?? clientId}-${++memberIds}`
+              newMemberId:
+                request.memberId === "" ? `${request.groupInstanceId ?? clientId}-${++memberIds}` : request.memberId
             })
           ),
     sync: (request) => park(syncs, request.groupId, (token) => Group.sync(limits, token, request)),
