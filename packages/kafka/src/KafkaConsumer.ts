@@ -3,7 +3,7 @@
  * retried by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
  */
 import type { Codec } from "@spillway/transport/Codec"
-import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
+import type { Consumer, ConsumerError } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
 import type { Handler } from "@spillway/transport/Handler"
 import type { Classify } from "@spillway/transport/HandlerError"
@@ -12,9 +12,8 @@ import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as internal from "./internal/consumer.js"
 import * as ConsumerSettings from "./internal/consumerSettings.js"
 import type { Wire } from "./Wire.js"
@@ -70,22 +69,10 @@ export const layerTag = <Self, A, E, R, RD>(
 ): Layer.Layer<Self, ConsumerError, R | RD | Wire> => Layer.scoped(tag, make(options))
 
 /**
- * Consumes until it is interrupted, which drains. The fibre then ends with the report, so `Fiber.interrupt` and
- * `Effect.onExit` see a success. Fails when the consumer does.
+ * Consumes until it is interrupted, which drains: the interruption is done when records in flight have settled, the
+ * last commit is made and the group is left. Fails when the consumer does. For the report of what was done, use `make`.
  */
 export const run = <A, E, R, RD>(
   options: KafkaConsumerOptions<A, E, R, RD>
-): Effect.Effect<ConsumerReport, ConsumerError, R | RD | Wire> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      return yield* Effect.ensuring(
-        Effect.gen(function* () {
-          const consumer = yield* restore(Scope.extend(make(options), scope))
-          const ended = yield* Effect.exit(restore(consumer.wait))
-          return yield* Exit.isInterrupted(ended) ? consumer.close : ended
-        }),
-        Scope.close(scope, Exit.void)
-      )
-    })
-  )
+): Effect.Effect<never, ConsumerError, R | RD | Wire> =>
+  Effect.scoped(Effect.flatMap(make(options), (consumer) => Effect.zipRight(consumer.wait, Effect.never)))
