@@ -21,8 +21,7 @@ export const setup = async (project: TestProject): Promise<(() => Promise<void>)
     project.provide("kafka", { brokers: given })
     return undefined
   }
-  const { testFiles } = await project.globTestFiles(process.argv.slice(2).filter((argument) => argument.includes("/")))
-  if (!testFiles.some((file) => file.endsWith(".kafka.test.ts"))) {
+  if (!project.vitest.state.getPaths().some((file) => file.endsWith(".kafka.test.ts"))) {
     project.provide("kafka", { unavailable: "no selected test file needs a broker" })
     return undefined
   }
