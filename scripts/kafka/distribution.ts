@@ -48,8 +48,12 @@ const download = (): void => {
       { cwd: fresh, encoding: "utf8" }
     )
     if (maven.status !== 0) throw new KafkaUnavailable({ description: `Maven failed: ${maven.stdout}${maven.stderr}` })
-    // Another process may have been faster: its jars are the same.
-    if (!existsSync(libraries)) renameSync(fresh, libraries)
+    try {
+      renameSync(fresh, libraries)
+    } catch (error) {
+      // Another process was faster: its jars are the same.
+      if (!existsSync(libraries)) throw error
+    }
   } finally {
     rmSync(fresh, { recursive: true, force: true })
   }
