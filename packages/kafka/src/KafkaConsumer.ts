@@ -3,7 +3,7 @@
  * retried by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
  */
 import type { Codec } from "@spillway/transport/Codec"
-import type { Consumer, ConsumerError } from "@spillway/transport/Consumer"
+import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
 import type { Handler } from "@spillway/transport/Handler"
 import type { Classify } from "@spillway/transport/HandlerError"
@@ -69,10 +69,14 @@ export const layerTag = <Self, A, E, R, RD>(
 ): Layer.Layer<Self, ConsumerError, R | RD | Wire> => Layer.scoped(tag, make(options))
 
 /**
- * Consumes until it is interrupted, which drains: the interruption is done when records in flight have settled, the
- * last commit is made and the group is left. Fails when the consumer does. For the report of what was done, use `make`.
+ * Consumes until `until` ends (never, by default), then drains and returns the report of what was done. Interrupting it
+ * drains too: the interruption is done when records in flight have settled, the last commit is made and the group is
+ * left. Fails when the consumer or `until` does.
  */
-export const run = <A, E, R, RD>(
-  options: KafkaConsumerOptions<A, E, R, RD>
-): Effect.Effect<never, ConsumerError, R | RD | Wire> =>
-  Effect.scoped(Effect.flatMap(make(options), (consumer) => Effect.zipRight(consumer.wait, Effect.never)))
+export const run = <A, E, R, RD, E2 = never, R2 = never>(
+  options: KafkaConsumerOptions<A, E, R, RD>,
+  until: Effect.Effect<unknown, E2, R2> = Effect.never
+): Effect.Effect<ConsumerReport, ConsumerError | E2, R | RD | R2 | Wire> =>
+  Effect.scoped(
+    Effect.flatMap(make(options), (consumer) => Effect.zipRight(Effect.raceFirst(until, consumer.wait), consumer.close))
+  )
