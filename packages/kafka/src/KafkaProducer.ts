@@ -110,7 +110,7 @@ export const make = (
 
     const accept = (topic: string, size: number): Call.Call => {
       const acceptedAt = now()
-      const call = Call.make({ acceptedAt, deadline: acceptedAt + settings.deliveryTimeoutMs, topic, size, onDone })
+      const call = Call.make(topic, size, acceptedAt, acceptedAt + settings.deliveryTimeoutMs, onDone)
       calls.add(call)
       if (!watching) {
         watching = true

@@ -39,21 +39,27 @@ export interface Call {
   readonly onDone: (call: Call) => void
 }
 
-export const make = (options: {
-  readonly acceptedAt: number
-  readonly deadline: number
-  readonly topic: string
-  readonly size: number
-  readonly onDone: (call: Call) => void
-}): Call => ({
-  ...options,
-  entries: [],
-  results: new Array<RecordMetadata>(options.size),
-  unsettled: options.size,
+const noEntries: ReadonlyArray<Entry> = []
+
+export const make = (
+  topic: string,
+  size: number,
+  acceptedAt: number,
+  deadline: number,
+  onDone: (call: Call) => void
+): Call => ({
+  acceptedAt,
+  deadline,
+  topic,
+  size,
+  entries: noEntries,
+  results: size === 1 ? [] : new Array<RecordMetadata>(size),
+  unsettled: size,
   failure: undefined,
   trouble: undefined,
   over: false,
-  done: Deferred.unsafeMake(FiberId.none)
+  done: Deferred.unsafeMake(FiberId.none),
+  onDone
 })
 
 /** Whether the entry's result is still wanted. */
