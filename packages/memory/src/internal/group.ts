@@ -199,9 +199,9 @@ const leaveOne = (draft: Draft, memberId: string, instanceId: string | null): nu
     return KafkaErrorCode.NONE
   }
   // An instance id alone evicts whoever holds it.
-  const member = memberId === "" && instanceId !== null ? staticMember(draft, instanceId) : draft.members.get(memberId)
-  const invalid = validateMember(draft, member?.id ?? memberId, instanceId)
-  if (member === undefined || invalid !== KafkaErrorCode.NONE) return invalid || KafkaErrorCode.UNKNOWN_MEMBER_ID
-  expel(draft, member)
-  return KafkaErrorCode.NONE
+  const evicted = memberId === "" && instanceId !== null ? staticMember(draft, instanceId) : undefined
+  const id = evicted?.id ?? memberId
+  const invalid = validateMember(draft, id, instanceId)
+  if (invalid === KafkaErrorCode.NONE) expel(draft, draft.members.get(id)!)
+  return invalid
 }

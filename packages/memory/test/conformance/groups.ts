@@ -290,10 +290,16 @@ export const groups = ({ test }: Suite): void => {
       const leader = yield* member(harness, groupId)
       const follower = yield* member(harness, groupId, { sessionTimeoutMs: 6_000 })
       const generation = yield* stablePair(leader, follower)
-      yield* harness.elapse(3_000)
+      const topic = yield* createTopic(harness, yield* openSession(harness))
+      // Heartbeats and commits keep it alive.
+      for (const alive of [follower.heartbeat(generation), follower.commit(generation, topic, 1)]) {
+        yield* harness.elapse(4_000)
+        assert.strictEqual(yield* leader.heartbeat(generation), NONE)
+        assert.strictEqual(yield* alive, NONE)
+      }
+      yield* harness.elapse(4_000)
       assert.strictEqual(yield* leader.heartbeat(generation), NONE)
-      assert.strictEqual(yield* follower.heartbeat(generation), NONE)
-      yield* harness.elapse(6_000)
+      yield* harness.elapse(2_000)
       yield* hearsOfRebalance(leader, generation)
       assert.strictEqual(yield* follower.heartbeat(generation), UNKNOWN_MEMBER_ID)
       const rejoined = yield* leader.join

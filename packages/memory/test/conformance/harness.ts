@@ -30,11 +30,15 @@ export interface Suite {
   readonly test: (name: string, body: (harness: Harness) => Effect.Effect<void, unknown, Scope.Scope>) => void
 }
 
-/** Asks again until the answer is the wanted one. Every question goes to the broker, so this never spins in place. */
+/** Asks again until the answer is the wanted one; dies if it never is. Every question goes to the broker. */
 export const eventually = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   until: (answer: A) => boolean
-): Effect.Effect<A, E, R> => Effect.repeat(Effect.zipLeft(ask, Effect.yieldNow()), { until })
+): Effect.Effect<A, E, R> =>
+  Effect.zipLeft(ask, Effect.yieldNow()).pipe(
+    Effect.repeat({ until, times: 50_000 }),
+    Effect.filterOrDieMessage(until, "the awaited answer never came")
+  )
 
 /** Connections of one client to the broker, by role. */
 export interface Session {
