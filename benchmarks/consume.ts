@@ -4,42 +4,19 @@
  */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { KafkaAdmin, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
-import { Producer } from "@spillway/transport"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Broker from "../scripts/kafka/broker.js"
 import { median, numberArgument } from "./arguments.js"
 import type { Measurement, Task } from "./contenders/measure.js"
+import * as Preload from "./preload.js"
 
 const contenders = ["spillway", "eachBatch", "eachMessage", "effectKafka"] as const
 
 type Contender = (typeof contenders)[number]
 
-const partitions = 6
-const recordBytes = 100
-const recordsAtOnce = 6_000
-
-const preload = Effect.fnUntraced(function* (topic: string, records: number) {
-  yield* KafkaAdmin.createTopics([
-    { topic, partitions },
-    { topic: `${topic}-dlq`, partitions }
-  ])
-  const producer = yield* Producer.Producer
-  const value = new Uint8Array(recordBytes).fill(120)
-  for (let sent = 0; sent < records; sent += recordsAtOnce) {
-    yield* producer.sendAll(
-      Array.from({ length: Math.min(recordsAtOnce, records - sent) }, (_, i) => ({
-        topic,
-        value,
-        partition: i % partitions
-      }))
-    )
-  }
-})
-
 const measure = (contender: Contender, task: Task): Effect.Effect<Measurement, Error> =>
-  Effect.async((resume) => {
+  Effect.async<Measurement, Error>((resume) => {
     const program = fileURLToPath(new URL(`contenders/${contender}.ts`, import.meta.url))
     const child = spawn(
       process.execPath,
@@ -57,16 +34,17 @@ const measure = (contender: Contender, task: Task): Effect.Effect<Measurement, E
       )
     })
     return Effect.sync(() => child.kill("SIGKILL"))
-  })
+  }).pipe(
+    Effect.timeoutFail({
+      duration: "5 minutes",
+      onTimeout: () => new Error(`${contender}: not done within 5 minutes`)
+    })
+  )
 
-const compare = Effect.fnUntraced(function* (brokers: string) {
+const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
   const records = numberArgument("records", 300_000)
   const rounds = numberArgument("rounds", 5)
-  const topic = `consume-${crypto.randomUUID()}`
-  yield* preload(topic, records).pipe(
-    Effect.provide(KafkaProducer.layer()),
-    Effect.provide(KafkaJsWire.layer({ brokers: [brokers] }))
-  )
+  const topic = yield* Preload.topic(brokers, records)
   const measurements: Record<Contender, Array<Measurement>> = {
     spillway: [],
     eachBatch: [],
@@ -105,7 +83,9 @@ const compare = Effect.fnUntraced(function* (brokers: string) {
 })
 
 const brokers = Effect.flatMap(Effect.orDie(Config.option(Config.nonEmptyString("KAFKA_BROKERS"))), (given) =>
-  given._tag === "Some" ? Effect.succeed(given.value) : Effect.map(Broker.make(), (broker) => broker.bootstrap)
+  given._tag === "Some"
+    ? Effect.succeed(given.value.split(","))
+    : Effect.map(Broker.make(), ({ bootstrap }) => [bootstrap])
 )
 
 export const consume = Effect.scoped(Effect.flatMap(brokers, compare))

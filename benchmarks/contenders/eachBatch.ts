@@ -5,7 +5,7 @@ import { count, finish } from "./measure.js"
 const consumer = await subscribe()
 await consumer.run({
   eachBatch: async ({ batch }) => {
-    for (const _ of batch.messages) count()
+    for (const { value } of batch.messages) count(value)
   }
 })
 await finish(() => consumer.disconnect())

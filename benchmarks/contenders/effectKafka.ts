@@ -9,10 +9,10 @@ import { count, finish, task } from "./measure.js"
 
 const fiber = Effect.runFork(
   Consumer.serveStream(task.topic).pipe(
-    Stream.runForEach(() => Effect.sync(count)),
+    Stream.runForEach(({ value }) => Effect.sync(() => count(value))),
     Effect.provide(
       Consumer.layer({ groupId: task.groupId, fromBeginning: true }).pipe(
-        Layer.provide(KafkaJS.layer({ brokers: [task.brokers] }))
+        Layer.provide(KafkaJS.layer({ brokers: [...task.brokers] }))
       )
     )
   )

@@ -1,9 +1,9 @@
 /**
- * What every contender's process does alike: it consumes a preloaded topic once with a handler that only counts, and
- * prints its measurement as the last line.
+ * What every contender's process does alike: it consumes a preloaded topic once with a handler that only checks records
+ * off, and prints its measurement as the last line.
  */
 export interface Task {
-  readonly brokers: string
+  readonly brokers: ReadonlyArray<string>
   readonly topic: string
   readonly groupId: string
   readonly records: number
@@ -17,6 +17,8 @@ export interface Measurement {
 
 export const task = JSON.parse(process.argv[2] ?? "") as Task
 
+/** How often each record was seen; its number is the first four bytes of its value. */
+const times = new Uint8Array(task.records)
 let seen = 0
 let startedAt = 0
 let cpu: NodeJS.CpuUsage | undefined
@@ -27,23 +29,27 @@ export const measured = new Promise<Measurement>((resolve) => {
   done = resolve
 })
 
-/** Counts one record; the time runs from the first to the last. */
-export const count = (): void => {
+/** Checks one record off by its value; the time runs from the first to the last. */
+export const count = (value: Uint8Array | null): void => {
   if (seen === 0) {
     startedAt = performance.now()
     cpu = process.cpuUsage()
   }
+  if (value !== null) times[((value[0]! << 24) | (value[1]! << 16) | (value[2]! << 8) | value[3]!) >>> 0]!++
   if (++seen !== task.records) return
   const seconds = (performance.now() - startedAt) / 1_000
   const used = process.cpuUsage(cpu)
   done({ recordsPerSecond: task.records / seconds, cpuMicrosPerRecord: (used.user + used.system) / task.records })
 }
 
-/** Prints the measurement, after `close`, and ends the process; fails when a record came twice. */
+/** Prints the measurement, after `close`, and ends the process; fails unless every record came exactly once. */
 export const finish = async (close: () => Promise<unknown>): Promise<void> => {
   const measurement = await measured
   await close()
-  if (seen !== task.records) throw new Error(`saw ${seen} of ${task.records} records`)
+  const once = times.filter((n) => n === 1).length
+  if (once !== task.records || seen !== task.records) {
+    throw new Error(`saw ${once} of ${task.records} records exactly once, and ${seen} in all`)
+  }
   console.log(JSON.stringify(measurement))
   process.exit(0)
 }

@@ -2,33 +2,35 @@
 import { KafkaConsumer, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
 import { Codec, DeadLetter, RetryPolicy, TransportMetrics } from "@spillway/transport"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import { count, finish, task } from "./measure.js"
+import { count, finish, measured, task } from "./measure.js"
 
-const consume = KafkaConsumer.run({
-  groupId: task.groupId,
-  topics: [task.topic],
-  value: Codec.bytes,
-  handler: () => {
-    count()
-    return Effect.void
+const consumer = KafkaConsumer.run(
+  {
+    groupId: task.groupId,
+    topics: [task.topic],
+    value: Codec.bytes,
+    handler: ({ value }) => Effect.sync(() => count(value)),
+    retry: RetryPolicy.exponential(),
+    deadLetter: DeadLetter.topic()
   },
-  retry: RetryPolicy.exponential(),
-  deadLetter: DeadLetter.topic()
-})
-
-const fiber = Effect.runFork(
-  consume.pipe(
-    Effect.provide(KafkaProducer.layer()),
-    Effect.provide(
-      Layer.mergeAll(
-        KafkaJsWire.layer({ brokers: [task.brokers] }),
-        TransportMetrics.layer({ service: "benchmark" }),
-        Logger.remove(Logger.defaultLogger)
-      )
-    )
-  )
+  Effect.promise(() => measured)
 )
-await finish(() => Effect.runPromise(Fiber.interrupt(fiber)))
+
+const { committed } = await consumer.pipe(
+  Effect.provide(KafkaProducer.layer()),
+  Effect.provide(
+    Layer.mergeAll(
+      KafkaJsWire.layer({ brokers: task.brokers }),
+      TransportMetrics.layer({ service: "benchmark" }),
+      Logger.remove(Logger.defaultLogger)
+    )
+  ),
+  Effect.runPromise
+)
+
+await finish(async () => {
+  const commits = committed.reduce((sum, { offset }) => sum + offset, 0)
+  if (commits !== task.records) throw new Error(`committed ${commits} of ${task.records} records`)
+})
