@@ -290,4 +290,3 @@ export type Api = keyof Protocol
 export type Request<A extends Api> = Protocol[A][0]
 
 export type Response<A extends Api> = Protocol[A][1]
-
