@@ -101,6 +101,6 @@ describeKafka("A consumer whose broker", () => {
           })
         )
       }),
-    90_000
+    150_000
   )
 })

@@ -127,26 +127,35 @@ describeKafka("A consumer's handling", (brokers) => {
     )
   )
 
-  it.scopedLive("drains when `run` is interrupted", () =>
-    Fixture.run(brokers, () =>
-      Effect.gen(function* () {
-        const groupId = uniqueName("group")
-        const topic = yield* Fixture.createTopic(3)
-        yield* Fixture.produce(topic, 3, 500)
-        const handled = Fixture.tally()
-        const running = yield* Effect.fork(
-          KafkaConsumer.run({
-            groupId,
-            topics: [topic],
-            value: Codec.text,
-            handler: (envelope) => Effect.sync(() => handled.add(envelope)),
-            deadLetter: DeadLetter.none("stop")
-          })
-        )
-        yield* handled.reaches(500)
-        yield* Fiber.interrupt(running)
-        assert.deepStrictEqual(yield* Fixture.committedOffsets(groupId), Fixture.endOf(topic, 3, 500))
-      })
+  for (const end of ["until", "interruption"] as const) {
+    it.scopedLive(`drains when \`run\` is ended by ${end}`, () =>
+      Fixture.run(brokers, () =>
+        Effect.gen(function* () {
+          const groupId = uniqueName("group")
+          const topic = yield* Fixture.createTopic(3)
+          yield* Fixture.produce(topic, 3, 500)
+          const handled = Fixture.tally()
+          const running = yield* Effect.fork(
+            KafkaConsumer.run(
+              {
+                groupId,
+                topics: [topic],
+                value: Codec.text,
+                handler: (envelope) => Effect.sync(() => handled.add(envelope)),
+                deadLetter: DeadLetter.none("stop")
+              },
+              end === "until" ? handled.reaches(500) : Effect.never
+            )
+          )
+          yield* handled.reaches(500)
+          const committed = Fixture.endOf(topic, 3, 500)
+          if (end === "until") {
+            const report = yield* Fiber.join(running)
+            assert.deepStrictEqual(report, { handled: 500, retried: 0, deadLettered: 0, discarded: 0, committed })
+          } else yield* Fiber.interrupt(running)
+          assert.deepStrictEqual(yield* Fixture.committedOffsets(groupId), committed)
+        })
+      )
     )
-  )
+  }
 })
