@@ -84,7 +84,6 @@ export const make = Effect.fnUntraced(function* <R>(
     metrics,
     committer,
     fetcher,
-    scope: runtime,
     toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
   })
   const onJoined = Effect.zipRight(lifecycle.to("Running"), Effect.asVoid(Deferred.succeed(joined, undefined)))

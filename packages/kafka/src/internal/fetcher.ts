@@ -38,6 +38,8 @@ export const make = Effect.fnUntraced(function* (options: {
   const lanes = new Set<Lane>()
   const loops = yield* FiberMap.make<number>()
   const changed = Signal.make()
+  /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
+  let isSettled = true
 
   const error = (reason: ConsumerError["reason"], lane: Lane, description: string, cause?: unknown) =>
     new ConsumerError({
@@ -63,7 +65,7 @@ export const make = Effect.fnUntraced(function* (options: {
       })
     }
     return {
-      maxWaitMs: ready.length === all ? settings.fetchMaxWaitMs : Math.min(busyWaitMs, settings.fetchMaxWaitMs),
+      maxWaitMs: isSettled ? Math.min(settings.fetchMaxWaitMs, ready.length === all ? Infinity : busyWaitMs) : 0,
       minBytes: 1,
       maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
       isolationLevel: "read_uncommitted",
@@ -119,8 +121,10 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   const fetchOnce = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
-    const response = yield* cluster.request(nodeId, "fetch", "Fetch", requestFor(ready, all.length))
     const asked = new Map(ready.map((lane) => [`${lane.topic}-${lane.partition}`, { lane, position: lane.position }]))
+    const request = requestFor(ready, all.length)
+    isSettled = true
+    const response = yield* cluster.request(nodeId, "fetch", "Fetch", request)
     let inDoubt = response.errorCode !== Code.NONE
     for (const { topic, partitions } of response.topics) {
       for (const partition of partitions) {
@@ -187,6 +191,7 @@ export const make = Effect.fnUntraced(function* (options: {
   return {
     add: (lane) => {
       lanes.add(lane)
+      isSettled = false
       changed.notify()
       buffer.room.notify()
     },

@@ -15,7 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
 import type { DecodedBatch, DecodedRecord } from "../RecordBatch.js"
 import * as Ledger from "./ledger.js"
 import * as Signal from "./signal.js"
@@ -67,9 +66,17 @@ const turnMs = 25
 /** The clock is looked at for this once in so many records; a power of two. */
 const recordsPerLook = 8
 
+export interface Start extends TopicPartition {
+  readonly position: number
+  /** -1 when nothing is committed. */
+  readonly committed: number
+}
+
 interface Chunk {
   readonly records: ReadonlyArray<DecodedRecord>
   readonly bytes: number
+  /** The ledger they were added to: a seek back begins another. */
+  readonly ledger: Ledger.Ledger
   next: number
 }
 
@@ -77,8 +84,7 @@ export const make = Effect.fnUntraced(function* <R>(
   context: LaneContext<R>,
   metrics: ConsumerMetrics,
   timed: boolean,
-  owned: TopicPartition & { readonly position: number; readonly committed: number },
-  scope: Scope.Scope
+  owned: Start
 ): Effect.fn.Return<Lane, never, R> {
   const { topic, partition } = owned
   const { buffer, gate, processor } = context
@@ -94,6 +100,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let open = true
   let ended = false
   let current: ConsumedRecord | undefined
+  let currentLedger = ledger
   let failure: Cause.Cause<unknown> | undefined
   /** Counts first attempts, so that the watchdog can tell a long one from many short ones. */
   let attempts = 0
@@ -118,7 +125,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const settle = (outcome: Outcome) => {
     if (ended) return
-    Ledger.settle(ledger, current!.offset)
+    Ledger.settle(currentLedger, current!.offset)
     current = undefined
     context.onOutcome(outcome)
   }
@@ -126,6 +133,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const start = () => {
     const chunk = queue[0]!
     current = new LaneRecord(topic, partition, chunk.records[chunk.next]!)
+    currentLedger = chunk.ledger
     chunk.next++
     buffered--
     if (buffered === context.maxRecords - 1) buffer.room.notify()
@@ -205,13 +213,26 @@ export const make = Effect.fnUntraced(function* <R>(
       worker = yield* Effect.fork(work)
       const exit = yield* Fiber.await(worker)
       if (Exit.isSuccess(exit)) return
-      if (ended || !Cause.isInterruptedOnly(exit.cause)) return yield* exit
+      // Nothing but an interruption ends the worker while a handler runs, whatever the handler's finalizers add to it.
+      if (ended || !(attempting || Cause.isInterruptedOnly(exit.cause))) return yield* exit
+      const interrupted = timedOut
+      timedOut = -1
       if (!attempting) continue
       attempted()
-      // The watchdog's interruption, or the handler's own.
-      failure = timedOut === attempts ? Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout })) : exit.cause
+      if (interrupted === attempts) failure = Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout }))
+      else if (interrupted === -1) failure = exit.cause
+      else putBack()
     }
   })
+
+  /** The watchdog's interruption came when the handler had ended: it hit the next record, which is not to blame. */
+  const putBack = () => {
+    current = undefined
+    const chunk = queue[0]
+    if (chunk === undefined) return
+    chunk.next--
+    buffered++
+  }
 
   const driver = yield* drive.pipe(
     Effect.catchAllCause((cause) => {
@@ -220,7 +241,8 @@ export const make = Effect.fnUntraced(function* <R>(
     }),
     Effect.ensuring(Deferred.succeed(done, undefined)),
     Effect.interruptible,
-    Effect.forkIn(scope)
+    // Not in a scope: closing it would wait for a handler that can't be interrupted.
+    Effect.forkDaemon
   )
 
   const close = () => {
@@ -252,7 +274,7 @@ export const make = Effect.fnUntraced(function* <R>(
         Ledger.skipTo(ledger, batch.nextOffset)
         lane.position = batch.nextOffset
         if (records.length === 0) continue
-        queue.push({ records, bytes: batch.sizeInBytes, next: 0 })
+        queue.push({ records, bytes: batch.sizeInBytes, ledger, next: 0 })
         buffered += records.length
         buffer.bytes += batch.sizeInBytes
         metrics.received(records.length)
@@ -270,7 +292,7 @@ export const make = Effect.fnUntraced(function* <R>(
     end: Effect.suspend(() => {
       ended = true
       close()
-      return Effect.asVoid(Effect.timeoutOption(Fiber.interrupt(driver), "1 second"))
+      return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
     watch: (now) =>
       Effect.suspend(() => {

@@ -319,8 +319,9 @@ export const make = Effect.fnUntraced(function* (options: {
         .open(joined.assignment)
         .pipe(
           Effect.zipRight(options.onJoined),
-          Effect.zipRight(Effect.raceFirst(rebalance, watchPartitions(joined))),
+          Effect.zipRight(Effect.never),
           Effect.raceFirst(rebalance),
+          Effect.raceFirst(watchPartitions(joined)),
           Effect.zipRight(log("A rebalance is on: giving up the partitions")),
           Effect.zipRight(ownership.revoke),
           Effect.raceFirst(lost)

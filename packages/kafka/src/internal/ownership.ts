@@ -4,7 +4,6 @@
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import { nameOf } from "../KafkaErrorCode.js"
 import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
 import * as Backoff from "./backoff.js"
@@ -30,7 +29,6 @@ export const make = <R>(options: {
   readonly metrics: Metrics
   readonly committer: Committer
   readonly fetcher: Fetcher
-  readonly scope: Scope.Scope
   readonly toCoordinator: Membership["toCoordinator"]
 }): Effect.Effect<OwnedLanes, never, R> =>
   Effect.map(Effect.context<R>(), (environment) => {
@@ -85,42 +83,52 @@ export const make = <R>(options: {
       }
     }
 
+    const openLane = (start: Lane.Start): Effect.Effect<void> => {
+      const metrics = options.metrics.consumer({ topic: start.topic, groupId })
+      return Lane.make(context, metrics, options.metrics.enabled, start).pipe(
+        Effect.tap((lane) =>
+          Effect.sync(() => {
+            lanes.add(lane)
+            committer.lanes.add(lane)
+            fetcher.add(lane)
+          })
+        ),
+        Effect.uninterruptible,
+        Effect.provide(environment)
+      )
+    }
+
     const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
       if (initialCounts.size === 0) rememberCounts()
       if (partitions.length === 0) return
       const committed = yield* committedOffsets(partitions)
-      const starts = yield* Effect.forEach(
+      const isCommitted = (offset: number | undefined): offset is number => offset !== undefined && offset >= 0
+      yield* Effect.forEach(
         partitions,
         (owned) => {
-          const offset = committed.get(`${owned.topic}-${owned.partition}`) ?? -1
-          return offset >= 0
-            ? Effect.succeed({ ...owned, position: offset, committed: offset })
-            : Effect.map(firstOffset(owned), (position) => ({ ...owned, position, committed: -1 }))
+          const offset = committed.get(`${owned.topic}-${owned.partition}`)
+          return isCommitted(offset)
+            ? openLane({ ...owned, position: offset, committed: offset })
+            : Effect.flatMap(firstOffset(owned), (position) => openLane({ ...owned, position, committed: -1 }))
         },
-        { concurrency: 16 }
+        // A partition without a leader to ask holds up none of the others.
+        { concurrency: "unbounded", discard: true }
       )
-      for (const start of starts) {
-        const metrics = options.metrics.consumer({ topic: start.topic, groupId })
-        const lane = yield* Effect.provide(
-          Lane.make(context, metrics, options.metrics.enabled, start, options.scope),
-          environment
-        )
-        lanes.add(lane)
-        committer.lanes.add(lane)
-        fetcher.add(lane)
-      }
-      if (starts.some((start) => start.committed < 0)) yield* committer.once
+      if (!Array.from(committed.values()).every(isCommitted)) yield* committer.once
     })
 
-    const endAll = Effect.suspend(() => {
-      const ending = Array.from(lanes)
-      for (const lane of ending) {
+    const forget = Effect.sync(() => {
+      const known = Array.from(lanes)
+      for (const lane of known) {
         lanes.delete(lane)
         committer.lanes.delete(lane)
         fetcher.remove(lane)
       }
-      return Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
+      return known
     })
+
+    const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
+      Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
 
     const drain = Effect.fnUntraced(function* (timeoutMs: number, commitMs: number) {
       const draining = Array.from(lanes)
@@ -131,9 +139,9 @@ export const make = <R>(options: {
       yield* Effect.forEach(draining, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(timeoutMs)
       )
-      yield* Effect.forEach(draining, (lane) => lane.end, { concurrency: "unbounded", discard: true })
+      yield* endEach(draining)
       yield* Effect.timeoutOption(committer.flush, commitMs)
-      yield* endAll
+      yield* forget
     })
 
     return {
@@ -141,7 +149,7 @@ export const make = <R>(options: {
       open,
       drain,
       revoke: drain(settings.revokeTimeoutMs, settings.rebalanceTimeoutMs - settings.revokeTimeoutMs),
-      lose: endAll,
+      lose: Effect.uninterruptible(Effect.flatMap(forget, endEach)),
       setSessionAlive: (alive) => {
         if (context.gate.open === alive) return
         context.gate.open = alive
