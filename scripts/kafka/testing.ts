@@ -6,23 +6,34 @@ import "./globalSetup.js"
 
 export { type Broker, make as makeBroker } from "./broker.js"
 
+const describeUnless = (unavailable: string | undefined, name: string, define: () => void): void => {
+  if (unavailable === undefined) {
+    describe(name, define)
+  } else if (process.env["CI"] === "true") {
+    describe(name, () => {
+      it("has a broker", () => {
+        throw new Error(`no Kafka broker: ${unavailable}`)
+      })
+    })
+  } else {
+    describe.skip(name, define)
+  }
+}
+
 /**
  * `describe` with the bootstrap list of the run's broker. Without one the suite is skipped (the reason was printed in
  * capitals); under `CI=true` it fails.
  */
 export const describeKafka = (name: string, define: (brokers: string) => void): void => {
   const kafka = inject("kafka")
-  if ("brokers" in kafka) {
-    describe(name, () => define(kafka.brokers))
-  } else if (process.env["CI"] === "true") {
-    describe(name, () => {
-      it("has a broker", () => {
-        throw new Error(`no Kafka broker: ${kafka.unavailable}`)
-      })
-    })
-  } else {
-    describe.skip(name, () => define(""))
-  }
+  if ("brokers" in kafka) describe(name, () => define(kafka.brokers))
+  else describeUnless(kafka.unavailable, name, () => define(""))
+}
+
+/** `describeKafka` for suites that start brokers of their own, by `makeBroker`. */
+export const describeOwnKafka = (name: string, define: () => void): void => {
+  const kafka = inject("ownKafka")
+  describeUnless("unavailable" in kafka ? kafka.unavailable : undefined, name, define)
 }
 
 /** A name that no other test of the run uses. */

@@ -4,7 +4,7 @@ import * as DeadLetter from "@spillway/transport/DeadLetter"
 import { Producer } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { type Broker, describeKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
+import { type Broker, describeOwnKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
 import * as KafkaConsumer from "../src/KafkaConsumer.js"
 import * as Fixture from "./kafka/fixture.js"
 
@@ -17,7 +17,7 @@ const faults: Readonly<Record<string, (broker: Broker) => Effect.Effect<unknown,
     broker.freeze.pipe(Effect.zipRight(Effect.sleep("3 seconds")), Effect.zipRight(broker.resume))
 }
 
-describeKafka("A consumer whose broker", () => {
+describeOwnKafka("A consumer whose broker", () => {
   it.scopedLive(
     "comes and goes waits for it, goes on by itself and loses nothing",
     () =>

@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
-import { describeKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
+import { describeKafka, describeOwnKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
 import { apis } from "../src/internal/kafkajs/apis.js"
 import { load } from "../src/internal/kafkajs/kafkajs.js"
 import { openLink } from "../src/internal/kafkajs/link.js"
@@ -278,7 +278,9 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
       assert.deepInclude(error, { reason: "ConnectFailed", endpoint: "broker.invalid:9092" })
     })
   )
+})
 
+describeOwnKafka("KafkaJsWire on a broker that fails", () => {
   it.scopedLive("tells a frozen broker from a stopped one", () =>
     Effect.gen(function* () {
       const broker = yield* makeBroker()

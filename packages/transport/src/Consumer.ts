@@ -52,7 +52,7 @@ export interface ConsumerReport {
   readonly deadLettered: number
   /** Records given up without a dead letter, by the policy `DeadLetter.none("skip")`. */
   readonly discarded: number
-  /** The last acknowledged commit of every partition that was ever owned. */
+  /** The last acknowledged commit of every partition that this consumer committed. */
   readonly committed: ReadonlyArray<CommittedOffset>
 }
 
@@ -62,7 +62,10 @@ export interface Consumer {
   readonly stop: Effect.Effect<void>
   /** Ends when the consumer has stopped; fails when it failed. */
   readonly wait: Effect.Effect<ConsumerReport, ConsumerError>
-  /** `stop` and `wait`; what isn't done within `drainTimeout` is interrupted and will be redelivered. */
+  /**
+   * `stop` and `wait`; what isn't done within `drainTimeout` is interrupted and will be redelivered. A coordinator that
+   * doesn't answer adds up to 7 seconds: 5 for the last commit, 2 for leaving the group.
+   */
   readonly close: Effect.Effect<ConsumerReport, ConsumerError>
   readonly status: Effect.Effect<ConsumerStatus>
   /** The current status, then each change, until `Stopped` or `Failed`. */
