@@ -36,7 +36,12 @@ export const options = {
 export const onBroker =
   (options: MemoryBrokerOptions) =>
   <A, E>(test: Effect.Effect<A, E, MemoryBroker | Wire | Scope.Scope>): Effect.Effect<A, E | MemoryBrokerError> =>
-    test.pipe(Effect.scoped, Effect.provide([memory(options), Logger.remove(Logger.defaultLogger)]))
+    test.pipe(
+      // A test that fails leaves consumers behind whose drains need time.
+      Effect.onError(() => Effect.forkDaemon(TestClock.adjust("5 minutes"))),
+      Effect.scoped,
+      Effect.provide([memory(options), Logger.remove(Logger.defaultLogger)])
+    )
 
 /** Lets everything happen that needs no time. */
 export const quiet = TestClock.adjust(0)

@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../Protocol.js"
 import { type Connection, type Endpoint, type Role, Wire, WireError } from "../Wire.js"
+import * as Signal from "./signal.js"
 
 /** A broker answered with an error code. */
 export class ResponseError extends Data.TaggedError("ResponseError")<{
@@ -46,6 +47,8 @@ export interface Cluster {
   /** The node id of a group's coordinator; remembered until forgotten. */
   readonly coordinator: (groupId: string) => Effect.Effect<number, WireError | ResponseError>
   readonly forgetCoordinator: (groupId: string) => void
+  /** Notified after each refresh: leaders may have changed. */
+  readonly refreshed: Signal.Signal
 }
 
 export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
@@ -53,6 +56,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const scope = yield* Effect.scope
   const nodes = new Map<number, BrokerEndpoint>()
   const topics = new Map<string, TopicMetadata>()
+  const refreshed = Signal.make()
   const coordinators = new Map<string, number>()
   const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
   const unreachable = new Set<string>()
@@ -154,6 +158,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       for (const broker of metadata.brokers) nodes.set(broker.nodeId, broker)
       controllerId = metadata.controllerId
       for (const topic of metadata.topics) learnTopic(topic)
+      refreshed.notify()
       return metadata.topics.map((topic) => topics.get(topic.topic) ?? topic)
     })
 
@@ -180,6 +185,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     })
 
   return {
+    refreshed,
     request: toNode,
     requestAny,
     requestController,

@@ -4,6 +4,7 @@
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
 import type { WireError } from "../Wire.js"
 import * as Backoff from "./backoff.js"
@@ -18,6 +19,8 @@ export interface CommitterOptions {
   ) => Effect.Effect<OffsetCommitResponse | undefined, WireError | ResponseError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
   readonly react: (code: number) => Effect.Effect<Reaction>
+  /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
+  readonly isGone: (topic: string) => Effect.Effect<boolean>
 }
 
 export interface Committer {
@@ -71,6 +74,7 @@ export const make = (options: CommitterOptions): Committer => {
           committed.set(`${topic}-${partition}`, { topic, partition, offset: sent.offset })
           continue
         }
+        if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
         complete = false
         yield* options.react(errorCode)
       }

@@ -75,7 +75,12 @@ export const make = Effect.fnUntraced(function* <R>(
   const fetcher = yield* Scope.extend(Fetcher.make({ cluster, settings, buffer: context.buffer, fail }), runtime)
   const committer = Committer.make({
     send: (topics) => membership.commit(topics),
-    react: (code) => membership.onCommitError(code)
+    react: (code) => membership.onCommitError(code),
+    isGone: (topic) =>
+      Effect.match(cluster.refresh([topic]), {
+        onFailure: () => false,
+        onSuccess: () => cluster.topic(topic) === undefined
+      })
   })
   const ownership = yield* Ownership.make({
     cluster,

@@ -74,22 +74,21 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
-  const outOfRange = Effect.fnUntraced(function* (lane: Lane, answer: FetchPartitionResponse) {
-    const to = settings.offsetOutOfRange
-    const range = `the log starts at ${answer.logStartOffset} and ends at ${answer.highWatermark}`
-    if (to === "fail") return yield* fail(error("OffsetOutOfRange", lane, range))
-    const timestamp = to === "earliest" ? earliestTimestamp : latestTimestamp
-    const offset = yield* listOffset(cluster, lane, timestamp)
+  const outOfRange = Effect.fnUntraced(function* (lane: Lane) {
+    const policy = settings.offsetOutOfRange
+    const [start, end] = yield* Effect.all([
+      listOffset(cluster, lane, earliestTimestamp),
+      listOffset(cluster, lane, latestTimestamp)
+    ])
+    if (policy === "fail") {
+      return yield* fail(error("OffsetOutOfRange", lane, `the log starts at ${start} and ends at ${end}`))
+    }
+    const resumedAt = policy === "earliest" ? start : end
+    const { partition, position: offset, topic } = lane
     yield* Effect.logWarning("Offset out of range").pipe(
-      Effect.annotateLogs({
-        topic: lane.topic,
-        partition: lane.partition,
-        offset: lane.position,
-        resumedAt: offset,
-        policy: to
-      })
+      Effect.annotateLogs({ topic, partition, offset, start, end, resumedAt, policy })
     )
-    lane.seek(offset)
+    lane.seek(resumedAt)
   })
 
   /** True when the leader's metadata is in doubt. */
@@ -102,7 +101,7 @@ export const make = Effect.fnUntraced(function* (options: {
         return false
       }
       case Code.OFFSET_OUT_OF_RANGE:
-        yield* outOfRange(lane, answer)
+        yield* outOfRange(lane)
         return false
       case Code.TOPIC_AUTHORIZATION_FAILED:
         yield* fail(error("Authorization", lane, nameOf(answer.errorCode)))
@@ -145,7 +144,9 @@ export const make = Effect.fnUntraced(function* (options: {
     while (true) {
       const all = lanesOf(nodeId)
       if (all.length === 0) return
-      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []
+      // An equal share for each lane, or one that is held up would hold up the others with all the bytes it waits on.
+      const share = settings.maxBufferedBytes / lanes.size
+      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []
       if (ready.length === 0) {
         yield* buffer.room.wait()
         continue
@@ -159,7 +160,6 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       yield* backoff.next
       yield* Effect.ignore(refresh)
-      changed.notify()
     }
   })
 
@@ -186,6 +186,18 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
+  // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
+  const follow = Effect.forever(
+    Effect.flatMap(
+      Effect.suspend(() => cluster.refreshed.wait()),
+      () =>
+        Effect.sync(() => {
+          changed.notify()
+          buffer.room.notify()
+        })
+    )
+  )
+  yield* Effect.forkScoped(Effect.interruptible(follow))
   const manager = yield* Effect.forkScoped(Effect.interruptible(manage))
 
   return {

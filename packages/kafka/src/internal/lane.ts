@@ -43,7 +43,8 @@ export interface Lane extends TopicPartition {
   /** The last acknowledged commit; -1 before the first. */
   committed: number
   readonly isOpen: () => boolean
-  readonly hasRoom: () => boolean
+  /** Whether it may be fetched for: it holds less than `maxRecords` and than this many bytes. */
+  readonly hasRoom: (maxBytes: number) => boolean
   /** Queues fetched batches; what lies before `position` is left out. */
   readonly offer: (batches: ReadonlyArray<DecodedBatch>) => void
   /** Looks at the gate again. */
@@ -97,6 +98,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const done = yield* Deferred.make<void>()
 
   let buffered = 0
+  let bytes = 0
   let open = true
   let ended = false
   let current: ConsumedRecord | undefined
@@ -111,6 +113,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const release = (chunk: Chunk) => {
     queue.shift()
+    bytes -= chunk.bytes
     buffer.bytes -= chunk.bytes
     buffer.room.notify()
   }
@@ -249,7 +252,8 @@ export const make = Effect.fnUntraced(function* <R>(
     if (!open) return
     open = false
     Deferred.unsafeDone(closed, Effect.void)
-    for (const chunk of queue) buffer.bytes -= chunk.bytes
+    buffer.bytes -= bytes
+    bytes = 0
     queue.length = 0
     buffered = 0
     buffer.room.notify()
@@ -263,7 +267,7 @@ export const make = Effect.fnUntraced(function* <R>(
     position: owned.position,
     committed: owned.committed,
     isOpen: () => open,
-    hasRoom: () => buffered < context.maxRecords,
+    hasRoom: (maxBytes) => buffered < context.maxRecords && bytes < maxBytes,
     offer: (batches) => {
       if (!open) return
       const position = lane.position
@@ -276,6 +280,7 @@ export const make = Effect.fnUntraced(function* <R>(
         if (records.length === 0) continue
         queue.push({ records, bytes: batch.sizeInBytes, ledger, next: 0 })
         buffered += records.length
+        bytes += batch.sizeInBytes
         buffer.bytes += batch.sizeInBytes
         metrics.received(records.length)
       }

@@ -84,6 +84,8 @@ export const make = Effect.fnUntraced(function* (options: {
   let memberId = ""
   let generationId = -1
   let session: Session | undefined
+  /** The session of the commit in flight. */
+  let committing: Session | undefined
   let heartbeats: Fiber.Fiber<void> | undefined
 
   const error = (reason: ConsumerError["reason"], description: string, cause?: unknown) =>
@@ -221,14 +223,30 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   const heartbeat = Effect.fnUntraced(function* (session: Pick<Session, "rebalance" | "lost">) {
-    const backoff = Backoff.make(100, settings.heartbeatIntervalMs)
-    let acknowledgedAt = yield* Clock.currentTimeMillis
+    const acknowledged = { at: yield* Clock.currentTimeMillis }
     ownership.setSessionAlive(true)
+    yield* Effect.raceFirst(beat(session, acknowledged), watchExpiry(acknowledged))
+  })
+
+  /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
+  const watchExpiry = Effect.fnUntraced(function* (acknowledged: { readonly at: number }) {
+    while (true) {
+      const left = acknowledged.at + settings.sessionTimeoutMs - (yield* Clock.currentTimeMillis)
+      if (left <= 0) ownership.setSessionAlive(false)
+      yield* Effect.sleep(left > 0 ? left : settings.heartbeatIntervalMs)
+    }
+  })
+
+  const beat = Effect.fnUntraced(function* (
+    session: Pick<Session, "rebalance" | "lost">,
+    acknowledged: { at: number }
+  ) {
+    const backoff = Backoff.make(100, settings.heartbeatIntervalMs)
     let wait = Effect.sleep(settings.heartbeatIntervalMs)
     while (true) {
       yield* wait
       const sent = yield* Clock.currentTimeMillis
-      const untilExpiry = acknowledgedAt + settings.sessionTimeoutMs - sent
+      const untilExpiry = acknowledged.at + settings.sessionTimeoutMs - sent
       const answer = yield* toCoordinator("group", "Heartbeat", {
         groupId,
         generationId,
@@ -248,7 +266,7 @@ export const make = Effect.fnUntraced(function* (options: {
       switch (answer._tag) {
         case "Ok":
         case "Rejoin":
-          acknowledgedAt = sent
+          acknowledged.at = sent
           backoff.reset()
           ownership.setSessionAlive(true)
           if (answer._tag === "Rejoin") yield* Deferred.succeed(session.rebalance, undefined)
@@ -266,9 +284,6 @@ export const make = Effect.fnUntraced(function* (options: {
           break
         default:
           wait = backoff.next
-      }
-      if ((yield* Clock.currentTimeMillis) - acknowledgedAt >= settings.sessionTimeoutMs) {
-        ownership.setSessionAlive(false)
       }
     }
   })
@@ -357,16 +372,26 @@ export const make = Effect.fnUntraced(function* (options: {
     run,
     toCoordinator,
     commit: (topics) =>
-      Effect.suspend(() =>
-        Decisions.mayCommit(protocol, phase)
-          ? toCoordinator("group", "OffsetCommit", { groupId, generationId, memberId, groupInstanceId: null, topics })
-          : Effect.succeed(undefined)
-      ),
+      Effect.suspend(() => {
+        if (!Decisions.mayCommit(protocol, phase)) return Effect.succeed(undefined)
+        committing = session
+        return toCoordinator("group", "OffsetCommit", {
+          groupId,
+          generationId,
+          memberId,
+          groupInstanceId: null,
+          topics
+        })
+      }),
     onCommitError: (code) =>
       Effect.suspend((): Effect.Effect<Decisions.Reaction> => {
         const reaction = Decisions.onOffsetCommit(code)
         if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(groupId)
-        if (reaction._tag === "Lost" && session !== undefined) Deferred.unsafeDone(session.lost, Effect.void)
+        // An answer that comes after the member has joined anew says nothing of the new session.
+        if (reaction._tag === "Lost" && session !== undefined && session === committing) {
+          if (!reaction.memberIdKept) memberId = ""
+          Deferred.unsafeDone(session.lost, Effect.void)
+        }
         return reaction._tag === "Fatal"
           ? Effect.as(fail(error(reaction.reason, describe("OffsetCommit", code))), reaction)
           : Effect.succeed(reaction)

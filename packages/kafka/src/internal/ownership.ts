@@ -35,7 +35,7 @@ export const make = <R>(options: {
     const { cluster, committer, context, fetcher, settings } = options
     const { groupId } = settings
     const lanes = new Set<Lane.Lane>()
-    /** How many partitions each topic had when it was first seen: later ones are read from their start. */
+    /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
     const initialCounts = new Map<string, number>()
 
     const committedOffsets = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
@@ -78,8 +78,7 @@ export const make = <R>(options: {
 
     const rememberCounts = () => {
       for (const topic of settings.topics) {
-        const known = cluster.topic(topic)
-        if (known !== undefined && !initialCounts.has(topic)) initialCounts.set(topic, known.partitions.length)
+        if (!initialCounts.has(topic)) initialCounts.set(topic, cluster.topic(topic)?.partitions.length ?? 0)
       }
     }
 
@@ -99,7 +98,7 @@ export const make = <R>(options: {
     }
 
     const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
-      if (initialCounts.size === 0) rememberCounts()
+      rememberCounts()
       if (partitions.length === 0) return
       const committed = yield* committedOffsets(partitions)
       const isCommitted = (offset: number | undefined): offset is number => offset !== undefined && offset >= 0

@@ -106,7 +106,7 @@ describe("lane", () => {
       const { context, lane } = yield* make(() => Deferred.await(gate))
       const twelve = batches(0, ..."abcdefghijkl")
       lane.offer(twelve)
-      assert.isFalse(lane.hasRoom())
+      assert.isFalse(lane.hasRoom(Number.POSITIVE_INFINITY))
       assert.strictEqual(context.buffer.bytes, twelve[0]!.sizeInBytes)
       lane.offer(twelve)
       assert.strictEqual(context.buffer.bytes, twelve[0]!.sizeInBytes)
