@@ -6,7 +6,7 @@ import { getText, type Headers } from "./Headers.js"
 
 /** Fields are read from the record when asked for: use `map` rather than a spread to derive another envelope. */
 export interface Envelope<out A> {
-  /** The id of the event: the `x-event-id` header, else `topic-partition-offset`. A retry or a dead letter keeps it. */
+  /** The id of the event, see `eventIdOf`. A retry or a dead letter keeps it. */
   readonly eventId: string
   readonly value: A
   /** The key's bytes; null when the record has none. */
@@ -36,12 +36,17 @@ export interface ConsumedRecord {
 /** The header that carries an event's id across topics. */
 export const eventIdHeader = "x-event-id"
 
-/** The event id of a record: its `x-event-id` header, else `topic-partition-offset`. */
-export const eventIdOf = (record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">): string =>
-  Option.getOrElse(
-    Option.filter(getText(record.headers, eventIdHeader), (id) => id !== ""),
-    () => `${record.topic}-${record.partition}-${record.offset}`
+/**
+ * The event id of a record: its `x-event-id` header, else `ce_id`, a CloudEvent's in binary mode, else
+ * `topic-partition-offset`.
+ */
+export const eventIdOf = (record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">): string => {
+  const id = (header: string) => Option.filter(getText(record.headers, header), (id) => id !== "")
+  return id(eventIdHeader).pipe(
+    Option.orElse(() => id("ce_id")),
+    Option.getOrElse(() => `${record.topic}-${record.partition}-${record.offset}`)
   )
+}
 
 /** The envelope with another value. */
 export const map = <A, B>(envelope: Envelope<A>, f: (value: A) => B): Envelope<B> => ({

@@ -14,11 +14,14 @@ const record = (headers: Headers.Headers): Envelope.ConsumedRecord => ({
 })
 
 describe("Envelope", () => {
-  it("identifies an event by its header, else by its place", () => {
+  it("identifies an event by its header, else by its CloudEvents id, else by its place", () => {
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ "x-event-id": "e-1" }))), "e-1")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.empty)), "orders-3-42")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ "x-event-id": "" }))), "orders-3-42")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ "x-event-id": null }))), "orders-3-42")
+    assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "c-1", "x-event-id": "" }))), "c-1")
+    assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "c-1", "x-event-id": "e-1" }))), "e-1")
+    assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "" }))), "orders-3-42")
   })
 
   it("reads the record's fields only when asked", () => {

@@ -1,0 +1,130 @@
+/**
+ * The service that publishes typed events as CloudEvents 1.0, in the binary mode of their Kafka binding.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as CloudEvent from "./CloudEvent.js"
+import type { EncodeError } from "./Codec.js"
+import * as Event from "./Event.js"
+import { firstInvalid } from "./internal/cloudEventAttributes.js"
+import * as Uuid from "./internal/uuid.js"
+import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata } from "./Producer.js"
+
+export interface EventPublisherOptions {
+  /** Where the events happen, as a URI reference: `https://shop.example/billing` or `/billing`. */
+  readonly source: string
+  /** The topic, or which of them an event goes to. */
+  readonly topic: string | ((event: Event.Occurrence) => string)
+}
+
+/** Where an event landed, and its id. */
+export interface PublishedEvent extends RecordMetadata {
+  readonly eventId: string
+}
+
+export class EventPublisher extends Context.Tag("@spillway/transport/EventPublisher")<
+  EventPublisher,
+  {
+    /** Publishes one event under its subject as the record's key; returns when it is acknowledged. */
+    readonly publish: <A>(
+      event: Event.Event<A>,
+      data: A,
+      options?: Event.OccurrenceOptions | undefined
+    ) => Effect.Effect<PublishedEvent, Event.EventError | ProducerError>
+    /**
+     * Publishes events made by `Event.of`, keeping their order within each partition. When one of them can't be written
+     * as an event, none is published.
+     */
+    readonly publishAll: (
+      events: ReadonlyArray<Event.Occurrence>
+    ) => Effect.Effect<ReadonlyArray<PublishedEvent>, Event.EventError | ProducerError>
+  }
+>() {}
+
+/** An option that no event could be published with. */
+export class EventPublisherConfigError extends Data.TaggedError("EventPublisherConfigError")<{
+  readonly field: keyof EventPublisherOptions
+  readonly description: string
+}> {
+  override get message(): string {
+    return `${this.field} ${this.description}`
+  }
+}
+
+/** Publishes through `Producer`. Fails when the source is no URI reference. */
+export const make = Effect.fnUntraced(function* (
+  options: EventPublisherOptions
+): Effect.fn.Return<Context.Tag.Service<EventPublisher>, EventPublisherConfigError, Producer> {
+  const producer = yield* Producer
+  const { source, topic } = options
+  const invalid = firstInvalid({ id: "id", type: "type", source, extensions: {} })
+  if (invalid !== undefined) {
+    return yield* new EventPublisherConfigError({ field: "source", description: invalid.description })
+  }
+
+  const encode = Effect.fnUntraced(function* (event: Event.Occurrence) {
+    const id = event.options.id ?? (yield* Uuid.make)
+    const time = event.options.time ?? (yield* Clock.currentTimeMillis)
+    const data = yield* Effect.mapError(event.encode, (cause) => invalidData(event, cause))
+    const written = CloudEvent.toRecord({
+      attributes: {
+        id,
+        type: event.cloudEventType,
+        source,
+        time,
+        subject: event.subject,
+        dataContentType: "application/json",
+        dataSchema: event.dataSchema,
+        extensions: event.options.extensions ?? {}
+      },
+      data
+    })
+    const { headers, value } = yield* Either.mapLeft(written, (cause) => invalidAttribute(event, cause))
+    const record: ProducerRecord = {
+      topic: typeof topic === "string" ? topic : topic(event),
+      key: event.subject,
+      value,
+      headers
+    }
+    return { id, record }
+  })
+
+  return {
+    publish: Effect.fnUntraced(function* (event, data, options) {
+      const { id, record } = yield* encode(Event.of(event, data, options))
+      return { ...(yield* producer.send(record)), eventId: id }
+    }),
+    publishAll: Effect.fnUntraced(function* (events) {
+      const encoded = yield* Effect.forEach(events, encode)
+      const landed = yield* producer.sendAll(encoded.map(({ record }) => record))
+      return landed.map((metadata, index) => ({ ...metadata, eventId: encoded[index]!.id }))
+    })
+  }
+})
+
+/** The `EventPublisher` service. */
+export const layer = (
+  options: EventPublisherOptions
+): Layer.Layer<EventPublisher, EventPublisherConfigError, Producer> => Layer.effect(EventPublisher, make(options))
+
+const invalidData = (event: Event.Occurrence, cause: EncodeError): Event.EventError =>
+  new Event.EventError({
+    reason: "InvalidData",
+    eventType: event.cloudEventType,
+    field: "data",
+    description: cause.description,
+    cause
+  })
+
+const invalidAttribute = (event: Event.Occurrence, cause: CloudEvent.CloudEventError): Event.EventError =>
+  new Event.EventError({
+    reason: "InvalidAttribute",
+    eventType: event.cloudEventType,
+    field: cause.attribute ?? "event",
+    description: cause.description,
+    cause
+  })

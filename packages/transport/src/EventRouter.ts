@@ -1,0 +1,107 @@
+/**
+ * Hands each event of a topic to the handler of its type and version.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as CloudEvent from "./CloudEvent.js"
+import * as Codec from "./Codec.js"
+import { type Envelope, map } from "./Envelope.js"
+import { type Event, EventError } from "./Event.js"
+import type { Handler } from "./Handler.js"
+import { NonRetryableError } from "./HandlerError.js"
+import { isExit } from "./internal/exit.js"
+import { isJson } from "./internal/mediaType.js"
+
+/** What an event's handler gets: the envelope with the event's data as its value. Its `eventId` is the CloudEvent's id. */
+export interface EventEnvelope<out A> extends Envelope<A> {
+  readonly attributes: CloudEvent.CloudEventAttributes
+}
+
+/** The handler of one event, made by `on`. */
+export interface Route<out E, out R> {
+  readonly cloudEventType: string
+  readonly handle: (
+    event: CloudEvent.CloudEvent,
+    envelope: Envelope<Uint8Array | null>
+  ) => Effect.Effect<unknown, E | NonRetryableError, R>
+}
+
+/**
+ * Handles the events of a definition, read in binary or structured mode. A handler that takes an envelope of the data
+ * fits, too. Data that doesn't match the schema fails with a `NonRetryableError` of an `EventError`.
+ */
+export const on = <A, E, R>(
+  event: Event<A>,
+  handler: (event: EventEnvelope<A>) => Effect.Effect<unknown, E, R>
+): Route<E, R> => {
+  const { cloudEventType: eventType, codec } = event
+  const invalid = (reason: "InvalidData" | "InvalidAttribute", field: string, description: string, cause?: unknown) =>
+    new NonRetryableError({ cause: new EventError({ reason, eventType, field, description, cause }) })
+  const invalidData = (cause: Codec.DecodeError) => invalid("InvalidData", "data", cause.description, cause)
+  return {
+    cloudEventType: eventType,
+    handle: ({ attributes, data }, envelope) => {
+      if (!isJson(attributes.dataContentType)) {
+        return Exit.fail(invalid("InvalidAttribute", "datacontenttype", "only JSON is read"))
+      }
+      const handle = (data: A) => handler({ ...map(envelope, () => data), eventId: attributes.id, attributes })
+      const decoded = codec.decode(data)
+      if (!isExit(decoded)) return Effect.flatMap(Effect.mapError(decoded, invalidData), handle)
+      return Exit.isSuccess(decoded) ? handle(decoded.value) : Exit.mapError(decoded, invalidData)
+    }
+  }
+}
+
+/** What a route's handler fails with. */
+export type RouteError<T> = T extends Route<infer E, infer _R> ? E : never
+
+/** What a route's handler needs. */
+export type RouteContext<T> = T extends Route<infer _E, infer R> ? R : never
+
+export interface EventRouterOptions<Routes> {
+  readonly routes: Routes
+  /** What becomes of an event that has no route: `"ignore"` counts it as handled, `"deadLetter"` gives it up at once. */
+  readonly unknown: "ignore" | "deadLetter"
+}
+
+/** The part of a consumer's options that a router decides: spread it in. */
+export interface EventRouter<out E, out R> {
+  readonly value: Codec.Codec<Uint8Array | null>
+  readonly handler: Handler<Uint8Array | null, E | NonRetryableError, R>
+}
+
+/**
+ * Routes records to the handlers of their events. A record that is no CloudEvent fails with a `NonRetryableError` of a
+ * `CloudEventError`. Throws an `EventError` when two routes are for one type and version.
+ */
+export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>>({
+  routes,
+  unknown
+}: EventRouterOptions<Routes>): EventRouter<RouteError<Routes[number]>, RouteContext<Routes[number]>> => {
+  const byType = new Map<string, Routes[number]>()
+  for (const route of routes) {
+    const eventType = route.cloudEventType
+    if (byType.has(eventType)) {
+      throw new EventError({ reason: "InvalidDefinition", eventType, field: "routes", description: "has two routes" })
+    }
+    byType.set(eventType, route)
+  }
+  const handler: Handler<Uint8Array | null, unknown, unknown> = (envelope) => {
+    const read = CloudEvent.fromRecord(envelope)
+    if (Either.isLeft(read)) return Exit.fail(new NonRetryableError({ cause: read.left }))
+    const route = byType.get(read.right.attributes.type)
+    if (route !== undefined) return route.handle(read.right, envelope)
+    return unknown === "ignore" ? Exit.void : Exit.fail(unknownType(read.right.attributes.type))
+  }
+  // The union of what the routes' handlers fail with and need, which TypeScript can't follow through the map.
+  return {
+    value: Codec.bytes,
+    handler: handler as Handler<Uint8Array | null, RouteError<Routes[number]>, RouteContext<Routes[number]>>
+  }
+}
+
+const unknownType = (eventType: string): NonRetryableError =>
+  new NonRetryableError({
+    cause: new EventError({ reason: "UnknownType", eventType, field: "type", description: "has no route" })
+  })

@@ -1,0 +1,157 @@
+/** The attributes of a CloudEvent as text, by their names in the standard: what headers and JSON members have in common. */
+import * as Either from "effect/Either"
+import type { CloudEventAttributes, CloudEventError } from "../CloudEvent.js"
+import type * as Headers from "../Headers.js"
+
+export type TextAttributes = ReadonlyMap<string, string>
+
+export interface Issue {
+  readonly reason: CloudEventError["reason"]
+  readonly attribute?: string | undefined
+  readonly description: string
+}
+
+const prefix = "ce_"
+const contentTypeHeader = "content-type"
+const specVersion = "1.0"
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const invalid = (attribute: string, description: string): Issue => ({
+  reason: "InvalidAttribute",
+  attribute,
+  description
+})
+
+/** Names of the standard that extensions can't have; `data` is none of an attribute at all. */
+const standard = new Set([
+  "specversion",
+  "id",
+  "type",
+  "source",
+  "time",
+  "subject",
+  "datacontenttype",
+  "dataschema",
+  "data"
+])
+
+export const isStandard = (name: string): boolean => standard.has(name)
+
+/** Whether an attribute may have this name. */
+export const isName = (name: string): boolean => name !== "data" && /^[a-z0-9]+$/.test(name)
+
+/** The last `content-type` header; bytes that are no UTF-8 name no media type that anyone knows. */
+export const contentTypeOf = (headers: Headers.Headers): string | undefined => {
+  const header = headers.findLast(([name]) => name === contentTypeHeader)
+  return header?.[1] ? new TextDecoder().decode(header[1]) : undefined
+}
+
+/** In binary mode the media type has its own header, so that a `ce_datacontenttype`, which some write, has no say. */
+export const fromHeaders = (headers: Headers.Headers): Either.Either<TextAttributes, Issue> => {
+  const attributes = new Map<string, string>()
+  for (const [header, bytes] of headers) {
+    if (!header.startsWith(prefix)) continue
+    const name = header.slice(prefix.length)
+    if (!isName(name) || name === "datacontenttype") continue
+    attributes.delete(name)
+    if (bytes === null) continue
+    try {
+      attributes.set(name, decoder.decode(bytes))
+    } catch {
+      return Either.left(invalid(name, "is no UTF-8"))
+    }
+  }
+  const contentType = contentTypeOf(headers)
+  if (contentType !== undefined) attributes.set("datacontenttype", contentType)
+  return Either.right(attributes)
+}
+
+/** The headers of attributes that `firstInvalid` finds nothing against. */
+export const toHeaders = (attributes: CloudEventAttributes): ReadonlyArray<readonly [name: string, value: string]> => {
+  const headers: Array<readonly [string, string]> = [
+    ["ce_specversion", specVersion],
+    ["ce_id", attributes.id],
+    ["ce_type", attributes.type],
+    ["ce_source", attributes.source]
+  ]
+  if (attributes.time !== undefined) headers.push(["ce_time", new Date(attributes.time).toISOString()])
+  if (attributes.subject !== undefined) headers.push(["ce_subject", attributes.subject])
+  if (attributes.dataSchema !== undefined) headers.push(["ce_dataschema", attributes.dataSchema])
+  for (const [name, value] of Object.entries(attributes.extensions)) headers.push([prefix + name, value])
+  if (attributes.dataContentType !== undefined) headers.push([contentTypeHeader, attributes.dataContentType])
+  return headers
+}
+
+/** Reading is lenient where nothing can go wrong by it: of an attribute's text only the time is looked at. */
+export const parse = (text: TextAttributes): Either.Either<CloudEventAttributes, Issue> => {
+  const version = text.get("specversion")
+  if (version === undefined) return Either.left({ reason: "NotCloudEvent", description: "it has no specversion" })
+  if (version !== specVersion) return Either.left(invalid("specversion", `must be ${specVersion}`))
+  for (const name of ["id", "type", "source"]) {
+    if (!text.get(name)) return Either.left(invalid(name, "is missing"))
+  }
+  const optional = (name: string): string | undefined => text.get(name) || undefined
+  const time = optional("time")
+  const millis = time === undefined ? undefined : parseTime(time)
+  if (Number.isNaN(millis)) return Either.left(invalid("time", "is no RFC 3339 timestamp"))
+  return Either.right({
+    id: text.get("id")!,
+    type: text.get("type")!,
+    source: text.get("source")!,
+    time: millis,
+    subject: optional("subject"),
+    dataContentType: optional("datacontenttype"),
+    dataSchema: optional("dataschema"),
+    extensions: Object.fromEntries(Array.from(text).filter(([name]) => !standard.has(name)))
+  })
+}
+
+const timestamp = /^\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d(\.\d+)?(z|[+-]\d\d:\d\d)$/i
+
+const parseTime = (text: string): number => (timestamp.test(text) ? Date.parse(text.toUpperCase()) : Number.NaN)
+
+const earliest = Date.parse("0000-01-01T00:00:00.000Z")
+
+const latest = Date.parse("9999-12-31T23:59:59.999Z")
+
+/** What the standard forbids in text: control characters, halves of surrogate pairs, and what Unicode gives no meaning. */
+const forbidden = /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]/u
+
+const uriReference = /^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/
+
+const uri = /^[a-z][a-z0-9+.-]*:/i
+
+/** The first attribute that can't be written so that everyone reads it back. */
+export const firstInvalid = (
+  attributes: CloudEventAttributes
+): { readonly attribute: string; readonly description: string } | undefined => {
+  const text = (attribute: string, value: string | undefined) => {
+    if (value === undefined) return undefined
+    if (value === "") return { attribute, description: "is empty" }
+    return forbidden.test(value) ? { attribute, description: "has characters that CloudEvents forbids" } : undefined
+  }
+  const { dataContentType, dataSchema, source, time } = attributes
+  const found =
+    text("id", attributes.id) ??
+    text("type", attributes.type) ??
+    text("source", source) ??
+    text("subject", attributes.subject) ??
+    text("datacontenttype", dataContentType)
+  if (found !== undefined) return found
+  if (!uriReference.test(source)) return { attribute: "source", description: "is no URI reference" }
+  if (dataSchema !== undefined && !(uri.test(dataSchema) && uriReference.test(dataSchema))) {
+    return { attribute: "dataschema", description: "is no URI" }
+  }
+  if (time !== undefined && !(time >= earliest && time <= latest)) {
+    return { attribute: "time", description: "is no time of the years 0 to 9999" }
+  }
+  if (dataContentType !== undefined && /^application\/cloudevents/i.test(dataContentType)) {
+    return { attribute: "datacontenttype", description: "would be read as structured mode" }
+  }
+  for (const [name, value] of Object.entries(attributes.extensions)) {
+    if (!isName(name) || isStandard(name)) return { attribute: name, description: "is no name for an extension" }
+    if (forbidden.test(value)) return { attribute: name, description: "has characters that CloudEvents forbids" }
+  }
+  return undefined
+}
