@@ -3,6 +3,7 @@ import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
@@ -66,6 +67,23 @@ describe("retries", () => {
           [4, 5_400]
         ]
       )
+      assert.deepStrictEqual(yield* committed, { 0: 1 })
+    }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("keep the test's clock whole, whatever delays a schedule has", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const calls = makeCalls()
+      yield* KafkaConsumer.make({
+        ...options,
+        retry: Schedule.jittered(Schedule.intersect(Schedule.spaced("123 millis"), Schedule.recurs(20))),
+        handler: calls.handler(() => Effect.zipRight(Clock.currentTimeNanos, Effect.fail("not yet")))
+      })
+      yield* broker.produce(topic, [{ value: "a" }])
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(calls.all.length, 21)
+      assert.isTrue(calls.all.every(({ at }) => Number.isInteger(at)))
       assert.deepStrictEqual(yield* committed, { 0: 1 })
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )

@@ -10,14 +10,17 @@ export interface Backoff {
   readonly reset: () => void
 }
 
-/** Exponential from `base` to `cap` milliseconds, each delay shortened at random by up to a half. */
+/**
+ * Exponential from `base` to `cap` milliseconds, each delay shortened at random by up to a half, to whole milliseconds:
+ * `TestClock` can't tell the time in nanoseconds after others.
+ */
 export const make = (base = 100, cap = 1_000): Backoff => {
   let delay = base
   return {
     next: Effect.suspend(() => {
       const current = delay
       delay = Math.min(delay * 2, cap)
-      return Effect.flatMap(Random.next, (random) => Effect.sleep(current * (1 - random / 2)))
+      return Effect.flatMap(Random.next, (random) => Effect.sleep(Math.ceil(current * (1 - random / 2))))
     }),
     reset: () => {
       delay = base

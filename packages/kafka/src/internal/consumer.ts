@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   // One watchdog for all lanes: no timer a record.
   const watching = Effect.forever(
-    Effect.sleep(settings.handlerTimeoutMs / 10).pipe(
+    Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10)).pipe(
       Effect.zipRight(Clock.currentTimeMillis),
       Effect.flatMap((now) => Effect.forEach(ownership.lanes, (lane) => lane.watch(now), { discard: true }))
     )

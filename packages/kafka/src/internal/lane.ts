@@ -190,7 +190,8 @@ export const make = Effect.fnUntraced(function* <R>(
   const wait = (delay: Duration.Duration) =>
     Effect.raceFirst(
       Effect.as(Deferred.await(closed), false),
-      Effect.sleep(delay).pipe(Effect.zipRight(gateOpens), Effect.as(true))
+      // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+      Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(Effect.zipRight(gateOpens), Effect.as(true))
     )
 
   const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
