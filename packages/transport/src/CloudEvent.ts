@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import type { ConsumedRecord } from "./Envelope.js"
 import * as Headers from "./Headers.js"
 import * as Attributes from "./internal/cloudEventAttributes.js"
+import { isStructured } from "./internal/mediaType.js"
 import * as Structured from "./internal/structuredEvent.js"
 
 export interface CloudEventAttributes {
@@ -66,7 +67,7 @@ export const fromRecord = (
   record: Pick<ConsumedRecord, "headers" | "value">
 ): Either.Either<CloudEvent, CloudEventError> => {
   const contentType = Attributes.contentTypeOf(record.headers)
-  const read = Structured.isStructured(contentType)
+  const read = isStructured(contentType)
     ? Structured.read(contentType, record.value)
     : Either.map(Attributes.fromHeaders(record.headers), (attributes) => ({ attributes, data: record.value }))
   return Either.flatMap(Either.mapLeft(read, toError), ({ attributes, data }) =>

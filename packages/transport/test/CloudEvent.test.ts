@@ -54,7 +54,7 @@ const anyEvent: fc.Arbitrary<CloudEvent.CloudEvent> = fc.record({
       fc.integer({ min: Date.parse("0000-01-01T00:00:00.000Z"), max: Date.parse("9999-12-31T23:59:59.999Z") })
     ),
     subject: optional(anyText),
-    dataContentType: optional(fc.constantFrom("application/json", "text/plain; charset=utf-8", "application/x-avro")),
+    dataContentType: optional(fc.oneof(anyText, fc.constantFrom("application/json", "text/plain; charset=utf-8"))),
     dataSchema: optional(fc.constantFrom("https://shop.example/order.json", "urn:order:1")),
     extensions: anyExtensions
   }),
@@ -111,7 +111,7 @@ describe("CloudEvent in binary mode", () => {
       assert.strictEqual(refused({ time }), "InvalidAttribute: time: is no time of the years 0 to 9999")
     }
     assert.strictEqual(
-      refused({ dataContentType: "Application/CloudEvents+json" }),
+      refused({ dataContentType: " Application/CloudEvents+json" }),
       "InvalidAttribute: datacontenttype: would be read as structured mode"
     )
     for (const name of ["id", "data", "specversion", "Tenant", "a_b", ""]) {

@@ -2,6 +2,7 @@
 import * as Either from "effect/Either"
 import type { CloudEventAttributes, CloudEventError } from "../CloudEvent.js"
 import type * as Headers from "../Headers.js"
+import { isStructured } from "./mediaType.js"
 
 export type TextAttributes = ReadonlyMap<string, string>
 
@@ -146,7 +147,7 @@ export const firstInvalid = (
   if (time !== undefined && !(time >= earliest && time <= latest)) {
     return { attribute: "time", description: "is no time of the years 0 to 9999" }
   }
-  if (dataContentType !== undefined && /^application\/cloudevents/i.test(dataContentType)) {
+  if (isStructured(dataContentType)) {
     return { attribute: "datacontenttype", description: "would be read as structured mode" }
   }
   for (const [name, value] of Object.entries(attributes.extensions)) {

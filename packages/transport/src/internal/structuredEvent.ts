@@ -7,10 +7,6 @@ import { isJson } from "./mediaType.js"
 const decoder = new TextDecoder("utf-8", { fatal: true })
 const encoder = new TextEncoder()
 
-/** Whether a content type is of the CloudEvents formats, of which only JSON can be read. */
-export const isStructured = (contentType: string | undefined): contentType is string =>
-  contentType !== undefined && /^\s*application\/cloudevents/i.test(contentType)
-
 interface Read {
   readonly attributes: TextAttributes
   readonly data: Uint8Array | null
