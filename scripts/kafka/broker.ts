@@ -15,6 +15,8 @@ import { classPath, type KafkaUnavailable } from "./distribution.js"
 export interface Broker {
   /** `127.0.0.1:port`; the same after a restart. */
   readonly bootstrap: string
+  /** Where each listener that was asked for besides listens. */
+  readonly listeners: Readonly<Record<string, string>>
   /** Starts the stopped or killed broker again, on the same port and data. */
   readonly start: Effect.Effect<void, BrokerFailed>
   /** Stops it cleanly (SIGTERM) and waits for its end. */
@@ -54,14 +56,15 @@ const accepts = (port: number): Effect.Effect<void, "refused"> =>
     socket.on("error", () => resume(Effect.fail("refused")))
   })
 
-const format = (classes: string, directory: string): Effect.Effect<void, BrokerFailed> =>
+const format = (classes: string, directory: string, extra: ReadonlyArray<string>): Effect.Effect<void, BrokerFailed> =>
   Effect.async((resume) => {
     const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url")
     const tool = spawn("java", [
       ...jvmOptions,
       ...["-cp", classes, "kafka.tools.StorageTool", "format"],
       // With "=", since an id may begin with a dash.
-      ...[`--cluster-id=${clusterId}`, "-c", join(directory, "server.properties")]
+      ...[`--cluster-id=${clusterId}`, "-c", join(directory, "server.properties")],
+      ...extra
     ])
     let output = ""
     for (const stream of [tool.stdout, tool.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
@@ -69,9 +72,17 @@ const format = (classes: string, directory: string): Effect.Effect<void, BrokerF
     return Effect.sync(() => tool.kill("SIGKILL"))
   })
 
+export interface BrokerOptions {
+  /** Listeners besides the plaintext one: each name's security protocol. */
+  readonly listeners?: Readonly<Record<string, "PLAINTEXT" | "SASL_PLAINTEXT" | "SSL" | "SASL_SSL">>
+  /** More arguments of the storage tool's `format`. */
+  readonly format?: ReadonlyArray<string>
+}
+
 /** A running broker, killed and its data removed when the scope closes. `properties` override the defaults. */
 export const make = Effect.fnUntraced(function* (
-  properties: Readonly<Record<string, string>> = {}
+  properties: Readonly<Record<string, string>> = {},
+  options: BrokerOptions = {}
 ): Effect.fn.Return<Broker, BrokerFailed | KafkaUnavailable, Scope.Scope> {
   const classes = yield* classPath
   const directory = yield* Effect.acquireRelease(
@@ -81,12 +92,18 @@ export const make = Effect.fnUntraced(function* (
   const port = yield* freePort
   const controllerPort = yield* freePort
   const bootstrap = `127.0.0.1:${port}`
+  const protocols = Object.entries(options.listeners ?? {})
+  const ports = yield* Effect.forEach(protocols, () => freePort)
+  const listeners = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${ports[index]}`]))
+  const advertised = Object.entries({ PLAINTEXT: bootstrap, ...listeners }).map(([name, at]) => `${name}://${at}`)
+  const securityProtocols = [["PLAINTEXT", "PLAINTEXT"], ["CONTROLLER", "PLAINTEXT"], ...protocols]
   const settings = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://${bootstrap},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://${bootstrap}`,
+    listeners: [...advertised, `CONTROLLER://127.0.0.1:${controllerPort}`].join(),
+    "advertised.listeners": advertised.join(),
+    "listener.security.protocol.map": securityProtocols.map(([name, protocol]) => `${name}:${protocol}`).join(),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "log.dirs": join(directory, "data"),
@@ -101,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
   }
   const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
   writeFileSync(join(directory, "server.properties"), `${lines.join("\n")}\n`)
-  yield* format(classes, directory)
+  yield* format(classes, directory, options.format ?? [])
 
   let running: ChildProcess | undefined
 
@@ -140,6 +157,7 @@ export const make = Effect.fnUntraced(function* (
   yield* start
   return {
     bootstrap,
+    listeners,
     start,
     stop: end("SIGTERM"),
     kill: end("SIGKILL"),

@@ -11,9 +11,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { connect } from "./internal/kafkajs/connection.js"
+import * as Environment from "./internal/kafkajs/environment.js"
 import { load } from "./internal/kafkajs/kafkajs.js"
 import { type ConfigIssue, decodeOptions } from "./internal/kafkajs/options.js"
+import type { SaslOptions } from "./internal/kafkajs/sasl.js"
+import type { TlsOptions } from "./internal/kafkajs/tls.js"
 import { Wire } from "./Wire.js"
+
+export type { SaslOptions, TlsOptions }
 
 export interface KafkaJsWireOptions {
   /** Where to ask for the cluster first: `host:port`, an IPv6 address in brackets. At least one. */
@@ -26,6 +31,16 @@ export interface KafkaJsWireOptions {
   readonly requestTimeout?: Duration.DurationInput | undefined
   /** A larger response ends the connection with `Malformed`. Default 100 MiB. */
   readonly maxResponseBytes?: number | undefined
+  /**
+   * Whether to speak TLS, and how. Default `false`. A broker whose certificate is not trusted, and one that refuses
+   * ours, fails the connection with `Authentication`.
+   */
+  readonly tls?: boolean | TlsOptions | undefined
+  /**
+   * Who we are. Default: nobody. Credentials that a broker refuses fail the connection with `Authentication`; where
+   * the broker limits sessions, connections are replaced before theirs ends.
+   */
+  readonly sasl?: SaslOptions | undefined
 }
 
 /** What can't be used of the options, or of the kafkajs that is installed: all of it at once. */
@@ -60,7 +75,15 @@ export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Ser
 export const layer = (options: KafkaJsWireOptions): Layer.Layer<Wire, KafkaConfigError> =>
   Layer.effect(Wire, make(options))
 
-/** `KAFKA_BROKERS`, a comma-separated list of `host:port`, and `KAFKA_CLIENT_ID`, default `"spillway"`. */
+/**
+ * - `KAFKA_BROKERS`: a comma-separated list of `host:port`
+ * - `KAFKA_CLIENT_ID`: default `"spillway"`
+ * - `KAFKA_TLS`: `true` or `false`; by default true when one of the next three is set
+ * - `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`, `KAFKA_TLS_KEY`: each a PEM text, or the path of a file that is read when the
+ *   layer is built
+ * - `KAFKA_SASL_MECHANISM` (`plain`, `scram-sha-256` or `scram-sha-512`), `KAFKA_SASL_USERNAME` and
+ *   `KAFKA_SASL_PASSWORD`: all three or none
+ */
 export const config: Config.Config<KafkaJsWireOptions> = Config.all({
   brokers: Config.string("KAFKA_BROKERS").pipe(
     Config.map((list) => list.split(",").map((broker) => broker.trim())),
@@ -69,7 +92,9 @@ export const config: Config.Config<KafkaJsWireOptions> = Config.all({
   clientId: Config.string("KAFKA_CLIENT_ID").pipe(
     Config.withDefault("spillway"),
     Config.withDescription("What Kafka's brokers call this client")
-  )
+  ),
+  tls: Environment.tls,
+  sasl: Environment.sasl
 })
 
 /** The layer from the program's configuration; without an argument, from `config`. */

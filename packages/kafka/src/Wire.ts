@@ -31,7 +31,7 @@ export type WireErrorReason =
   | "Disconnected"
   /** No response in time; the connection was destroyed: the request may have been carried out. */
   | "Timeout"
-  /** The broker refused the credentials or the mechanism. */
+  /** The broker refused the credentials or the mechanism, or one side the other's certificate. */
   | "Authentication"
   /** The broker doesn't speak a version of this request that Spillway knows. */
   | "UnsupportedVersion"

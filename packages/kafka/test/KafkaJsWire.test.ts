@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
@@ -9,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { apis } from "../src/internal/kafkajs/apis.js"
 import { load } from "../src/internal/kafkajs/kafkajs.js"
@@ -16,7 +18,7 @@ import * as KafkaJsWire from "../src/KafkaJsWire.js"
 import { type Endpoint, Wire, type WireError } from "../src/Wire.js"
 import * as TcpBroker from "./internal/kafkajs/tcpBroker.js"
 
-type Timeouts = Pick<KafkaJsWire.KafkaJsWireOptions, "connectTimeout" | "requestTimeout" | "maxResponseBytes">
+type Timeouts = Omit<KafkaJsWire.KafkaJsWireOptions, "brokers" | "clientId">
 
 const connect = Effect.fnUntraced(function* (endpoint: Endpoint, timeouts: Timeouts = {}) {
   const options = { brokers: ["127.0.0.1:9092"], clientId: "tester", ...timeouts }
@@ -119,6 +121,111 @@ describe("KafkaJsWire", () => {
       })
     )
 
+    it.effect("of TLS and SASL are checked with the others, and no error shows a secret", () =>
+      Effect.gen(function* () {
+        const secret = "s3cret"
+        const fieldsOf = (options: Partial<KafkaJsWire.KafkaJsWireOptions>) =>
+          Effect.map(Effect.flip(KafkaJsWire.make({ brokers: ["kafka:9092"], ...options })), (error) => {
+            const rendered = [String(error), inspect(error, { depth: 20 }), JSON.stringify(error)].join()
+            assert.notInclude(rendered, secret)
+            return error.issues.map(({ field }) => field)
+          })
+        const password = Redacted.make(secret)
+        assert.deepStrictEqual(
+          yield* fieldsOf({
+            clientId: "",
+            tls: {
+              ca: ["no certificate"],
+              cert: "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----",
+              key: Redacted.make(`-----BEGIN PRIVATE KEY-----\n${secret}\n-----END PRIVATE KEY-----`),
+              servername: "127.0.0.1"
+            },
+            sasl: { mechanism: "plain", username: "", password: Redacted.make("") }
+          }),
+          ["sasl.username", "sasl.password", "clientId", "tls.ca", "tls.cert", "tls.key", "tls.servername"]
+        )
+        assert.deepStrictEqual(yield* fieldsOf({ tls: { key: Redacted.make(secret) } }), ["tls.key", "tls.key"])
+        assert.deepStrictEqual(yield* fieldsOf({ tls: { cert: "no certificate", ca: [] } }), [
+          "tls.ca",
+          "tls.cert",
+          "tls.key"
+        ])
+        assert.deepStrictEqual(
+          yield* fieldsOf({ sasl: { mechanism: "plain", username: "bob", password: Redacted.make(`${secret}\0`) } }),
+          ["sasl.password"]
+        )
+        // From a program without types.
+        const untyped = (sasl: unknown) => ({ sasl }) as Partial<KafkaJsWire.KafkaJsWireOptions>
+        assert.deepStrictEqual(yield* fieldsOf(untyped({ mechanism: "plain", username: "bob", password: secret })), [
+          "sasl.password"
+        ])
+        assert.deepStrictEqual(yield* fieldsOf(untyped({ mechanism: "gssapi", username: "bob", password })), [
+          "sasl.mechanism"
+        ])
+        assert.deepStrictEqual(yield* fieldsOf(untyped({ mechanism: "oauthbearer", token: secret })), ["sasl.token"])
+        const options: KafkaJsWire.KafkaJsWireOptions = {
+          brokers: ["kafka:9092"],
+          sasl: { mechanism: "scram-sha-256", username: "bob", password },
+          tls: { key: password, passphrase: password }
+        }
+        assert.notInclude(JSON.stringify(options) + inspect(options, { depth: 20 }), secret)
+      })
+    )
+
+    const configured = (entries: Readonly<Record<string, string>>) =>
+      Effect.withConfigProvider(
+        Effect.suspend(() => KafkaJsWire.config),
+        ConfigProvider.fromMap(new Map(Object.entries({ KAFKA_BROKERS: "kafka-1:9092", ...entries })))
+      )
+
+    it.effect("of TLS and SASL come from the configuration", () =>
+      Effect.gen(function* () {
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-config-"))),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+        )
+        const [ca, key] = [`-----BEGIN CERTIFICATE-----\nca`, `-----BEGIN PRIVATE KEY-----\nkey`]
+        writeFileSync(join(folder, "key.pem"), key)
+        assert.deepInclude(yield* configured({}), { tls: false, sasl: undefined })
+        assert.deepInclude(yield* configured({ KAFKA_TLS: "true" }), { tls: true })
+        assert.deepInclude(yield* configured({ KAFKA_TLS: "false", KAFKA_TLS_CA: ca }), { tls: false })
+        const given = yield* configured({
+          KAFKA_TLS_CA: ca,
+          KAFKA_TLS_CERT: ca,
+          KAFKA_TLS_KEY: join(folder, "key.pem"),
+          KAFKA_SASL_MECHANISM: "SCRAM-SHA-512",
+          KAFKA_SASL_USERNAME: "bob",
+          KAFKA_SASL_PASSWORD: "s3cret"
+        })
+        assert.deepStrictEqual(given.tls, { ca, cert: ca, key: Redacted.make(key) })
+        assert.deepStrictEqual(given.sasl, {
+          mechanism: "scram-sha-512",
+          username: "bob",
+          password: Redacted.make("s3cret")
+        })
+        assert.notInclude(JSON.stringify(given), "s3cret")
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("of TLS and SASL from the configuration, when missing or bad, are named without secrets", () =>
+      Effect.gen(function* () {
+        const refused = (entries: Readonly<Record<string, string>>) =>
+          Effect.map(Effect.flip(configured(entries)), (error) => {
+            const rendered = [String(error), inspect(error, { depth: 20 }), JSON.stringify(error)].join()
+            assert.notInclude(rendered, "s3cret")
+            return rendered
+          })
+        assert.include(yield* refused({ KAFKA_SASL_MECHANISM: "plain" }), "KAFKA_SASL_USERNAME")
+        assert.include(yield* refused({ KAFKA_SASL_USERNAME: "bob", KAFKA_SASL_PASSWORD: "s3cret" }), "MECHANISM")
+        const withoutPassword = { KAFKA_SASL_MECHANISM: "plain", KAFKA_SASL_USERNAME: "bob" }
+        assert.include(yield* refused(withoutPassword), "KAFKA_SASL_PASSWORD")
+        assert.include(yield* refused({ KAFKA_SASL_MECHANISM: "oauthbearer" }), "plain, scram-sha-256, scram-sha-512")
+        assert.include(yield* refused({ KAFKA_TLS: "perhaps" }), "KAFKA_TLS")
+        assert.include(yield* refused({ KAFKA_TLS_CA: "/nowhere/ca.pem" }), "ENOENT")
+        assert.include(yield* refused({ KAFKA_TLS_KEY: "/nowhere/s3cret" }), "KAFKA_TLS_KEY")
+      })
+    )
+
     it("refuses any kafkajs but the one it was tested with", () => {
       const folder = mkdtempSync(join(tmpdir(), "spillway-kafkajs-"))
       const require = createRequire(join(folder, "program.js"))
@@ -134,6 +241,41 @@ describe("KafkaJsWire", () => {
   })
 
   describe("connect", () => {
+    it.scoped("fails with Timeout when a TLS handshake or a token never comes", () =>
+      Effect.gen(function* () {
+        const silent = yield* TcpBroker.listen({ handshake: false, onRequest: () => {} })
+        assert.include(yield* reasonOf(connect(silent, { connectTimeout: 300, tls: true })), { reason: "Timeout" })
+        const { endpoint, closed } = yield* listenForClose({ onRequest: () => {} })
+        const sasl: KafkaJsWire.SaslOptions = { mechanism: "oauthbearer", token: Effect.never }
+        assert.include(yield* reasonOf(connect(endpoint, { connectTimeout: 300, sasl })), { reason: "Timeout" })
+        yield* closed
+      })
+    )
+
+    it.scoped("fails with ConnectFailed, and why, when there is no token", () =>
+      Effect.gen(function* () {
+        const { endpoint, closed } = yield* listenForClose({ onRequest: () => {} })
+        const sasl: KafkaJsWire.SaslOptions = { mechanism: "oauthbearer", token: Effect.fail("the issuer is away") }
+        const error = yield* Effect.flip(connect(endpoint, { sasl }))
+        assert.deepStrictEqual([error.reason, error.cause], ["ConnectFailed", "the issuer is away"])
+        yield* closed
+      })
+    )
+
+    it.scoped("fails with ConnectFailed, not with Authentication, when the broker goes while it authenticates", () =>
+      Effect.gen(function* () {
+        const { endpoint } = yield* listenForClose({
+          handshake: false,
+          onRequest: (request) => {
+            if (request.apiKey === 18) request.reply(TcpBroker.apiVersionsBody({}, [17, 36]))
+            else request.socket.destroy()
+          }
+        })
+        const sasl = { mechanism: "scram-sha-256", username: "bob", password: Redacted.make("s3cret") } as const
+        assert.include(yield* reasonOf(connect(endpoint, { sasl })), { reason: "ConnectFailed" })
+      })
+    )
+
     it.scoped("fails with Timeout when the server accepts and stays silent, and only then", () =>
       Effect.gen(function* () {
         const timeouts = { connectTimeout: 400 }

@@ -121,7 +121,13 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     Effect.suspend(() => {
       const [first, ...others] = [...nodes.values(), ...wire.bootstrap]
       return others.reduce(
-        (attempt, endpoint) => Effect.catchAll(attempt, () => send(endpoint, role, api, request)),
+        (attempt, endpoint) =>
+          Effect.catchAll(attempt, (failed) =>
+            // That the others are away mends no credentials.
+            Effect.mapError(send(endpoint, role, api, request), (error) =>
+              failed.reason === "Authentication" ? failed : error
+            )
+          ),
         send(first!, role, api, request)
       )
     })

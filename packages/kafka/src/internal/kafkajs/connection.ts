@@ -4,6 +4,7 @@ import { nameOf } from "../../KafkaErrorCode.js"
 import type { Api, Request } from "../../Protocol.js"
 import { type Connection, type Endpoint, WireError } from "../../Wire.js"
 import { apis } from "./apis.js"
+import { authenticate } from "./authenticate.js"
 import type { KafkaJs } from "./kafkajs.js"
 import { type Call, type Link, openLink } from "./link.js"
 import { formatEndpoint, type WireOptions } from "./options.js"
@@ -45,19 +46,41 @@ const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effec
       })
   })
 
-const negotiate = Effect.fnUntraced(function* (link: Link, endpoint: Endpoint, options: WireOptions) {
+/** What the broker speaks, and for how many milliseconds it takes requests. */
+interface Session {
+  readonly ranges: ReadonlyMap<number, Versions.VersionRange>
+  /** 0: for ever. */
+  readonly lifetimeMs: number
+}
+
+const negotiate = Effect.fnUntraced(function* (
+  link: Link,
+  endpoint: Endpoint,
+  kafkaJs: KafkaJs,
+  options: WireOptions
+): Effect.fn.Return<Session, WireError> {
   const { errorCode, ranges } = yield* link.send(apiVersions(options.connectTimeoutMs))
-  if (errorCode === 0) return ranges
-  return yield* new WireError({
-    reason: "ConnectFailed",
-    endpoint: formatEndpoint(endpoint),
-    description: `ApiVersions was answered with ${nameOf(errorCode)}`
-  })
+  if (errorCode !== 0) {
+    return yield* new WireError({
+      reason: "ConnectFailed",
+      endpoint: formatEndpoint(endpoint),
+      description: `ApiVersions was answered with ${nameOf(errorCode)}`
+    })
+  }
+  const lifetimeMs =
+    options.sasl === undefined ? 0 : yield* authenticate(link, endpoint, kafkaJs, options, options.sasl, ranges)
+  return { ranges, lifetimeMs }
 })
 
 /** What ends a handshake leaves nothing that may have been carried out. */
 const duringHandshake = (error: WireError): WireError =>
-  error.reason === "Disconnected" ? new WireError({ ...error, reason: "ConnectFailed" }) : error
+  error.reason === "Disconnected" ? new WireError({ ...error, reason: "ConnectFailed", cause: error.cause }) : error
+
+/**
+ * When to retire a connection, by its session's lifetime: requests that come after that end it, answers don't. What is
+ * left is for those who come while it waits for a long poll.
+ */
+const retireAfterMs = (lifetimeMs: number): number => lifetimeMs * 0.8
 
 /** Opens a connection and shakes hands on it. */
 export const connect = (
@@ -69,11 +92,12 @@ export const connect = (
     Effect.gen(function* () {
       const link = yield* open(endpoint, kafkaJs, options)
       const destroy = Effect.sync(() => link.destroy("closed by its owner"))
-      const ranges = yield* restore(negotiate(link, endpoint, options)).pipe(
-        Effect.mapError(duringHandshake),
+      const { lifetimeMs, ranges } = yield* restore(negotiate(link, endpoint, kafkaJs, options)).pipe(
+        Effect.mapError((error) => duringHandshake(error.reason === "Disconnected" ? (link.ended() ?? error) : error)),
         Effect.onError(() => destroy)
       )
       link.ready()
+      if (lifetimeMs > 0) link.retire(retireAfterMs(lifetimeMs))
       yield* Effect.addFinalizer(() => destroy)
       return makeConnection(link, endpoint, ranges)
     })

@@ -9,6 +9,7 @@ import { makeFrames } from "./frames.js"
 import type { Encoder, KafkaJs } from "./kafkajs.js"
 import { formatEndpoint, maxTimerMs, type WireOptions } from "./options.js"
 import { Reader } from "./reader.js"
+import { isRefusal, openTls } from "./tls.js"
 
 /** One request as the socket sees it. */
 export interface Call<A> {
@@ -28,9 +29,13 @@ export interface Link {
   readonly send: <A>(call: Call<A>) => Effect.Effect<A, WireError>
   /** The handshakes are done: the connect timeout is over. */
   readonly ready: () => void
+  /** Ends the connection after so many milliseconds, as soon as no request is pending. */
+  readonly retire: (afterMs: number) => void
   /** Destroys the socket, and fails all that waits for it. */
   readonly destroy: (description: string) => void
   readonly closed: Effect.Effect<WireError>
+  /** Why it has ended, if it has. */
+  readonly ended: () => WireError | undefined
 }
 
 interface Waiting {
@@ -67,6 +72,10 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   let unmute: NodeJS.Timeout | undefined
   let watch: NodeJS.Timeout | undefined
   let watchAt = 0
+  let retiring: NodeJS.Timeout | undefined
+  let isRetired = false
+  let isReady = false
+  let isUsed = false
 
   const error = (reason: WireErrorReason, description: string, api?: Api, cause?: unknown): WireError =>
     new WireError({ reason, endpoint: formatEndpoint(endpoint), api, description, cause })
@@ -81,6 +90,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     clearTimeout(connecting)
     clearTimeout(unmute)
     clearTimeout(watch)
+    clearTimeout(retiring)
     socket.destroy()
     Deferred.unsafeDone(closed, Effect.succeed(reason))
     for (const request of [...pending.splice(0), ...held.splice(0)]) {
@@ -118,18 +128,28 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   const onFrame = (frame: Buffer): void => {
     if (ended !== undefined) return
     const answered = pending[0]
+    // Ended before its last answer is passed on, so that who sends next finds it ended.
+    const isLast = isRetired && pending.length === 1 && held.length === 0
+    if (isLast) {
+      pending.shift()
+      end(retired())
+    }
+    isUsed = isReady
     try {
       if (answered === undefined) throw new RangeError("no request is pending")
       const reader = new Reader(frame)
       const id = reader.int32()
       if (id !== answered.correlationId) throw new RangeError(`correlation id ${id}, not ${answered.correlationId}`)
       const throttleTimeMs = answered.answer(reader)
-      if (throttleTimeMs > 0) mute(throttleTimeMs)
+      if (throttleTimeMs > 0 && !isLast) mute(throttleTimeMs)
     } catch (cause) {
       const description = `the response can't be read: ${describe(cause)}`
-      end(error("Malformed", description, answered?.api, cause), answered)
+      const malformed = error("Malformed", description, answered?.api, cause)
+      if (isLast) answered?.fail(malformed)
+      else end(malformed, answered)
       return
     }
+    if (isLast) return
     pending.shift()
     const next = pending[0]
     if (next === undefined) return
@@ -149,16 +169,38 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     else for (const request of held.splice(0)) request.write()
   }
 
+  /** A broker that wants another kind of connection says so only by closing this one. */
+  const suspicion = (): string => {
+    if (isReady)
+      return isUsed || options.sasl !== undefined ? "" : " before it answered: does its listener ask for SASL?"
+    return tls === undefined ? ": does its listener ask for TLS?" : ": does its listener speak TLS?"
+  }
+
+  const retired = () => error("Disconnected", "retired before its SASL session ends")
+
   const push = makeFrames(correlationIdBytes, options.maxResponseBytes, onFrame)
-  const socket = openTcp({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true })
+  const { tls } = options
+  const socket =
+    tls === undefined
+      ? openTcp({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true })
+      : openTls(endpoint, tls)
   socket.on("data", (chunk) => {
     const badSize = ended === undefined ? push(chunk) : undefined
     if (badSize === undefined) return
-    const description = `a response of ${badSize} bytes (the limit is ${options.maxResponseBytes}): is this Kafka, without TLS?`
+    const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"
+    const description = `a response of ${badSize} bytes (the limit is ${options.maxResponseBytes}): is this ${hint}?`
     end(error("Malformed", description, pending[0]?.api), pending[0])
   })
-  socket.on("error", (cause) => end(error("Disconnected", describe(cause), undefined, cause)))
-  socket.on("end", () => end(error("Disconnected", "the broker closed the connection")))
+  socket.on("error", (cause) => {
+    const description = tls === undefined ? describe(cause) : `TLS: ${describe(cause)}`
+    // A refusal's error may hold a certificate, which refers to itself: no JSON could be made of it.
+    end(
+      isRefusal(cause, socket)
+        ? error("Authentication", description)
+        : error("Disconnected", description, undefined, cause)
+    )
+  })
+  socket.on("end", () => end(error("Disconnected", `the broker closed the connection${suspicion()}`)))
   socket.on("close", () => end(error("Disconnected", "the connection was closed")))
   const connecting = setTimeout(
     () => end(error("Timeout", `not connected within ${options.connectTimeoutMs} ms`), pending[0]),
@@ -225,9 +267,22 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   return {
     send,
-    ready: () => clearTimeout(connecting),
+    ready: () => {
+      clearTimeout(connecting)
+      isReady = true
+    },
+    retire: (afterMs) => {
+      retiring = setTimeout(
+        () => {
+          isRetired = true
+          if (pending.length === 0 && held.length === 0) end(retired())
+        },
+        Math.min(afterMs, maxTimerMs)
+      )
+    },
     destroy: (description) => end(error("Disconnected", description)),
-    closed: Deferred.await(closed)
+    closed: Deferred.await(closed),
+    ended: () => ended
   }
 }
 

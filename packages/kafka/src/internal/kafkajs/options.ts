@@ -1,6 +1,8 @@
 import { isIPv6 } from "node:net"
 import * as Duration from "effect/Duration"
 import type { Endpoint } from "../../Wire.js"
+import { checkSasl, type SaslOptions } from "./sasl.js"
+import { decodeTls, type TlsOptions, type TlsSettings } from "./tls.js"
 
 /** One value that can't be used, and what it should have been. */
 export interface ConfigIssue {
@@ -8,6 +10,9 @@ export interface ConfigIssue {
   readonly value: unknown
   readonly description: string
 }
+
+/** Notes an issue where a value isn't valid; returns the value. */
+export type Check = <A>(valid: boolean, field: string, value: A, description: string) => A
 
 /** The longest delay that a Node timer takes. */
 export const maxTimerMs = 2 ** 31 - 1
@@ -32,6 +37,8 @@ export interface RawOptions {
   readonly connectTimeout?: Duration.DurationInput | undefined
   readonly requestTimeout?: Duration.DurationInput | undefined
   readonly maxResponseBytes?: number | undefined
+  readonly tls?: boolean | TlsOptions | undefined
+  readonly sasl?: SaslOptions | undefined
 }
 
 export interface WireOptions {
@@ -40,6 +47,9 @@ export interface WireOptions {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly maxResponseBytes: number
+  /** Absent: plaintext. */
+  readonly tls: TlsSettings | undefined
+  readonly sasl: SaslOptions | undefined
 }
 
 /** Decodes the options, with all that is wrong with them. */
@@ -47,7 +57,7 @@ export const decodeOptions = (
   raw: RawOptions
 ): { readonly options: WireOptions; readonly issues: Array<ConfigIssue> } => {
   const issues: Array<ConfigIssue> = []
-  const check = <A>(valid: boolean, field: string, value: A, description: string): A => {
+  const check: Check = (valid, field, value, description) => {
     if (!valid) issues.push({ field, value, description })
     return value
   }
@@ -65,6 +75,7 @@ export const decodeOptions = (
     check(endpoint !== undefined, `brokers[${index}]`, broker, description)
     return endpoint === undefined ? [] : [endpoint]
   })
+  checkSasl(raw.sasl, check)
   const { clientId = "spillway", maxResponseBytes = 100 * 1024 * 1024 } = raw
   const options = {
     bootstrap,
@@ -81,7 +92,9 @@ export const decodeOptions = (
       "maxResponseBytes",
       maxResponseBytes,
       "must be a whole number of bytes from 1024 to 2147483647"
-    )
+    ),
+    tls: decodeTls(raw.tls, check),
+    sasl: raw.sasl
   }
   return { options, issues }
 }

@@ -76,6 +76,11 @@ export class Reader {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#offset - start)
   }
 
+  /** A view of all that is left. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#take(this.remaining))
+  }
+
   /** An array, a null one read as empty. */
   array<A>(element: (reader: Reader) => A): Array<A> {
     const length = this.int32()

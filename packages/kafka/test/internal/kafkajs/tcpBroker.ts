@@ -29,9 +29,13 @@ export const frame = (correlationId: number, body: Buffer): Buffer => {
 
 const apiVersionsKey = 18
 
-/** The answer to ApiVersions: what Spillway speaks, but for `except`. */
-export const apiVersionsBody = (except: Readonly<Record<number, readonly [min: number, max: number]>> = {}): Buffer => {
-  const ranges = Object.values(apis).map(({ key, versions }) => {
+/** The answer to ApiVersions: what Spillway speaks, but for `except`, and version 0 to 1 of `besides`. */
+export const apiVersionsBody = (
+  except: Readonly<Record<number, readonly [min: number, max: number]>> = {},
+  besides: ReadonlyArray<number> = []
+): Buffer => {
+  const others = besides.map((key) => ({ key, versions: { min: 0, max: 1 } }))
+  const ranges = [...Object.values(apis), ...others].map(({ key, versions }) => {
     const [min, max] = except[key] ?? [versions.min, versions.max]
     const range = Buffer.alloc(6)
     range.writeInt16BE(key, 0)
