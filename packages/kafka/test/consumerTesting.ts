@@ -1,8 +1,8 @@
 /**
  * What the tests of the consumer on a broker in memory share.
  */
-import type { Api, OffsetCommitRequest } from "@spillway/kafka/Protocol"
-import { type Connection, Wire } from "@spillway/kafka/Wire"
+import type { Api } from "@spillway/kafka/Protocol"
+import type { Connection, Wire } from "@spillway/kafka/Wire"
 import {
   MemoryBroker,
   type MemoryBrokerError,
@@ -14,7 +14,6 @@ import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
@@ -105,16 +104,3 @@ export const observed = (
       })
     )
 })
-
-/** Shows every commit of the consumers above it before it is sent. */
-export const seeCommits = (
-  see: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<void>
-): Layer.Layer<Wire, never, Wire> =>
-  Layer.effect(
-    Wire,
-    Effect.map(Wire, (wire) =>
-      observed(wire, (api, request) =>
-        api === "OffsetCommit" ? see((request as OffsetCommitRequest).topics) : Effect.void
-      )
-    )
-  )
