@@ -38,13 +38,26 @@ export class BrokerFailed extends Data.TaggedError("BrokerFailed")<{ readonly ou
 
 const jvmOptions = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
-const freePort = Effect.async<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+/**
+ * Free ports, all different: each is held until the last is found. Below those that systems give to connections
+ * (32,768 and up), so that none is taken in the time until the broker listens there.
+ */
+const freePorts = (count: number): Effect.Effect<Array<number>> => {
+  const hold = Effect.async<number, "taken", Scope.Scope>((resume) => {
+    const server = createServer()
+    const port = 10_000 + Math.floor(Math.random() * 22_768)
+    server.once("error", () => resume(Effect.fail("taken")))
+    server.listen(port, "127.0.0.1", () =>
+      resume(
+        Effect.as(
+          Effect.addFinalizer(() => Effect.async<void>((closed) => void server.close(() => closed(Effect.void)))),
+          port
+        )
+      )
+    )
   })
-})
+  return Effect.scoped(Effect.replicateEffect(Effect.eventually(hold), count))
+}
 
 const accepts = (port: number): Effect.Effect<void, "refused"> =>
   Effect.async((resume) => {
@@ -89,11 +102,9 @@ export const make = Effect.fnUntraced(function* (
     Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-kafka-"))),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
-  const port = yield* freePort
-  const controllerPort = yield* freePort
-  const bootstrap = `127.0.0.1:${port}`
   const protocols = Object.entries(options.listeners ?? {})
-  const ports = yield* Effect.forEach(protocols, () => freePort)
+  const [port = 0, controllerPort = 0, ...ports] = yield* freePorts(2 + protocols.length)
+  const bootstrap = `127.0.0.1:${port}`
   const listeners = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${ports[index]}`]))
   const advertised = Object.entries({ PLAINTEXT: bootstrap, ...listeners }).map(([name, at]) => `${name}://${at}`)
   const securityProtocols = [["PLAINTEXT", "PLAINTEXT"], ["CONTROLLER", "PLAINTEXT"], ...protocols]
