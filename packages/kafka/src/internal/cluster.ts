@@ -2,6 +2,7 @@
  * A client's view of the cluster: who leads which partition, which broker coordinates a group, and one connection for
  * each broker and role. It retries nothing: callers decide what a failure means to them.
  */
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -60,29 +61,39 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const coordinators = new Map<string, number>()
   const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
   const unreachable = new Set<string>()
+  /** The connections that have answered a request. */
+  const answered = new WeakSet<Connection>()
   let controllerId = -1
 
   /** One line when a broker stops answering and one when it answers again, however often it is tried between. */
-  const logConnection = (endpoint: Endpoint, exit: Exit.Exit<Connection, WireError>) => {
-    const broker = `${endpoint.host}:${endpoint.port}`
-    if (Exit.isSuccess(exit)) {
+  const logUnreachable = (endpoint: Endpoint, cause: Cause.Cause<WireError>) =>
+    Effect.suspend(() => {
+      const broker = `${endpoint.host}:${endpoint.port}`
+      if (unreachable.has(broker)) return Effect.void
+      unreachable.add(broker)
+      return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", cause), { broker })
+    })
+
+  const logAnswered = (endpoint: Endpoint, connection: Connection) =>
+    Effect.suspend(() => {
+      answered.add(connection)
+      const broker = `${endpoint.host}:${endpoint.port}`
       return unreachable.delete(broker)
         ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
         : Effect.void
-    }
-    if (unreachable.has(broker)) return Effect.void
-    unreachable.add(broker)
-    return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", exit.cause), { broker })
-  }
+    })
 
   const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
     Effect.gen(function* () {
       const connectionScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
       const exit = yield* Effect.exit(Scope.extend(wire.connect(endpoint, role), connectionScope))
-      yield* logConnection(endpoint, exit)
       if (Exit.isSuccess(exit)) {
         yield* Deferred.succeed(opened, exit.value)
-        yield* exit.value.closed
+        const end = yield* exit.value.closed
+        // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
+        if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
+      } else {
+        yield* logUnreachable(endpoint, exit.cause)
       }
       if (connections.get(key) === opened) connections.delete(key)
       yield* Deferred.done(opened, exit)
@@ -115,7 +126,10 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     })
 
   const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>
-    Effect.flatMap(connection(endpoint, role), (connection) => connection.request(api, request))
+    Effect.flatMap(connection(endpoint, role), (connection) => {
+      const response = connection.request(api, request)
+      return answered.has(connection) ? response : Effect.zipLeft(response, logAnswered(endpoint, connection))
+    })
 
   const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>) =>
     Effect.suspend(() => {

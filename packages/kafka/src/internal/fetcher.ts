@@ -152,7 +152,12 @@ export const make = Effect.fnUntraced(function* (options: {
         continue
       }
       const inDoubt = yield* Effect.catchAll(fetchOnce(nodeId, all, ready), (cause) =>
-        Effect.as(Effect.logDebug("Fetch failed, it will be repeated", cause), true)
+        Effect.as(
+          cause._tag === "WireError" && cause.reason === "Authentication"
+            ? fail(error("Authorization", ready[0]!, cause.message, cause))
+            : Effect.logDebug("Fetch failed, it will be repeated", cause),
+          true
+        )
       )
       if (!inDoubt) {
         backoff.reset()

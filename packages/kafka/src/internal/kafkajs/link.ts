@@ -272,6 +272,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       isReady = true
     },
     retire: (afterMs) => {
+      if (ended !== undefined) return
       retiring = setTimeout(
         () => {
           isRetired = true
