@@ -1,0 +1,227 @@
+/**
+ * Handles what a lane's queue holds, one record at a time, in order, until the lane is closed.
+ */
+import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import { HandlerTimeout } from "@spillway/transport/HandlerError"
+import type { Outcome, Processor } from "@spillway/transport/Processor"
+import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Ledger from "../ledger.js"
+import * as Signal from "../signal.js"
+import * as Queue from "./queue.js"
+import { LaneRecord } from "./record.js"
+import * as Watchdog from "./watchdog.js"
+
+/** What the workers of one consumer share. */
+export interface WorkerContext<R> {
+  readonly processor: Processor<R>
+  readonly handlerTimeout: Duration.Duration
+  /** While closed no lane starts a record; whoever opens it nudges the lanes. */
+  readonly gate: { open: boolean }
+  /** When, in milliseconds, the lanes next let timers and sockets have their turn. */
+  readonly turn: { endsAt: number }
+  readonly onOutcome: (outcome: Outcome) => void
+  readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
+}
+
+export interface Worker {
+  readonly isOpen: () => boolean
+  /** Looks at the queue and the gate again. */
+  readonly nudge: () => void
+  /** Drops the queue, starts no further record and ends a wait for a retry; the record in flight goes on. */
+  readonly close: () => void
+  /** Ends when it is closed and has nothing in flight. */
+  readonly idle: Effect.Effect<void>
+  /** Closes it and interrupts what is in flight; nothing settles any more. */
+  readonly end: Effect.Effect<void>
+  /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog. */
+  readonly watch: (now: number) => Effect.Effect<void>
+}
+
+/** How long lanes may keep the event loop to themselves while handlers suspend nothing, in milliseconds. */
+const turnMs = 25
+
+/** The clock is looked at for this once in so many records; a power of two. */
+const recordsPerLook = 8
+
+export const make = Effect.fnUntraced(function* <R>(
+  context: WorkerContext<R>,
+  {
+    metrics,
+    partition,
+    queue,
+    timed,
+    topic
+  }: TopicPartition & {
+    readonly queue: Queue.Queue
+    readonly metrics: ConsumerMetrics
+    /** Whether attempts are timed for the metrics. */
+    readonly timed: boolean
+  }
+): Effect.fn.Return<Worker, never, R> {
+  const { gate, processor } = context
+  const clock = yield* Effect.clock
+  const timeoutMillis = Duration.toMillis(context.handlerTimeout)
+  const wake = Signal.make()
+  const closed = yield* Deferred.make<void>()
+  const done = yield* Deferred.make<void>()
+  const watchdog = Watchdog.make()
+
+  let open = true
+  let ended = false
+  let current: ConsumedRecord | undefined
+  let currentLedger: Ledger.Ledger | undefined
+  let failure: Cause.Cause<unknown> | undefined
+  /** Counts first attempts, so that the watchdog can tell a long one from many short ones. */
+  let attempts = 0
+  let attempting = false
+  let startedNanos = 0n
+
+  const settle = (outcome: Outcome) => {
+    if (ended) return
+    Ledger.settle(currentLedger!, current!.offset)
+    current = undefined
+    context.onOutcome(outcome)
+  }
+
+  const start = () => {
+    const chunk = Queue.take(queue)
+    current = new LaneRecord(topic, partition, chunk.records[chunk.next - 1]!)
+    currentLedger = chunk.ledger
+    attempts++
+    attempting = true
+    return processor.attempt(current)
+  }
+
+  // One record starts when the one before ends, so that a record costs one look at the clock.
+  const attempted = () => {
+    attempting = false
+    if (!timed) return
+    const now = clock.unsafeCurrentTimeNanos()
+    metrics.processingDuration(Number(now - startedNanos) / 1e9)
+    startedNanos = now
+  }
+
+  /** Fibres yield in microtasks: without this, heartbeats and fetches would wait until every queue is empty. */
+  const turnIsOver = () => attempts % recordsPerLook === 0 && clock.unsafeCurrentTimeMillis() >= context.turn.endsAt
+
+  const giveTurn = Effect.map(Effect.sleep(0), () => {
+    context.turn.endsAt = clock.unsafeCurrentTimeMillis() + turnMs
+  })
+
+  const handleQueued = Effect.whileLoop({
+    while: () => open && gate.open && !Queue.isEmpty(queue) && !turnIsOver(),
+    body: start,
+    step: () => {
+      attempted()
+      metrics.processed("success", 1)
+      settle("handled")
+    }
+  }).pipe(
+    Effect.catchAllCause((cause) =>
+      Effect.sync(() => {
+        attempted()
+        failure = cause
+      })
+    )
+  )
+
+  const handleInOrder = Effect.suspend(() => {
+    if (timed) startedNanos = clock.unsafeCurrentTimeNanos()
+    return handleQueued
+  })
+
+  const gateOpens: Effect.Effect<void> = Effect.suspend(() =>
+    gate.open ? Effect.void : Effect.zipRight(wake.wait(), gateOpens)
+  )
+
+  const wait = (delay: Duration.Duration) =>
+    Effect.raceFirst(
+      Effect.as(Deferred.await(closed), false),
+      // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+      Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(Effect.zipRight(gateOpens), Effect.as(true))
+    )
+
+  const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
+    Effect.map(processor.recover(record, cause, wait), (outcome) => {
+      failure = undefined
+      if (Option.isSome(outcome)) settle(outcome.value)
+    })
+
+  const work = Effect.gen(function* () {
+    while (true) {
+      if (failure !== undefined) yield* recover(current!, failure)
+      else if (!open) return
+      else if (!gate.open || Queue.isEmpty(queue)) yield* wake.wait()
+      else if (turnIsOver()) yield* giveTurn
+      else yield* handleInOrder
+    }
+  })
+
+  // The worker is a fibre of its own so that the watchdog can interrupt a handler without ending the lane.
+  let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
+  const drive = Effect.gen(function* () {
+    while (true) {
+      fiber = yield* Effect.fork(work)
+      const exit = yield* Fiber.await(fiber)
+      if (Exit.isSuccess(exit)) return
+      // Nothing but an interruption ends the worker while a handler runs, whatever the handler's finalizers add to it.
+      if (ended || !(attempting || Cause.isInterruptedOnly(exit.cause))) return yield* exit
+      const interrupted = watchdog.over
+      watchdog.over = -1
+      if (!attempting) continue
+      attempted()
+      if (interrupted === attempts) failure = Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout }))
+      else if (interrupted === -1) failure = exit.cause
+      else {
+        // The watchdog's interruption came when the handler had ended: it hit the next record, which is not to blame.
+        current = undefined
+        Queue.putBack(queue)
+      }
+    }
+  })
+
+  const driver = yield* drive.pipe(
+    Effect.catchAllCause((cause) => {
+      if (Cause.isInterruptedOnly(cause)) return Effect.void
+      return context.onFailure(Option.getOrElse(Cause.failureOption(cause), () => cause as Cause.Cause<never>))
+    }),
+    Effect.ensuring(Deferred.succeed(done, undefined)),
+    Effect.interruptible,
+    // Not in a scope: closing it would wait for a handler that can't be interrupted.
+    Effect.forkDaemon
+  )
+
+  const close = () => {
+    if (!open) return
+    open = false
+    Deferred.unsafeDone(closed, Effect.void)
+    Queue.clear(queue)
+    wake.notify()
+  }
+
+  return {
+    isOpen: () => open,
+    nudge: wake.notify,
+    close,
+    idle: Deferred.await(done),
+    end: Effect.suspend(() => {
+      ended = true
+      close()
+      return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
+    }),
+    watch: (now) =>
+      Effect.suspend(() =>
+        attempting && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
+          ? Fiber.interruptFork(fiber)
+          : Effect.void
+      )
+  }
+})
