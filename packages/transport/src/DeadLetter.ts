@@ -4,23 +4,49 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ConsumedRecord, eventIdHeader, eventIdOf } from "./Envelope.js"
-import { messageOf, typeOf } from "./HandlerError.js"
+import { messageOf, stackOf, typeOf } from "./HandlerError.js"
 import * as Headers from "./Headers.js"
+import * as Layouts from "./internal/deadLetterHeaders.js"
 import { truncate } from "./internal/truncate.js"
 import { Producer, type ProducerRecord } from "./Producer.js"
 
-/** The names of the metadata headers that can be chosen. */
+/**
+ * Whose headers the metadata is written in:
+ *
+ * | preset | headers |
+ * |---|---|
+ * | `spillway` | `x-retry-count`, `x-error-message`, `x-error-type`, `x-failed-timestamp`, `x-original-topic`, `-partition`, `-offset`, `-timestamp`, `-group`: UTF-8 |
+ * | `spring` | Spring for Apache Kafka's `kafka_dlt-original-*` and `kafka_dlt-exception-*`: partition as a 4-byte, offset and timestamp as 8-byte big-endian integers, the rest UTF-8 |
+ * | `connect` | Kafka Connect's `__connect.errors.*`: UTF-8, the group as `connector.name` |
+ *
+ * What the others have no header for keeps Spillway's: retry count and time of failure, for Connect the timestamp too.
+ */
+export type DeadLetterPreset = "spillway" | "spring" | "connect"
+
+/** The names of single headers; those that aren't given are the preset's. */
 export interface DeadLetterHeaderNames {
+  /** Default: `"spillway"`. */
+  readonly preset?: DeadLetterPreset | undefined
   /** Default: `x-retry-count`. */
   readonly retryCount?: string | undefined
-  /** Default: `x-error-message`. */
   readonly errorMessage?: string | undefined
+  readonly errorType?: string | undefined
+  /** The first 4,096 characters of the error's stack. Preset `spillway` has it only under a name that is given here. */
+  readonly errorStack?: string | undefined
   /** Default: `x-failed-timestamp`. */
   readonly failedTimestamp?: string | undefined
+  readonly topic?: string | undefined
+  readonly partition?: string | undefined
+  readonly offset?: string | undefined
+  readonly timestamp?: string | undefined
+  readonly groupId?: string | undefined
 }
 
+export type DeadLetterHeaders = DeadLetterPreset | DeadLetterHeaderNames
+
 export interface DeadLetterOptions {
-  readonly headers?: DeadLetterHeaderNames | undefined
+  /** Default: `"spillway"`. */
+  readonly headers?: DeadLetterHeaders | undefined
   /**
    * When the broker refuses a dead letter as too large even with its metadata shrunk: `"block"` goes on trying and
    * holds up the partition, `"stop"` fails the consumer with `DeadLetterRejected`. Default: `"block"`.
@@ -35,7 +61,7 @@ export type Destination =
       readonly producer: Producer["Type"]
       /** The dead letter topic of a source topic. */
       readonly topicOf: (sourceTopic: string) => string
-      readonly headers: DeadLetterHeaderNames
+      readonly headers: DeadLetterHeaders
       readonly tooLarge: "block" | "stop"
     }
   | { readonly _tag: "None"; readonly otherwise: "stop" | "skip" }
@@ -57,7 +83,7 @@ export const topic = (
     _tag: "Topic",
     producer,
     topicOf: typeof name === "string" ? () => name : name,
-    headers: options.headers ?? {},
+    headers: options.headers ?? "spillway",
     tooLarge: options.tooLarge ?? "block"
   }))
 })
@@ -76,8 +102,9 @@ export interface DeadLetterMetadata {
   /** Retries after the first attempt. */
   readonly retryCount: number | undefined
   readonly errorMessage: string | undefined
-  /** The error's `_tag` or class name. */
+  /** The error's `_tag` or class name; of a wrapper that Spring wrote, its cause's. */
   readonly errorType: string | undefined
+  readonly errorStack: string | undefined
   /** When the record was given up, in milliseconds since the epoch. */
   readonly failedAt: number | undefined
   /** Where the record was read from. */
@@ -86,31 +113,23 @@ export interface DeadLetterMetadata {
   readonly offset: number | undefined
   /** The original record's, in milliseconds since the epoch. */
   readonly timestamp: number | undefined
-  /** The consumer group that gave up on it. */
+  /** The consumer group that gave up on it; of Kafka Connect's letters, the connector. */
   readonly groupId: string | undefined
 }
 
-/** The metadata of a dead letter; `none` when the record has no such header. Give the header names that were chosen. */
+/**
+ * The metadata of a dead letter, whichever preset, Spring (its retry topics too) or Kafka Connect wrote it: where there
+ * is more than one's, what was written last. `none` when the record has no such header. Give the header names that were
+ * chosen.
+ */
 export const metadata = (
   record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">,
   options: Pick<DeadLetterOptions, "headers"> = {}
 ): Option.Option<DeadLetterMetadata> => {
-  const names = allNames(options.headers ?? {})
-  if (!record.headers.some(([name]) => isMetadata(names, name))) return Option.none()
-  const text = (name: string): string | undefined => Option.getOrUndefined(Headers.getText(record.headers, name))
-  const integer = (name: string): number | undefined => parseInteger(text(name))
-  const failedAt = Date.parse(text(names.failedTimestamp) ?? "")
-  return Option.some({
-    eventId: eventIdOf(record),
-    retryCount: integer(names.retryCount),
-    errorMessage: text(names.errorMessage),
-    errorType: text(names.errorType),
-    failedAt: Number.isNaN(failedAt) ? undefined : failedAt,
-    topic: text(names.topic),
-    partition: integer(names.partition),
-    offset: integer(names.offset),
-    timestamp: integer(names.timestamp),
-    groupId: text(names.groupId)
+  const { layout: chosen, preset } = layoutOf(options.headers)
+  return Option.map(Layouts.detect(record.headers, preset, chosen), (layout) => {
+    const { causeType, errorType, failedTimestamp, ...values } = Layouts.read(record.headers, layout)
+    return { ...values, eventId: eventIdOf(record), errorType: causeType ?? errorType, failedAt: failedTimestamp }
   })
 }
 
@@ -128,71 +147,55 @@ export interface FailedRecord {
 export interface RecordOptions {
   readonly topic: string
   readonly partition?: number | undefined
-  readonly headers?: DeadLetterHeaderNames | undefined
+  readonly headers?: DeadLetterHeaders | undefined
   /** `"minimal"` keeps what finds the original: event id, topic, partition, offset and the retry count. Default: `"full"`. */
   readonly metadata?: "full" | "minimal" | undefined
 }
 
 /**
  * The dead letter of a failed record: key, value and headers byte for byte, then the metadata. Metadata of an earlier
- * dead letter is replaced; the event id stays.
+ * dead letter is replaced, whoever wrote it; the event id stays.
  */
 export const record = (failed: FailedRecord, options: RecordOptions): ProducerRecord => {
   const { record, error } = failed
-  const names = allNames(options.headers ?? {})
-  const where: ReadonlyArray<readonly [string, string]> = [
-    [names.retryCount, String(failed.attempts - 1)],
-    [names.topic, record.topic],
-    [names.partition, String(record.partition)],
-    [names.offset, String(record.offset)]
-  ]
-  const why: ReadonlyArray<readonly [string, string]> = [
-    [names.errorMessage, truncate(messageOf(error), 1024)],
-    [names.errorType, truncate(typeOf(error), 1024)],
-    [names.failedTimestamp, new Date(failed.failedAt).toISOString()],
-    [names.timestamp, String(record.timestamp)],
-    [names.groupId, failed.groupId]
-  ]
+  const { layout } = layoutOf(options.headers)
+  const where: Layouts.Given = {
+    retryCount: failed.attempts - 1,
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset
+  }
+  const why = (): Layouts.Given => ({
+    errorMessage: truncate(messageOf(error), 1024),
+    errorType: truncate(typeOf(error), 1024),
+    errorStack: layout.errorStack && truncate(stackOf(error), 4096),
+    failedTimestamp: failed.failedAt,
+    timestamp: record.timestamp,
+    groupId: failed.groupId
+  })
   const eventId = eventIdOf(record)
-  const kept = record.headers.filter(([name]) => !isMetadata(names, name))
+  const kept = Layouts.strip(record.headers, layout)
   const identified =
     Option.getOrUndefined(Headers.getText(kept, eventIdHeader)) === eventId
       ? kept
       : Headers.set(kept, eventIdHeader, eventId)
+  const values = options.metadata === "minimal" ? where : { ...where, ...why() }
   return {
     topic: options.topic,
     partition: options.partition,
     key: record.key,
     value: record.value,
-    headers: [...identified, ...Headers.make(options.metadata === "minimal" ? where : [...where, ...why])]
+    headers: [...identified, ...Layouts.write(values, layout)]
   }
 }
 
-interface AllNames extends Required<{ readonly [K in keyof DeadLetterHeaderNames]: string }> {
-  readonly errorType: string
-  readonly topic: string
-  readonly partition: string
-  readonly offset: string
-  readonly timestamp: string
-  readonly groupId: string
+/** What is wrong with the chosen headers, if anything is: an unknown preset, an empty name, one name for two fields. */
+export const headersIssue = (headers: DeadLetterHeaders): string | undefined => {
+  const { layout, preset } = layoutOf(headers)
+  return Layouts.issueOf(preset, layout)
 }
 
-const allNames = (names: DeadLetterHeaderNames): AllNames => ({
-  retryCount: names.retryCount ?? "x-retry-count",
-  errorMessage: names.errorMessage ?? "x-error-message",
-  failedTimestamp: names.failedTimestamp ?? "x-failed-timestamp",
-  errorType: "x-error-type",
-  topic: "x-original-topic",
-  partition: "x-original-partition",
-  offset: "x-original-offset",
-  timestamp: "x-original-timestamp",
-  groupId: "x-original-group"
-})
-
-const isMetadata = (names: AllNames, name: string): boolean => Object.values(names).includes(name)
-
-const parseInteger = (text: string | undefined): number | undefined => {
-  if (text === undefined || !/^-?\d+$/.test(text)) return undefined
-  const value = Number(text)
-  return Number.isSafeInteger(value) ? value : undefined
+const layoutOf = (headers: DeadLetterHeaders = "spillway") => {
+  const { preset = "spillway", ...names } = typeof headers === "string" ? { preset: headers } : headers
+  return { preset, layout: Layouts.layoutOf(preset, names) }
 }

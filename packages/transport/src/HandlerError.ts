@@ -98,3 +98,12 @@ export const typeOf = (error: unknown): string => {
   }
   return typeof error
 }
+
+/** Where an error came from: its stack, a wrapper's cause's; for what has none, its type and message. */
+export const stackOf = (error: unknown): string => {
+  if (error instanceof TemporaryError || error instanceof NonRetryableError) return stackOf(error.cause)
+  try {
+    if (error instanceof Error && typeof error.stack === "string") return error.stack
+  } catch {}
+  return `${typeOf(error)}: ${messageOf(error)}`
+}

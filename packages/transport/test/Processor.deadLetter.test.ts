@@ -141,19 +141,22 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("too large for the broker are tried again at once with less metadata", () =>
-    Effect.gen(function* () {
-      const ran = yield* run(fail, { answers: ["RecordTooLarge"] })
-      assert.strictEqual(succeeded(ran), "deadLettered")
-      assert.deepStrictEqual(
-        ran.world.tried.map(({ at }) => at),
-        [0, 0]
-      )
-      const { errorMessage, offset, retryCount, topic } = metadataOf(ran)
-      assert.deepStrictEqual([errorMessage, offset, retryCount, topic], [undefined, 42, 0, "orders"])
-      assert.deepStrictEqual(ran.world.blocked, [undefined])
-    })
-  )
+  for (const headers of ["spillway", "spring", "connect"] as const) {
+    it.effect(`too large for the broker are tried again at once with less metadata (${headers})`, () =>
+      Effect.gen(function* () {
+        const deadLetter = DeadLetter.topic(undefined, { headers })
+        const ran = yield* run(fail, { answers: ["RecordTooLarge"], deadLetter })
+        assert.strictEqual(succeeded(ran), "deadLettered")
+        assert.deepStrictEqual(
+          ran.world.tried.map(({ at }) => at),
+          [0, 0]
+        )
+        const { errorMessage, offset, retryCount, topic } = metadataOf(ran)
+        assert.deepStrictEqual([errorMessage, offset, retryCount, topic], [undefined, 42, 0, "orders"])
+        assert.deepStrictEqual(ran.world.blocked, [undefined])
+      })
+    )
+  }
 
   it.effect("still too large block the partition by default", () =>
     Effect.gen(function* () {
@@ -287,6 +290,15 @@ describe("Processor.make", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(make(() => Effect.succeed(1), { deadLetter: DeadLetter.topic("orders") }))
       assert.strictEqual(error.reason, "Configuration")
+    })
+  )
+
+  it.effect("refuses headers that can't be told apart", () =>
+    Effect.gen(function* () {
+      const deadLetter = DeadLetter.topic(undefined, { headers: { errorMessage: "x-retry-count" } })
+      const error = yield* Effect.flip(make(() => Effect.succeed(1), { deadLetter }))
+      assert.strictEqual(error.reason, "Configuration")
+      assert.include(error.description, 'errorMessage must not be the header of retryCount, not "x-retry-count"')
     })
   )
 

@@ -18,13 +18,19 @@ const cap = Duration.seconds(30)
 
 const backoff = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, base: "250 millis", cap })
 
-/** Fails unless every topic has a dead letter topic that can be seen; asks again while nobody can tell. */
+/** Fails unless the headers can be told apart and every topic has a dead letter topic that can be seen; asks again while nobody can tell. */
 export const check = (
   destination: TopicDestination,
   topics: ReadonlyArray<string>,
   groupId: string
 ): Effect.Effect<void, ConsumerError> => {
   const limited = atMostEvery(cap)
+  const issue = DeadLetter.headersIssue(destination.headers)
+  if (issue !== undefined) {
+    return Effect.fail(
+      new ConsumerError({ reason: "Configuration", groupId, description: `deadLetter.headers: ${issue}` })
+    )
+  }
   const checkTopic = Effect.fnUntraced(function* (topic: string) {
     const deadLetterTopic = yield* topicOf(destination, topic, groupId)
     if (deadLetterTopic === topic) {
