@@ -8,6 +8,7 @@
  */
 import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
+import { TransportTracing } from "@spillway/transport/TransportTracing"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
@@ -49,6 +50,7 @@ export const make = (
   Effect.gen(function* () {
     const settings = yield* decode(options)
     const metrics = yield* TransportMetrics
+    const tracing = yield* TransportTracing
     const clock = yield* Effect.clock
     const calls = new Set<Call.Call>()
     const changed = Signal.make()
@@ -219,7 +221,7 @@ export const make = (
         )
       })
 
-    return Producer.of({
+    return tracing.producer({
       send: (record) => Effect.map(publish([record]), ([metadata]) => metadata!),
       sendAll: publish,
       partitions

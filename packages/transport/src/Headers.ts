@@ -15,6 +15,9 @@ const decoder = new TextDecoder()
 
 const encode = (value: HeaderValue): Uint8Array | null => (typeof value === "string" ? encoder.encode(value) : value)
 
+/** Headers as users may give them to a producer: as they are, or by name. */
+export type HeadersInput = Headers | Readonly<Record<string, HeaderValue>>
+
 export const empty: Headers = []
 
 /** Headers from pairs, in the given order. */
@@ -23,6 +26,11 @@ export const make = (entries: Iterable<readonly [name: string, value: HeaderValu
 
 /** Headers from an object, in its key order. */
 export const fromRecord = (record: Readonly<Record<string, HeaderValue>>): Headers => make(Object.entries(record))
+
+const isHeaders = (input: HeadersInput): input is Headers => Array.isArray(input)
+
+/** The headers that were given, in their order. */
+export const fromInput = (input: HeadersInput = empty): Headers => (isHeaders(input) ? input : fromRecord(input))
 
 /** The last value under a name, as Kafka's `lastHeader` does; `none` when the name is absent. */
 export const get = (headers: Headers, name: string): Option.Option<Uint8Array | null> => {

@@ -20,6 +20,7 @@ import * as ScheduleCursor from "./internal/scheduleCursor.js"
 import type { ProducerError } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { TransportMetrics } from "./TransportMetrics.js"
+import { TransportTracing } from "./TransportTracing.js"
 
 /** What became of a record. Each has exactly one. */
 export type Outcome = "handled" | "deadLettered" | "discarded"
@@ -71,7 +72,8 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
 ): Effect.fn.Return<Processor<R>, ConsumerError, RD> {
   const { classify = HandlerError.classify, groupId, handlerTimeout, retry = RetryPolicy.exponential() } = options
   const metrics = yield* TransportMetrics
-  const attempt = Attempt.make(options.value, options.handler)
+  const tracing = yield* TransportTracing
+  const { attempt, following } = tracing.processing(Attempt.make(options.value, options.handler), options)
   const settleFailed = yield* makeSettleFailed(options)
 
   const retried = Effect.fnUntraced(function* (record: ConsumedRecord, number: number) {
@@ -110,7 +112,10 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     }
   })
 
-  return { attempt: (record) => attempt(record, 1), recover }
+  return {
+    attempt: (record) => attempt(record, 1),
+    recover: (record, cause, wait) => following(record, recover(record, cause, wait))
+  }
 })
 
 /** The next retry of a failure, if it has one. A policy or `classify` that throws retries nothing. */
@@ -186,5 +191,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
 const original = ({
   cause,
   error
-}: HandlerError.HandlerFailure): Pick<HandlerError.HandlerFailure, "cause" | "error"> =>
-  error instanceof Attempt.Undecodable ? { cause: Cause.fail(error.error), error: error.error } : { cause, error }
+}: HandlerError.HandlerFailure): Pick<HandlerError.HandlerFailure, "cause" | "error"> => ({
+  cause: Cause.map(cause, Attempt.decodeErrorOf),
+  error: Attempt.decodeErrorOf(error)
+})

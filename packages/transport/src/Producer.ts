@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type { Headers, HeaderValue } from "./Headers.js"
+import type { HeadersInput } from "./Headers.js"
 
 export interface ProducerRecord {
   readonly topic: string
@@ -12,7 +12,7 @@ export interface ProducerRecord {
   readonly key?: string | Uint8Array | null | undefined
   /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
-  readonly headers?: Headers | Readonly<Record<string, HeaderValue>> | undefined
+  readonly headers?: HeadersInput | undefined
   /** Overrides the partitioner. */
   readonly partition?: number | undefined
   /** Milliseconds since the epoch; default: now. */

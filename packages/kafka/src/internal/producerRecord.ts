@@ -26,8 +26,6 @@ const isField = (value: unknown): boolean => typeof value === "string" || isByte
 const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
   typeof value === "string" ? encoder.encode(value) : value
 
-const isHeaders = (headers: ProducerRecord["headers"]): headers is Headers.Headers => Array.isArray(headers)
-
 /** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
 export const prepare = (record: ProducerRecord, now: number, maxBatchBytes: number): Prepared | Failure => {
   const { key = null, partition, timestamp = now, topic, value } = record
@@ -37,8 +35,7 @@ export const prepare = (record: ProducerRecord, now: number, maxBatchBytes: numb
   if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
     return invalid(`its timestamp must be whole milliseconds since the epoch, not ${timestamp}`)
   }
-  const given = record.headers ?? Headers.empty
-  const headers = isHeaders(given) ? given : Headers.fromRecord(given)
+  const headers = Headers.fromInput(record.headers)
   for (const [name, value] of headers) {
     if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
   }

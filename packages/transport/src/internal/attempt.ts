@@ -13,6 +13,9 @@ export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly erro
 
 const undecodable = (error: DecodeError): Undecodable => new Undecodable({ error })
 
+/** The error as the decoder had it. */
+export const decodeErrorOf = (error: unknown): unknown => (error instanceof Undecodable ? error.error : error)
+
 export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
 /** Decodes and handles. A decoder or handler that throws makes a defect. */

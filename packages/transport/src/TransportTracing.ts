@@ -1,0 +1,66 @@
+/**
+ * Distributed tracing of consumers and producers. Off by default, and then free; `layer` turns it on for the consumers
+ * and producers that it is provided to. Spans go to the program's Effect tracer, which `Telemetry` of
+ * `@spillway/observability` or `@effect/opentelemetry` provides; without one there are no spans.
+ *
+ * - A producer makes a span `send {topic}` for each `send`, and one for all records of a `sendAll`, inside the span
+ *   that is current. Its context replaces the W3C headers `traceparent` and `tracestate` of the records.
+ * - A consumer makes a span `process {topic}` for each attempt to handle a record, inside which the handler runs.
+ *   Retries, and the `send` of a dead letter, are children of the first attempt's span.
+ * - A context that isn't sampled gets no spans and is passed on as it is. So is any context without a tracer.
+ *
+ * Names and attributes are those of OpenTelemetry's semantic conventions for messaging (1.45).
+ */
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import * as TracedProcessing from "./internal/tracedProcessing.js"
+import * as TracedProducer from "./internal/tracedProducer.js"
+import type { Producer } from "./Producer.js"
+
+export interface TransportTracingOptions {
+  /**
+   * How the span of a first attempt relates to the `send` span of its record: `"parent"` makes it a child, so that one
+   * trace shows a record from end to end, `"link"` starts a trace of its own that links to it. Default: `"parent"`,
+   * with the link too.
+   */
+  readonly relation?: "parent" | "link" | undefined
+  /** Whether spans tell a record's key, where it is UTF-8 text. Default: false, since keys may be private. */
+  readonly recordKeys?: boolean | undefined
+  /** `messaging.client.id` of all spans. Default: none. */
+  readonly clientId?: string | undefined
+}
+
+/** For runtimes. */
+export interface Tracing {
+  /** False when tracing is off: then the others needn't be called. */
+  readonly enabled: boolean
+  /** The producer with spans around what it sends. */
+  readonly producer: (producer: Producer["Type"]) => Producer["Type"]
+  /** A consumer's attempts with spans around them. */
+  readonly processing: TracedProcessing.Processing
+}
+
+export class TransportTracing extends Context.Reference<TransportTracing>()("@spillway/transport/TransportTracing", {
+  defaultValue: (): Tracing => off
+}) {}
+
+const off: Tracing = {
+  enabled: false,
+  producer: (producer) => producer,
+  processing: TracedProcessing.off
+}
+
+/** Tracing that traces; `layer` provides it. */
+export const make = (options: TransportTracingOptions = {}): Tracing => {
+  const { clientId, recordKeys = false, relation = "parent" } = options
+  const settings = { clientId, recordKeys, relation }
+  return {
+    enabled: true,
+    producer: (producer) => TracedProducer.make(producer, settings),
+    processing: TracedProcessing.make(settings)
+  }
+}
+
+/** Turns tracing on for the consumers and producers that this layer is provided to. */
+export const layer = (options?: TransportTracingOptions | undefined): Layer.Layer<never> =>
+  Layer.succeed(TransportTracing, make(options))

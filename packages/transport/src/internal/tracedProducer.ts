@@ -1,0 +1,79 @@
+/**
+ * A producer whose records carry the trace context of the span that sends them.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
+import { typeOf } from "../HandlerError.js"
+import * as Headers from "../Headers.js"
+import { type Producer, ProducerError, type ProducerRecord, type RecordMetadata } from "../Producer.js"
+import { Attribute, end, isTraced, keyText, type SpanSettings, start } from "./spans.js"
+import * as TraceContext from "./traceContext.js"
+
+/** Puts the context of a span into records, or of the nearest around it that others may continue. */
+const injectionOf = (span: Tracer.AnySpan | undefined): ((record: ProducerRecord) => ProducerRecord) => {
+  const context = TraceContext.nearest(span)
+  if (context === undefined) return (record) => record
+  return (record) => ({ ...record, headers: TraceContext.write(Headers.fromInput(record.headers), context) })
+}
+
+const errorType = (error: unknown): string => (error instanceof ProducerError ? error.reason : typeOf(error))
+
+export const make = (producer: Producer["Type"], settings: SpanSettings): Producer["Type"] => {
+  /** Sends records with the context of a span of their own, else with the one that reaches here, if any does. */
+  const within = <A>(
+    topic: string | undefined,
+    send: (inject: (record: ProducerRecord) => ProducerRecord) => Effect.Effect<A, ProducerError>,
+    describe: (span: Tracer.Span) => void,
+    acknowledged: (span: Tracer.Span, result: A) => void
+  ): Effect.Effect<A, ProducerError> =>
+    Effect.withFiberRuntime((fiber) => {
+      if (!isTraced(fiber)) return send(injectionOf(TraceContext.remoteOf(fiber.currentSpan)))
+      const parent = TraceContext.nearest(fiber.currentSpan)
+      if (parent?.sampled === false) return send(injectionOf(parent))
+      const span = start(fiber, topic === undefined ? "send" : `send ${topic}`, "producer", parent, [])
+      if (span.sampled) {
+        span.attribute(Attribute.operation, "send")
+        span.attribute(Attribute.operationType, "send")
+        if (topic !== undefined) span.attribute(Attribute.destination, topic)
+        if (settings.clientId !== undefined) span.attribute(Attribute.client, settings.clientId)
+        describe(span)
+      }
+      return Effect.onExit(send(injectionOf(span)), (exit) =>
+        Effect.sync(() => {
+          if (span.sampled && Exit.isSuccess(exit)) acknowledged(span, exit.value)
+          end(fiber, span, exit, errorType)
+        })
+      )
+    })
+
+  const send = (record: ProducerRecord): Effect.Effect<RecordMetadata, ProducerError> =>
+    within(
+      record.topic,
+      (inject) => producer.send(inject(record)),
+      (span) => {
+        const key = settings.recordKeys ? keyText(record.key) : undefined
+        if (key !== undefined) span.attribute(Attribute.key, key)
+        if (record.value === null) span.attribute(Attribute.tombstone, true)
+      },
+      (span, { offset, partition }) => {
+        span.attribute(Attribute.partition, String(partition))
+        span.attribute(Attribute.offset, offset)
+      }
+    )
+
+  const sendAll = (
+    records: ReadonlyArray<ProducerRecord>
+  ): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> => {
+    if (records.length === 0) return producer.sendAll(records)
+    const topic = records.every((record) => record.topic === records[0]!.topic) ? records[0]!.topic : undefined
+    return within(
+      topic,
+      (inject) => producer.sendAll(records.map(inject)),
+      (span) => span.attribute(Attribute.batchCount, records.length),
+      () => {}
+    )
+  }
+
+  return { send, sendAll, partitions: producer.partitions }
+}
