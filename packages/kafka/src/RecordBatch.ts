@@ -9,7 +9,7 @@ import * as Layout from "./internal/recordBatch/layout.js"
 
 export { RecordBatchError }
 
-export type Compression = "none" | "gzip"
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd"
 
 /** A record to encode. */
 export interface EncodableRecord {

@@ -87,7 +87,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
 
   it.live("keeps order and offsets of many records, in batches, compressed or not", () =>
     Effect.forEach(
-      ["none", "gzip"] as const,
+      ["none", "gzip", "snappy", "lz4", "zstd"] as const,
       (compression) =>
         Effect.gen(function* () {
           const topic = uniqueName("many")

@@ -1,8 +1,13 @@
+import { createRequire } from "node:module"
 import * as Zlib from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { crc32c } from "@node-rs/crc32"
 import * as Headers from "@spillway/transport/Headers"
 import * as FastCheck from "fast-check"
+import * as Lz4 from "lz4-napi"
+import * as Snappy from "snappy"
+import * as Compression from "../src/internal/recordBatch/compression.js"
+import * as Zstd from "../src/internal/recordBatch/zstd.js"
 import * as RecordBatch from "../src/RecordBatch.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -104,7 +109,8 @@ const anyTimestamp = FastCheck.oneof(
   FastCheck.integer({ min: 1_700_000_000_000, max: 1_700_000_001_000 }),
   FastCheck.integer({ min: -1, max: Number.MAX_SAFE_INTEGER })
 )
-const compression = FastCheck.constantFrom<RecordBatch.Compression>("none", "gzip")
+const codecs = ["gzip", "snappy", "lz4", "zstd"] as const
+const compression = FastCheck.constantFrom<RecordBatch.Compression>("none", ...codecs)
 
 describe("RecordBatch", () => {
   describe("encode", () => {
@@ -280,16 +286,9 @@ describe("RecordBatch", () => {
     })
 
     it("names the codec it can't read", () => {
-      for (const [id, name] of [
-        [2, "snappy"],
-        [3, "lz4"],
-        [4, "zstd"],
-        [7, "unknown (7)"]
-      ] as const) {
-        const error = errorOf(patched(RecordBatch.encode([record("a")]), (view) => view.setInt16(21, id)))
-        assert.strictEqual(error.reason, "UnsupportedCompression")
-        assert.include(error.description, name)
-      }
+      const error = errorOf(patched(RecordBatch.encode([record("a")]), (view) => view.setInt16(21, 7)))
+      assert.strictEqual(error.reason, "UnsupportedCompression")
+      assert.include(error.description, "unknown (7)")
     })
 
     it("refuses offsets that a number can't hold", () => {
@@ -303,12 +302,48 @@ describe("RecordBatch", () => {
     })
 
     it("refuses compressed data that is malformed or larger than allowed", () => {
-      const bomb = RecordBatch.encode([{ ...record(""), value: new Uint8Array(100_000) }], { compression: "gzip" })
-      assert.strictEqual(RecordBatch.decode(bomb, { maxDecompressedBytes: 100_000 }).error?.reason, "CorruptBatch")
-      assert.isUndefined(RecordBatch.decode(bomb, { maxDecompressedBytes: 101_000 }).error)
-      assert.strictEqual(
-        errorOf(patched(RecordBatch.encode([record("not gzip")]), (view) => view.setInt16(21, 1))).reason,
-        "CorruptBatch"
+      for (const [index, compression] of codecs.entries()) {
+        const bomb = RecordBatch.encode([{ ...record(""), value: new Uint8Array(100_000) }], { compression })
+        assert.isBelow(bomb.length, 10_000)
+        const tooLarge = RecordBatch.decode(bomb, { maxDecompressedBytes: 100_000 }).error
+        assert.strictEqual(tooLarge?.reason, "CorruptBatch", compression)
+        assert.isUndefined(RecordBatch.decode(bomb, { maxDecompressedBytes: 200_000 }).error, compression)
+        const other = patched(RecordBatch.encode([record("no such data")]), (view) => view.setInt16(21, index + 1))
+        assert.strictEqual(errorOf(other).reason, "CorruptBatch", compression)
+      }
+    })
+
+    it("refuses compressed data that is cut off, wherever the cut is", () => {
+      const texts = Array.from({ length: 200 }, (_, i) => record(`${i}: what a record says`))
+      for (const compression of codecs) {
+        const encoded = RecordBatch.encode(texts, { compression })
+        for (let length = 61; length < encoded.length; length++) {
+          const cut = patched(encoded.subarray(0, length), (view) => view.setInt32(8, length - 12))
+          assert.strictEqual(errorOf(cut).reason, "CorruptBatch", `${compression}, ${length} of ${encoded.length}`)
+        }
+      }
+    })
+
+    it("never throws on compressed data that was changed", () => {
+      const texts = Array.from({ length: 50 }, (_, i) => record(`${i}: what a record says`))
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.constantFrom(...codecs),
+          FastCheck.nat(),
+          FastCheck.integer({ min: 0, max: 255 }),
+          (compression, place, byte) => {
+            const encoded = RecordBatch.encode(texts, { compression })
+            const at = 61 + (place % (encoded.length - 61))
+            const { batches, error } = RecordBatch.decode(
+              patched(encoded, (_, bytes) => {
+                bytes[at] = byte
+              })
+            )
+            assert.strictEqual(batches.length, error === undefined ? 1 : 0)
+            if (error !== undefined) assert.strictEqual(error.reason, "CorruptBatch")
+          }
+        ),
+        { numRuns: 500 }
       )
     })
 
@@ -456,19 +491,77 @@ describe("RecordBatch", () => {
     })
   })
 
-  it("reads the gzip of other implementations, in members and with a low level", () => {
-    const encoded = RecordBatch.encode([record("a"), record("b")])
+  describe("compressed by other implementations", () => {
+    const encoded = RecordBatch.encode([record("what a record says. ".repeat(20)), record("b")])
     const body = encoded.subarray(61)
-    const members = concat(Zlib.gzipSync(body.subarray(0, 5), { level: 1 }), Zlib.gzipSync(body.subarray(5)))
-    const batch = decodeOne(
-      patched(concat(encoded.subarray(0, 61), members), (view) => {
-        view.setInt32(8, 49 + members.length)
-        view.setInt16(21, 1)
-      })
-    )
-    assert.deepStrictEqual(
-      batch.records.map((record) => record.value),
-      [utf8("a"), utf8("b")]
-    )
+
+    const compressedWith = (compression: (typeof codecs)[number], payload: Uint8Array) =>
+      decodeOne(
+        patched(concat(encoded.subarray(0, 61), payload), (view) => {
+          view.setInt32(8, 49 + payload.length)
+          view.setInt16(21, codecs.indexOf(compression) + 1)
+        })
+      ).records.map(plain)
+
+    const expected = decodeOne(encoded).records.map(plain)
+
+    it("reads gzip in members and with a low level", () => {
+      const members = concat(Zlib.gzipSync(body.subarray(0, 5), { level: 1 }), Zlib.gzipSync(body.subarray(5)))
+      assert.deepStrictEqual(compressedWith("gzip", members), expected)
+    })
+
+    it("reads snappy without a frame, as some clients write it, and in a frame of small blocks", () => {
+      assert.deepStrictEqual(compressedWith("snappy", Snappy.compressSync(body)), expected)
+      const block = (bytes: Uint8Array) => {
+        const compressed = Snappy.compressSync(bytes)
+        return concat(Uint8Array.of(0, 0, 0, compressed.length), compressed)
+      }
+      const frame = concat(
+        hex("82534e4150505900" + "0000000100000001"),
+        block(body.subarray(0, 9)),
+        block(body.subarray(9))
+      )
+      assert.deepStrictEqual(compressedWith("snappy", frame), expected)
+    })
+
+    it("reads LZ4 in frames of uncompressed blocks, with checksums and without", () => {
+      const length = new Uint8Array(4)
+      new DataView(length.buffer).setUint32(0, 0x80000000 + body.length, true)
+      assert.deepStrictEqual(
+        compressedWith("lz4", concat(hex("04224d18604082"), length, body, new Uint8Array(4))),
+        expected
+      )
+      const summed = Lz4.compressFrameSync(Buffer.from(body), { blockChecksums: true, contentChecksum: true })
+      assert.deepStrictEqual(compressedWith("lz4", summed), expected)
+    })
+
+    it("reads Zstandard in frames that don't tell their size, as streams write them", () => {
+      // One frame of one raw block, its header without a size.
+      const blockHeader = Uint8Array.of(((body.length << 3) & 0xff) | 1, (body.length << 3) >> 8, 0)
+      const frame = (bytes: Uint8Array) => concat(hex("28b52ffd0058"), blockHeader, bytes)
+      assert.deepStrictEqual(compressedWith("zstd", frame(body)), expected)
+      // `zstd -c` from standard input: compressed blocks and a checksum.
+      const streamed = hex("28b52ffd0458dd0000a0776861742061207265636f726420736179732e200100f24e9d4ca36ec216")
+      for (const load of Zstd.loads) {
+        const zstd = load(createRequire(import.meta.url))
+        assert.deepStrictEqual(zstd.decompress(streamed, 400), utf8("what a record says. ".repeat(20)))
+        assert.throws(() => zstd.decompress(streamed, 399))
+        assert.strictEqual(zstd.decompress(concat(streamed, streamed), 800).length, 800)
+        assert.throws(() => zstd.decompress(concat(streamed, streamed), 799))
+        for (const text of ["", "a", "what a record says. ".repeat(20_000)]) {
+          assert.deepStrictEqual(zstd.decompress(zstd.compress(utf8(text)), 400_000), utf8(text))
+        }
+      }
+    })
+  })
+
+  it("says of a codec whose package can't be loaded that it is unusable, and of no other", () => {
+    const codecs = Compression.make(((name: string) => {
+      if (name === "snappy") throw new Error("no binary for this platform")
+      return createRequire(import.meta.url)(name)
+    }) as NodeJS.Require)
+    const snappy = codecs(2)
+    assert.isTrue("unusable" in snappy && snappy.unusable.includes("snappy"))
+    assert.isFalse("unusable" in codecs(3))
   })
 })

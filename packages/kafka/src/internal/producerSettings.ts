@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Compression } from "../RecordBatch.js"
+import * as Codecs from "./recordBatch/compression.js"
 
 export interface ProducerOptions {
   /** Default: `"none"`. */
@@ -54,8 +55,6 @@ export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerCon
 
 const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
 
-const compressions: ReadonlyArray<Compression> = ["none", "gzip"]
-
 /** Smaller batches could hold no record worth sending. */
 const smallestBatch = 1024
 
@@ -82,7 +81,9 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
       return value
     }
     const compression = options.compression ?? "none"
-    check(compressions.includes(compression), "compression", compression, `must be one of ${compressions.join(", ")}`)
+    const isKnown = Codecs.names.includes(compression)
+    const rule = isKnown ? "must be one whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
+    check(isKnown && !("unusable" in Codecs.codec(Codecs.ids[compression])), "compression", compression, rule)
     const maxBatchBytes = bytes("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
     const settings: ProducerSettings = {
       compression,

@@ -13,6 +13,7 @@ import { uniqueName } from "../../../../scripts/kafka/testing.js"
 import * as Cluster from "../../src/internal/cluster.js"
 import * as Signal from "../../src/internal/signal.js"
 import * as KafkaAdmin from "../../src/KafkaAdmin.js"
+import { nameOf } from "../../src/KafkaErrorCode.js"
 import * as KafkaJsWire from "../../src/KafkaJsWire.js"
 import * as KafkaProducer from "../../src/KafkaProducer.js"
 import * as RecordBatch from "../../src/RecordBatch.js"
@@ -155,3 +156,21 @@ export const tally = (): Tally => {
       )
   }
 }
+
+/** Writes one encoded batch as it is. */
+export const produceBatch = (topic: string, partition: number, records: Uint8Array) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make
+      const [metadata] = yield* cluster.refresh([topic])
+      const { topics } = yield* cluster.request(metadata!.partitions[partition]!.leader, "data", "Produce", {
+        transactionalId: null,
+        acks: -1,
+        timeoutMs: 10_000,
+        topics: [{ topic, partitions: [{ partition, records }] }]
+      })
+      const { baseOffset, errorCode } = topics[0]!.partitions[0]!
+      if (errorCode !== 0) return yield* Effect.fail(new Error(`Produce answered ${nameOf(errorCode)}`))
+      return baseOffset
+    })
+  )

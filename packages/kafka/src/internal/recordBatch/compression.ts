@@ -1,27 +1,67 @@
 /**
- * The compression codecs by the id in a batch's attributes.
+ * The compression codecs by the id in a batch's attributes. Their packages are loaded at the first batch that needs
+ * them, so that one that can't be loaded, as on a platform it isn't built for, stops nothing but such batches.
  */
+import { createRequire } from "node:module"
 import * as Zlib from "node:zlib"
 import type { Compression } from "../../RecordBatch.js"
+import * as Lz4 from "./lz4.js"
+import * as Snappy from "./snappy.js"
+import * as Zstd from "./zstd.js"
 
+/** Both functions are synchronous, since batches that are encoded later must not be sent earlier. */
 export interface Codec {
-  readonly name: string
   readonly compress: (bytes: Uint8Array) => Uint8Array
   /** Throws when the bytes are malformed or hold more than `maxBytes`. */
   readonly decompress: (bytes: Uint8Array, maxBytes: number) => Uint8Array
 }
 
-/** The names of all ids, for what can't be read. */
-export const names: ReadonlyArray<string> = ["none", "gzip", "snappy", "lz4", "zstd"]
+/** Loads a codec's package; throws when that fails. */
+export type Load = (require: NodeJS.Require) => Codec
 
-export const ids: Readonly<Record<Compression, number>> = { none: 0, gzip: 1 }
+export const ids: Readonly<Record<Compression, number>> = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 }
 
-const gzip: Codec = {
-  name: "gzip",
+/** The names by id. */
+export const names = Object.keys(ids) as ReadonlyArray<Compression>
+
+const gzip: Load = () => ({
   compress: (bytes) => Zlib.gzipSync(bytes),
   // Copied, since zlib's result may be a short view of a larger chunk.
   decompress: (bytes, maxOutputLength) => new Uint8Array(Zlib.gunzipSync(bytes, { maxOutputLength }))
+})
+
+const loads: Readonly<Record<Compression, Load>> = {
+  none: () => ({ compress: (bytes) => bytes, decompress: (bytes) => bytes }),
+  gzip,
+  snappy: Snappy.load,
+  lz4: Lz4.load,
+  zstd: Zstd.load
 }
 
-/** The codecs that are built in; id 0 needs none. */
-export const codecs: ReadonlyMap<number, Codec> = new Map([[ids.gzip, gzip]])
+/** A codec that is of no use: the id is unknown, or its package can't be loaded. */
+export interface Unusable {
+  readonly unusable: string
+  readonly cause?: unknown
+}
+
+export type Codecs = (id: number) => Codec | Unusable
+
+export const make = (require: NodeJS.Require): Codecs => {
+  const codecs = new Map<number, Codec | Unusable>()
+  const find = (id: number): Codec | Unusable => {
+    const name = names[id]
+    if (name === undefined) return { unusable: `unknown (${id})` }
+    try {
+      return loads[name](require)
+    } catch (cause) {
+      return { unusable: `${name}, whose package can't be loaded`, cause }
+    }
+  }
+  return (id) => {
+    const found = codecs.get(id) ?? find(id)
+    codecs.set(id, found)
+    return found
+  }
+}
+
+export const codec: Codecs = make(createRequire(import.meta.url))

@@ -2,7 +2,7 @@
  * Decoding: whole batches, checked, each copied once out of the response so that the response isn't kept alive.
  */
 import type { BatchHeader, Decoded, DecodedBatch } from "../../RecordBatch.js"
-import { codecs, names } from "./compression.js"
+import { codec, names } from "./compression.js"
 import { RecordBatchError } from "./error.js"
 import * as Layout from "./layout.js"
 import { scan } from "./scan.js"
@@ -28,15 +28,15 @@ const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, maxByte
   // Compaction leaves the compression bits of a batch it has emptied, without a payload.
   if (header.recordCount === 0 && payload.length === 0) return noBytes
   if (header.compressionId === 0) return new Uint8Array(payload)
-  const codec = codecs.get(header.compressionId)
-  if (codec === undefined) {
-    const name = names[header.compressionId] ?? `unknown (${header.compressionId})`
-    return fail("UnsupportedCompression", `it is compressed with ${name}, which can't be read`)
+  const found = codec(header.compressionId)
+  if ("unusable" in found) {
+    return fail("UnsupportedCompression", `it is compressed with ${found.unusable}`, found.cause)
   }
   try {
-    return codec.decompress(payload, maxBytes)
+    return found.decompress(payload, maxBytes)
   } catch (cause) {
-    return fail("CorruptBatch", `its ${codec.name} data is malformed or holds more than ${maxBytes} bytes`, cause)
+    const name = names[header.compressionId]
+    return fail("CorruptBatch", `its ${name} data is malformed or holds more than ${maxBytes} bytes`, cause)
   }
 }
 

@@ -2,7 +2,8 @@
  * Encoding: one pass for the sizes, one that writes.
  */
 import type { EncodableRecord, EncodeOptions } from "../../RecordBatch.js"
-import { codecs, ids } from "./compression.js"
+import { codec, ids } from "./compression.js"
+import { RecordBatchError } from "./error.js"
 import { At, Attribute, checksum, lengthOverhead, viewOf } from "./layout.js"
 import * as Varint from "./varint.js"
 
@@ -103,6 +104,19 @@ const writeHeader = (
   view.setUint32(At.crc, checksum(out, 0, out.length))
 }
 
+/** The encoded batch with its records compressed, its header still to be written. */
+const compress = (batch: Uint8Array, { baseOffset = 0, compression = "none" }: EncodeOptions): Uint8Array => {
+  const found = codec(ids[compression])
+  if ("unusable" in found) {
+    const description = `it can't be compressed with ${found.unusable}`
+    throw new RecordBatchError({ reason: "UnsupportedCompression", baseOffset, description, cause: found.cause })
+  }
+  const compressed = found.compress(batch.subarray(At.records))
+  const out = new Uint8Array(At.records + compressed.length)
+  out.set(compressed, At.records)
+  return out
+}
+
 export const encode = (records: ReadonlyArray<EncodableRecord>, options: EncodeOptions): Uint8Array => {
   const baseTimestamp = records.length === 0 ? 0 : records[0]!.timestamp
   const sizes = new Int32Array(records.length)
@@ -115,15 +129,10 @@ export const encode = (records: ReadonlyArray<EncodableRecord>, options: EncodeO
     total += Varint.size(size) + size
     if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
   }
-  let out = new Uint8Array(total)
+  let out: Uint8Array = new Uint8Array(total)
   let at: number = At.records
   for (let i = 0; i < records.length; i++) at = writeRecord(out, at, records[i]!, i, baseTimestamp, sizes[i]!)
-  const codec = codecs.get(ids[options.compression ?? "none"])
-  if (codec !== undefined) {
-    const compressed = codec.compress(out.subarray(At.records))
-    out = new Uint8Array(At.records + compressed.length)
-    out.set(compressed, At.records)
-  }
+  if (options.compression !== undefined && options.compression !== "none") out = compress(out, options)
   writeHeader(out, records, baseTimestamp, maxTimestamp, options)
   return out
 }
