@@ -14,11 +14,14 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Broker from "./internal/broker.js"
 import * as Connections from "./internal/connections.js"
 import * as Coordinator from "./internal/coordinator.js"
 import * as Log from "./internal/log.js"
+import * as Nodes from "./internal/nodes.js"
+import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
 import * as Topics from "./internal/topics.js"
 
@@ -31,6 +34,8 @@ export interface MemoryTopic {
 }
 
 export interface MemoryBrokerOptions {
+  /** How many brokers the cluster has, with node ids from 1 on. Default: 1. */
+  readonly nodes?: number | undefined
   /** The topics there are from the start, by name with their number of partitions, or as a list. Default: none. */
   readonly topics?: Readonly<Record<string, number>> | ReadonlyArray<MemoryTopic> | undefined
   /** A member that asks for a shorter session is refused. Default: 6 seconds. */
@@ -39,9 +44,14 @@ export interface MemoryBrokerOptions {
   readonly maxSessionTimeout?: Duration.DurationInput | undefined
   /** How long an empty group waits for more members before its first generation. Default: 0, where Kafka has 3 s. */
   readonly initialRebalanceDelay?: Duration.DurationInput | undefined
+  /** How long replicas lag behind what was written with acks=1. Default: 0. */
+  readonly replicationDelay?: Duration.DurationInput | undefined
   /** What the default client calls itself; its member ids begin so. Default: `"memory"`. */
   readonly clientId?: string | undefined
 }
+
+/** How a node ends, and what follows. */
+export type MemoryNodeStop = Nodes.StopOptions
 
 /** What the broker refuses a test to do, by the error code that a client would get. */
 export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
@@ -105,10 +115,23 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
     readonly wire: Context.Tag.Service<Wire>
     /** One more client. Default name: `client-<n>`. */
     readonly client: (clientId?: string | undefined) => Effect.Effect<MemoryClient>
-    /** Ends the broker as if its machine failed: every connection ends, new ones are refused, no session expires. */
+    /** Ends every node as if its machine failed: every connection ends, new ones are refused, no session expires. */
     readonly stop: Effect.Effect<void>
-    /** Starts it again with its topics, offsets and groups as they last were stable; every session begins anew. */
+    /** Starts them again with their topics, offsets and groups as they last were stable; every session begins anew. */
     readonly start: Effect.Effect<void>
+
+    /** Ends one node; the others take over what it led and coordinated, if there are any. */
+    readonly stopNode: (nodeId: number, options?: MemoryNodeStop | undefined) => Effect.Effect<void>
+    /** Starts a node again; it leads and coordinates only what nobody else does. */
+    readonly startNode: (nodeId: number) => Effect.Effect<void>
+    /** Makes a node the leader of a partition, as a reassignment does; the leader epoch grows. */
+    readonly moveLeader: (topic: string, partition: number, nodeId: number) => Effect.Effect<void>
+    /** Makes a node the coordinator of a group: parked requests are refused, every session begins anew. */
+    readonly moveCoordinator: (groupId: string, nodeId: number) => Effect.Effect<void>
+    /** The node id of a partition's leader; -1 without one, or without such a partition. */
+    readonly leader: (topic: string, partition: number) => Effect.Effect<number>
+    /** The node id of a group's coordinator; -1 without one. */
+    readonly coordinator: (groupId: string) => Effect.Effect<number>
 
     readonly createTopic: (
       name: string,
@@ -122,10 +145,14 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
       offset: number
     ) => Effect.Effect<void, MemoryBrokerError>
 
-    /** Writes records as a producer would, each where it says, and returns where they landed, in their order. */
+    /**
+     * Writes records as a producer would, each where it says, and returns where they landed, in their order. With
+     * `acks: "leader"` they are replicated after `replicationDelay` only. Default: `"all"`.
+     */
     readonly produce: (
       topic: string,
-      records: ReadonlyArray<MemoryRecord>
+      records: ReadonlyArray<MemoryRecord>,
+      options?: { readonly acks?: "all" | "leader" | undefined } | undefined
     ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly offset: number }>, MemoryBrokerError>
     /** A topic's records by partition and offset; none when there is no such topic. */
     readonly records: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
@@ -157,16 +184,28 @@ export const make = (
       maxSessionTimeoutMs: Duration.toMillis(options?.maxSessionTimeout ?? "30 minutes"),
       initialRebalanceDelayMs: Duration.toMillis(options?.initialRebalanceDelay ?? 0)
     }
-    const topics = Topics.make((name) => coordinator.forgetTopic(name))
+    const runtime = yield* Effect.runtime<never>()
+    const placement = Placement.make(options?.nodes ?? 1)
+    const replicationDelay = Duration.decode(options?.replicationDelay ?? 0)
+    const topics = Topics.make({
+      placement,
+      onDeleted: (name) => coordinator.forgetTopic(name),
+      afterReplicationDelay: Duration.equals(replicationDelay, Duration.zero)
+        ? undefined
+        : (replicate) => {
+            Runtime.runFork(runtime)(Effect.zipRight(clock.sleep(replicationDelay), Effect.sync(replicate)), { scope })
+          }
+    })
     const coordinator = Coordinator.make({
       clock,
       scope,
       limits,
       partitionExists: (topic, partition) => topics.log(topic, partition) !== undefined
     })
-    const node = { nodeId: 1, host: "memory", port: 9092 }
-    const serve = Broker.make({ clock, node, topics, coordinator })
-    const connections = Connections.make({ host: node.host, port: node.port }, serve, scope)
+    const serve = Broker.make({ clock, placement, topics, coordinator })
+    const connections = Connections.make({ nodes: placement.nodes, serve, runtime, scope })
+    const nodes = Nodes.make({ clock, scope, placement, topics, coordinator, connections })
+    const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
     let clients = 0
 
     const refuseWith = (
@@ -232,19 +271,25 @@ export const make = (
           const name = clientId ?? `client-${++clients}`
           return { clientId: name, ...connections.client(name) }
         }),
-      stop: Effect.zipRight(connections.stop, coordinator.stop),
-      start: Effect.zipRight(coordinator.start, connections.start),
+      stop: Effect.zipRight(connections.stop(everyNode), coordinator.stop),
+      start: Effect.zipRight(coordinator.start, connections.start(everyNode)),
+      stopNode: nodes.stop,
+      startNode: nodes.start,
+      moveLeader: (topic, partition, nodeId) => Effect.sync(() => topics.elect(topic, partition, nodeId, "kept")),
+      moveCoordinator: nodes.moveCoordinator,
+      leader: (topic, partition) => Effect.sync(() => topics.log(topic, partition)?.leader ?? -1),
+      coordinator: (groupId) => Effect.sync(() => placement.coordinator(groupId)?.nodeId ?? -1),
       createTopic,
       deleteTopic: (name) => Effect.suspend(() => refuseWith(topics.delete(name), name)),
       truncateBefore: (topic, partition, offset) =>
         Effect.suspend(() => refuseWith(topics.truncateBefore(topic, partition, offset), topic, partition)),
-      produce: (topic, records) =>
+      produce: (topic, records, options) =>
         Effect.suspend(() => {
           const now = clock.unsafeCurrentTimeMillis()
           return Effect.forEach(records, (record) => {
             const partition = record.partition ?? 0
             const bytes = RecordBatch.encode([encodable(record, now)])
-            const { baseOffset, errorCode } = topics.append(topic, partition, bytes)
+            const { baseOffset, errorCode } = topics.append(topic, partition, bytes, options?.acks ?? "all")
             return Effect.as(refuseWith(errorCode, topic, partition), { partition, offset: baseOffset })
           })
         }),

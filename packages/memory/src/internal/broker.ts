@@ -1,36 +1,55 @@
 /**
- * Which part of the broker answers which request.
+ * Which part of the cluster answers which request: any node the questions for metadata, a partition's leader those for
+ * its records, a group's coordinator those of its members.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
-import type { Api, BrokerEndpoint, Request, Response } from "@spillway/kafka/Protocol"
+import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Serve } from "./connections.js"
 import type { Coordinator } from "./coordinator.js"
+import type { Placement } from "./placement.js"
 import * as Records from "./records.js"
+import * as Refusal from "./refusal.js"
 import type { Topics } from "./topics.js"
 
 export interface Parts {
   readonly clock: Clock.Clock
-  readonly node: BrokerEndpoint
+  readonly placement: Placement
   readonly topics: Topics
   readonly coordinator: Coordinator
 }
 
+interface Asked {
+  readonly nodeId: number
+  readonly clientId: string
+}
+
 type Handlers = {
-  readonly [A in Api]: (request: Request<A>, clientId: string) => Effect.Effect<Response<A>>
+  readonly [A in Api]: (request: Request<A>, asked: Asked) => Effect.Effect<Response<A>>
 }
 
 const withCode = (answer: Effect.Effect<number>) => Effect.map(answer, (errorCode) => ({ errorCode }))
 
-export const make = ({ clock, coordinator, node, topics }: Parts): Serve => {
+const groupApis = new Set<Api>(["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch"])
+
+const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics"])
+
+export const make = ({ clock, coordinator, placement, topics }: Parts): Serve => {
   const handlers: Handlers = {
-    Metadata: (request) => Effect.sync(() => topics.metadata(request, node)),
-    FindCoordinator: () => Effect.succeed({ errorCode: KafkaErrorCode.NONE, coordinator: node }),
-    Produce: (request) => Effect.sync(() => Records.produce(topics, request)),
-    Fetch: (request) => Records.fetch(topics, clock, request),
-    ListOffsets: (request) => Effect.sync(() => Records.listOffsets(topics, request)),
-    JoinGroup: (request, clientId) => coordinator.join(clientId, request),
+    Metadata: (request) => Effect.sync(() => topics.metadata(request)),
+    FindCoordinator: (request) => {
+      const found = placement.coordinator(request.key)
+      return Effect.succeed(
+        found === undefined
+          ? Refusal.of("FindCoordinator", request, KafkaErrorCode.COORDINATOR_NOT_AVAILABLE)
+          : { errorCode: KafkaErrorCode.NONE, coordinator: found }
+      )
+    },
+    Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, nodeId, request)),
+    Fetch: (request, { nodeId }) => Records.fetch(topics, nodeId, clock, request),
+    ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
+    JoinGroup: (request, { clientId }) => coordinator.join(clientId, request),
     SyncGroup: (request) => coordinator.sync(request),
     Heartbeat: (request) => withCode(coordinator.heartbeat(request)),
     LeaveGroup: (request) => withCode(coordinator.leave(request)),
@@ -39,5 +58,23 @@ export const make = ({ clock, coordinator, node, topics }: Parts): Serve => {
     CreateTopics: (request) => Effect.sync(() => topics.createTopics(request)),
     DeleteTopics: (request) => Effect.sync(() => topics.deleteTopics(request))
   }
-  return (clientId, api, request) => Effect.suspend(() => handlers[api](request, clientId))
+
+  /** Why another node is to be asked, or 0. */
+  const misdirected = (nodeId: number, api: Api, request: Request<Api>): number => {
+    if (groupApis.has(api)) {
+      const { groupId } = request as Request<"Heartbeat">
+      return placement.coordinator(groupId)?.nodeId === nodeId ? KafkaErrorCode.NONE : KafkaErrorCode.NOT_COORDINATOR
+    }
+    return controllerApis.has(api) && placement.controllerId() !== nodeId
+      ? KafkaErrorCode.NOT_CONTROLLER
+      : KafkaErrorCode.NONE
+  }
+
+  return (nodeId, clientId, api, request) =>
+    Effect.suspend(() => {
+      const errorCode = misdirected(nodeId, api, request)
+      return errorCode === KafkaErrorCode.NONE
+        ? handlers[api](request, { nodeId, clientId })
+        : Effect.succeed(Refusal.of(api, request, errorCode))
+    })
 }

@@ -1,19 +1,24 @@
 /**
- * Clients and their connections to a broker in memory. Each connection answers its requests one after the other, as a
+ * Clients and their connections to the nodes of a cluster in memory. Each connection answers its requests one after the other, as a
  * socket of a real broker does: what is sent behind a parked request waits.
  */
-import type { Api, Request, Response } from "@spillway/kafka/Protocol"
+import type { Api, BrokerEndpoint, Request, Response } from "@spillway/kafka/Protocol"
 import { type Connection, type Endpoint, Wire, WireError } from "@spillway/kafka/Wire"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
-/** Carries out one request as the broker; interrupted when its connection ends while it is parked. */
-export type Serve = <A extends Api>(clientId: string, api: A, request: Request<A>) => Effect.Effect<Response<A>>
+/** Carries out one request as a node; interrupted when its connection ends while it is parked. */
+export type Serve = <A extends Api>(
+  nodeId: number,
+  clientId: string,
+  api: A,
+  request: Request<A>
+) => Effect.Effect<Response<A>>
 
 export interface Client {
   readonly wire: Context.Tag.Service<Wire>
@@ -23,12 +28,13 @@ export interface Client {
 
 export interface Connections {
   readonly client: (clientId: string) => Client
-  /** Ends every connection and refuses new ones until `start`. */
-  readonly stop: Effect.Effect<void>
-  readonly start: Effect.Effect<void>
+  /** Ends every connection to these nodes and refuses new ones until `start`. */
+  readonly stop: (nodeIds: ReadonlyArray<number>) => Effect.Effect<void>
+  readonly start: (nodeIds: ReadonlyArray<number>) => Effect.Effect<void>
 }
 
 interface Open {
+  readonly nodeId: number
   readonly connection: Connection
   readonly close: (description: string) => Effect.Effect<void>
 }
@@ -38,26 +44,34 @@ interface Sent {
   readonly fail: (description: string) => void
 }
 
-export const make = (endpoint: Endpoint, serve: Serve, scope: Scope.Scope): Connections => {
-  const address = `${endpoint.host}:${endpoint.port}`
+export interface Options {
+  readonly nodes: ReadonlyArray<BrokerEndpoint>
+  readonly serve: Serve
+  /** The cluster's: what it does for a client goes on when the client's fibres don't. */
+  readonly runtime: Runtime.Runtime<never>
+  readonly scope: Scope.Scope
+}
+
+export const make = ({ nodes, runtime, scope, serve }: Options): Connections => {
+  const fork = Runtime.runFork(runtime)
   const everyone = new Set<Open>()
-  let isRunning = true
+  const stopped = new Set<number>()
 
-  const error = (reason: "ConnectFailed" | "Disconnected", description: string, api?: Api) =>
-    new WireError({ reason, endpoint: address, api, description })
+  const error = (to: Endpoint, reason: "ConnectFailed" | "Disconnected", description: string, api?: Api) =>
+    new WireError({ reason, endpoint: `${to.host}:${to.port}`, api, description })
 
-  const open = (clientId: string, siblings: Set<Open>) =>
+  const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>) =>
     Effect.gen(function* () {
       const closed = yield* Deferred.make<WireError>()
       const queue = yield* Queue.unbounded<Sent>()
       const unanswered = new Set<Sent>()
       let ended: string | undefined
 
-      const worker = yield* Effect.forkIn(
-        Effect.interruptible(Effect.forever(Effect.flatMap(Queue.take(queue), (sent) => sent.serve))).pipe(
+      const worker = fork(
+        Effect.forever(Effect.flatMap(Queue.take(queue), (sent) => sent.serve)).pipe(
           Effect.ensuring(Effect.suspend(() => close("the broker has gone")))
         ),
-        scope
+        { scope, immediate: false }
       )
 
       const close = (description: string): Effect.Effect<void> =>
@@ -67,55 +81,54 @@ export const make = (endpoint: Endpoint, serve: Serve, scope: Scope.Scope): Conn
           siblings.delete(opened)
           everyone.delete(opened)
           for (const sent of unanswered) sent.fail(description)
-          Deferred.unsafeDone(closed, Effect.succeed(error("Disconnected", description)))
-          return Fiber.interruptFork(worker)
+          Deferred.unsafeDone(closed, Effect.succeed(error(node, "Disconnected", description)))
+          worker.unsafeInterruptAsFork(FiberId.none)
+          return Effect.void
         })
 
       const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
         Effect.suspend(() => {
-          if (ended !== undefined) return Effect.fail(error("Disconnected", ended, api))
+          if (ended !== undefined) return Effect.fail(error(node, "Disconnected", ended, api))
           const response = Deferred.unsafeMake<Response<A>, WireError>(FiberId.none)
           const sent: Sent = {
             serve: Effect.suspend(() =>
               ended !== undefined
                 ? Effect.void
-                : Effect.flatMap(Effect.exit(serve(clientId, api, request)), (exit) => {
+                : Effect.flatMap(Effect.exit(serve(node.nodeId, clientId, api, request)), (exit) => {
                     unanswered.delete(sent)
                     return Deferred.done(response, exit)
                   })
             ),
-            fail: (description) => Deferred.unsafeDone(response, Effect.fail(error("Disconnected", description, api)))
+            fail: (description) =>
+              Deferred.unsafeDone(response, Effect.fail(error(node, "Disconnected", description, api)))
           }
           unanswered.add(sent)
           queue.unsafeOffer(sent)
           return Deferred.await(response)
         })
 
-      const opened: Open = { connection: { request, closed: Deferred.await(closed) }, close }
+      const opened: Open = { nodeId: node.nodeId, connection: { request, closed: Deferred.await(closed) }, close }
       siblings.add(opened)
       everyone.add(opened)
       return opened
     })
 
-  const closeAll = (connections: Set<Open>, description: string) =>
+  const closeAll = (connections: Iterable<Open>, description: string) =>
     Effect.suspend(() => Effect.forEach([...connections], ({ close }) => close(description), { discard: true }))
 
   const client = (clientId: string): Client => {
     const connections = new Set<Open>()
     let isCut = false
 
-    const refusal = (to: Endpoint): string | undefined => {
-      if (to.host !== endpoint.host || to.port !== endpoint.port) return `nobody listens on ${to.host}:${to.port}`
-      if (!isRunning) return "the broker is stopped"
-      return isCut ? "the client is cut off" : undefined
-    }
-
     const connect = (to: Endpoint): Effect.Effect<Connection, WireError, Scope.Scope> =>
       Effect.map(
         Effect.acquireRelease(
           Effect.suspend(() => {
-            const refused = refusal(to)
-            return refused === undefined ? open(clientId, connections) : Effect.fail(error("ConnectFailed", refused))
+            const refuse = (description: string) => Effect.fail(error(to, "ConnectFailed", description))
+            const node = nodes.find(({ host, port }) => host === to.host && port === to.port)
+            if (node === undefined) return refuse(`nobody listens on ${to.host}:${to.port}`)
+            if (stopped.has(node.nodeId)) return refuse("the broker is stopped")
+            return isCut ? refuse("the client is cut off") : open(node, clientId, connections)
           }),
           ({ close }) => close("the client closed the connection")
         ),
@@ -123,7 +136,7 @@ export const make = (endpoint: Endpoint, serve: Serve, scope: Scope.Scope): Conn
       )
 
     return {
-      wire: Wire.of({ bootstrap: [endpoint], connect }),
+      wire: Wire.of({ bootstrap: nodes, connect }),
       cut: Effect.suspend(() => {
         isCut = true
         return closeAll(connections, "the client was cut off")
@@ -136,12 +149,17 @@ export const make = (endpoint: Endpoint, serve: Serve, scope: Scope.Scope): Conn
 
   return {
     client,
-    stop: Effect.suspend(() => {
-      isRunning = false
-      return closeAll(everyone, "the broker stopped")
-    }),
-    start: Effect.sync(() => {
-      isRunning = true
-    })
+    stop: (nodeIds) =>
+      Effect.suspend(() => {
+        for (const nodeId of nodeIds) stopped.add(nodeId)
+        return closeAll(
+          Array.from(everyone).filter(({ nodeId }) => nodeIds.includes(nodeId)),
+          "the broker stopped"
+        )
+      }),
+    start: (nodeIds) =>
+      Effect.sync(() => {
+        for (const nodeId of nodeIds) stopped.delete(nodeId)
+      })
   }
 }

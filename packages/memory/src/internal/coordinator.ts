@@ -62,6 +62,11 @@ export interface Coordinator {
   readonly offset: (groupId: string, topic: string, partition: number) => number | undefined
   /** By topic and partition. */
   readonly committed: (groupId: string) => ReadonlyArray<CommittedOffset>
+  /**
+   * Another broker coordinates the group from now on: who is parked is refused, and the group is what the new one finds
+   * in its log, with every session begun anew.
+   */
+  readonly handOver: (groupId: string) => Effect.Effect<void>
   /** Offsets of a topic go with the topic. */
   readonly forgetTopic: (topic: string) => void
   /** Stops the timers, as the broker's process has ended. */
@@ -235,6 +240,18 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       offsets(groupId)
         .flatMap(({ partitions, topic }) => partitions.map(({ offset, partition }) => ({ topic, partition, offset })))
         .sort((one, other) => compare(one.topic, other.topic) || one.partition - other.partition),
+    handOver: (groupId) =>
+      Effect.suspend(() => {
+        const entry = groups.get(groupId)
+        if (entry === undefined) return Effect.void
+        for (const { id, join, sync } of entry.group.members.values()) {
+          if (join !== undefined) answer(joins, join, GroupState.joinError(KafkaErrorCode.NOT_COORDINATOR, id))
+          if (sync !== undefined) {
+            answer(syncs, sync, { errorCode: KafkaErrorCode.NOT_COORDINATOR, assignment: GroupState.noBytes })
+          }
+        }
+        return Effect.asVoid(apply(entry, Group.restart))
+      }),
     forgetTopic: (topic) => {
       for (const { offsets } of groups.values()) offsets.delete(topic)
       Signal.notify(changed)

@@ -14,22 +14,34 @@ interface StoredBatch {
 
 /** Changed by the functions of this file alone. */
 export interface Log {
-  readonly leaderEpoch: number
+  /** The node id of the leader; -1 while there is none. */
+  leader: number
+  /** How often the leader has changed. */
+  leaderEpoch: number
   readonly batches: Array<StoredBatch>
   /** The first offset that may be read. */
   startOffset: number
   /** The offset of the next record. */
   endOffset: number
+  /** What lies before it is replicated, and so readable and safe from the leader's end. */
+  highWatermark: number
 }
 
-export const make = (): Log => ({ leaderEpoch: 0, batches: [], startOffset: 0, endOffset: 0 })
+export const make = (leader: number): Log => ({
+  leader,
+  leaderEpoch: 0,
+  batches: [],
+  startOffset: 0,
+  endOffset: 0,
+  highWatermark: 0
+})
 
 export interface Appended {
   readonly errorCode: number
   readonly baseOffset: number
 }
 
-/** Appends one encoded batch, or answers why a broker refuses it. */
+/** Appends one encoded batch to the leader's log, not yet replicated, or answers why a broker refuses it. */
 export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Appended => {
   const refused = (errorCode: number): Appended => ({ errorCode, baseOffset: -1 })
   const header = RecordBatch.validate(bytes)
@@ -48,6 +60,22 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   return { errorCode: KafkaErrorCode.NONE, baseOffset }
 }
 
+/** The replicas have caught up with the leader. */
+export const replicate = (log: Log): void => {
+  log.highWatermark = log.endOffset
+}
+
+/** Another node leads from now on. What the old leader had not replicated is lost, unless it handed it over. */
+export const elect = (log: Log, leader: number, tail: "kept" | "lost"): void => {
+  log.leader = leader
+  if (leader === -1) return
+  log.leaderEpoch++
+  if (tail === "lost") {
+    log.batches.length = batchAt(log, log.highWatermark)
+    log.endOffset = log.highWatermark
+  } else replicate(log)
+}
+
 /** Deletes the records before an offset, as retention does; whole batches are freed. */
 export const truncateBefore = (log: Log, offset: number): void => {
   log.startOffset = Math.max(log.startOffset, offset)
@@ -57,13 +85,15 @@ export const truncateBefore = (log: Log, offset: number): void => {
 export const canRead = (log: Log, offset: number): boolean => offset >= log.startOffset && offset <= log.endOffset
 
 /**
- * Whole batches from the one that holds the offset on, while they fit into the limit; the first always, if `atLeastOne`.
+ * Whole replicated batches from the one that holds the offset on, while they fit into the limit; the first always, if
+ * `atLeastOne`.
  */
 export const read = (log: Log, offset: number, maxBytes: number, atLeastOne: boolean): ReadonlyArray<Uint8Array> => {
   const read: Array<Uint8Array> = []
   let size = 0
   for (let i = batchAt(log, offset); i < log.batches.length; i++) {
-    const { bytes } = log.batches[i]!
+    const { bytes, nextOffset } = log.batches[i]!
+    if (nextOffset > log.highWatermark) break
     size += bytes.length
     if (size > maxBytes && !(atLeastOne && read.length === 0)) break
     read.push(bytes)
@@ -80,7 +110,7 @@ export const records = (log: Log): ReadonlyArray<RecordBatch.DecodedRecord> =>
 /** The first offset at or after a timestamp, -1 when no record is that late. */
 export const offsetFor = (log: Log, timestamp: number): { readonly offset: number; readonly timestamp: number } => {
   if (timestamp === earliestTimestamp) return { offset: log.startOffset, timestamp: -1 }
-  if (timestamp === latestTimestamp) return { offset: log.endOffset, timestamp: -1 }
+  if (timestamp === latestTimestamp) return { offset: log.highWatermark, timestamp: -1 }
   for (const batch of log.batches) {
     if (batch.maxTimestamp < timestamp) continue
     for (const { records } of RecordBatch.decode(batch.bytes).batches) {

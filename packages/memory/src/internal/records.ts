@@ -18,13 +18,17 @@ import * as Log from "./log.js"
 import * as Signal from "./signal.js"
 import type { Topics } from "./topics.js"
 
-export const produce = (topics: Topics, request: ProduceRequest): ProduceResponse => {
+export const produce = (topics: Topics, nodeId: number, request: ProduceRequest): ProduceResponse => {
   const { acks } = request
   const append = (topic: string, partition: number, batch: Uint8Array): Log.Appended => {
     if (acks !== -1 && acks !== 0 && acks !== 1) {
       return { errorCode: KafkaErrorCode.INVALID_REQUIRED_ACKS, baseOffset: -1 }
     }
-    const appended = topics.append(topic, partition, batch)
+    const log = topics.log(topic, partition)
+    const appended =
+      log !== undefined && log.leader !== nodeId
+        ? { errorCode: KafkaErrorCode.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 }
+        : topics.append(topic, partition, batch, acks === -1 ? "all" : "leader")
     // Without acknowledgement nothing comes back, whatever became of the records.
     return acks === 0 ? { errorCode: KafkaErrorCode.NONE, baseOffset: -1 } : appended
   }
@@ -41,16 +45,24 @@ export const produce = (topics: Topics, request: ProduceRequest): ProduceRespons
 }
 
 /** Answers at once when there is enough to read or an error to tell, else when there is or the wait is over. */
-export const fetch = (topics: Topics, clock: Clock.Clock, request: FetchRequest): Effect.Effect<FetchResponse> =>
+export const fetch = (
+  topics: Topics,
+  nodeId: number,
+  clock: Clock.Clock,
+  request: FetchRequest
+): Effect.Effect<FetchResponse> =>
   Effect.suspend(() => {
-    const first = read(topics, request)
+    const first = read(topics, nodeId, request)
     if (first.isReady || request.maxWaitMs <= 0) return Effect.succeed(first.response)
     const signals = request.topics.flatMap(({ topic }) => topics.get(topic)?.changed ?? [])
     const ready = Signal.until(signals, () => {
-      const next = read(topics, request)
+      const next = read(topics, nodeId, request)
       return next.isReady ? next.response : undefined
     })
-    const expired = Effect.map(clock.sleep(Duration.millis(request.maxWaitMs)), () => read(topics, request).response)
+    const expired = Effect.map(
+      clock.sleep(Duration.millis(request.maxWaitMs)),
+      () => read(topics, nodeId, request).response
+    )
     return Effect.raceFirst(ready, expired)
   })
 
@@ -58,6 +70,7 @@ const nothing = new Uint8Array(0)
 
 const read = (
   topics: Topics,
+  nodeId: number,
   request: FetchRequest
 ): { readonly isReady: boolean; readonly response: FetchResponse } => {
   let bytesRead = 0
@@ -65,10 +78,10 @@ const read = (
 
   const readOne = (topic: string, wanted: FetchRequest["topics"][number]["partitions"][number]) => {
     const log = topics.log(topic, wanted.partition)
-    const errorCode = log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : refusal(log, wanted)
+    const errorCode = log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : refusal(log, nodeId, wanted)
     if (log === undefined || errorCode !== KafkaErrorCode.NONE) {
       hasError = true
-      return answer(wanted.partition, errorCode, { endOffset: -1, startOffset: -1 }, nothing)
+      return answer(wanted.partition, errorCode, { highWatermark: -1, startOffset: -1 }, nothing)
     }
     const limit = Math.min(wanted.maxBytes, request.maxBytes - bytesRead)
     const records = concat(Log.read(log, wanted.fetchOffset, limit, bytesRead === 0))
@@ -92,8 +105,10 @@ const read = (
 
 const refusal = (
   log: Log.Log,
+  nodeId: number,
   wanted: { readonly currentLeaderEpoch: number; readonly fetchOffset: number }
 ): number => {
+  if (log.leader !== nodeId) return KafkaErrorCode.NOT_LEADER_OR_FOLLOWER
   if (wanted.currentLeaderEpoch !== -1 && wanted.currentLeaderEpoch !== log.leaderEpoch) {
     return wanted.currentLeaderEpoch < log.leaderEpoch
       ? KafkaErrorCode.FENCED_LEADER_EPOCH
@@ -105,13 +120,13 @@ const refusal = (
 const answer = (
   partition: number,
   errorCode: number,
-  { endOffset, startOffset }: Pick<Log.Log, "endOffset" | "startOffset">,
+  { highWatermark, startOffset }: Pick<Log.Log, "highWatermark" | "startOffset">,
   records: Uint8Array
 ): FetchPartitionResponse => ({
   partition,
   errorCode,
-  highWatermark: endOffset,
-  lastStableOffset: endOffset,
+  highWatermark,
+  lastStableOffset: highWatermark,
   logStartOffset: startOffset,
   abortedTransactions: [],
   records
@@ -128,14 +143,15 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return all
 }
 
-export const listOffsets = (topics: Topics, request: ListOffsetsRequest): ListOffsetsResponse => ({
+export const listOffsets = (topics: Topics, nodeId: number, request: ListOffsetsRequest): ListOffsetsResponse => ({
   topics: request.topics.map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map(({ partition, timestamp }) => {
       const log = topics.log(topic, partition)
-      return log === undefined
-        ? { partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, timestamp: -1, offset: -1 }
-        : { partition, errorCode: KafkaErrorCode.NONE, ...Log.offsetFor(log, timestamp) }
+      const refused = (errorCode: number) => ({ partition, errorCode, timestamp: -1, offset: -1 })
+      if (log === undefined) return refused(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      if (log.leader !== nodeId) return refused(KafkaErrorCode.NOT_LEADER_OR_FOLLOWER)
+      return { partition, errorCode: KafkaErrorCode.NONE, ...Log.offsetFor(log, timestamp) }
     })
   }))
 })

@@ -3,7 +3,6 @@
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
-  BrokerEndpoint,
   CreateTopicsRequest,
   CreateTopicsResponse,
   DeleteTopicsRequest,
@@ -13,6 +12,7 @@ import type {
   TopicMetadata
 } from "@spillway/kafka/Protocol"
 import * as Log from "./log.js"
+import type { Placement } from "./placement.js"
 import * as Signal from "./signal.js"
 
 export interface Topic {
@@ -40,10 +40,15 @@ export interface Topics {
   readonly create: (settings: TopicSettings) => number
   /** The error code of a broker that refuses it, or 0. */
   readonly delete: (name: string) => number
-  readonly append: (topic: string, partition: number, batch: Uint8Array) => Log.Appended
+  /** `all`: replicated before it is acknowledged; `leader`: some time after. */
+  readonly append: (topic: string, partition: number, batch: Uint8Array, acks: "all" | "leader") => Log.Appended
+  /** Another node leads a partition from now on; -1: none does. */
+  readonly elect: (topic: string, partition: number, leader: number, tail: "kept" | "lost") => void
+  /** Names every partition that a node leads. */
+  readonly ledBy: (nodeId: number) => ReadonlyArray<{ readonly topic: string; readonly partition: number }>
   /** Deletes the records before an offset; the error code of a broker that refuses it, or 0. */
   readonly truncateBefore: (topic: string, partition: number, offset: number) => number
-  readonly metadata: (request: MetadataRequest, broker: BrokerEndpoint) => MetadataResponse
+  readonly metadata: (request: MetadataRequest) => MetadataResponse
   readonly createTopics: (request: CreateTopicsRequest) => CreateTopicsResponse
   readonly deleteTopics: (request: DeleteTopicsRequest) => DeleteTopicsResponse
   /** Notified whenever anything of any topic has changed. */
@@ -61,7 +66,14 @@ const invalid = (settings: TopicSettings): number => {
   return KafkaErrorCode.NONE
 }
 
-export const make = (onDeleted: (name: string) => void): Topics => {
+export interface Options {
+  readonly placement: Placement
+  readonly onDeleted: (name: string) => void
+  /** Calls back after the time that replicas lag behind their leader; absent: they don't. */
+  readonly afterReplicationDelay?: ((replicate: () => void) => void) | undefined
+}
+
+export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): Topics => {
   const topics = new Map<string, Topic>()
   const changed = Signal.make()
 
@@ -72,7 +84,9 @@ export const make = (onDeleted: (name: string) => void): Topics => {
     topics.set(settings.name, {
       name: settings.name,
       maxMessageBytes: settings.maxMessageBytes,
-      partitions: Array.from({ length: settings.partitions }, Log.make),
+      partitions: Array.from({ length: settings.partitions }, (_, partition) =>
+        Log.make(placement.successor(partition))
+      ),
       changed: Signal.make()
     })
     Signal.notify(changed)
@@ -93,7 +107,7 @@ export const make = (onDeleted: (name: string) => void): Topics => {
     return KafkaErrorCode.NONE
   }
 
-  const describe = (name: string, leader: number): TopicMetadata => {
+  const describe = (name: string): TopicMetadata => {
     const topic = topics.get(name)
     if (topic === undefined) {
       const errorCode = isValidName(name)
@@ -101,8 +115,8 @@ export const make = (onDeleted: (name: string) => void): Topics => {
         : KafkaErrorCode.INVALID_TOPIC_EXCEPTION
       return { errorCode, topic: name, partitions: [] }
     }
-    const partitions = topic.partitions.map(({ leaderEpoch }, partition) => ({
-      errorCode: KafkaErrorCode.NONE,
+    const partitions = topic.partitions.map(({ leader, leaderEpoch }, partition) => ({
+      errorCode: leader === -1 ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.NONE,
       partition,
       leader,
       leaderEpoch
@@ -111,7 +125,8 @@ export const make = (onDeleted: (name: string) => void): Topics => {
   }
 
   const createOne = ({ configs, partitions, replicationFactor, topic }: CreateTopicsRequest["topics"][number]) => {
-    if (replicationFactor !== -1 && replicationFactor !== 1) return KafkaErrorCode.INVALID_REPLICATION_FACTOR
+    if (replicationFactor !== -1 && !(replicationFactor >= 1 && replicationFactor <= placement.nodes.length))
+      return KafkaErrorCode.INVALID_REPLICATION_FACTOR
     const maxMessageBytes = configs.findLast(({ name }) => name === "max.message.bytes")?.value
     return create({
       name: topic,
@@ -125,16 +140,35 @@ export const make = (onDeleted: (name: string) => void): Topics => {
     log: (name, partition) => topics.get(name)?.partitions[partition],
     create,
     delete: remove,
-    append: (name, partition, batch) => {
+    append: (name, partition, batch, acks) => {
       const topic = topics.get(name)
       const log = topic?.partitions[partition]
       if (topic === undefined || log === undefined) {
         return { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, baseOffset: -1 }
       }
       const appended = Log.append(log, batch, topic.maxMessageBytes)
-      if (appended.errorCode === KafkaErrorCode.NONE) notify(topic)
+      if (appended.errorCode !== KafkaErrorCode.NONE) return appended
+      const { leaderEpoch } = log
+      const replicate = () => {
+        if (log.leaderEpoch !== leaderEpoch) return
+        Log.replicate(log)
+        notify(topic)
+      }
+      if (acks === "all" || afterReplicationDelay === undefined) replicate()
+      else afterReplicationDelay(replicate)
       return appended
     },
+    elect: (name, partition, leader, tail) => {
+      const topic = topics.get(name)
+      const log = topic?.partitions[partition]
+      if (topic === undefined || log === undefined) return
+      Log.elect(log, leader, tail)
+      notify(topic)
+    },
+    ledBy: (nodeId) =>
+      Array.from(topics.values()).flatMap(({ name, partitions }) =>
+        partitions.flatMap(({ leader }, partition) => (leader === nodeId ? { topic: name, partition } : []))
+      ),
     truncateBefore: (name, partition, offset) => {
       const topic = topics.get(name)
       const log = topic?.partitions[partition]
@@ -144,10 +178,10 @@ export const make = (onDeleted: (name: string) => void): Topics => {
       notify(topic)
       return KafkaErrorCode.NONE
     },
-    metadata: (request, broker) => ({
-      brokers: [broker],
-      controllerId: broker.nodeId,
-      topics: (request.topics ?? [...topics.keys()]).map((name) => describe(name, broker.nodeId))
+    metadata: (request) => ({
+      brokers: placement.live(),
+      controllerId: placement.controllerId(),
+      topics: (request.topics ?? [...topics.keys()]).map(describe)
     }),
     createTopics: (request) => ({
       topics: request.topics.map((topic) => ({ topic: topic.topic, errorCode: createOne(topic), errorMessage: null }))

@@ -9,10 +9,11 @@ const batch = (timestamps: ReadonlyArray<number>) =>
 const batches = FastCheck.array(FastCheck.array(FastCheck.nat(50), { minLength: 1, maxLength: 4 }), { maxLength: 8 })
 
 const logOf = (batches: ReadonlyArray<ReadonlyArray<number>>) => {
-  const log = Log.make()
+  const log = Log.make(1)
   for (const timestamps of batches) {
     const baseOffset = log.endOffset
     assert.deepStrictEqual(Log.append(log, batch(timestamps), 1_000_000), { errorCode: 0, baseOffset })
+    Log.replicate(log)
   }
   return log
 }

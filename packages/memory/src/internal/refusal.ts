@@ -1,0 +1,64 @@
+/**
+ * The response by which a broker refuses a request as a whole: its error code wherever the response has one.
+ */
+import type { Api, Request, Response } from "@spillway/kafka/Protocol"
+
+type Refusals = { readonly [A in Api]: (request: Request<A>, errorCode: number) => Response<A> }
+
+const nothing = new Uint8Array(0)
+
+const perPartition = <P extends { readonly partition: number }, A>(
+  topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<P> }>,
+  answer: (partition: number) => A
+): ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<A> }> =>
+  topics.map(({ partitions, topic }) => ({ topic, partitions: partitions.map(({ partition }) => answer(partition)) }))
+
+const refusals: Refusals = {
+  Metadata: ({ topics }, errorCode) => ({
+    brokers: [],
+    controllerId: -1,
+    topics: (topics ?? []).map((topic) => ({ errorCode, topic, partitions: [] }))
+  }),
+  FindCoordinator: (_, errorCode) => ({ errorCode, coordinator: { nodeId: -1, host: "", port: -1 } }),
+  Produce: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode, baseOffset: -1, logAppendTimeMs: -1 }))
+  }),
+  Fetch: ({ topics }, errorCode) => ({
+    errorCode: 0,
+    topics: perPartition(topics, (partition) => ({
+      partition,
+      errorCode,
+      highWatermark: -1,
+      lastStableOffset: -1,
+      logStartOffset: -1,
+      abortedTransactions: [],
+      records: nothing
+    }))
+  }),
+  ListOffsets: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode, timestamp: -1, offset: -1 }))
+  }),
+  JoinGroup: ({ memberId }, errorCode) => ({
+    errorCode,
+    generationId: -1,
+    protocolName: "",
+    leader: "",
+    memberId,
+    members: []
+  }),
+  SyncGroup: (_, errorCode) => ({ errorCode, assignment: nothing }),
+  Heartbeat: (_, errorCode) => ({ errorCode }),
+  LeaveGroup: (_, errorCode) => ({ errorCode }),
+  OffsetCommit: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode }))
+  }),
+  OffsetFetch: (_, errorCode) => ({ errorCode, topics: [] }),
+  CreateTopics: ({ topics }, errorCode) => ({
+    topics: topics.map(({ topic }) => ({ topic, errorCode, errorMessage: null }))
+  }),
+  DeleteTopics: ({ topics }, errorCode) => ({ topics: topics.map((topic) => ({ topic, errorCode })) })
+}
+
+/** Refuses a request with an error code. */
+export const of = <A extends Api>(api: A, request: Request<A>, errorCode: number): Response<A> =>
+  refusals[api](request, errorCode)
