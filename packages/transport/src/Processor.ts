@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
+import type { LaneActivity } from "./ConsumerSnapshot.js"
 import type { DeadLetterPolicy } from "./DeadLetter.js"
 import type { ConsumedRecord } from "./Envelope.js"
 import type { Handler } from "./Handler.js"
@@ -28,6 +29,9 @@ export type Outcome = "handled" | "deadLettered" | "discarded"
 /** Sleeps; answers false when the lane is closing, at once then. */
 export type Wait = (delay: Duration.Duration) => Effect.Effect<boolean>
 
+/** What is being done to a record whose first attempt failed. */
+export type RecoveryStep = Extract<LaneActivity, "handling" | "waiting" | "deadLettering">
+
 export interface Processor<out R> {
   /**
    * The first attempt: decodes and runs the handler, adding nothing to it. Its timeout is the caller's, who then
@@ -36,12 +40,14 @@ export interface Processor<out R> {
   readonly attempt: (record: ConsumedRecord) => Effect.Effect<unknown, unknown, R>
   /**
    * What follows a first attempt that failed, through to the record's outcome; `none` when the lane was closing, and
-   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption.
+   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption; `onStep` tells
+   * it of each step as it begins.
    */
   readonly recover: (
     record: ConsumedRecord,
     cause: Cause.Cause<unknown>,
-    wait: Wait
+    wait: Wait,
+    onStep?: (step: RecoveryStep) => void
   ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
 }
 
@@ -91,17 +97,29 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     return exit
   })
 
-  const recover = Effect.fnUntraced(function* (record: ConsumedRecord, first: Cause.Cause<unknown>, wait: Wait) {
+  const recover = Effect.fnUntraced(function* (
+    record: ConsumedRecord,
+    first: Cause.Cause<unknown>,
+    wait: Wait,
+    onStep: (step: RecoveryStep) => void = () => {}
+  ) {
+    const { failed } = metrics.consumer({ topic: record.topic, groupId })
     let failure = HandlerError.failureOf(first, 1)
     let cursor = ScheduleCursor.make(retry)
     while (true) {
+      failed(original(failure).error)
       const annotate = annotateRecord(record, groupId, failure.attempt)
       const step = yield* annotate(nextRetry(classify, cursor, failure))
-      if (Option.isNone(step)) return yield* annotate(settleFailed(record, failure, wait))
+      if (Option.isNone(step)) {
+        onStep("deadLettering")
+        return yield* annotate(settleFailed(record, failure, wait))
+      }
+      onStep("waiting")
       const { delay } = step.value
       const message = HandlerError.messageOf(failure.error)
       yield* annotate(Effect.logWarning(`handling failed, again in ${Duration.format(delay)}: ${message}`))
       if (!(yield* wait(delay))) return Option.none()
+      onStep("handling")
       const exit = yield* retried(record, failure.attempt + 1)
       if (Exit.isSuccess(exit)) {
         metrics.consumer({ topic: record.topic, groupId }).processed("success", 1)
@@ -171,7 +189,12 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
   }
 
   yield* DeadLetterPublisher.check(destination, topics, groupId)
-  const publish = DeadLetterPublisher.make({ destination, groupId, onBlocked })
+  const publish = DeadLetterPublisher.make({
+    destination,
+    groupId,
+    onBlocked,
+    onFailure: (record) => consumerMetrics(record).deadLetterFailed(1)
+  })
   return Effect.fnUntraced(function* (record, failure, wait) {
     const { cause, error } = original(failure)
     yield* Effect.logError("handling failed for good, publishing a dead letter", cause)

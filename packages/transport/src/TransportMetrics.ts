@@ -1,5 +1,5 @@
 /**
- * The metrics of consumers and producers. Off by default, and then free; `layer` turns them on by registering ten
+ * The metrics of consumers and producers. Off by default, and then free; `layer` turns them on by registering
  * metrics with Effect's Metric registry, from where a Prometheus or OpenTelemetry exporter reads them.
  *
  * | metric | type, labels | what counts |
@@ -7,21 +7,43 @@
  * | `{service}_messages_received_total` | counter: topic, group | every record fetched for handling; one handed out again after a rebalance or restart counts again |
  * | `{service}_messages_processed_total` | counter: topic, group, status | every record that has its outcome: `success` when its handler succeeded, `error` when its handling failed for good, that is, it was dead-lettered, discarded, or the consumer stopped at it |
  * | `{service}_message_processing_duration_seconds` | histogram: topic, group | every attempt to handle a record, failed ones too: decoding and handler, without waits between attempts |
+ * | `{service}_handler_failures_total` | counter: topic, group, error | every attempt that failed, by `HandlerError.typeOf`; the first 50 classes by their name, later ones as `other` |
  * | `{service}_retry_attempts_total` | counter: topic, group | every attempt after a record's first |
  * | `{service}_dlq_messages_total` | counter: topic, group | every dead letter that the broker acknowledged; `topic` is where the record came from |
+ * | `{service}_dlq_publish_failures_total` | counter: topic, group | every try to publish a dead letter that failed; `topic` is where the record came from |
+ * | `{service}_offset_resets_total` | counter: topic, group | every jump from an offset out of range, as `offsetOutOfRange` says |
+ * | `{service}_rebalances_total` | counter: group | every generation of the group that a consumer joined, its first too |
+ * | `{service}_commits_total` | counter: group, status | every commit sent: `success` when all its offsets were acknowledged; else `error`, and it is repeated |
+ * | `{service}_commit_duration_seconds` | histogram: group | every acknowledged commit |
  * | `{service}_messages_sent_total` | counter: topic | every record that the broker acknowledged, dead letters included |
  * | `{service}_message_publish_duration_seconds` | histogram: topic | every acknowledged record, from `send` to its acknowledgement |
  * | `{service}_active_consumers` | gauge | consumers that are open now |
  * | `{service}_active_producers` | gauge | producers that are open now |
  * | `{service}_uptime_seconds` | gauge | seconds since the layer was built, set once a second |
  *
- * A consumer's series exist at zero from its start, so that `rate()` sees the first increase.
+ * Gauges of an open consumer, set once a second; consumers of one group in one process add up:
+ *
+ * | metric | labels | value |
+ * |---|---|---|
+ * | `{service}_consumer_lag_records` | topic, partition, group | the log's end, as the last fetch answered, less the settled offset |
+ * | `{service}_oldest_unsettled_age_seconds` | topic, partition, group | since the oldest record without an outcome was fetched; 0 with none |
+ * | `{service}_in_flight_records` | topic, group | records started without an outcome |
+ * | `{service}_buffered_records`, `{service}_buffered_bytes` | topic, group | records fetched and not started; the size of the batches that hold them |
+ * | `{service}_retries_waiting` | topic, group | records that wait for a retry |
+ * | `{service}_assigned_partitions`, `{service}_paused_partitions` | topic, group | partitions owned, and those of them that are paused |
+ * | `{service}_consumer_status` | group, status | 1 for the present `ConsumerStatus`, 0 for the others |
+ * | `{service}_circuit_breaker_state` | group | 0 closed or none, 1 half-open, 2 open; the highest of several |
+ *
+ * A consumer's series exist at zero from its start, so that `rate()` sees the first increase; those of a partition come
+ * with its assignment, those of an error class with its first error. Effect's registry drops no series: the gauges of a
+ * partition that was given up, and of a consumer that was closed, go to 0.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { ConsumerSnapshot } from "./ConsumerSnapshot.js"
 import * as internal from "./internal/transportMetrics.js"
 
 export type ProcessedStatus = "success" | "error"
@@ -31,8 +53,20 @@ export interface ConsumerMetrics {
   readonly received: (records: number) => void
   readonly processed: (status: ProcessedStatus, records: number) => void
   readonly processingDuration: (seconds: number) => void
+  /** An attempt failed with this error. */
+  readonly failed: (error: unknown) => void
   readonly retried: (attempts: number) => void
   readonly deadLettered: (records: number) => void
+  readonly deadLetterFailed: (tries: number) => void
+  readonly offsetReset: () => void
+}
+
+/** The metrics of one group. */
+export interface GroupMetrics {
+  readonly rebalanced: () => void
+  /** A commit was acknowledged after so long. */
+  readonly committed: (seconds: number) => void
+  readonly commitFailed: () => void
 }
 
 /** The metrics of publishing to one topic. The functions are synchronous and take about 10 ns. */
@@ -46,8 +80,15 @@ export interface Metrics {
   readonly enabled: boolean
   /** Created on the first call for the labels, with all its series at zero. */
   readonly consumer: (labels: { readonly topic: string; readonly groupId: string }) => ConsumerMetrics
+  /** Created on the first call for the group, with all its series at zero. */
+  readonly group: (labels: { readonly groupId: string }) => GroupMetrics
   /** Created on the first call for the labels, with all its series at zero. */
   readonly producer: (labels: { readonly topic: string }) => ProducerMetrics
+  /** Shows a consumer by its snapshots, once a second until the scope closes; takes none when metrics are off. */
+  readonly observeConsumer: (
+    labels: { readonly groupId: string; readonly topics: ReadonlyArray<string> },
+    sample: () => ConsumerSnapshot
+  ) => Effect.Effect<void, never, Scope.Scope>
   /** Counts a consumer as active until the scope closes. */
   readonly activeConsumer: Effect.Effect<void, never, Scope.Scope>
   /** Counts a producer as active until the scope closes. */

@@ -1,6 +1,7 @@
 export * as CloudEvent from "./CloudEvent.js"
 export * as Codec from "./Codec.js"
 export * as Consumer from "./Consumer.js"
+export * as ConsumerSnapshot from "./ConsumerSnapshot.js"
 export * as DeadLetter from "./DeadLetter.js"
 export * as Envelope from "./Envelope.js"
 export * as Event from "./Event.js"

@@ -116,7 +116,10 @@ describe("Processor.recover: dead letters", () => {
       assert.deepStrictEqual(outcome, Option.none())
       assert.deepStrictEqual(waits, [250, 500, 1_000])
       assert.deepStrictEqual(world.blocked, [...times(3, "DeliveryTimeout" as const), undefined])
-      assert.deepStrictEqual(world.metrics, [])
+      assert.deepStrictEqual(world.metrics, [
+        ["failed", "NonRetryableError"],
+        ...times(3, ["deadLetterFailed", 1] as const)
+      ])
     })
   )
 
@@ -137,7 +140,10 @@ describe("Processor.recover: dead letters", () => {
       )
       assert.isTrue(Exit.isInterrupted(exit))
       assert.deepStrictEqual(world.blocked, ["Broker", undefined])
-      assert.deepStrictEqual(world.metrics, [])
+      assert.deepStrictEqual(world.metrics, [
+        ["failed", "NonRetryableError"],
+        ...times(1, ["deadLetterFailed", 1] as const)
+      ])
     })
   )
 
@@ -180,7 +186,11 @@ describe("Processor.recover: dead letters", () => {
       })
       assert.strictEqual(failed(ran).reason, "DeadLetterRejected")
       assert.include(failed(ran).description, "orders-3 at offset 42")
-      assert.deepStrictEqual(ran.world.metrics, [["error", 1]])
+      assert.deepStrictEqual(ran.world.metrics, [
+        ["failed", "NonRetryableError"],
+        ...times(2, ["deadLetterFailed", 1] as const),
+        ["error", 1]
+      ])
     })
   )
 
@@ -207,7 +217,10 @@ describe("Processor.recover: no dead letters", () => {
       const error = failed(ran)
       assert.strictEqual(error.message, "HandlingFailed: group billing: orders-3 at offset 42: Declined")
       assert.instanceOf(error.cause, HandlerError.NonRetryableError)
-      assert.deepStrictEqual(ran.world.metrics, [["error", 1]])
+      assert.deepStrictEqual(ran.world.metrics, [
+        ["failed", "Declined"],
+        ["error", 1]
+      ])
     })
   )
 
@@ -215,7 +228,10 @@ describe("Processor.recover: no dead letters", () => {
     Effect.gen(function* () {
       const ran = yield* run(fail, { deadLetter: DeadLetter.none("skip") })
       assert.strictEqual(succeeded(ran), "discarded")
-      assert.deepStrictEqual(ran.world.metrics, [["error", 1]])
+      assert.deepStrictEqual(ran.world.metrics, [
+        ["failed", "Declined"],
+        ["error", 1]
+      ])
       assert.deepStrictEqual(
         ran.world.logs.map(({ level }) => level),
         ["Error"]

@@ -18,6 +18,7 @@ import * as Processor from "../src/Processor.js"
 import * as RetryPolicy from "../src/RetryPolicy.js"
 import {
   Declined,
+  inTime,
   makeProcessor,
   makeWorld,
   metadataOf,
@@ -286,22 +287,41 @@ describe("Processor.recover: retries", () => {
       const slow = Effect.zipRight(Effect.sleep("2 seconds"), fail)
       const lost = yield* run([fail, slow, fail, fail])
       assert.deepStrictEqual(lost.world.metrics, [
+        ["failed", "Declined"],
         ["retried", 1],
         ["duration", 2],
+        ["failed", "Declined"],
         ["retried", 1],
         ["duration", 0],
+        ["failed", "Declined"],
         ["retried", 1],
         ["duration", 0],
+        ["failed", "Declined"],
         ["error", 1],
         ["deadLettered", 1]
       ])
       const saved = yield* run([fail])
       assert.deepStrictEqual(saved.world.metrics, [
+        ["failed", "Declined"],
         ["retried", 1],
         ["duration", 0],
         ["success", 1]
       ])
     })
+  )
+
+  it.effect("tell each step as it begins", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const steps: Array<Processor.RecoveryStep> = []
+      const processor = yield* makeProcessor(world, () => fail, { retry: RetryPolicy.fixed({ retries: 1 }) })
+      yield* inTime(
+        processor.recover(source, Cause.fail("failed"), sleepThrough, (step) => {
+          steps.push(step)
+        })
+      )
+      assert.deepStrictEqual(steps, ["waiting", "handling", "deadLettering"])
+    }).pipe(Effect.provide(producerLayer(makeWorld())))
   )
 
   it.effect("leave log lines that name the record and hold nothing of it", () =>
@@ -368,7 +388,10 @@ describe("Processor.recover: retries", () => {
       )
       assert.isTrue(Exit.isInterrupted(exit))
       assert.deepStrictEqual(world.tried, [])
-      assert.deepStrictEqual(world.metrics, [["retried", 1]])
+      assert.deepStrictEqual(world.metrics, [
+        ["failed", "string"],
+        ["retried", 1]
+      ])
     })
   )
 })

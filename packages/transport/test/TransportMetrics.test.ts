@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -7,6 +8,8 @@ import type * as MetricPair from "effect/MetricPair"
 import * as MetricState from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import type { ConsumerSnapshot } from "../src/ConsumerSnapshot.js"
+import * as HandlerError from "../src/HandlerError.js"
 import * as TransportMetrics from "../src/TransportMetrics.js"
 
 interface Series {
@@ -39,6 +42,8 @@ const values = (service: string): Record<string, number> =>
     ])
   )
 
+const starting: ConsumerSnapshot = { status: "Starting", circuitBreaker: undefined, lanes: [] }
+
 describe("TransportMetrics", () => {
   it.effect("is off by default and registers nothing", () =>
     Effect.gen(function* () {
@@ -48,6 +53,9 @@ describe("TransportMetrics", () => {
       const consumer = metrics.consumer({ topic: "orders", groupId: "off" })
       consumer.received(1)
       consumer.processed("error", 1)
+      consumer.failed(new Error("off"))
+      metrics.group({ groupId: "off" }).committed(1)
+      yield* metrics.observeConsumer({ groupId: "off", topics: ["orders"] }, () => assert.fail("sampled"))
       metrics.producer({ topic: "orders" }).sent(1)
       yield* Effect.scoped(Effect.zipRight(metrics.activeConsumer, metrics.activeProducer))
       assert.strictEqual(Metric.unsafeSnapshot().length, before)
@@ -58,7 +66,9 @@ describe("TransportMetrics", () => {
     Effect.gen(function* () {
       const metrics = yield* TransportMetrics.make({ service: "zero" })
       metrics.consumer({ topic: "orders", groupId: "billing" })
+      metrics.group({ groupId: "billing" })
       metrics.producer({ topic: "orders" })
+      yield* metrics.observeConsumer({ groupId: "billing", topics: ["orders"] }, () => starting)
       assert.deepStrictEqual(values("zero"), {
         "uptime_seconds{}": 0,
         "messages_received_total{topic=orders,group=billing}": 0,
@@ -67,6 +77,25 @@ describe("TransportMetrics", () => {
         "message_processing_duration_seconds{topic=orders,group=billing}": 0,
         "retry_attempts_total{topic=orders,group=billing}": 0,
         "dlq_messages_total{topic=orders,group=billing}": 0,
+        "dlq_publish_failures_total{topic=orders,group=billing}": 0,
+        "offset_resets_total{topic=orders,group=billing}": 0,
+        "rebalances_total{group=billing}": 0,
+        "commits_total{group=billing,status=success}": 0,
+        "commits_total{group=billing,status=error}": 0,
+        "commit_duration_seconds{group=billing}": 0,
+        "assigned_partitions{topic=orders,group=billing}": 0,
+        "in_flight_records{topic=orders,group=billing}": 0,
+        "buffered_records{topic=orders,group=billing}": 0,
+        "buffered_bytes{topic=orders,group=billing}": 0,
+        "paused_partitions{topic=orders,group=billing}": 0,
+        "retries_waiting{topic=orders,group=billing}": 0,
+        "consumer_status{group=billing,status=Starting}": 1,
+        "consumer_status{group=billing,status=Running}": 0,
+        "consumer_status{group=billing,status=Paused}": 0,
+        "consumer_status{group=billing,status=Draining}": 0,
+        "consumer_status{group=billing,status=Stopped}": 0,
+        "consumer_status{group=billing,status=Failed}": 0,
+        "circuit_breaker_state{group=billing}": 0,
         "messages_sent_total{topic=orders}": 0,
         "message_publish_duration_seconds{topic=orders}": 0,
         "active_consumers{}": 0,
@@ -86,6 +115,12 @@ describe("TransportMetrics", () => {
       consumer.processingDuration(0.02)
       consumer.retried(3)
       consumer.deadLettered(1)
+      consumer.deadLetterFailed(2)
+      consumer.offsetReset()
+      const group = metrics.group({ groupId: "billing" })
+      group.rebalanced()
+      group.committed(0.05)
+      group.commitFailed()
       other.received(7)
       const producer = metrics.producer({ topic: "orders-dlq" })
       producer.sent(4)
@@ -98,8 +133,44 @@ describe("TransportMetrics", () => {
       assert.strictEqual(found["message_processing_duration_seconds{topic=orders,group=billing}"], 1)
       assert.strictEqual(found["retry_attempts_total{topic=orders,group=billing}"], 3)
       assert.strictEqual(found["dlq_messages_total{topic=orders,group=billing}"], 1)
+      assert.strictEqual(found["dlq_publish_failures_total{topic=orders,group=billing}"], 2)
+      assert.strictEqual(found["offset_resets_total{topic=orders,group=billing}"], 1)
+      assert.strictEqual(found["rebalances_total{group=billing}"], 1)
+      assert.strictEqual(found["commits_total{group=billing,status=success}"], 1)
+      assert.strictEqual(found["commits_total{group=billing,status=error}"], 1)
+      assert.strictEqual(found["commit_duration_seconds{group=billing}"], 1)
       assert.strictEqual(found["messages_sent_total{topic=orders-dlq}"], 4)
       assert.strictEqual(found["message_publish_duration_seconds{topic=orders-dlq}"], 1)
+    })
+  )
+
+  it.scoped("counts failures by their class, and those after the fiftieth class together", () =>
+    Effect.gen(function* () {
+      class Declined extends Data.TaggedError("Declined") {}
+      const metrics = yield* TransportMetrics.make({ service: "classes" })
+      const consumer = metrics.consumer({ topic: "orders", groupId: "billing" })
+      const other = metrics.consumer({ topic: "refunds", groupId: "billing" })
+      consumer.failed(new HandlerError.TemporaryError({ cause: new Declined() }))
+      consumer.failed(new Declined())
+      consumer.failed(new TypeError("x"))
+      consumer.failed({ _tag: "" })
+      consumer.failed({
+        get _tag() {
+          throw new Error("unreadable")
+        }
+      })
+      for (let i = 0; i < 60; i++) other.failed({ _tag: `Class${i}` })
+      consumer.failed(new Declined())
+      consumer.failed(new RangeError("late"))
+      const found = Object.entries(values("classes")).filter(([name]) => name.startsWith("handler_failures_total"))
+      const of = (topic: string, error: string) =>
+        found.find(([name]) => name === `handler_failures_total{topic=${topic},group=billing,error=${error}}`)?.[1]
+      assert.strictEqual(of("orders", "Declined"), 3)
+      assert.strictEqual(of("orders", "TypeError"), 1)
+      assert.strictEqual(of("orders", "RangeError"), undefined)
+      assert.strictEqual(of("orders", "other"), 3)
+      assert.strictEqual(of("refunds", "Class46"), 1)
+      assert.strictEqual(of("refunds", "other"), 12)
     })
   )
 

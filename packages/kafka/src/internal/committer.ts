@@ -3,6 +3,8 @@
  * the next, never past an unsettled record, never backwards, never for an ended ownership.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
+import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
@@ -21,6 +23,7 @@ export interface CommitterOptions {
   readonly react: (code: number) => Effect.Effect<Reaction>
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
+  readonly metrics: GroupMetrics
 }
 
 export interface Committer {
@@ -39,6 +42,7 @@ const offsetToCommit = (lane: Lane): number | undefined => {
 }
 
 export const make = (options: CommitterOptions): Committer => {
+  const { metrics } = options
   const lanes = new Set<Lane>()
   const committed = new Map<string, CommittedOffset>()
   const oneInFlight = Effect.unsafeMakeSemaphore(1)
@@ -57,13 +61,21 @@ export const make = (options: CommitterOptions): Committer => {
   const once = Effect.gen(function* () {
     const topics = collect()
     if (topics.size === 0) return true
-    const answer = yield* options.send(
-      Array.from(topics, ([topic, partitions]) => ({
-        topic,
-        partitions: Array.from(partitions, ([partition, { offset }]) => ({ partition, offset, metadata: null }))
-      }))
-    )
+    const startedAt = yield* Clock.currentTimeNanos
+    const answer = yield* options
+      .send(
+        Array.from(topics, ([topic, partitions]) => ({
+          topic,
+          partitions: Array.from(partitions, ([partition, { offset }]) => ({ partition, offset, metadata: null }))
+        }))
+      )
+      .pipe(Effect.tapErrorCause(() => Effect.sync(metrics.commitFailed)))
     if (answer === undefined) return false
+    if (answer.topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== 0))) {
+      metrics.commitFailed()
+    } else {
+      metrics.committed(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e9)
+    }
     let complete = true
     for (const { topic, partitions } of answer.topics) {
       for (const { partition, errorCode } of partitions) {

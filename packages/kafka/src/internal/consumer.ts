@@ -2,6 +2,7 @@
  * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
  */
 import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
+import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { Outcome, Processor } from "@spillway/transport/Processor"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
@@ -72,7 +73,16 @@ export const make = Effect.fnUntraced(function* <R>(
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
   const cluster = yield* Scope.extend(Cluster.make, runtime)
-  const fetcher = yield* Scope.extend(Fetcher.make({ cluster, settings, buffer: context.buffer, fail }), runtime)
+  const fetcher = yield* Scope.extend(
+    Fetcher.make({
+      cluster,
+      settings,
+      buffer: context.buffer,
+      fail,
+      onOffsetReset: (topic) => metrics.consumer({ topic, groupId }).offsetReset()
+    }),
+    runtime
+  )
   const committer = Committer.make({
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
@@ -80,7 +90,8 @@ export const make = Effect.fnUntraced(function* <R>(
       Effect.match(cluster.refresh([topic]), {
         onFailure: () => false,
         onSuccess: () => cluster.topic(topic) === undefined
-      })
+      }),
+    metrics: metrics.group({ groupId })
   })
   const ownership = yield* Ownership.make({
     cluster,
@@ -96,6 +107,13 @@ export const make = Effect.fnUntraced(function* <R>(
     Membership.make({ cluster, settings, ownership, fail, onJoined }),
     runtime
   )
+
+  const snapshot = (): ConsumerSnapshot => ({
+    status: lifecycle.now(),
+    circuitBreaker: undefined,
+    lanes: Array.from(ownership.lanes, (lane) => lane.snapshot())
+  })
+  yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
 
   const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
 

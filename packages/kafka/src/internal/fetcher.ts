@@ -33,6 +33,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly settings: ConsumerSettings
   readonly buffer: LaneContext<never>["buffer"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
+  readonly onOffsetReset: (topic: string) => void
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const { buffer, cluster, fail, settings } = options
   const lanes = new Set<Lane>()
@@ -88,6 +89,7 @@ export const make = Effect.fnUntraced(function* (options: {
     yield* Effect.logWarning("Offset out of range").pipe(
       Effect.annotateLogs({ topic, partition, offset, start, end, resumedAt, policy })
     )
+    options.onOffsetReset(topic)
     lane.seek(resumedAt)
   })
 
@@ -96,6 +98,7 @@ export const make = Effect.fnUntraced(function* (options: {
     switch (answer.errorCode) {
       case Code.NONE: {
         const decoded = RecordBatch.decode(answer.records)
+        lane.highWatermark = answer.highWatermark
         lane.offer(decoded.batches)
         if (decoded.error !== undefined) yield* fail(error("CorruptBatch", lane, decoded.error.message, decoded.error))
         return false

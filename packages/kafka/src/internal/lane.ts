@@ -3,6 +3,7 @@
  * ledger. A lane lives as long as its ownership.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
+import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type { DecodedBatch } from "../RecordBatch.js"
@@ -26,12 +27,15 @@ export interface Lane
   position: number
   /** The last acknowledged commit; -1 before the first. */
   committed: number
+  /** The log's end as the last fetch answered; -1 before the first answer. */
+  highWatermark: number
   /** Whether it may be fetched for: it holds less than `maxRecords` and than this many bytes. */
   readonly hasRoom: (maxBytes: number) => boolean
   /** Queues fetched batches; what lies before `position` is left out. */
   readonly offer: (batches: ReadonlyArray<DecodedBatch>) => void
   /** Goes on fetching at another offset; what is queued is handled first. */
   readonly seek: (offset: number) => void
+  readonly snapshot: () => LaneSnapshot
 }
 
 export interface Start extends TopicPartition {
@@ -47,6 +51,7 @@ export const make = Effect.fnUntraced(function* <R>(
   owned: Start
 ): Effect.fn.Return<Lane, never, R> {
   const { topic, partition } = owned
+  const clock = yield* Effect.clock
   let ledger = Ledger.make(owned.position)
   const queue = Queue.make(context.buffer, context.maxRecords)
   const worker = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
@@ -57,11 +62,13 @@ export const make = Effect.fnUntraced(function* <R>(
     settledTo: () => Ledger.committable(ledger),
     position: owned.position,
     committed: owned.committed,
+    highWatermark: -1,
     isOpen: worker.isOpen,
     hasRoom: (maxBytes) => queue.records < context.maxRecords && queue.bytes < maxBytes,
     offer: (batches) => {
       if (!worker.isOpen()) return
       const position = lane.position
+      const fetchedAt = clock.unsafeCurrentTimeMillis()
       for (const batch of batches) {
         if (batch.nextOffset <= lane.position) continue
         const records = batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records
@@ -69,7 +76,7 @@ export const make = Effect.fnUntraced(function* <R>(
         Ledger.skipTo(ledger, batch.nextOffset)
         lane.position = batch.nextOffset
         if (records.length === 0) continue
-        Queue.push(queue, { records, bytes: batch.sizeInBytes, ledger })
+        Queue.push(queue, { records, bytes: batch.sizeInBytes, fetchedAt, ledger })
         metrics.received(records.length)
       }
       worker.nudge()
@@ -83,7 +90,17 @@ export const make = Effect.fnUntraced(function* <R>(
     close: worker.close,
     idle: worker.idle,
     end: worker.end,
-    watch: worker.watch
+    watch: worker.watch,
+    snapshot: () => ({
+      topic,
+      partition,
+      ...worker.snapshot(),
+      paused: false,
+      settledTo: lane.settledTo(),
+      highWatermark: lane.highWatermark,
+      bufferedRecords: queue.records,
+      bufferedBytes: queue.bytes
+    })
   }
   return lane
 })

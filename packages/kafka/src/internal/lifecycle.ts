@@ -21,6 +21,8 @@ export const isFinal = (status: ConsumerStatus): boolean => successors[status].l
 
 export interface Lifecycle {
   readonly status: Effect.Effect<ConsumerStatus>
+  /** The current status at once, for those who may not wait. */
+  readonly now: () => ConsumerStatus
   /** The current status, then each change, until the last. */
   readonly changes: Stream.Stream<ConsumerStatus>
   /** Moves on where the machine allows it; else nothing changes. */
@@ -31,6 +33,7 @@ export const make: Effect.Effect<Lifecycle> = Effect.map(
   SubscriptionRef.make<ConsumerStatus>("Starting"),
   (ref): Lifecycle => ({
     status: SubscriptionRef.get(ref),
+    now: () => Effect.runSync(SubscriptionRef.get(ref)),
     changes: Stream.takeUntil(Stream.changes(ref.changes), isFinal),
     to: (status) => SubscriptionRef.update(ref, (current) => (mayFollow(current, status) ? status : current))
   })

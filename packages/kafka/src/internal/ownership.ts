@@ -34,6 +34,7 @@ export const make = <R>(options: {
   Effect.map(Effect.context<R>(), (environment) => {
     const { cluster, committer, context, fetcher, settings } = options
     const { groupId } = settings
+    const groupMetrics = options.metrics.group({ groupId })
     const lanes = new Set<Lane.Lane>()
     /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
     const initialCounts = new Map<string, number>()
@@ -98,6 +99,7 @@ export const make = <R>(options: {
     }
 
     const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
+      groupMetrics.rebalanced()
       rememberCounts()
       if (partitions.length === 0) return
       const committed = yield* committedOffsets(partitions)

@@ -76,6 +76,8 @@ export interface Options {
   readonly destination: TopicDestination
   readonly groupId: string
   readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
+  /** Called with each try that failed. */
+  readonly onFailure: (record: ConsumedRecord) => void
 }
 
 export type Publish = (
@@ -86,7 +88,7 @@ export type Publish = (
 /**
  * Publishes dead letters and returns once one is acknowledged, for as long as it takes; `none` when the wait was ended.
  */
-export const make = ({ destination, groupId, onBlocked }: Options): Publish => {
+export const make = ({ destination, groupId, onBlocked, onFailure }: Options): Publish => {
   const { headers, producer, tooLarge } = destination
   const warn = atMostEvery(cap)
   const complain = atMostEvery(cap)
@@ -115,6 +117,7 @@ export const make = ({ destination, groupId, onBlocked }: Options): Publish => {
     while (true) {
       const exit: Exit.Exit<RecordMetadata, ProducerError> = yield* Effect.exit(send(failed, metadata))
       if (Exit.isSuccess(exit)) return Option.some(exit.value)
+      onFailure(record)
       const error = producerError(exit.cause, record)
       const isTooLarge = error.reason === "RecordTooLarge"
       if (isTooLarge && metadata === "full") {

@@ -1,13 +1,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricKey from "effect/MetricKey"
-import type * as MetricKeyType from "effect/MetricKeyType"
-import * as MetricLabel from "effect/MetricLabel"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { ConsumerMetrics, Metrics, ProducerMetrics } from "../TransportMetrics.js"
+import type { ConsumerMetrics, GroupMetrics, Metrics, ProducerMetrics } from "../TransportMetrics.js"
+import * as ConsumerGauges from "./consumerGauges.js"
+import * as ErrorClasses from "./errorClasses.js"
+import { counter, gauge, histogram, memoize } from "./metricSeries.js"
 
 const ignore = (): void => {}
 
@@ -15,89 +13,51 @@ const consumerOff: ConsumerMetrics = {
   received: ignore,
   processed: ignore,
   processingDuration: ignore,
+  failed: ignore,
   retried: ignore,
-  deadLettered: ignore
+  deadLettered: ignore,
+  deadLetterFailed: ignore,
+  offsetReset: ignore
 }
+
+const groupOff: GroupMetrics = { rebalanced: ignore, committed: ignore, commitFailed: ignore }
 
 const producerOff: ProducerMetrics = { sent: ignore, publishDuration: ignore }
 
 export const off: Metrics = {
   enabled: false,
   consumer: () => consumerOff,
+  group: () => groupOff,
   producer: () => producerOff,
+  observeConsumer: () => Effect.void,
   activeConsumer: Effect.void,
   activeProducer: Effect.void
 }
 
-// One object for all: Effect compares the boundaries of two histogram keys by identity.
-const durationBoundaries = MetricBoundaries.fromIterable([
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10
-])
-
-type Labels = ReadonlyArray<readonly [name: string, value: string]>
-
-const noTags: ReadonlyArray<MetricLabel.MetricLabel> = []
-
-/** Registers the series at once and returns its update, bound to the cached hook. */
-const register = <Type extends MetricKeyType.MetricKeyType<number, unknown>>(
-  key: MetricKey.MetricKey<Type>,
-  labels: Labels
-) => {
-  const tagged = MetricKey.taggedWithLabels(
-    key,
-    labels.map(([name, value]) => MetricLabel.make(name, value))
-  )
-  const metric = Metric.fromMetricKey(tagged)
-  metric.unsafeValue(noTags)
-  return metric
-}
-
-const counter = (name: string, description: string) => {
-  const key = MetricKey.counter(name, { description, incremental: true })
-  return (labels: Labels) => {
-    const metric = register(key, labels)
-    return (n: number): void => metric.unsafeUpdate(n, noTags)
-  }
-}
-
-const histogram = (name: string, description: string) => {
-  const key = MetricKey.histogram(name, durationBoundaries, description)
-  return (labels: Labels) => {
-    const metric = register(key, labels)
-    return (seconds: number): void => metric.unsafeUpdate(seconds, noTags)
-  }
-}
-
-const gauge = (name: string, description: string) => register(MetricKey.gauge(name, { description }), [])
-
 const active = (name: string, description: string): Effect.Effect<void, never, Scope.Scope> => {
-  const metric = gauge(name, description)
+  const { modify } = gauge(name, description)([])
   return Effect.acquireRelease(
-    Effect.sync(() => metric.unsafeModify(1, noTags)),
-    () => Effect.sync(() => metric.unsafeModify(-1, noTags))
+    Effect.sync(() => modify(1)),
+    () => Effect.sync(() => modify(-1))
   )
 }
 
-/** Caches by the labels' values; topics and groups hold no NUL. */
-const memoize = <A>(create: (...labels: ReadonlyArray<string>) => A): ((...labels: ReadonlyArray<string>) => A) => {
-  const cache = new Map<string, A>()
-  return (...labels) => {
-    const key = labels.join("\0")
-    let value = cache.get(key)
-    if (value === undefined) {
-      value = create(...labels)
-      cache.set(key, value)
-    }
-    return value
-  }
-}
+/** Classes of errors with a series of their own: those after them count as `other`. */
+const maxErrorClasses = 50
 
 const consumerMetrics = (service: string): Metrics["consumer"] => {
   const received = counter(`${service}_messages_received_total`, "Records fetched for handling")
   const processed = counter(`${service}_messages_processed_total`, "Records with an outcome, by status")
   const duration = histogram(`${service}_message_processing_duration_seconds`, "Duration of one attempt at a record")
+  const failed = counter(`${service}_handler_failures_total`, "Attempts that failed, by error class")
+  const classOf = ErrorClasses.make(maxErrorClasses)
   const retried = counter(`${service}_retry_attempts_total`, "Attempts after a record's first")
   const deadLettered = counter(`${service}_dlq_messages_total`, "Dead letters acknowledged by the broker")
+  const deadLetterFailed = counter(
+    `${service}_dlq_publish_failures_total`,
+    "Tries to publish a dead letter that failed"
+  )
+  const offsetReset = counter(`${service}_offset_resets_total`, "Jumps from an offset out of range, by policy")
   const create = memoize((topic, group): ConsumerMetrics => {
     const labels = [
       ["topic", topic!],
@@ -105,15 +65,42 @@ const consumerMetrics = (service: string): Metrics["consumer"] => {
     ] as const
     const success = processed([...labels, ["status", "success"]])
     const error = processed([...labels, ["status", "error"]])
+    const failedBy = memoize((name) => failed([...labels, ["error", name!]]))
+    const countReset = offsetReset(labels)
     return {
       received: received(labels),
       processed: (status, n) => (status === "success" ? success(n) : error(n)),
       processingDuration: duration(labels),
+      failed: (error) => failedBy(classOf(error))(1),
       retried: retried(labels),
-      deadLettered: deadLettered(labels)
+      deadLettered: deadLettered(labels),
+      deadLetterFailed: deadLetterFailed(labels),
+      offsetReset: () => countReset(1)
     }
   })
   return ({ topic, groupId }) => create(topic, groupId)
+}
+
+const groupMetrics = (service: string): Metrics["group"] => {
+  const rebalances = counter(`${service}_rebalances_total`, "Generations of the group joined")
+  const commits = counter(`${service}_commits_total`, "Commits sent, by status")
+  const duration = histogram(`${service}_commit_duration_seconds`, "Time from a commit to its acknowledgement")
+  const create = memoize((group): GroupMetrics => {
+    const labels = [["group", group!]] as const
+    const rebalanced = rebalances(labels)
+    const success = commits([...labels, ["status", "success"]])
+    const error = commits([...labels, ["status", "error"]])
+    const observe = duration(labels)
+    return {
+      rebalanced: () => rebalanced(1),
+      committed: (seconds) => {
+        success(1)
+        observe(seconds)
+      },
+      commitFailed: () => error(1)
+    }
+  })
+  return ({ groupId }) => create(groupId)
 }
 
 const producerMetrics = (service: string): Metrics["producer"] => {
@@ -127,10 +114,10 @@ const producerMetrics = (service: string): Metrics["producer"] => {
 }
 
 const uptime = Effect.fnUntraced(function* (name: string) {
-  const metric = gauge(name, "Seconds since the service started")
+  const metric = gauge(name, "Seconds since the service started")([])
   const startedAt = yield* Clock.currentTimeNanos
   const update = Effect.map(Clock.currentTimeNanos, (now) =>
-    metric.unsafeUpdate(Number((now - startedAt) / 1_000_000n) / 1_000, noTags)
+    metric.update(Number((now - startedAt) / 1_000_000n) / 1_000)
   )
   yield* update
   yield* Effect.forkScoped(Effect.repeat(update, Schedule.spaced("1 second")))
@@ -140,7 +127,9 @@ export const make = (service: string): Effect.Effect<Metrics, never, Scope.Scope
   Effect.as(uptime(`${service}_uptime_seconds`), {
     enabled: true,
     consumer: consumerMetrics(service),
+    group: groupMetrics(service),
     producer: producerMetrics(service),
+    observeConsumer: ConsumerGauges.make(service),
     activeConsumer: active(`${service}_active_consumers`, "Consumers that are open"),
     activeProducer: active(`${service}_active_producers`, "Producers that are open")
   })

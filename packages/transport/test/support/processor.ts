@@ -17,6 +17,7 @@ import * as Codec from "../../src/Codec.js"
 import type { ConsumerError } from "../../src/Consumer.js"
 import * as DeadLetter from "../../src/DeadLetter.js"
 import type { ConsumedRecord, Envelope } from "../../src/Envelope.js"
+import * as HandlerError from "../../src/HandlerError.js"
 import * as Headers from "../../src/Headers.js"
 import * as Processor from "../../src/Processor.js"
 import { Producer, ProducerError, type ProducerErrorReason, type ProducerRecord } from "../../src/Producer.js"
@@ -106,11 +107,16 @@ export const worldLayer = ({ logs, metrics }: World) => {
           received: count("received"),
           processed: (status, records) => void metrics.push([status, records]),
           processingDuration: count("duration"),
+          failed: (error) => void metrics.push(["failed", HandlerError.typeOf(error)]),
           retried: count("retried"),
-          deadLettered: count("deadLettered")
+          deadLettered: count("deadLettered"),
+          deadLetterFailed: count("deadLetterFailed"),
+          offsetReset: () => {}
         }
       },
+      group: () => ({ rebalanced: () => {}, committed: () => {}, commitFailed: () => {} }),
       producer: () => ({ sent: () => {}, publishDuration: () => {} }),
+      observeConsumer: () => Effect.void,
       activeConsumer: Effect.void,
       activeProducer: Effect.void
     })

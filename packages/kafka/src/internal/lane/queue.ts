@@ -14,6 +14,8 @@ export interface Buffer {
 export interface Chunk {
   readonly records: ReadonlyArray<DecodedRecord>
   readonly bytes: number
+  /** Milliseconds since the epoch. */
+  readonly fetchedAt: number
   /** The ledger they were added to: a seek back begins another. */
   readonly ledger: Ledger.Ledger
   next: number
@@ -37,7 +39,7 @@ export const make = (buffer: Buffer, maxRecords: number): Queue => ({
 })
 
 export const push = (queue: Queue, chunk: Omit<Chunk, "next">): void => {
-  queue.chunks.push({ records: chunk.records, bytes: chunk.bytes, ledger: chunk.ledger, next: 0 })
+  queue.chunks.push({ ...chunk, next: 0 })
   queue.records += chunk.records.length
   queue.bytes += chunk.bytes
   queue.buffer.bytes += chunk.bytes
@@ -54,6 +56,10 @@ export const isEmpty = (queue: Queue): boolean => {
   }
   return true
 }
+
+/** When the first record was fetched; `undefined` when there is none. */
+export const oldestFetchedAt = (queue: Queue): number | undefined =>
+  queue.chunks.find((chunk) => chunk.next < chunk.records.length)?.fetchedAt
 
 /** The chunk whose record at `next - 1` is the one taken; the queue must not be empty. */
 export const take = (queue: Queue): Chunk => {

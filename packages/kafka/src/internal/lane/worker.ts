@@ -2,9 +2,10 @@
  * Handles what a lane's queue holds, one record at a time, in order, until the lane is closed.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
-import type { Outcome, Processor } from "@spillway/transport/Processor"
+import type { Outcome, Processor, RecoveryStep } from "@spillway/transport/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -43,6 +44,8 @@ export interface Worker {
   readonly end: Effect.Effect<void>
   /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog. */
   readonly watch: (now: number) => Effect.Effect<void>
+  /** What is in flight, and since when. */
+  readonly snapshot: () => Pick<LaneSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
 }
 
 /** How long lanes may keep the event loop to themselves while handlers suspend nothing, in milliseconds. */
@@ -78,6 +81,9 @@ export const make = Effect.fnUntraced(function* <R>(
   let ended = false
   let current: ConsumedRecord | undefined
   let currentLedger: Ledger.Ledger | undefined
+  let currentFetchedAt = 0
+  let step: RecoveryStep = "handling"
+  let recoverySteps = 0
   let failure: Cause.Cause<unknown> | undefined
   /** Counts first attempts, so that the watchdog can tell a long one from many short ones. */
   let attempts = 0
@@ -95,6 +101,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const chunk = Queue.take(queue)
     current = new LaneRecord(topic, partition, chunk.records[chunk.next - 1]!)
     currentLedger = chunk.ledger
+    currentFetchedAt = chunk.fetchedAt
     attempts++
     attempting = true
     return processor.attempt(current)
@@ -149,9 +156,15 @@ export const make = Effect.fnUntraced(function* <R>(
       Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(Effect.zipRight(gateOpens), Effect.as(true))
     )
 
+  const onStep = (begun: RecoveryStep) => {
+    step = begun
+    recoverySteps++
+  }
+
   const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
-    Effect.map(processor.recover(record, cause, wait), (outcome) => {
+    Effect.map(processor.recover(record, cause, wait, onStep), (outcome) => {
       failure = undefined
+      step = "handling"
       if (Option.isSome(outcome)) settle(outcome.value)
     })
 
@@ -222,6 +235,12 @@ export const make = Effect.fnUntraced(function* <R>(
         attempting && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
           ? Fiber.interruptFork(fiber)
           : Effect.void
-      )
+      ),
+    snapshot: () => {
+      const steps = attempts + recoverySteps
+      if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentFetchedAt, steps }
+      const oldestFetchedAt = Queue.oldestFetchedAt(queue)
+      return { activity: oldestFetchedAt === undefined ? "idle" : "queued", inFlight: 0, oldestFetchedAt, steps }
+    }
   }
 })

@@ -1,0 +1,24 @@
+import { typeOf } from "../HandlerError.js"
+import { truncate } from "./truncate.js"
+
+const other = "other"
+
+/** Names the classes of errors for a label: the first so many by their name, those that come later as `other`. */
+export const make = (limit: number): ((error: unknown) => string) => {
+  const seen = new Set([other])
+  return (error) => {
+    const name = nameOf(error)
+    if (seen.has(name)) return name
+    if (seen.size > limit) return other
+    seen.add(name)
+    return name
+  }
+}
+
+const nameOf = (error: unknown): string => {
+  try {
+    return truncate(typeOf(error), 100) || other
+  } catch {
+    return other
+  }
+}
