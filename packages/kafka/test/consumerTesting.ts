@@ -2,7 +2,7 @@
  * What the tests of the consumer on a broker in memory share.
  */
 import type { Api } from "@spillway/kafka/Protocol"
-import type { Connection, Wire } from "@spillway/kafka/Wire"
+import type { Connection, Wire, WireError } from "@spillway/kafka/Wire"
 import {
   MemoryBroker,
   type MemoryBrokerError,
@@ -92,7 +92,7 @@ export const makeCalls = (): Calls => {
 /** A wire that shows each request before it is sent. */
 export const observed = (
   wire: Wire["Type"],
-  see: (api: Api, request: unknown) => Effect.Effect<void>
+  see: (api: Api, request: unknown) => Effect.Effect<void, WireError>
 ): Wire["Type"] => ({
   bootstrap: wire.bootstrap,
   connect: (endpoint, role) =>

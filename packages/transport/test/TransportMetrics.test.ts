@@ -45,7 +45,7 @@ const values = (service: string): Record<string, number> =>
 const starting: ConsumerSnapshot = { status: "Starting", circuitBreaker: undefined, lanes: [] }
 
 describe("TransportMetrics", () => {
-  it.effect("is off by default and registers nothing", () =>
+  it.scoped("is off by default and registers nothing", () =>
     Effect.gen(function* () {
       const before = Metric.unsafeSnapshot().length
       const metrics = yield* TransportMetrics.TransportMetrics
