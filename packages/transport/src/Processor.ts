@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
 
   return {
     attempt: (record) => attempt(record, 1),
-    recover: (record, cause, wait) => following(record, recover(record, cause, wait))
+    recover: (record, cause, wait, onStep) => following(record, recover(record, cause, wait, onStep))
   }
 })
 
