@@ -8,19 +8,24 @@ import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
 import type { Handler } from "@spillway/transport/Handler"
 import type { Classify } from "@spillway/transport/HandlerError"
 import * as Processor from "@spillway/transport/Processor"
+import type { Producer } from "@spillway/transport/Producer"
+import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
+import { off, TransportMetrics } from "@spillway/transport/TransportMetrics"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/consumer.js"
+import * as ConsumerEnvironment from "./internal/consumerEnvironment.js"
+import type { ConsumerOptions } from "./internal/consumerSettings.js"
 import * as ConsumerSettings from "./internal/consumerSettings.js"
 import type { Wire } from "./Wire.js"
 
-export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerTuning {
-  readonly groupId: string
-  readonly topics: ReadonlyArray<string>
+export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
   /** Decodes a record's value; one that doesn't decode is dead-lettered with its original bytes. */
   readonly value: Codec<A>
   readonly handler: Handler<A, E, R>
@@ -30,13 +35,20 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly deadLetter: DeadLetterPolicy<RD>
   /** Replaces what a failure means; default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined
+  /** Whether to count in the metrics that `TransportMetrics` turned on. Default: true. */
+  readonly metrics?: boolean | undefined
 }
 
 /**
  * Joins the group and handles its records until the scope closes, which drains: records in flight settle, waits for
  * retries end, the last commit is made and the group is left. Returns when the group was first joined.
  */
-export const make = Effect.fnUntraced(function* <A, E, R, RD>(
+export const make = <A, E, R, RD>(
+  options: KafkaConsumerOptions<A, E, R, RD>
+): Effect.Effect<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> =>
+  options.metrics === false ? Effect.provideService(start(options), TransportMetrics, off) : start(options)
+
+const start = Effect.fnUntraced(function* <A, E, R, RD>(
   options: KafkaConsumerOptions<A, E, R, RD>
 ): Effect.fn.Return<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
@@ -67,6 +79,38 @@ export const layerTag = <Self, A, E, R, RD>(
   tag: Context.Tag<Self, Consumer>,
   options: KafkaConsumerOptions<A, E, R, RD>
 ): Layer.Layer<Self, ConsumerError, R | RD | Wire> => Layer.scoped(tag, make(options))
+
+/**
+ * A consumer's numbers from the environment: `KAFKA_CONSUMER_GROUP_ID`, `KAFKA_CONSUMER_TOPICS` (separated by commas),
+ * `KAFKA_CONSUMER_SESSION_TIMEOUT` and so on, by the options' names; within a namespace `ORDERS`,
+ * `ORDERS_KAFKA_CONSUMER_GROUP_ID`. What no variable gives is as the defaults have it.
+ */
+export const config: (
+  defaults?: Partial<ConsumerOptions> | undefined,
+  namespace?: string | undefined
+) => Config.Config<ConsumerOptions> = ConsumerEnvironment.config
+
+/** What a consumer that is configured by its environment has in code; the rest holds where no variable is set. */
+export interface KafkaConsumerConfigOptions<A, E, R>
+  extends Partial<ConsumerOptions>,
+    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
+  readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
+}
+
+/**
+ * A consumer as a Layer, its numbers from `config` and its failure policy from `ReliabilityConfig.config`. Give each of
+ * several consumers of a program a namespace.
+ */
+export const layerConfig = <A, E, R>(
+  { classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
+  namespace?: string | undefined
+): Layer.Layer<never, ConsumerError | ConfigError, R | Producer | Wire> =>
+  Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
+    Effect.map(([options, policy]) =>
+      layer({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+    ),
+    Layer.unwrapEffect
+  )
 
 /**
  * Consumes until `until` ends (never, by default), then drains and returns the report of what was done. Interrupting it

@@ -2,6 +2,7 @@
  * Wire on real Kafka: connections of our own over TCP, requests laid out with kafkajs's encoder. Brokers from Kafka 2.4
  * on.
  */
+import * as Environment from "@spillway/transport/Environment"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
@@ -11,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { connect } from "./internal/kafkajs/connection.js"
-import * as Environment from "./internal/kafkajs/environment.js"
+import * as Secure from "./internal/kafkajs/environment.js"
 import { load } from "./internal/kafkajs/kafkajs.js"
 import { type ConfigIssue, decodeOptions } from "./internal/kafkajs/options.js"
 import type { SaslOptions } from "./internal/kafkajs/sasl.js"
@@ -75,27 +76,36 @@ export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Ser
 export const layer = (options: KafkaJsWireOptions): Layer.Layer<Wire, KafkaConfigError> =>
   Layer.effect(Wire, make(options))
 
+const parsers: Environment.Parsers<Omit<KafkaJsWireOptions, "tls" | "sasl">> = {
+  brokers: Environment.list,
+  clientId: Environment.text,
+  connectTimeout: Environment.duration,
+  requestTimeout: Environment.duration,
+  maxResponseBytes: Environment.number
+}
+
 /**
  * - `KAFKA_BROKERS`: a comma-separated list of `host:port`
- * - `KAFKA_CLIENT_ID`: default `"spillway"`
+ * - `KAFKA_CLIENT_ID`, `KAFKA_CONNECT_TIMEOUT`, `KAFKA_REQUEST_TIMEOUT`, `KAFKA_MAX_RESPONSE_BYTES`: as the options
  * - `KAFKA_TLS`: `true` or `false`; by default true when one of the next three is set
  * - `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`, `KAFKA_TLS_KEY`: each a PEM text, or the path of a file that is read when the
  *   layer is built
  * - `KAFKA_SASL_MECHANISM` (`plain`, `scram-sha-256` or `scram-sha-512`), `KAFKA_SASL_USERNAME` and
  *   `KAFKA_SASL_PASSWORD`: all three or none
  */
-export const config: Config.Config<KafkaJsWireOptions> = Config.all({
-  brokers: Config.string("KAFKA_BROKERS").pipe(
-    Config.map((list) => list.split(",").map((broker) => broker.trim())),
-    Config.withDescription("Where to ask for the Kafka cluster: a comma-separated list of host:port")
-  ),
-  clientId: Config.string("KAFKA_CLIENT_ID").pipe(
-    Config.withDefault("spillway"),
-    Config.withDescription("What Kafka's brokers call this client")
-  ),
-  tls: Environment.tls,
-  sasl: Environment.sasl
-})
+export const config: Config.Config<KafkaJsWireOptions> = Config.map(
+  Config.all([
+    Environment.options({
+      prefix: Secure.prefix,
+      parsers,
+      defaults: { brokers: [] },
+      check: (options) => decodeOptions(options).issues
+    }),
+    Secure.tls,
+    Secure.sasl
+  ]),
+  ([options, tls, sasl]) => ({ ...options, tls, sasl })
+)
 
 /** The layer from the program's configuration; without an argument, from `config`. */
 export const layerConfig = (

@@ -22,6 +22,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Cluster from "./internal/cluster.js"
 import * as Call from "./internal/producerCall.js"
+import * as ProducerEnvironment from "./internal/producerEnvironment.js"
 import type { Failure } from "./internal/producerFailure.js"
 import * as Lanes from "./internal/producerLanes.js"
 import * as Record from "./internal/producerRecord.js"
@@ -233,8 +234,18 @@ export const layer = (
   options?: KafkaProducerOptions | undefined
 ): Layer.Layer<Producer, KafkaProducerConfigError, Wire> => Layer.scoped(Producer, make(options))
 
-/** The `Producer` service with options from the program's configuration. */
+/**
+ * The options from the environment: `KAFKA_PRODUCER_COMPRESSION`, `KAFKA_PRODUCER_DELIVERY_TIMEOUT` and so on, by their
+ * names; within a namespace `ORDERS`, `ORDERS_KAFKA_PRODUCER_COMPRESSION`. What no variable gives is as the defaults
+ * have it.
+ */
+export const config: (
+  defaults?: KafkaProducerOptions | undefined,
+  namespace?: string | undefined
+) => Config.Config<KafkaProducerOptions> = ProducerEnvironment.config
+
+/** The `Producer` service with options from the program's configuration; without an argument, from `config`. */
 export const layerConfig = (
-  options: Config.Config.Wrap<KafkaProducerOptions>
+  options: Config.Config.Wrap<KafkaProducerOptions> = config()
 ): Layer.Layer<Producer, KafkaProducerConfigError | ConfigError, Wire> =>
   Layer.scoped(Producer, Effect.flatMap(Config.unwrap(options), make))

@@ -6,16 +6,19 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import { told } from "../../transport/test/support/environment.js"
 import { apis } from "../src/internal/kafkajs/apis.js"
 import { load } from "../src/internal/kafkajs/kafkajs.js"
 import * as KafkaJsWire from "../src/KafkaJsWire.js"
 import { type Endpoint, Wire, type WireError } from "../src/Wire.js"
+import * as Certificate from "./internal/kafkajs/certificate.js"
 import * as TcpBroker from "./internal/kafkajs/tcpBroker.js"
 
 type Timeouts = Omit<KafkaJsWire.KafkaJsWireOptions, "brokers" | "clientId">
@@ -184,7 +187,7 @@ describe("KafkaJsWire", () => {
           Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-config-"))),
           (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
         )
-        const [ca, key] = [`-----BEGIN CERTIFICATE-----\nca`, `-----BEGIN PRIVATE KEY-----\nkey`]
+        const { certificate: ca, key } = Certificate
         writeFileSync(join(folder, "key.pem"), key)
         assert.deepInclude(yield* configured({}), { tls: false, sasl: undefined })
         assert.deepInclude(yield* configured({ KAFKA_TLS: "true" }), { tls: true })
@@ -223,6 +226,46 @@ describe("KafkaJsWire", () => {
         assert.include(yield* refused({ KAFKA_TLS: "perhaps" }), "KAFKA_TLS")
         assert.include(yield* refused({ KAFKA_TLS_CA: "/nowhere/ca.pem" }), "ENOENT")
         assert.include(yield* refused({ KAFKA_TLS_KEY: "/nowhere/s3cret" }), "KAFKA_TLS_KEY")
+      })
+    )
+
+    it.effect("from the configuration are told all at once when they are wrong, without secrets", () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(
+          configured({
+            KAFKA_BROKERS: "kafka-1:9092,kafka-2",
+            KAFKA_CLIENT_ID: "x".repeat(250),
+            KAFKA_CONNECT_TIMEOUT: "soon",
+            KAFKA_REQUEST_TIMEOUT: "60 days",
+            KAFKA_MAX_RESPONSE_BYTES: "1",
+            KAFKA_TLS_CA: "-----BEGIN CERTIFICATE-----",
+            KAFKA_TLS_CERT: Certificate.certificate,
+            KAFKA_TLS_KEY: `-----BEGIN PRIVATE KEY-----\n${Certificate.key.slice(40, 90)}s3cret`,
+            KAFKA_SASL_MECHANISM: "plain",
+            KAFKA_SASL_USERNAME: "a\u0000b",
+            KAFKA_SASL_PASSWORD: "s3cret\u0000"
+          })
+        )
+        assert.deepStrictEqual(
+          told(error).map((text) => text.split(" must ")[0]),
+          [
+            "KAFKA_CONNECT_TIMEOUT: connectTimeout",
+            "KAFKA_BROKERS: brokers[1]",
+            "KAFKA_CLIENT_ID: clientId",
+            "KAFKA_REQUEST_TIMEOUT: requestTimeout",
+            "KAFKA_MAX_RESPONSE_BYTES: maxResponseBytes",
+            "KAFKA_TLS_CA: tls.ca",
+            "KAFKA_TLS_KEY: tls.key",
+            "KAFKA_SASL_USERNAME: sasl.username",
+            "KAFKA_SASL_PASSWORD: sasl.password"
+          ]
+        )
+        for (const rendered of [String(error), inspect(error, { depth: 20 }), JSON.stringify(error)]) {
+          for (const secret of ["s3cret", Certificate.key.slice(40, 60)]) assert.notInclude(rendered, secret)
+        }
+        const timeouts = { KAFKA_CONNECT_TIMEOUT: "1 second", KAFKA_REQUEST_TIMEOUT: "2 minutes" }
+        const { connectTimeout, requestTimeout } = yield* configured(timeouts)
+        assert.deepStrictEqual([connectTimeout, requestTimeout], [Duration.seconds(1), Duration.minutes(2)])
       })
     )
 

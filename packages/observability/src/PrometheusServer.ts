@@ -9,11 +9,13 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as Environment from "@spillway/transport/Environment"
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -64,8 +66,18 @@ export const app: HttpApp.Default = Effect.sync(() =>
   })
 )
 
-const invalid = (description: string): Effect.Effect<never, PrometheusServerError> =>
-  Effect.fail(new PrometheusServerError({ reason: "InvalidOption", description }))
+const pathRule = 'must start with "/"'
+
+const isPath = (path: string): path is `/${string}` => path.startsWith("/")
+
+const check = ({ path, port }: PrometheusServerOptions): ReadonlyArray<Environment.Issue> => {
+  const issues: Array<Environment.Issue> = []
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
+    issues.push({ field: "port", value: port, description: "must be a whole number from 0 to 65535" })
+  }
+  if (path !== undefined && !isPath(path)) issues.push({ field: "path", value: path, description: pathRule })
+  return issues
+}
 
 const listenError = (host: string, port: number, cause: unknown): PrometheusServerError => {
   const inUse = typeof cause === "object" && cause !== null && "code" in cause && cause.code === "EADDRINUSE"
@@ -91,8 +103,11 @@ export const make = Effect.fnUntraced(function* (
   options?: PrometheusServerOptions | undefined
 ): Effect.fn.Return<Context.Tag.Service<PrometheusServer>, PrometheusServerError, Scope.Scope> {
   const { host = "0.0.0.0", path = "/metrics", port = 8080 } = options ?? {}
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) return yield* invalid(`port ${port}: must be 0 to 65535`)
-  if (!path.startsWith("/")) return yield* invalid(`path ${JSON.stringify(path)}: must start with "/"`)
+  const issues = check({ path, port })
+  if (issues.length > 0) {
+    const description = issues.map(Environment.describe).join("; ")
+    return yield* new PrometheusServerError({ reason: "InvalidOption", description })
+  }
   const node = Http.createServer()
   const server = yield* NodeHttpServer.make(() => node, { host, port }).pipe(
     Effect.mapError(({ cause }) => listenError(host, port, cause))
@@ -117,15 +132,18 @@ export const layer = (
   options?: PrometheusServerOptions | undefined
 ): Layer.Layer<PrometheusServer, PrometheusServerError> => Layer.scoped(PrometheusServer, make(options))
 
-const config = Config.all({
-  port: Config.integer("METRICS_PORT").pipe(Config.withDefault(8080)),
-  path: Config.string("METRICS_PATH").pipe(
-    Config.validate({ message: "must start with /", validation: (path): path is `/${string}` => path.startsWith("/") }),
-    Config.withDefault("/metrics" as const)
-  ),
-  host: Config.string("METRICS_HOST").pipe(Config.withDefault("0.0.0.0"))
-})
+const parsers: Environment.Parsers<PrometheusServerOptions> = {
+  port: Environment.number,
+  path: (text) => (isPath(text) ? Either.right(text) : Either.left(pathRule)),
+  host: Environment.text
+}
 
-/** `layer` with `METRICS_PORT`, `METRICS_PATH` and `METRICS_HOST`, each optional, with `layer`'s defaults. */
-export const layerConfig = (): Layer.Layer<PrometheusServer, PrometheusServerError | ConfigError.ConfigError> =>
-  Layer.scoped(PrometheusServer, Effect.flatMap(config, make))
+/** `METRICS_PORT`, `METRICS_PATH` and `METRICS_HOST`, each optional. */
+export const config = (defaults: PrometheusServerOptions = {}): Config<PrometheusServerOptions> =>
+  Environment.options({ prefix: "METRICS", parsers, defaults, check })
+
+/** `layer` with what the environment says; see `config`. */
+export const layerConfig = (
+  defaults?: PrometheusServerOptions | undefined
+): Layer.Layer<PrometheusServer, PrometheusServerError | ConfigError> =>
+  Layer.scoped(PrometheusServer, Effect.flatMap(config(defaults), make))

@@ -39,6 +39,9 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/** Whether Kafka takes the name for a topic's. */
+export const isTopicName = (name: string): boolean => /^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(name)
+
 export interface CommittedOffset extends TopicPartition {
   /** The offset of the next record to handle. */
   readonly offset: number

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ConsumedRecord, eventIdHeader, eventIdOf } from "./Envelope.js"
+import type { Issue } from "./Environment.js"
 import { messageOf, stackOf, typeOf } from "./HandlerError.js"
 import * as Headers from "./Headers.js"
 import * as Layouts from "./internal/deadLetterHeaders.js"
@@ -126,8 +127,8 @@ export const metadata = (
   record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">,
   options: Pick<DeadLetterOptions, "headers"> = {}
 ): Option.Option<DeadLetterMetadata> => {
-  const { layout: chosen, preset } = layoutOf(options.headers)
-  return Option.map(Layouts.detect(record.headers, preset, chosen), (layout) => {
+  const own = layoutOf(options.headers)
+  return Option.map(Layouts.detect(record.headers, own.preset, own.layout), (layout) => {
     const { causeType, errorType, failedTimestamp, ...values } = Layouts.read(record.headers, layout)
     return { ...values, eventId: eventIdOf(record), errorType: causeType ?? errorType, failedAt: failedTimestamp }
   })
@@ -189,13 +190,18 @@ export const record = (failed: FailedRecord, options: RecordOptions): ProducerRe
   }
 }
 
-/** What is wrong with the chosen headers, if anything is: an unknown preset, an empty name, one name for two fields. */
-export const headersIssue = (headers: DeadLetterHeaders): string | undefined => {
-  const { layout, preset } = layoutOf(headers)
-  return Layouts.issueOf(preset, layout)
+/** What is wrong with the chosen headers: an unknown preset, an empty name, one name for two fields. */
+export const checkHeaders = (headers: DeadLetterHeaders): ReadonlyArray<Issue> => {
+  const { names, preset } = chosen(headers)
+  return Layouts.check(preset, names)
+}
+
+const chosen = (headers: DeadLetterHeaders) => {
+  const { preset = "spillway", ...names } = typeof headers === "string" ? { preset: headers } : headers
+  return { preset, names }
 }
 
 const layoutOf = (headers: DeadLetterHeaders = "spillway") => {
-  const { preset = "spillway", ...names } = typeof headers === "string" ? { preset: headers } : headers
+  const { names, preset } = chosen(headers)
   return { preset, layout: Layouts.layoutOf(preset, names) }
 }

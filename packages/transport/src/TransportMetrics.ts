@@ -38,12 +38,15 @@
  * with its assignment, those of an error class with its first error. Effect's registry drops no series: the gauges of a
  * partition that was given up, and of a consumer that was closed, go to 0.
  */
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { ConsumerSnapshot } from "./ConsumerSnapshot.js"
+import * as Environment from "./Environment.js"
 import * as internal from "./internal/transportMetrics.js"
 
 export type ProcessedStatus = "success" | "error"
@@ -95,8 +98,11 @@ export interface Metrics {
   readonly activeProducer: Effect.Effect<void, never, Scope.Scope>
 }
 
+/** Metrics that count nothing: what there is until `layer` is provided. */
+export const off: Metrics = internal.off
+
 export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
-  defaultValue: (): Metrics => internal.off
+  defaultValue: (): Metrics => off
 }) {}
 
 /** An option that metrics can't be registered with. */
@@ -118,21 +124,34 @@ export interface TransportMetricsOptions {
 
 const validService = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 
-/** Metrics that count; `layer` provides them. Uptime starts here and is kept until the scope closes. */
-export const make = ({
-  service
-}: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> =>
+const check = ({ service }: TransportMetricsOptions): ReadonlyArray<Environment.Issue> =>
   validService.test(service)
-    ? internal.make(service)
-    : Effect.fail(
-        new TransportMetricsError({
-          reason: "InvalidOption",
-          field: "service",
-          value: service,
-          description: `must match ${validService.source}`
-        })
-      )
+    ? []
+    : [{ field: "service", value: service, description: `must match ${validService.source}` }]
+
+/** Metrics that count; `layer` provides them. Uptime starts here and is kept until the scope closes. */
+export const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> => {
+  const [issue] = check(options)
+  return issue === undefined
+    ? internal.make(options.service)
+    : Effect.fail(new TransportMetricsError({ reason: "InvalidOption", ...issue }))
+}
 
 /** Turns metrics on for the consumers and producers that this layer is provided to. */
 export const layer = (options: TransportMetricsOptions): Layer.Layer<never, TransportMetricsError> =>
   Layer.scoped(TransportMetrics, make(options))
+
+/** `METRICS_SERVICE`: the service, unless there is a default. */
+export const config = (defaults?: TransportMetricsOptions | undefined): Config<TransportMetricsOptions> =>
+  Environment.options({
+    prefix: "METRICS",
+    parsers: { service: Environment.text },
+    defaults: { service: defaults?.service ?? "" },
+    check
+  })
+
+/** `layer` with the service that the environment names; see `config`. */
+export const layerConfig = (
+  defaults?: TransportMetricsOptions | undefined
+): Layer.Layer<never, TransportMetricsError | ConfigError> =>
+  Layer.scoped(TransportMetrics, Effect.flatMap(config(defaults), make))

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as DeadLetter from "../src/DeadLetter.js"
 import type { ConsumedRecord } from "../src/Envelope.js"
+import * as Environment from "../src/Environment.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
 
@@ -296,16 +297,24 @@ describe("DeadLetter's header presets", () => {
   })
 })
 
-describe("DeadLetter.headersIssue", () => {
+describe("DeadLetter.checkHeaders", () => {
   it("says what is wrong", () => {
-    const issues: ReadonlyArray<readonly [DeadLetter.DeadLetterHeaders, string | undefined]> = [
-      ["spring", undefined],
-      [{ preset: "connect", errorMessage: "why" }, undefined],
+    const issues: ReadonlyArray<readonly [DeadLetter.DeadLetterHeaders, ...ReadonlyArray<string>]> = [
+      ["spring"],
+      [{ preset: "connect", errorMessage: "why" }],
       ["kafkajs" as "spring", 'preset must be one of spillway, spring, connect, not "kafkajs"'],
       [{ retryCount: "" }, 'retryCount must not be empty, not ""'],
       [{ errorMessage: "x-retry-count" }, 'errorMessage must not be the header of retryCount, not "x-retry-count"'],
-      [{ topic: "x-event-id" }, 'topic must not be the header of the event id, not "x-event-id"']
+      [{ errorMessage: "x-error-type" }, 'errorMessage must not be the header of errorType, not "x-error-type"'],
+      [{ topic: "x-event-id" }, 'topic must not be the header of event id, not "x-event-id"'],
+      [
+        { topic: "where", offset: "where" },
+        'topic must not be the header of offset, not "where"',
+        'offset must not be the header of topic, not "where"'
+      ]
     ]
-    for (const [headers, issue] of issues) assert.strictEqual(DeadLetter.headersIssue(headers), issue)
+    for (const [headers, ...expected] of issues) {
+      assert.deepStrictEqual(DeadLetter.checkHeaders(headers).map(Environment.describe), expected)
+    }
   })
 })

@@ -1,7 +1,8 @@
 /**
  * A consumer's numbers, with their defaults filled in and checked: every error at once, naming field and value.
  */
-import { ConsumerError } from "@spillway/transport/Consumer"
+import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
+import { type Issue, show } from "@spillway/transport/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
@@ -39,6 +40,12 @@ export interface ConsumerTuning {
   readonly fetchMaxBytes?: number | undefined
 }
 
+/** What every consumer is made of, besides its code. */
+export interface ConsumerOptions extends ConsumerTuning {
+  readonly groupId: string
+  readonly topics: ReadonlyArray<string>
+}
+
 /** Durations in milliseconds. */
 export interface ConsumerSettings {
   readonly groupId: string
@@ -63,71 +70,77 @@ export interface ConsumerSettings {
 /** The largest 32-bit number: the protocol's fields hold no more, and timers in milliseconds no longer. */
 const maxInt32 = 2 ** 31 - 1
 
-const show = (value: unknown): string => {
-  if (Duration.isDuration(value)) return Duration.format(value)
-  return typeof value === "object" || typeof value === "string" ? JSON.stringify(value) : String(value)
+/** The settings, which are good where there is no issue. */
+export const check = (
+  options: ConsumerOptions
+): { readonly settings: ConsumerSettings; readonly issues: ReadonlyArray<Issue> } => {
+  const issues: Array<Issue> = []
+  const check = (ok: boolean, field: string, value: unknown, description: string) => {
+    if (!ok) issues.push({ field, value, description })
+  }
+  const oneOf = <A extends string>(field: keyof ConsumerTuning, value: A, ...values: ReadonlyArray<A>): A => {
+    check(values.includes(value), field, value, `must be one of ${values.join(", ")}`)
+    return value
+  }
+  const millis = (field: keyof ConsumerTuning, fallback: Duration.DurationInput): number => {
+    const input = (options[field] as Duration.DurationInput | undefined) ?? fallback
+    const decoded = Duration.decodeUnknown(input)
+    const value = decoded._tag === "Some" ? Duration.toMillis(decoded.value) : Number.NaN
+    check(value > 0 && value <= maxInt32, field, input, "must be a duration above zero and below 25 days")
+    return value
+  }
+  const count = (field: keyof ConsumerTuning, fallback: number, max = maxInt32): number => {
+    const value = (options[field] as number | undefined) ?? fallback
+    const ok = Number.isSafeInteger(value) && value > 0 && value <= max
+    check(ok, field, value, `must be a whole number from 1 to ${max}`)
+    return value
+  }
+  check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
+  check(options.topics.length > 0, "topics", options.topics, "must name a topic")
+  for (const [index, topic] of options.topics.entries()) {
+    check(isTopicName(topic), `topics[${index}]`, topic, "must be a legal topic name")
+  }
+  const settings: ConsumerSettings = {
+    groupId: options.groupId,
+    topics: Array.from(new Set(options.topics)),
+    initialOffset: oneOf("initialOffset", options.initialOffset ?? "earliest", "earliest", "latest"),
+    offsetOutOfRange: oneOf("offsetOutOfRange", options.offsetOutOfRange ?? "fail", "fail", "earliest", "latest"),
+    sessionTimeoutMs: millis("sessionTimeout", "45 seconds"),
+    heartbeatIntervalMs: millis("heartbeatInterval", "3 seconds"),
+    rebalanceTimeoutMs: millis("rebalanceTimeout", "60 seconds"),
+    revokeTimeoutMs: millis("revokeTimeout", "30 seconds"),
+    drainTimeoutMs: millis("drainTimeout", "30 seconds"),
+    commitIntervalMs: millis("commitInterval", "1 second"),
+    handlerTimeoutMs: millis("handlerTimeout", "5 minutes"),
+    metadataIntervalMs: millis("metadataInterval", "30 seconds"),
+    maxLaneRecords: count("maxLaneRecords", 500),
+    maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024, Number.MAX_SAFE_INTEGER),
+    fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
+    maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
+    fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024)
+  }
+  check(
+    settings.heartbeatIntervalMs < settings.sessionTimeoutMs,
+    "heartbeatInterval",
+    settings.heartbeatIntervalMs,
+    `must be below sessionTimeout (${settings.sessionTimeoutMs} ms)`
+  )
+  check(
+    settings.revokeTimeoutMs < settings.rebalanceTimeoutMs,
+    "revokeTimeout",
+    settings.revokeTimeoutMs,
+    `must be below rebalanceTimeout (${settings.rebalanceTimeoutMs} ms)`
+  )
+  return { settings, issues }
 }
 
-export const decode = (
-  options: { readonly groupId: string; readonly topics: ReadonlyArray<string> } & ConsumerTuning
-): Effect.Effect<ConsumerSettings, ConsumerError> =>
+export const decode = (options: ConsumerOptions): Effect.Effect<ConsumerSettings, ConsumerError> =>
   Effect.suspend(() => {
-    const errors: Array<string> = []
-    const check = (ok: boolean, field: string, value: unknown, rule: string) => {
-      if (!ok) errors.push(`${field}: ${rule}, not ${show(value)}`)
-    }
-    const millis = (field: keyof ConsumerTuning, fallback: Duration.DurationInput): number => {
-      const input = (options[field] as Duration.DurationInput | undefined) ?? fallback
-      const decoded = Duration.decodeUnknown(input)
-      const value = decoded._tag === "Some" ? Duration.toMillis(decoded.value) : Number.NaN
-      check(value > 0 && value <= maxInt32, field, input, "must be a duration above zero and below 25 days")
-      return value
-    }
-    const count = (field: keyof ConsumerTuning, fallback: number, max = maxInt32): number => {
-      const value = (options[field] as number | undefined) ?? fallback
-      const ok = Number.isSafeInteger(value) && value > 0 && value <= max
-      check(ok, field, value, `must be a whole number from 1 to ${max}`)
-      return value
-    }
-    check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
-    check(options.topics.length > 0, "topics", options.topics, "must name a topic")
-    for (const topic of options.topics) {
-      check(/^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(topic), "topics", topic, "must be a legal topic name")
-    }
-    const settings: ConsumerSettings = {
-      groupId: options.groupId,
-      topics: Array.from(new Set(options.topics)),
-      initialOffset: options.initialOffset ?? "earliest",
-      offsetOutOfRange: options.offsetOutOfRange ?? "fail",
-      sessionTimeoutMs: millis("sessionTimeout", "45 seconds"),
-      heartbeatIntervalMs: millis("heartbeatInterval", "3 seconds"),
-      rebalanceTimeoutMs: millis("rebalanceTimeout", "60 seconds"),
-      revokeTimeoutMs: millis("revokeTimeout", "30 seconds"),
-      drainTimeoutMs: millis("drainTimeout", "30 seconds"),
-      commitIntervalMs: millis("commitInterval", "1 second"),
-      handlerTimeoutMs: millis("handlerTimeout", "5 minutes"),
-      metadataIntervalMs: millis("metadataInterval", "30 seconds"),
-      maxLaneRecords: count("maxLaneRecords", 500),
-      maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024, Number.MAX_SAFE_INTEGER),
-      fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
-      maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
-      fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024)
-    }
-    check(
-      settings.heartbeatIntervalMs < settings.sessionTimeoutMs,
-      "heartbeatInterval",
-      settings.heartbeatIntervalMs,
-      `must be below sessionTimeout (${settings.sessionTimeoutMs} ms)`
-    )
-    check(
-      settings.revokeTimeoutMs < settings.rebalanceTimeoutMs,
-      "revokeTimeout",
-      settings.revokeTimeoutMs,
-      `must be below rebalanceTimeout (${settings.rebalanceTimeoutMs} ms)`
-    )
-    return errors.length === 0
+    const { issues, settings } = check(options)
+    const description = issues
+      .map(({ description, field, value }) => `${field}: ${description}, not ${show(value)}`)
+      .join("; ")
+    return issues.length === 0
       ? Effect.succeed(settings)
-      : Effect.fail(
-          new ConsumerError({ reason: "Configuration", groupId: options.groupId, description: errors.join("; ") })
-        )
+      : Effect.fail(new ConsumerError({ reason: "Configuration", groupId: options.groupId, description }))
   })

@@ -74,8 +74,8 @@ describe("consumerSettings", () => {
     })
     for (const part of [
       'groupId: must not be empty, not " "',
-      'topics: must be a legal topic name, not "not fine"',
-      'topics: must be a legal topic name, not ".."',
+      'topics[1]: must be a legal topic name, not "not fine"',
+      'topics[2]: must be a legal topic name, not ".."',
       "heartbeatInterval: must be below sessionTimeout (2000 ms), not 3000",
       "revokeTimeout: must be below rebalanceTimeout (60000 ms), not 60000",
       "commitInterval: must be a duration above zero and below 25 days, not 0",

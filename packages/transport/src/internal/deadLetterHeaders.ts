@@ -3,6 +3,7 @@
  */
 import * as Option from "effect/Option"
 import { eventIdHeader } from "../Envelope.js"
+import type { Issue } from "../Environment.js"
 import * as Headers from "../Headers.js"
 
 export interface Values {
@@ -161,19 +162,18 @@ export const layoutOf = (preset: Preset, names: Names): Layout => {
   return layout
 }
 
-/** What is wrong with the choice, if anything is. */
-export const issueOf = (preset: Preset, layout: Layout): string | undefined => {
+/** What is wrong with the choice. */
+export const check = (preset: Preset, names: Names): ReadonlyArray<Issue> => {
   if (!Object.hasOwn(presets, preset)) {
-    return `preset must be one of ${Object.keys(presets).join(", ")}, not ${JSON.stringify(preset)}`
+    return [{ field: "preset", value: preset, description: `must be one of ${Object.keys(presets).join(", ")}` }]
   }
-  const fields = new Map<string, string>([[eventIdHeader, "the event id"]])
-  for (const [field, { name }] of Object.entries(layout)) {
-    if (name === "") return `${field} must not be empty, not ""`
-    const other = fields.get(name)
-    if (other !== undefined) return `${field} must not be the header of ${other}, not ${JSON.stringify(name)}`
-    fields.set(name, field)
-  }
-  return undefined
+  const headers = Object.entries({ ...layoutOf(preset, names), "event id": { name: eventIdHeader } })
+  return Object.entries(names).flatMap(([field, value]): ReadonlyArray<Issue> => {
+    if (value === undefined) return []
+    if (value === "") return [{ field, value, description: "must not be empty" }]
+    const other = headers.find(([other, { name }]) => other !== field && name === value)
+    return other === undefined ? [] : [{ field, value, description: `must not be the header of ${other[0]}` }]
+  })
 }
 
 const namesOf = (layout: Layout): ReadonlyArray<string> => Object.values(layout).map(({ name }) => name)

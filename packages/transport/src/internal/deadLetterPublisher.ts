@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import { ConsumerError } from "../Consumer.js"
 import * as DeadLetter from "../DeadLetter.js"
 import type { ConsumedRecord } from "../Envelope.js"
+import { describe } from "../Environment.js"
 import { messageOf } from "../HandlerError.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
@@ -25,11 +26,10 @@ export const check = (
   groupId: string
 ): Effect.Effect<void, ConsumerError> => {
   const limited = atMostEvery(cap)
-  const issue = DeadLetter.headersIssue(destination.headers)
-  if (issue !== undefined) {
-    return Effect.fail(
-      new ConsumerError({ reason: "Configuration", groupId, description: `deadLetter.headers: ${issue}` })
-    )
+  const issues = DeadLetter.checkHeaders(destination.headers)
+  if (issues.length > 0) {
+    const description = issues.map((issue) => `deadLetter.headers.${describe(issue)}`).join("; ")
+    return Effect.fail(new ConsumerError({ reason: "Configuration", groupId, description }))
   }
   const checkTopic = Effect.fnUntraced(function* (topic: string) {
     const deadLetterTopic = yield* topicOf(destination, topic, groupId)

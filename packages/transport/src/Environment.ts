@@ -1,0 +1,143 @@
+/**
+ * For the Layers of Spillway's packages: their options from the program's configuration, each under a name made of a
+ * prefix and its own (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). All that is wrong is told in one error,
+ * naming variable, option and value. A variable that is blank is one that isn't set.
+ */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+
+/** An option's value that can't be used. */
+export interface Issue {
+  readonly field: string
+  readonly value: unknown
+  readonly description: string
+}
+
+export const describe = ({ description, field, value }: Issue): string => `${field} ${description}, not ${show(value)}`
+
+/** A value as errors show it. */
+export const show = (value: unknown): string => {
+  if (Duration.isDuration(value)) return Duration.format(value)
+  return typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value)
+}
+
+/** Reads a variable's text; a left tells what it must be. */
+export type Parser<out A> = (text: string) => Either.Either<A, string>
+
+export const text: Parser<string> = (text) => Either.right(text)
+
+/** Separated by commas. */
+export const list: Parser<ReadonlyArray<string>> = (text) => Either.right(text.split(",").map((item) => item.trim()))
+
+export const number: Parser<number> = (text) => {
+  const value = Number(text)
+  return Number.isNaN(value) ? Either.left("must be a number") : Either.right(value)
+}
+
+const words: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  1: true,
+  false: false,
+  no: false,
+  off: false,
+  0: false
+}
+
+export const boolean: Parser<boolean> = (text) =>
+  Either.fromNullable(words[text.toLowerCase()], () => "must be true or false")
+
+/** As `Duration` reads it: a number and a unit. */
+export const duration: Parser<Duration.Duration> = (text) => {
+  const decoded = Duration.decodeUnknown(text)
+  const isDuration = Option.isSome(decoded) && !text.startsWith("-")
+  return isDuration ? Either.right(decoded.value) : Either.left('must be a duration such as "30 seconds"')
+}
+
+export const oneOf =
+  <const A extends string>(...values: ReadonlyArray<A>): Parser<A> =>
+  (text) => {
+    const found = values.find((value) => value === text)
+    return found === undefined ? Either.left(`must be one of ${values.join(", ")}`) : Either.right(found)
+  }
+
+/** A parser for each option that text can give: all but functions. */
+export type Parsers<A> = {
+  readonly [K in keyof A as NonNullable<A[K]> extends (...args: never) => unknown ? never : K]-?: Parser<
+    NonNullable<A[K]>
+  >
+}
+
+export interface EnvironmentOptions<A> {
+  /** What the variables' names begin with. */
+  readonly prefix: string
+  readonly parsers: Parsers<A>
+  /** What holds where no variable is set. */
+  readonly defaults?: A | undefined
+  /** All that is wrong with the options. */
+  readonly check: (options: A) => ReadonlyArray<Issue>
+}
+
+/** A prefix within a namespace, if there is one: `ORDERS_KAFKA_CONSUMER`. */
+export const prefixOf = (namespace: string | undefined, prefix: string): string =>
+  namespace === undefined ? prefix : `${namespace}_${prefix}`
+
+/** The variable of an option. */
+export const nameOf = (prefix: string, field: string): string =>
+  `${prefix}_${field.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** The options that are given by a variable or by default, and no others. */
+export const options = <A extends object>({
+  check,
+  defaults,
+  parsers,
+  prefix
+}: EnvironmentOptions<A>): Config.Config<A> => {
+  const fields = Object.entries<Parser<unknown>>(parsers)
+  const variables = fields.map(([field]) => Config.option(Config.string(nameOf(prefix, field))))
+  return Config.mapOrFail(Config.all(variables), (values) => {
+    const given: Record<string, unknown> = { ...defaults }
+    const texts = new Map<string, string>()
+    const issues: Array<Issue> = []
+    for (const [i, [field, parse]] of fields.entries()) {
+      const text = Option.getOrElse(values[i]!, () => "").trim()
+      if (text === "") continue
+      texts.set(field, text)
+      const parsed = parse(text)
+      if (Either.isRight(parsed)) given[field] = parsed.right
+      else issues.push({ field, value: text, description: parsed.left })
+    }
+    issues.push(...check(given as A))
+    return Option.match(errorOf(prefix, issues, texts), {
+      onNone: () => Either.right(given as A),
+      onSome: Either.left
+    })
+  })
+}
+
+/** All issues in one error; values are shown as their variables have them. */
+export const errorOf = (
+  prefix: string,
+  issues: ReadonlyArray<Issue>,
+  texts: ReadonlyMap<string, string> = new Map()
+): Option.Option<ConfigError.ConfigError> => {
+  const errors = issues.map((issue) => {
+    const { field } = issue
+    // An issue may be with a part of an option: `brokers[1]`, `tls.ca`.
+    const [option] = field.split("[")
+    const value = field === option ? (texts.get(field) ?? issue.value) : issue.value
+    return ConfigError.InvalidData([nameOf(prefix, option!.replaceAll(".", "_"))], describe({ ...issue, value }))
+  })
+  return errors.length === 0 ? Option.none() : Option.some(errors.reduce(ConfigError.And))
+}
+
+/** The issues of a check that fails with them. */
+export const issuesOf = (
+  check: Effect.Effect<unknown, { readonly issues: ReadonlyArray<Issue> }>
+): ReadonlyArray<Issue> =>
+  Either.match(Effect.runSync(Effect.either(check)), { onLeft: ({ issues }) => issues, onRight: () => [] })

@@ -1,0 +1,157 @@
+/**
+ * A consumer's whole failure policy as one flat object, from the program's text or its environment: how often and after
+ * which delays a failed record is handled again, and what becomes of one that fails for good.
+ *
+ * ```ts
+ * KafkaConsumer.layer({ groupId, topics, value, handler, ...ReliabilityConfig.options({ retryCount: 5 }) })
+ * ```
+ */
+import type * as Config from "effect/Config"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import { isTopicName } from "./Consumer.js"
+import * as DeadLetter from "./DeadLetter.js"
+import * as Environment from "./Environment.js"
+import type { Producer } from "./Producer.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+
+export interface ReliabilityConfig {
+  /** Retries after the first attempt; `Infinity` for no end. Default: 3. */
+  readonly retryCount?: number | undefined
+  /** The delay before the first retry. Default: 1 second. */
+  readonly retryBackoff?: Duration.DurationInput | undefined
+  /** What each delay is multiplied by for the next, at least 1. Default: 2. */
+  readonly retryBackoffMultiplier?: number | undefined
+  /** No delay is longer; jitter shortens delays by up to one half. Default: 30 seconds. */
+  readonly maxRetryBackoff?: Duration.DurationInput | undefined
+  /** Whether records that fail for good become dead letters. Default: true. */
+  readonly dlqEnabled?: boolean | undefined
+  /**
+   * What becomes of them when `dlqEnabled` is false: `"stop"` fails the consumer at the record, which stays
+   * uncommitted; `"skip"` logs, counts and gives it up. Default: `"stop"`.
+   */
+  readonly withoutDlq?: "stop" | "skip" | undefined
+  /** The dead letter topic. Default: the source topic's name with `-dlq` appended. */
+  readonly dlqTopic?: string | undefined
+  /** Whose headers dead letters have. Default: `"spillway"`. */
+  readonly dlqHeaders?: DeadLetter.DeadLetterPreset | undefined
+  /** Default: `x-retry-count`. */
+  readonly dlqRetryHeader?: string | undefined
+  /** Default: that of `dlqHeaders`, `x-error-message`. */
+  readonly dlqErrorHeader?: string | undefined
+  /** Default: `x-failed-timestamp`. */
+  readonly dlqTimestampHeader?: string | undefined
+  /** What follows when the broker refuses a dead letter as too large. Default: `"block"`. */
+  readonly dlqTooLarge?: "block" | "stop" | undefined
+  /** Whether the consumer counts in the metrics that `TransportMetrics` turned on. Default: true. */
+  readonly enableMetrics?: boolean | undefined
+}
+
+/** Options that make no policy. Thrown where the policy is built, since they are a mistake in the program. */
+export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigError")<{
+  readonly reason: "InvalidOptions"
+  readonly issues: ReadonlyArray<Environment.Issue>
+}> {
+  override get message(): string {
+    return `${this.reason}: ${this.issues.map(Environment.describe).join("; ")}`
+  }
+}
+
+/** The options of a consumer that the policy consists of. */
+export interface Reliability<out R> {
+  readonly retry: RetryPolicy.RetryPolicy
+  readonly deadLetter: DeadLetter.DeadLetterPolicy<R>
+  readonly metrics: boolean
+}
+
+const headersOf = (config: ReliabilityConfig): DeadLetter.DeadLetterHeaderNames => ({
+  preset: config.dlqHeaders,
+  retryCount: config.dlqRetryHeader,
+  errorMessage: config.dlqErrorHeader,
+  failedTimestamp: config.dlqTimestampHeader
+})
+
+/** Every value that can't be used. */
+export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issue> => {
+  const issues: Array<Environment.Issue> = []
+  const retry = (field: keyof ReliabilityConfig, options: RetryPolicy.ExponentialOptions) => {
+    try {
+      RetryPolicy.exponential(options)
+    } catch (error) {
+      if (!(error instanceof RetryPolicy.RetryPolicyError)) throw error
+      issues.push({ field, value: error.value, description: `must be ${error.expected}` })
+    }
+  }
+  const oneOf = (field: keyof ReliabilityConfig, ...values: ReadonlyArray<unknown>) => {
+    const { [field]: value } = config
+    if (value === undefined || values.includes(value)) return
+    issues.push({ field, value, description: `must be one of ${values.join(", ")}` })
+  }
+  retry("retryCount", { retries: config.retryCount })
+  retry("retryBackoff", { base: config.retryBackoff })
+  retry("retryBackoffMultiplier", { factor: config.retryBackoffMultiplier })
+  retry("maxRetryBackoff", { cap: config.maxRetryBackoff })
+  oneOf("withoutDlq", "stop", "skip")
+  for (const issue of DeadLetter.checkHeaders(headersOf(config))) {
+    issues.push({ ...issue, field: headerFields[issue.field] ?? issue.field })
+  }
+  oneOf("dlqTooLarge", "block", "stop")
+  const { dlqTopic } = config
+  if (dlqTopic !== undefined && !isTopicName(dlqTopic)) {
+    issues.push({ field: "dlqTopic", value: dlqTopic, description: "must be a legal topic name" })
+  }
+  return issues
+}
+
+const headerFields: Readonly<Record<string, keyof ReliabilityConfig>> = {
+  preset: "dlqHeaders",
+  retryCount: "dlqRetryHeader",
+  errorMessage: "dlqErrorHeader",
+  failedTimestamp: "dlqTimestampHeader"
+}
+
+/** The policy as options of a consumer. Throws a `ReliabilityConfigError` that names every value that can't be used. */
+export function options(config: ReliabilityConfig & { readonly dlqEnabled: false }): Reliability<never>
+export function options(config?: ReliabilityConfig): Reliability<Producer>
+export function options(config: ReliabilityConfig = {}): Reliability<Producer> {
+  const issues = check(config)
+  if (issues.length > 0) throw new ReliabilityConfigError({ reason: "InvalidOptions", issues })
+  const { dlqEnabled = true, withoutDlq = "stop" } = config
+  const topic = DeadLetter.topic(config.dlqTopic, { headers: headersOf(config), tooLarge: config.dlqTooLarge })
+  return {
+    retry: RetryPolicy.exponential({
+      retries: config.retryCount,
+      base: config.retryBackoff,
+      factor: config.retryBackoffMultiplier,
+      cap: config.maxRetryBackoff
+    }),
+    deadLetter: dlqEnabled ? topic : DeadLetter.none(withoutDlq),
+    metrics: config.enableMetrics ?? true
+  }
+}
+
+const parsers: Environment.Parsers<ReliabilityConfig> = {
+  retryCount: Environment.number,
+  retryBackoff: Environment.duration,
+  retryBackoffMultiplier: Environment.number,
+  maxRetryBackoff: Environment.duration,
+  dlqEnabled: Environment.boolean,
+  withoutDlq: Environment.oneOf("stop", "skip"),
+  dlqTopic: Environment.text,
+  dlqHeaders: Environment.oneOf("spillway", "spring", "connect"),
+  dlqRetryHeader: Environment.text,
+  dlqErrorHeader: Environment.text,
+  dlqTimestampHeader: Environment.text,
+  dlqTooLarge: Environment.oneOf("block", "stop"),
+  enableMetrics: Environment.boolean
+}
+
+/**
+ * The policy from the environment: `RELIABILITY_RETRY_COUNT`, `RELIABILITY_DLQ_TOPIC` and so on, by the options' names;
+ * within a namespace `ORDERS`, `ORDERS_RELIABILITY_RETRY_COUNT`. What no variable gives is as the defaults have it.
+ */
+export const config = (
+  defaults: ReliabilityConfig = {},
+  namespace?: string | undefined
+): Config.Config<ReliabilityConfig> =>
+  Environment.options({ prefix: Environment.prefixOf(namespace, "RELIABILITY"), parsers, defaults, check })

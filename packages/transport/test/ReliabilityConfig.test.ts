@@ -1,0 +1,173 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { Destination } from "../src/DeadLetter.js"
+import * as HandlerError from "../src/HandlerError.js"
+import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
+import type { Producer } from "../src/Producer.js"
+import * as ReliabilityConfig from "../src/ReliabilityConfig.js"
+import { read, told } from "./support/environment.js"
+import { makeWorld, producerLayer } from "./support/processor.js"
+
+const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+
+const decided = ({ deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
+  Effect.gen(function* () {
+    const delays: Array<number> = []
+    let step = yield* ScheduleCursor.make(retry).next(failure)
+    while (Option.isSome(step)) {
+      delays.push(Duration.toMillis(step.value.delay))
+      step = yield* step.value.cursor.next(failure)
+    }
+    const destination: Destination = yield* deadLetter.destination
+    return { delays, destination, metrics }
+  }).pipe(Effect.withRandom(Random.fixed([0])), Effect.provide(producerLayer(makeWorld())))
+
+const variables = {
+  RELIABILITY_RETRY_COUNT: "2",
+  RELIABILITY_RETRY_BACKOFF: "10 millis",
+  RELIABILITY_RETRY_BACKOFF_MULTIPLIER: "3.5",
+  RELIABILITY_MAX_RETRY_BACKOFF: "20 millis",
+  RELIABILITY_DLQ_TOPIC: "dead",
+  RELIABILITY_DLQ_HEADERS: "spring",
+  RELIABILITY_DLQ_RETRY_HEADER: "retries",
+  RELIABILITY_DLQ_ERROR_HEADER: "error",
+  RELIABILITY_DLQ_TIMESTAMP_HEADER: "failed",
+  RELIABILITY_DLQ_TOO_LARGE: "stop",
+  RELIABILITY_ENABLE_METRICS: "false"
+}
+
+describe("ReliabilityConfig.options", () => {
+  it.effect("has the defaults of the table", () =>
+    Effect.gen(function* () {
+      const { delays, destination, metrics } = yield* decided(ReliabilityConfig.options())
+      assert.deepStrictEqual(delays, [1_000, 2_000, 4_000])
+      assert.isTrue(metrics)
+      assert(destination._tag === "Topic")
+      assert.strictEqual(destination.topicOf("orders"), "orders-dlq")
+      assert.strictEqual(destination.tooLarge, "block")
+      const capped = yield* decided(ReliabilityConfig.options({ retryCount: 6 }))
+      assert.deepStrictEqual(capped.delays.slice(-2), [16_000, 30_000])
+    })
+  )
+
+  it.effect("takes every field, from the environment too", () =>
+    Effect.gen(function* () {
+      const given: ReliabilityConfig.ReliabilityConfig = {
+        retryCount: 2,
+        retryBackoff: Duration.millis(10),
+        retryBackoffMultiplier: 3.5,
+        maxRetryBackoff: Duration.millis(20),
+        dlqTopic: "dead",
+        dlqHeaders: "spring",
+        dlqRetryHeader: "retries",
+        dlqErrorHeader: "error",
+        dlqTimestampHeader: "failed",
+        dlqTooLarge: "stop",
+        enableMetrics: false
+      }
+      assert.deepStrictEqual(yield* read(ReliabilityConfig.config(), variables), given)
+      const { delays, destination, metrics } = yield* decided(ReliabilityConfig.options(given))
+      assert.deepStrictEqual(delays, [10, 20])
+      assert.isFalse(metrics)
+      assert(destination._tag === "Topic")
+      assert.strictEqual(destination.topicOf("orders"), "dead")
+      assert.strictEqual(destination.tooLarge, "stop")
+      assert.deepStrictEqual(destination.headers, {
+        preset: "spring",
+        retryCount: "retries",
+        errorMessage: "error",
+        failedTimestamp: "failed"
+      })
+    })
+  )
+
+  it.effect("without a dead letter queue stops, or skips when that is said", () =>
+    Effect.gen(function* () {
+      const otherwise = (config: ReliabilityConfig.ReliabilityConfig) =>
+        Effect.map(decided(ReliabilityConfig.options(config)), ({ destination }) => destination)
+      assert.deepStrictEqual(yield* otherwise({ dlqEnabled: false }), { _tag: "None", otherwise: "stop" })
+      const skip = yield* read(ReliabilityConfig.config(), {
+        RELIABILITY_DLQ_ENABLED: "false",
+        RELIABILITY_WITHOUT_DLQ: "skip"
+      })
+      assert.deepStrictEqual(yield* otherwise(skip), { _tag: "None", otherwise: "skip" })
+    })
+  )
+
+  it("needs no producer without a dead letter queue", () => {
+    const { deadLetter } = ReliabilityConfig.options({ dlqEnabled: false })
+    const destination: Effect.Effect<Destination> = deadLetter.destination
+    assert.strictEqual(Effect.runSync(destination)._tag, "None")
+  })
+
+  it("throws all that is wrong at once, with field and value", () => {
+    const wrong = {
+      retryCount: -1,
+      retryBackoff: "-1 seconds",
+      retryBackoffMultiplier: 0.5,
+      maxRetryBackoff: Number.NaN,
+      withoutDlq: "drop" as "skip",
+      dlqTopic: "no topic",
+      dlqHeaders: "kafkajs" as "spring",
+      dlqTooLarge: "drop" as "stop"
+    }
+    try {
+      ReliabilityConfig.options(wrong as ReliabilityConfig.ReliabilityConfig)
+      assert.fail("nothing was thrown")
+    } catch (error) {
+      assert.instanceOf(error, ReliabilityConfig.ReliabilityConfigError)
+      assert.deepStrictEqual(error.message.split("; "), [
+        "InvalidOptions: retryCount must be a whole number, at least 0, not -1",
+        'retryBackoff must be a finite duration, at least 0, not "-1 seconds"',
+        "retryBackoffMultiplier must be a number, at least 1, not 0.5",
+        "maxRetryBackoff must be a finite duration, at least 0, not NaN",
+        'withoutDlq must be one of stop, skip, not "drop"',
+        'dlqHeaders must be one of spillway, spring, connect, not "kafkajs"',
+        'dlqTooLarge must be one of block, stop, not "drop"',
+        'dlqTopic must be a legal topic name, not "no topic"'
+      ])
+    }
+    const headers = { dlqErrorHeader: "x-retry-count", dlqTimestampHeader: "" }
+    assert.deepStrictEqual(
+      ReliabilityConfig.check(headers).map(({ field }) => field),
+      ["dlqErrorHeader", "dlqTimestampHeader"]
+    )
+  })
+})
+
+describe("ReliabilityConfig.config", () => {
+  it.effect("tells every wrong variable at once", () =>
+    Effect.gen(function* () {
+      const config = ReliabilityConfig.config({}, "ORDERS")
+      const error = yield* Effect.flip(
+        read(config, {
+          ORDERS_RELIABILITY_RETRY_COUNT: "-1",
+          ORDERS_RELIABILITY_RETRY_BACKOFF: "soon",
+          ORDERS_RELIABILITY_RETRY_BACKOFF_MULTIPLIER: "twice",
+          ORDERS_RELIABILITY_DLQ_ENABLED: "perhaps",
+          ORDERS_RELIABILITY_DLQ_TOPIC: "no topic",
+          ORDERS_RELIABILITY_DLQ_RETRY_HEADER: "x-error-message"
+        })
+      )
+      assert.deepStrictEqual(told(error), [
+        'ORDERS_RELIABILITY_RETRY_BACKOFF: retryBackoff must be a duration such as "30 seconds", not "soon"',
+        'ORDERS_RELIABILITY_RETRY_BACKOFF_MULTIPLIER: retryBackoffMultiplier must be a number, not "twice"',
+        'ORDERS_RELIABILITY_DLQ_ENABLED: dlqEnabled must be true or false, not "perhaps"',
+        'ORDERS_RELIABILITY_RETRY_COUNT: retryCount must be a whole number, at least 0, not "-1"',
+        'ORDERS_RELIABILITY_DLQ_RETRY_HEADER: dlqRetryHeader must not be the header of errorMessage, not "x-error-message"',
+        'ORDERS_RELIABILITY_DLQ_TOPIC: dlqTopic must be a legal topic name, not "no topic"'
+      ])
+    })
+  )
+
+  it.effect("takes what the program has as its defaults", () =>
+    Effect.gen(function* () {
+      const config = ReliabilityConfig.config({ retryCount: 5, dlqTopic: "dead" })
+      assert.deepStrictEqual(yield* read(config, { RELIABILITY_RETRY_COUNT: "1" }), { retryCount: 1, dlqTopic: "dead" })
+    })
+  )
+})
