@@ -11,8 +11,12 @@
  *
  * Names and attributes are those of OpenTelemetry's semantic conventions for messaging (1.45).
  */
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Environment from "./Environment.js"
 import * as TracedProcessing from "./internal/tracedProcessing.js"
 import * as TracedProducer from "./internal/tracedProducer.js"
 import type { Producer } from "./Producer.js"
@@ -64,3 +68,17 @@ export const make = (options: TransportTracingOptions = {}): Tracing => {
 /** Turns tracing on for the consumers and producers that this layer is provided to. */
 export const layer = (options?: TransportTracingOptions | undefined): Layer.Layer<never> =>
   Layer.succeed(TransportTracing, make(options))
+
+const parsers: Environment.Parsers<TransportTracingOptions> = {
+  relation: Environment.oneOf("parent", "link"),
+  recordKeys: Environment.boolean,
+  clientId: Environment.text
+}
+
+/** `TRACING_RELATION`, `TRACING_RECORD_KEYS` and `TRACING_CLIENT_ID`, each optional. */
+export const config = (defaults: TransportTracingOptions = {}): Config<TransportTracingOptions> =>
+  Environment.options({ prefix: "TRACING", parsers, defaults, check: () => [] })
+
+/** `layer` with what the environment says; see `config`. */
+export const layerConfig = (defaults?: TransportTracingOptions | undefined): Layer.Layer<never, ConfigError> =>
+  Layer.effect(TransportTracing, Effect.map(config(defaults), make))

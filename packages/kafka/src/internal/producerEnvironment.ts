@@ -5,11 +5,12 @@
 import * as Environment from "@spillway/transport/Environment"
 import type { Config } from "effect/Config"
 import { decode, type ProducerOptions } from "./producerSettings.js"
+import * as Compression from "./recordBatch/compression.js"
 
 export const prefix = "KAFKA_PRODUCER"
 
 export const parsers: Environment.Parsers<ProducerOptions> = {
-  compression: Environment.oneOf("none", "gzip"),
+  compression: Environment.oneOf(...Compression.names),
   maxBatchBytes: Environment.number,
   maxRequestBytes: Environment.number,
   deliveryTimeout: Environment.duration,
