@@ -1,2 +1,3 @@
 export * as PrometheusFormat from "./PrometheusFormat.js"
 export * as PrometheusServer from "./PrometheusServer.js"
+export * as Telemetry from "./Telemetry.js"

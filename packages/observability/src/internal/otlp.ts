@@ -1,0 +1,85 @@
+/**
+ * `@effect/opentelemetry`'s OTLP export, made fit for a program that shuts down and for spans that fail.
+ */
+import * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as Logging from "@spillway/transport/Logging"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+
+/** The parts that are read of `TraceData`. */
+interface TraceData {
+  readonly resourceSpans: ReadonlyArray<{
+    readonly scopeSpans: ReadonlyArray<{
+      readonly spans: ReadonlyArray<{
+        readonly status: { readonly code: number }
+        readonly attributes: Array<{ readonly key: string }>
+      }>
+    }>
+  }>
+}
+
+const errorStatus = 2
+
+const interruptedOnly: ReadonlyArray<string> = ["span.label", "status.interrupted"]
+
+/** Version 0.64 labels every failed span as interrupted. */
+const withoutLabels = (data: unknown): unknown => {
+  for (const { scopeSpans } of (data as TraceData).resourceSpans) {
+    for (const { spans } of scopeSpans) {
+      for (const { attributes, status } of spans) {
+        if (status.code !== errorStatus) continue
+        const kept = attributes.filter(({ key }) => !interruptedOnly.includes(key))
+        attributes.splice(0, attributes.length, ...kept)
+      }
+    }
+  }
+  return data
+}
+
+export type Protocol = "http/json" | "http/protobuf"
+
+export const serialization = (protocol: Protocol): Layer.Layer<OtlpSerialization.OtlpSerialization> =>
+  Layer.effect(
+    OtlpSerialization.OtlpSerialization,
+    Effect.map(OtlpSerialization.OtlpSerialization, (given) => ({
+      metrics: given.metrics,
+      logs: given.logs,
+      traces: (data: unknown) => given.traces(withoutLabels(data))
+    }))
+  ).pipe(Layer.provide(protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf))
+
+/**
+ * Sends each export within a time, and to its end when the program shuts down meanwhile: what it holds is nowhere else.
+ * Says now and then that exports fail, which the exporter tells at Debug only.
+ */
+export const client = (timeout: Duration.Duration): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(HttpClient.HttpClient, (client) => {
+      const limited = Logging.limited({ lines: 1, every: "1 minute" })
+      return HttpClient.transform(client, (response, request) =>
+        response.pipe(
+          Effect.interruptible,
+          Effect.timeoutFail({
+            duration: timeout,
+            onTimeout: () =>
+              new HttpClientError.RequestError({ request, reason: "Transport", description: "no response in time" })
+          }),
+          Effect.tap(({ status }) => (status >= 400 ? limited(warn(request.url, `status ${status}`)) : Effect.void)),
+          Effect.tapError(({ message }) => limited(warn(request.url, message))),
+          // Not a child, which would be interrupted with its parent even where that can't be.
+          Effect.forkDaemon,
+          Effect.flatMap(Fiber.join),
+          Effect.uninterruptible
+        )
+      )
+    })
+  ).pipe(Layer.provide(FetchHttpClient.layer))
+
+const warn = (url: string, error: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning("Telemetry is not exported"), { url, error })
