@@ -72,11 +72,14 @@ export interface ProduceResponse {
   }>
 }
 
+/** Whether records of open and aborted transactions count (KIP-98). */
+export type IsolationLevel = "read_uncommitted" | "read_committed"
+
 export interface FetchRequest {
   readonly maxWaitMs: number
   readonly minBytes: number
   readonly maxBytes: number
-  readonly isolationLevel: "read_uncommitted" | "read_committed"
+  readonly isolationLevel: IsolationLevel
   readonly rackId: string
   readonly topics: ReadonlyArray<{
     readonly topic: string
@@ -94,8 +97,10 @@ export interface FetchPartitionResponse {
   readonly partition: number
   readonly errorCode: number
   readonly highWatermark: number
+  /** The end of the log for `read_committed`: no transaction before it is open. */
   readonly lastStableOffset: number
   readonly logStartOffset: number
+  /** Under `read_committed`, those that reach into `records`. */
   readonly abortedTransactions: ReadonlyArray<{ readonly producerId: bigint; readonly firstOffset: number }>
   /** Encoded record batches; the last may be cut off. A view into the response: copy what is kept. */
   readonly records: Uint8Array
@@ -110,6 +115,8 @@ export interface FetchResponse {
 }
 
 export interface ListOffsetsRequest {
+  /** Under `read_committed` the log ends at the last stable offset. Default: `read_uncommitted`. */
+  readonly isolationLevel?: IsolationLevel | undefined
   readonly topics: ReadonlyArray<{
     readonly topic: string
     readonly partitions: ReadonlyArray<{

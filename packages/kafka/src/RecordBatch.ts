@@ -37,6 +37,8 @@ export interface DecodedBatch {
   readonly isTransactional: boolean
   /** A control batch has no records for users; `records` is empty. */
   readonly isControl: boolean
+  /** Written by a transaction that was aborted, as `DecodeOptions.abortedTransactions` tells; `records` is empty. */
+  readonly isAborted: boolean
   /** The bytes this batch keeps in memory. */
   readonly sizeInBytes: number
   readonly records: ReadonlyArray<DecodedRecord>
@@ -75,9 +77,17 @@ export interface Decoded {
   readonly error: RecordBatchError | undefined
 }
 
+/** Where a transaction that was aborted began. */
+export interface AbortedTransaction {
+  readonly producerId: bigint
+  readonly firstOffset: number
+}
+
 export interface DecodeOptions {
   /** A compressed batch that holds more is an error. Default: 64 MiB. */
   readonly maxDecompressedBytes?: number | undefined
+  /** Those that a fetch answered beside these bytes, whose records are left out. Default: none. */
+  readonly abortedTransactions?: ReadonlyArray<AbortedTransaction> | undefined
 }
 
 /**
@@ -85,7 +95,7 @@ export interface DecodeOptions {
  * was cut off is left out. Records below the fetched offset are not: the first batch may begin before it.
  */
 export const decode = (bytes: Uint8Array, options?: DecodeOptions | undefined): Decoded =>
-  Decode.decode(bytes, options?.maxDecompressedBytes ?? 64 * 1024 * 1024)
+  Decode.decode(bytes, options?.maxDecompressedBytes ?? 64 * 1024 * 1024, options?.abortedTransactions ?? [])
 
 /** The fixed fields of an encoded batch. */
 export interface BatchHeader {

@@ -441,6 +441,111 @@ describe("RecordBatch", () => {
     })
   })
 
+  describe("decode, beside aborted transactions", () => {
+    interface Entry {
+      readonly producerId: bigint
+      readonly kind: "plain" | "data" | "commit" | "abort"
+    }
+
+    const marker = (type: number): RecordBatch.EncodableRecord => ({
+      key: Uint8Array.of(0, 0, 0, type),
+      value: Uint8Array.of(0, 0, 0, 0, 0, 0),
+      headers: Headers.empty,
+      timestamp: 0
+    })
+
+    const encodeEntry = ({ kind, producerId }: Entry, baseOffset: number): Uint8Array => {
+      if (kind === "plain") return RecordBatch.encode([record("plain")], { baseOffset })
+      const isTransactional = true
+      if (kind === "data") {
+        return RecordBatch.encode([record("data")], { baseOffset, producerId, isTransactional, compression: "gzip" })
+      }
+      const options = { baseOffset, producerId, isTransactional }
+      return patched(RecordBatch.encode([marker(kind === "commit" ? 1 : 0)], options), (view) => {
+        view.setInt16(21, 0x30)
+      })
+    }
+
+    /** Which data is of a transaction that an abort marker ends, and where such transactions begin. */
+    const abortedOf = (entries: ReadonlyArray<Entry>) => {
+      const aborted = new Set<number>()
+      const transactions: Array<RecordBatch.AbortedTransaction & { readonly end: number }> = []
+      const open = new Map<bigint, Array<number>>()
+      entries.forEach(({ kind, producerId }, offset) => {
+        if (kind === "data") open.set(producerId, [...(open.get(producerId) ?? []), offset])
+        if (kind === "abort") {
+          const [firstOffset] = open.get(producerId) ?? []
+          if (firstOffset !== undefined) transactions.push({ producerId, firstOffset, end: offset })
+          for (const offset of open.get(producerId) ?? []) aborted.add(offset)
+        }
+        if (kind === "abort" || kind === "commit") open.delete(producerId)
+      })
+      return { aborted, transactions }
+    }
+
+    it("leaves out exactly the records of those, however producers and transactions follow each other", () => {
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.array(
+            FastCheck.record({
+              producerId: FastCheck.bigInt({ min: 1n, max: 3n }),
+              kind: FastCheck.constantFrom<Entry["kind"]>("plain", "data", "data", "commit", "abort")
+            }),
+            { maxLength: 30 }
+          ),
+          FastCheck.nat({ max: 29 }),
+          (entries, from) => {
+            const { aborted, transactions } = abortedOf(entries)
+            // A fetch may begin within transactions; a broker tells of those that reach into it.
+            const read = entries.map((entry, offset) => encodeEntry(entry, offset)).slice(from)
+            const { batches, error } = RecordBatch.decode(concat(...read), {
+              abortedTransactions: transactions.filter(({ end }) => end >= from).reverse()
+            })
+            assert.isUndefined(error)
+            assert.deepStrictEqual(
+              batches.map(({ baseOffset, isAborted, records }) => [baseOffset, isAborted, records.length]),
+              entries.slice(from).map(({ kind }, index) => {
+                const offset = from + index
+                const isData = kind === "plain" || kind === "data"
+                return [offset, aborted.has(offset), isData && !aborted.has(offset) ? 1 : 0]
+              })
+            )
+          }
+        )
+      )
+    })
+
+    it("refuses a marker that can't be read, for what it ends would be guessed", () => {
+      const entries: ReadonlyArray<Entry> = [{ producerId: 1n, kind: "abort" }]
+      const bytes = patched(encodeEntry(entries[0]!, 5), (view) => view.setInt32(57, 3))
+      const abortedTransactions = [{ producerId: 1n, firstOffset: 3 }]
+      assert.strictEqual(RecordBatch.decode(bytes, { abortedTransactions }).error?.reason, "CorruptBatch")
+    })
+  })
+
+  it("tells where a corrupt batch ends: the next batch best, else its own header", () => {
+    const first = RecordBatch.encode([record("a"), record("b")], { baseOffset: 10 })
+    const next = RecordBatch.encode([record("c")], { baseOffset: 14 })
+    const flipped = first.slice()
+    flipped[70]! ^= 1
+    const nextOffsetOf = (...parts: ReadonlyArray<Uint8Array>) => RecordBatch.decode(concat(...parts)).error?.nextOffset
+    assert.strictEqual(nextOffsetOf(flipped), 12)
+    assert.strictEqual(nextOffsetOf(flipped, next.subarray(0, 50)), 12)
+    assert.strictEqual(nextOffsetOf(flipped, next), 14)
+    const alsoFlipped = next.slice()
+    alsoFlipped[alsoFlipped.length - 2]! ^= 1
+    assert.strictEqual(nextOffsetOf(flipped, alsoFlipped), 12)
+    for (const [magic, nextOffset] of [
+      [0, 11],
+      [1, 11],
+      [3, undefined]
+    ] as const) {
+      const old = first.slice()
+      old[16] = magic
+      assert.strictEqual(nextOffsetOf(old), nextOffset)
+    }
+  })
+
   describe("as a broker handles batches", () => {
     const encoded = RecordBatch.encode(javaRecords, javaOptions)
 

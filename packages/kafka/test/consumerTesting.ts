@@ -1,7 +1,8 @@
 /**
  * What the tests of the consumer on a broker in memory share.
  */
-import type { Api } from "@spillway/kafka/Protocol"
+import { crc32c } from "@node-rs/crc32"
+import type { Api, FetchPartitionResponse, FetchRequest, FetchResponse } from "@spillway/kafka/Protocol"
 import type { Connection, Wire, WireError } from "@spillway/kafka/Wire"
 import {
   MemoryBroker,
@@ -104,3 +105,46 @@ export const observed = (
       })
     )
 })
+
+/** A wire whose fetches are answered with what a function makes of each partition's answer. */
+export const answering = (
+  wire: Wire["Type"],
+  change: (answer: FetchPartitionResponse, request: FetchRequest) => FetchPartitionResponse
+): Wire["Type"] => ({
+  bootstrap: wire.bootstrap,
+  connect: (endpoint, role) =>
+    Effect.map(
+      wire.connect(endpoint, role),
+      (connection): Connection => ({
+        closed: connection.closed,
+        request: (api, request) => {
+          const answer = connection.request(api, request)
+          if (api !== "Fetch") return answer
+          return Effect.map(answer, (response) => {
+            const { topics, ...rest } = response as FetchResponse
+            const changed: FetchResponse = {
+              ...rest,
+              topics: topics.map(({ partitions, topic }) => ({
+                topic,
+                partitions: partitions.map((answer) => change(answer, request as FetchRequest))
+              }))
+            }
+            return changed as typeof response
+          })
+        }
+      })
+    )
+})
+
+/** Encoded batches with a change to each, its checksum made right again. */
+export const rewritten = (records: Uint8Array, change: (view: DataView, baseOffset: number) => void): Uint8Array => {
+  const bytes = records.slice()
+  const view = new DataView(bytes.buffer)
+  for (let at = 0; at < bytes.length; ) {
+    const size = view.getInt32(at + 8) + 12
+    change(new DataView(bytes.buffer, at, size), Number(view.getBigInt64(at)))
+    view.setUint32(at + 17, crc32c(bytes.subarray(at + 21, at + size)))
+    at += size
+  }
+  return bytes
+}

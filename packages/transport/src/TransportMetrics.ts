@@ -12,6 +12,8 @@
  * | `{service}_dlq_messages_total` | counter: topic, group | every dead letter that the broker acknowledged; `topic` is where the record came from |
  * | `{service}_dlq_publish_failures_total` | counter: topic, group | every try to publish a dead letter that failed; `topic` is where the record came from |
  * | `{service}_offset_resets_total` | counter: topic, group | every jump from an offset out of range, as `offsetOutOfRange` says |
+ * | `{service}_skipped_batches_total` | counter: topic, group | every corrupt batch that was skipped, as `corruptBatch` says |
+ * | `{service}_skipped_offsets_total` | counter: topic, group | the offsets of those batches, which is the most records that they held |
  * | `{service}_rebalances_total` | counter: group | every generation of the group that a consumer joined, its first too |
  * | `{service}_commits_total` | counter: group, status | every commit sent: `success` when all its offsets were acknowledged; else `error`, and it is repeated |
  * | `{service}_commit_duration_seconds` | histogram: group | every acknowledged commit |
@@ -62,6 +64,8 @@ export interface ConsumerMetrics {
   readonly deadLettered: (records: number) => void
   readonly deadLetterFailed: (tries: number) => void
   readonly offsetReset: () => void
+  /** A corrupt batch of so many offsets was skipped. */
+  readonly skipped: (offsets: number) => void
 }
 
 /** The metrics of one group. */

@@ -96,6 +96,8 @@ describe("TransportMetrics", () => {
         "consumer_status{group=billing,status=Stopped}": 0,
         "consumer_status{group=billing,status=Failed}": 0,
         "circuit_breaker_state{group=billing}": 0,
+        "skipped_batches_total{topic=orders,group=billing}": 0,
+        "skipped_offsets_total{topic=orders,group=billing}": 0,
         "messages_sent_total{topic=orders}": 0,
         "message_publish_duration_seconds{topic=orders}": 0,
         "active_consumers{}": 0,
@@ -121,6 +123,8 @@ describe("TransportMetrics", () => {
       group.rebalanced()
       group.committed(0.05)
       group.commitFailed()
+      consumer.skipped(30)
+      consumer.skipped(12)
       other.received(7)
       const producer = metrics.producer({ topic: "orders-dlq" })
       producer.sent(4)
@@ -139,6 +143,8 @@ describe("TransportMetrics", () => {
       assert.strictEqual(found["commits_total{group=billing,status=success}"], 1)
       assert.strictEqual(found["commits_total{group=billing,status=error}"], 1)
       assert.strictEqual(found["commit_duration_seconds{group=billing}"], 1)
+      assert.strictEqual(found["skipped_batches_total{topic=orders,group=billing}"], 2)
+      assert.strictEqual(found["skipped_offsets_total{topic=orders,group=billing}"], 42)
       assert.strictEqual(found["messages_sent_total{topic=orders-dlq}"], 4)
       assert.strictEqual(found["message_publish_duration_seconds{topic=orders-dlq}"], 1)
     })

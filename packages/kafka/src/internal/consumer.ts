@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function* <R>(
       settings,
       buffer: context.buffer,
       fail,
-      onOffsetReset: (topic) => metrics.consumer({ topic, groupId }).offsetReset()
+      metrics: (topic) => metrics.consumer({ topic, groupId })
     }),
     runtime
   )

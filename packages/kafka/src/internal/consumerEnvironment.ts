@@ -12,6 +12,8 @@ const parsers: Environment.Parsers<ConsumerSettings.ConsumerOptions> = {
   topics: Environment.list,
   initialOffset: Environment.oneOf("earliest", "latest"),
   offsetOutOfRange: Environment.oneOf("fail", "earliest", "latest"),
+  isolationLevel: Environment.oneOf("read_committed", "read_uncommitted"),
+  corruptBatch: Environment.oneOf("fail", "skip"),
   sessionTimeout: Environment.duration,
   heartbeatInterval: Environment.duration,
   rebalanceTimeout: Environment.duration,

@@ -5,6 +5,7 @@ import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
 import { type Issue, show } from "@spillway/transport/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { IsolationLevel } from "../Protocol.js"
 
 /** The tuning options of a consumer; every one has a default. */
 export interface ConsumerTuning {
@@ -12,6 +13,19 @@ export interface ConsumerTuning {
   readonly initialOffset?: "earliest" | "latest" | undefined
   /** What to do when the committed offset is no longer in the log. Default: `fail`. */
   readonly offsetOutOfRange?: "fail" | "earliest" | "latest" | undefined
+  /**
+   * Which records of transactions are handed out. `read_committed`: those of committed ones, so that reading waits
+   * at the first transaction that is still open. `read_uncommitted`: all, those of open and aborted ones too. Topics
+   * without transactions are read alike by both. Default: `read_committed`, where Java's consumer has
+   * `read_uncommitted`, since an aborted record is one that its producer has taken back.
+   */
+  readonly isolationLevel?: IsolationLevel | undefined
+  /**
+   * What to do at a batch that can't be read: its checksum or structure is wrong, what it was compressed with can't be
+   * read, or it holds more than 64 MiB. `fail` ends the consumer with `CorruptBatch`. `skip` goes on behind the batch:
+   * the offsets are logged and counted, the records are lost to this group. Default: `fail`.
+   */
+  readonly corruptBatch?: "fail" | "skip" | undefined
   /** A member that the coordinator hasn't heard of for this long is dead. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined
   /** Default: 3 seconds. */
@@ -52,6 +66,8 @@ export interface ConsumerSettings {
   readonly topics: ReadonlyArray<string>
   readonly initialOffset: "earliest" | "latest"
   readonly offsetOutOfRange: "fail" | "earliest" | "latest"
+  readonly isolationLevel: IsolationLevel
+  readonly corruptBatch: "fail" | "skip"
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
@@ -105,6 +121,13 @@ export const check = (
     topics: Array.from(new Set(options.topics)),
     initialOffset: oneOf("initialOffset", options.initialOffset ?? "earliest", "earliest", "latest"),
     offsetOutOfRange: oneOf("offsetOutOfRange", options.offsetOutOfRange ?? "fail", "fail", "earliest", "latest"),
+    isolationLevel: oneOf(
+      "isolationLevel",
+      options.isolationLevel ?? "read_committed",
+      "read_committed",
+      "read_uncommitted"
+    ),
+    corruptBatch: oneOf("corruptBatch", options.corruptBatch ?? "fail", "fail", "skip"),
     sessionTimeoutMs: millis("sessionTimeout", "45 seconds"),
     heartbeatIntervalMs: millis("heartbeatInterval", "3 seconds"),
     rebalanceTimeoutMs: millis("rebalanceTimeout", "60 seconds"),

@@ -2,20 +2,19 @@
  * Reads the owned partitions: one loop for each leader, asking only for lanes that have room, so that one slow lane
  * never holds up another and memory stays within the buffer's bounds.
  */
-import { ConsumerError } from "@spillway/transport/Consumer"
+import type { ConsumerError } from "@spillway/transport/Consumer"
+import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
-import { KafkaErrorCode as Code, nameOf } from "../KafkaErrorCode.js"
-import type { FetchPartitionResponse, FetchRequest } from "../Protocol.js"
-import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
-import * as RecordBatch from "../RecordBatch.js"
+import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
+import type { FetchRequest } from "../Protocol.js"
 import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
+import * as Answers from "./fetcher/answers.js"
 import type { Lane, LaneContext } from "./lane.js"
-import { listOffset } from "./listOffsets.js"
 import * as Signal from "./signal.js"
 
 /** A long poll may hold up a lane that gets room meanwhile for this long, in milliseconds. */
@@ -33,22 +32,16 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly settings: ConsumerSettings
   readonly buffer: LaneContext<never>["buffer"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
-  readonly onOffsetReset: (topic: string) => void
+  readonly metrics: (topic: string) => ConsumerMetrics
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
-  const { buffer, cluster, fail, settings } = options
+  const { buffer, cluster, settings } = options
   const lanes = new Set<Lane>()
   const loops = yield* FiberMap.make<number>()
   const changed = Signal.make()
   /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
   let isSettled = true
 
-  const error = (reason: ConsumerError["reason"], lane: Lane, description: string, cause?: unknown) =>
-    new ConsumerError({
-      reason,
-      groupId: settings.groupId,
-      description: `${lane.topic}-${lane.partition} at offset ${lane.position}: ${description}`,
-      cause
-    })
+  const answers = Answers.make(options)
 
   const lanesOf = (nodeId: number): Array<Lane> =>
     Array.from(lanes).filter((lane) => lane.isOpen() && cluster.leader(lane.topic, lane.partition)?.leader === nodeId)
@@ -69,58 +62,11 @@ export const make = Effect.fnUntraced(function* (options: {
       maxWaitMs: isSettled ? Math.min(settings.fetchMaxWaitMs, ready.length === all ? Infinity : busyWaitMs) : 0,
       minBytes: 1,
       maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
-      isolationLevel: "read_uncommitted",
+      isolationLevel: settings.isolationLevel,
       rackId: "",
       topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
     }
   }
-
-  const outOfRange = Effect.fnUntraced(function* (lane: Lane) {
-    const policy = settings.offsetOutOfRange
-    const [start, end] = yield* Effect.all([
-      listOffset(cluster, lane, earliestTimestamp),
-      listOffset(cluster, lane, latestTimestamp)
-    ])
-    if (policy === "fail") {
-      return yield* fail(error("OffsetOutOfRange", lane, `the log starts at ${start} and ends at ${end}`))
-    }
-    const resumedAt = policy === "earliest" ? start : end
-    const { partition, position: offset, topic } = lane
-    yield* Effect.logWarning("Offset out of range").pipe(
-      Effect.annotateLogs({ topic, partition, offset, start, end, resumedAt, policy })
-    )
-    options.onOffsetReset(topic)
-    lane.seek(resumedAt)
-  })
-
-  /** True when the leader's metadata is in doubt. */
-  const receive = Effect.fnUntraced(function* (lane: Lane, answer: FetchPartitionResponse) {
-    switch (answer.errorCode) {
-      case Code.NONE: {
-        const decoded = RecordBatch.decode(answer.records)
-        lane.highWatermark = answer.highWatermark
-        lane.offer(decoded.batches)
-        if (decoded.error !== undefined) yield* fail(error("CorruptBatch", lane, decoded.error.message, decoded.error))
-        return false
-      }
-      case Code.OFFSET_OUT_OF_RANGE:
-        yield* outOfRange(lane)
-        return false
-      case Code.TOPIC_AUTHORIZATION_FAILED:
-        yield* fail(error("Authorization", lane, nameOf(answer.errorCode)))
-        return false
-      case Code.CORRUPT_MESSAGE:
-      case Code.UNSUPPORTED_COMPRESSION_TYPE:
-        yield* fail(error("CorruptBatch", lane, nameOf(answer.errorCode)))
-        return false
-      case Code.UNKNOWN_TOPIC_OR_PARTITION:
-      case Code.UNKNOWN_LEADER_EPOCH:
-        cluster.forgetTopic(lane.topic)
-        return true
-      default:
-        return true
-    }
-  })
 
   const fetchOnce = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
     const asked = new Map(ready.map((lane) => [`${lane.topic}-${lane.partition}`, { lane, position: lane.position }]))
@@ -132,7 +78,7 @@ export const make = Effect.fnUntraced(function* (options: {
       for (const partition of partitions) {
         const found = asked.get(`${topic}-${partition.partition}`)
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
-        if (yield* receive(found.lane, partition)) inDoubt = true
+        if (yield* answers.receive(found.lane, partition)) inDoubt = true
         // Asked for last the next time, so that a full response starves no partition.
         else if (partition.records.byteLength > 0 && lanes.delete(found.lane)) lanes.add(found.lane)
       }
@@ -157,7 +103,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const inDoubt = yield* Effect.catchAll(fetchOnce(nodeId, all, ready), (cause) =>
         Effect.as(
           cause._tag === "WireError" && cause.reason === "Authentication"
-            ? fail(error("Authorization", ready[0]!, cause.message, cause))
+            ? answers.failAt(ready[0]!, "Authorization", cause.message, cause)
             : Effect.logDebug("Fetch failed, it will be repeated", cause),
           true
         )

@@ -4,6 +4,7 @@
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
+import type { IsolationLevel } from "../Protocol.js"
 import * as Backoff from "./backoff.js"
 import { type Cluster, ResponseError } from "./cluster.js"
 
@@ -11,13 +12,15 @@ import { type Cluster, ResponseError } from "./cluster.js"
 export const listOffset = (
   cluster: Cluster,
   { topic, partition }: TopicPartition,
-  timestamp: number
+  timestamp: number,
+  isolationLevel?: IsolationLevel | undefined
 ): Effect.Effect<number, ResponseError> => {
   const ask = Effect.gen(function* () {
     if (cluster.leader(topic, partition) === undefined) yield* cluster.refresh([topic])
     const leader = cluster.leader(topic, partition)
     if (leader === undefined) return undefined
     const response = yield* cluster.request(leader.leader, "data", "ListOffsets", {
+      isolationLevel,
       topics: [{ topic, partitions: [{ partition, timestamp }] }]
     })
     const answer = response.topics[0]?.partitions[0]

@@ -72,7 +72,7 @@ export const make = <R>(options: {
       const isNew = owned.partition >= (initialCounts.get(owned.topic) ?? 0)
       const timestamp = settings.initialOffset === "latest" && !isNew ? latestTimestamp : earliestTimestamp
       return yield* Effect.mapError(
-        listOffset(cluster, owned, timestamp),
+        listOffset(cluster, owned, timestamp, settings.isolationLevel),
         (cause) => new ConsumerError({ reason: "Authorization", groupId, description: cause.message, cause })
       )
     })

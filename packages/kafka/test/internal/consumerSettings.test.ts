@@ -20,6 +20,8 @@ describe("consumerSettings", () => {
         topics: ["t"],
         initialOffset: "earliest",
         offsetOutOfRange: "fail",
+        isolationLevel: "read_committed",
+        corruptBatch: "fail",
         sessionTimeoutMs: 45_000,
         heartbeatIntervalMs: 3_000,
         rebalanceTimeoutMs: 60_000,
@@ -56,6 +58,13 @@ describe("consumerSettings", () => {
       assert.strictEqual(settings.fetchMaxWaitMs, 1)
     })
   )
+
+  it("knows the values that its options may have", () => {
+    for (const field of ["initialOffset", "offsetOutOfRange", "isolationLevel", "corruptBatch"] as const) {
+      const description = errorOf({ ...group, [field]: "nothing" } as Parameters<typeof errorOf>[0])
+      assert.match(description, new RegExp(`^${field}: must be one of [a-z_, ]+, not "nothing"$`))
+    }
+  })
 
   it("tells every error at once, with field and value", () => {
     const description = errorOf({

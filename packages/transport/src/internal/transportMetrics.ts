@@ -17,7 +17,8 @@ const consumerOff: ConsumerMetrics = {
   retried: ignore,
   deadLettered: ignore,
   deadLetterFailed: ignore,
-  offsetReset: ignore
+  offsetReset: ignore,
+  skipped: ignore
 }
 
 const groupOff: GroupMetrics = { rebalanced: ignore, committed: ignore, commitFailed: ignore }
@@ -58,6 +59,8 @@ const consumerMetrics = (service: string): Metrics["consumer"] => {
     "Tries to publish a dead letter that failed"
   )
   const offsetReset = counter(`${service}_offset_resets_total`, "Jumps from an offset out of range, by policy")
+  const skippedBatches = counter(`${service}_skipped_batches_total`, "Corrupt batches skipped")
+  const skippedOffsets = counter(`${service}_skipped_offsets_total`, "Offsets of corrupt batches skipped")
   const create = memoize((topic, group): ConsumerMetrics => {
     const labels = [
       ["topic", topic!],
@@ -67,6 +70,8 @@ const consumerMetrics = (service: string): Metrics["consumer"] => {
     const error = processed([...labels, ["status", "error"]])
     const failedBy = memoize((name) => failed([...labels, ["error", name!]]))
     const countReset = offsetReset(labels)
+    const batches = skippedBatches(labels)
+    const offsets = skippedOffsets(labels)
     return {
       received: received(labels),
       processed: (status, n) => (status === "success" ? success(n) : error(n)),
@@ -75,7 +80,11 @@ const consumerMetrics = (service: string): Metrics["consumer"] => {
       retried: retried(labels),
       deadLettered: deadLettered(labels),
       deadLetterFailed: deadLetterFailed(labels),
-      offsetReset: () => countReset(1)
+      offsetReset: () => countReset(1),
+      skipped: (n) => {
+        batches(1)
+        offsets(n)
+      }
     }
   })
   return ({ topic, groupId }) => create(topic, groupId)

@@ -111,7 +111,8 @@ export const worldLayer = ({ logs, metrics }: World) => {
           retried: count("retried"),
           deadLettered: count("deadLettered"),
           deadLetterFailed: count("deadLetterFailed"),
-          offsetReset: () => {}
+          offsetReset: () => {},
+          skipped: count("skipped")
         }
       },
       group: () => ({ rebalanced: () => {}, committed: () => {}, commitFailed: () => {} }),

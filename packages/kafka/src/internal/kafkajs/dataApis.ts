@@ -1,6 +1,7 @@
 import type {
   FetchRequest,
   FetchResponse,
+  IsolationLevel,
   ListOffsetsRequest,
   ListOffsetsResponse,
   MetadataRequest,
@@ -9,10 +10,15 @@ import type {
   ProduceResponse
 } from "../../Protocol.js"
 import { type Attachment, type Codec, only, readBroker, simple, writeArray, writeInt64 } from "./api.js"
+import type { Encoder } from "./kafkajs.js"
 import type { Reader } from "./reader.js"
 
 /** What a client puts where a follower broker would put its id. */
 const noReplica = -1
+
+const writeIsolationLevel = (out: Encoder, level: IsolationLevel | undefined): void => {
+  out.writeInt8(level === "read_committed" ? 1 : 0)
+}
 
 const skipInt32s = (reader: Reader): void => {
   reader.array((each) => each.int32())
@@ -115,7 +121,7 @@ export const Fetch = simple<FetchRequest, FetchResponse>({
     const sessionEpoch = -1
     const followerLogStart = -1
     out.writeInt32(noReplica).writeInt32(maxWaitMs).writeInt32(minBytes).writeInt32(maxBytes)
-    out.writeInt8(isolationLevel === "read_committed" ? 1 : 0)
+    writeIsolationLevel(out, isolationLevel)
     out.writeInt32(sessionId).writeInt32(sessionEpoch)
     writeArray(out, topics, ({ topic, partitions }) => {
       out.writeString(topic)
@@ -156,9 +162,9 @@ const readFetched = (reader: Reader) => {
 export const ListOffsets = simple<ListOffsetsRequest, ListOffsetsResponse>({
   key: 2,
   versions: { min: 2, max: 3 },
-  encode: (out, { topics }) => {
-    const readUncommitted = 0
-    out.writeInt32(noReplica).writeInt8(readUncommitted)
+  encode: (out, { isolationLevel, topics }) => {
+    out.writeInt32(noReplica)
+    writeIsolationLevel(out, isolationLevel)
     writeArray(out, topics, ({ topic, partitions }) => {
       out.writeString(topic)
       writeArray(out, partitions, ({ partition, timestamp }) => {

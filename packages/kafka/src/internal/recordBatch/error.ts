@@ -4,6 +4,8 @@ export class RecordBatchError extends Data.TaggedError("RecordBatchError")<{
   readonly reason: "UnsupportedMagic" | "CorruptBatch" | "UnsupportedCompression" | "UnsafeOffset"
   /** The base offset of the batch that could not be read. */
   readonly baseOffset: number
+  /** The offset after that batch, where the batch or the next one tells. */
+  readonly nextOffset?: number | undefined
   readonly description: string
   readonly cause?: unknown
 }> {

@@ -42,10 +42,14 @@ export const header = (view: DataView, at: number): BatchHeader | RecordBatchErr
   if (left <= At.magic) return undefined
   const offset = view.getBigInt64(at + At.baseOffset)
   const baseOffset = Number(offset)
-  const fail = (reason: RecordBatchError["reason"], description: string) =>
-    new RecordBatchError({ reason, baseOffset, description })
+  const fail = (reason: RecordBatchError["reason"], description: string, nextOffset?: number) =>
+    new RecordBatchError({ reason, baseOffset, nextOffset, description })
   const magic = view.getInt8(at + At.magic)
-  if (magic !== 2) return fail("UnsupportedMagic", `its magic byte is ${magic}, only 2 can be read`)
+  if (magic !== 2) {
+    // Before, an entry stood for one message, or for a compressed set up to and with the one of its offset.
+    const nextOffset = magic === 0 || magic === 1 ? baseOffset + 1 : undefined
+    return fail("UnsupportedMagic", `its magic byte is ${magic}, only 2 can be read`, nextOffset)
+  }
   const length = view.getInt32(at + At.length)
   if (length < At.records - lengthOverhead) return fail("CorruptBatch", `its length can't be ${length}`)
   if (left < length + lengthOverhead) return undefined
