@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
+import type { Position } from "./Position.js"
 
 /** `Starting -> Running <-> Paused -> Draining -> Stopped | Failed` */
 export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "Stopped" | "Failed"
@@ -47,6 +48,35 @@ export interface CommittedOffset extends TopicPartition {
   readonly offset: number
 }
 
+export type ControlErrorReason =
+  /** An argument that makes no sense, whatever the consumer's state. */
+  | "InvalidArgument"
+  /** The partition isn't this consumer's. */
+  | "NotAssigned"
+  /** The log doesn't reach to the offset, or no longer. */
+  | "OffsetOutOfRange"
+  /** Partitions are being given up or taken over. */
+  | "Rebalancing"
+  /** The consumer drains, or has ended. */
+  | "NotRunning"
+  /** The broker doesn't let this client see the partition's offsets. */
+  | "Authorization"
+
+/** A pause, resume or seek that was refused; the consumer goes on as before. */
+export class ControlError extends Data.TaggedError("ControlError")<{
+  readonly reason: ControlErrorReason
+  readonly groupId: string
+  /** What was refused, as the argument's path: `partitions[0].topic`, `position.offset`. */
+  readonly field: string
+  readonly value: unknown
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `${this.reason}: group ${this.groupId}: ${this.field} ${JSON.stringify(this.value)}: ${this.description}`
+  }
+}
+
 /** What a consumer did from its start to its end. */
 export interface ConsumerReport {
   readonly handled: number
@@ -75,6 +105,44 @@ export interface Consumer {
   readonly changes: Stream.Stream<ConsumerStatus>
   /** The partitions owned now, ordered by topic and partition. */
   readonly assignment: Effect.Effect<ReadonlyArray<TopicPartition>>
+  /**
+   * Starts no further record or retry: of any partition, or of those given. What is in flight ends, a wait for a retry
+   * goes on and then holds, and nothing more is fetched, while membership and commits go on and a drain or a rebalance
+   * takes no longer. A pause outlasts rebalances: it holds for partitions that are kept, that come back, and, of all,
+   * that come new; so partitions needn't be owned now. The status is `Paused` while all owned partitions are.
+   *
+   * Fails with `InvalidArgument` for a topic that isn't consumed or a number that is no partition's.
+   */
+  readonly pause: {
+    (): Effect.Effect<void>
+    (partitions: ReadonlyArray<TopicPartition>): Effect.Effect<void, ControlError>
+  }
+  /** Undoes `pause`: of all partitions, or of those given, also when all were paused. Fails as `pause` does. */
+  readonly resume: {
+    (): Effect.Effect<void>
+    (partitions: ReadonlyArray<TopicPartition>): Effect.Effect<void, ControlError>
+  }
+  /** The partitions owned now that are paused, ordered by topic and partition. */
+  readonly paused: Effect.Effect<ReadonlyArray<TopicPartition>>
+  /**
+   * Goes on at another position: in all partitions owned now, or in those given. Records in flight are waited for: a
+   * handler that runs may finish, a wait for a retry ends at once and its record is left without an outcome. Called
+   * in a handler of this consumer it waits for none, so not for itself. Then what was fetched is dropped, and the new
+   * position is committed at once, even where it lies before the last commit: the one time that this consumer commits
+   * backwards. Returns when that commit is acknowledged.
+   *
+   * It happens in all partitions or in none: a `ControlError` says that the consumer goes on as if not asked, except
+   * after a rebalance that came between the new start and its commit (`Rebalancing`), when the partition's next owner
+   * goes on at the last commit. Interrupted before the new start it changes nothing.
+   *
+   * Fails with `NotAssigned` for a partition that isn't owned, with `InvalidArgument` or `OffsetOutOfRange` for a
+   * position that can't be, with `Rebalancing` when a rebalance is on, and with `NotRunning` from a drain on. It waits
+   * for as long as no broker can tell the offset or take the commit.
+   */
+  readonly seek: (
+    position: Position,
+    partitions?: ReadonlyArray<TopicPartition> | undefined
+  ) => Effect.Effect<void, ControlError>
   /** What was done so far. */
   readonly report: Effect.Effect<ConsumerReport>
 }

@@ -26,8 +26,11 @@ import { TransportTracing } from "./TransportTracing.js"
 /** What became of a record. Each has exactly one. */
 export type Outcome = "handled" | "deadLettered" | "discarded"
 
-/** Sleeps; answers false when the lane is closing, at once then. */
-export type Wait = (delay: Duration.Duration) => Effect.Effect<boolean>
+/**
+ * Sleeps, and then until the lane lets through what is to follow: another attempt, or another try to publish a dead
+ * letter. Answers false when the lane is closing, at once then.
+ */
+export type Wait = (delay: Duration.Duration, before: "attempt" | "publish") => Effect.Effect<boolean>
 
 /** What is being done to a record whose first attempt failed. */
 export type RecoveryStep = Extract<LaneActivity, "handling" | "waiting" | "deadLettering">
@@ -118,7 +121,7 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
       const { delay } = step.value
       const message = HandlerError.messageOf(failure.error)
       yield* annotate(Effect.logWarning(`handling failed, again in ${Duration.format(delay)}: ${message}`))
-      if (!(yield* wait(delay))) return Option.none()
+      if (!(yield* wait(delay, "attempt"))) return Option.none()
       onStep("handling")
       const exit = yield* retried(record, failure.attempt + 1)
       if (Exit.isSuccess(exit)) {
@@ -200,7 +203,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
     yield* Effect.logError("handling failed for good, publishing a dead letter", cause)
     const failedAt = yield* Clock.currentTimeMillis
     const published = yield* Effect.tapError(
-      publish({ record, error, attempts: failure.attempt, failedAt, groupId }, wait),
+      publish({ record, error, attempts: failure.attempt, failedAt, groupId }, (delay) => wait(delay, "publish")),
       () => Effect.sync(() => consumerMetrics(record).processed("error", 1))
     )
     if (Option.isNone(published)) return Option.none()

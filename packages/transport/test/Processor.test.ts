@@ -350,7 +350,7 @@ describe("Processor.recover: retries", () => {
       let attempts = 0
       const handler = () => Effect.suspend(() => Effect.fail(++attempts))
       const closing = yield* Deferred.make<boolean>()
-      const wait: Processor.Wait = (delay) => Effect.raceFirst(sleepThrough(delay), Deferred.await(closing))
+      const wait: Processor.Wait = (delay) => Effect.raceFirst(sleepThrough(delay, "attempt"), Deferred.await(closing))
       const outcome = yield* makeProcessor(world, handler).pipe(
         Effect.flatMap((processor) =>
           Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /**
  * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
- * the next, never past an unsettled record, never backwards, never for an ended ownership.
+ * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
@@ -13,6 +13,7 @@ import * as Backoff from "./backoff.js"
 import type { ResponseError } from "./cluster.js"
 import type { Lane } from "./lane.js"
 import type { Reaction } from "./membership/decisions.js"
+import { byPlace } from "./topicPartition.js"
 
 export interface CommitterOptions {
   /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
@@ -32,6 +33,8 @@ export interface Committer {
   readonly committed: () => ReadonlyArray<CommittedOffset>
   /** Commits once what has settled; true when nothing is left to commit of what had settled before. */
   readonly once: Effect.Effect<boolean>
+  /** Runs while no commit is in flight. */
+  readonly between: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Commits what has settled, repeating it until it is acknowledged; bounded by the caller's interruption. */
   readonly flush: Effect.Effect<void>
 }
@@ -99,11 +102,9 @@ export const make = (options: CommitterOptions): Committer => {
 
   return {
     lanes,
-    committed: () =>
-      Array.from(committed.values()).sort((a, b) =>
-        a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
-      ),
+    committed: () => byPlace(committed.values()),
     once,
+    between: oneInFlight.withPermits(1),
     flush: Effect.suspend(() => {
       const backoff = Backoff.make(50, 500)
       return Effect.repeat(

@@ -17,12 +17,15 @@ import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
 import * as Committer from "./committer.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
+import * as Control from "./control.js"
 import * as Fetcher from "./fetcher.js"
 import type { LaneContext } from "./lane.js"
 import * as Lifecycle from "./lifecycle.js"
 import * as Membership from "./membership.js"
 import * as Ownership from "./ownership.js"
+import * as Pauses from "./pauses.js"
 import * as Signal from "./signal.js"
+import { byPlace, placeOf } from "./topicPartition.js"
 
 /** How long the last commit of a drain is repeated, in milliseconds. */
 const finalCommitMs = 5_000
@@ -53,6 +56,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })
 
+  const pauses = { current: Pauses.none }
   const context: LaneContext<R> = {
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
@@ -60,6 +64,7 @@ export const make = Effect.fnUntraced(function* <R>(
     gate: { open: true },
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
+    isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
     onOutcome: (outcome: Outcome) => {
       counts[outcome]++
     },
@@ -102,7 +107,8 @@ export const make = Effect.fnUntraced(function* <R>(
     fetcher,
     toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
   })
-  const onJoined = Effect.zipRight(lifecycle.to("Running"), Effect.asVoid(Deferred.succeed(joined, undefined)))
+  const control = Control.make({ settings, cluster, ownership, committer, lifecycle, context, pauses })
+  const onJoined = Effect.zipRight(control.follow, Effect.asVoid(Deferred.succeed(joined, undefined)))
   const membership: Membership.Membership = yield* Scope.extend(
     Membership.make({ cluster, settings, ownership, fail, onJoined }),
     runtime
@@ -181,11 +187,11 @@ export const make = Effect.fnUntraced(function* <R>(
     close: Effect.zipRight(stop, wait),
     status: lifecycle.status,
     changes: lifecycle.changes,
-    assignment: Effect.sync(() =>
-      Array.from(ownership.lanes, ({ partition, topic }) => ({ topic, partition })).sort((a, b) =>
-        a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
-      )
-    ),
+    assignment: Effect.sync(() => byPlace(ownership.lanes).map(placeOf)),
+    pause: control.pause,
+    resume: control.resume,
+    paused: control.paused,
+    seek: control.seek,
     report
   }
   yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))

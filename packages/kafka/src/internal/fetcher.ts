@@ -91,8 +91,9 @@ export const make = Effect.fnUntraced(function* (options: {
   const loop = Effect.fnUntraced(function* (nodeId: number) {
     const backoff = Backoff.make(50, 1_000)
     while (true) {
-      const all = lanesOf(nodeId)
-      if (all.length === 0) return
+      const led = lanesOf(nodeId)
+      if (led.length === 0) return
+      const all = led.filter((lane) => !lane.isPaused())
       // An equal share for each lane, or one that is held up would hold up the others with all the bytes it waits on.
       const share = settings.maxBufferedBytes / lanes.size
       const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []

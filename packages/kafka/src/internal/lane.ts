@@ -16,11 +16,11 @@ export interface LaneContext<R> extends Worker.WorkerContext<R> {
   /** Lanes under this many records are fetched for. */
   readonly maxRecords: number
   readonly buffer: Queue.Buffer
+  /** Whether the partition's lane is paused from its start. */
+  readonly isPaused: (partition: TopicPartition) => boolean
 }
 
-export interface Lane
-  extends TopicPartition,
-    Pick<Worker.Worker, "isOpen" | "nudge" | "close" | "idle" | "end" | "watch"> {
+export interface Lane extends TopicPartition, Omit<Worker.Worker, "drop"> {
   /** The offset up to which everything is settled. */
   readonly settledTo: () => number
   /** The offset to fetch next. */
@@ -29,12 +29,17 @@ export interface Lane
   committed: number
   /** The log's end as the last fetch answered; -1 before the first answer. */
   highWatermark: number
-  /** Whether it may be fetched for: it holds less than `maxRecords` and than this many bytes. */
+  /** Whether it holds less than `maxRecords` and than this many bytes. */
   readonly hasRoom: (maxBytes: number) => boolean
   /** Queues fetched batches; what lies before `position` is left out. */
   readonly offer: (batches: ReadonlyArray<DecodedBatch>) => void
   /** Goes on fetching at another offset; what is queued is handled first. */
-  readonly seek: (offset: number) => void
+  readonly resumeAt: (offset: number) => void
+  /**
+   * Begins anew at an offset, as if nothing were committed: what is queued is dropped, and what is in flight is no longer
+   * of account for commits.
+   */
+  readonly restartAt: (offset: number) => void
   readonly snapshot: () => LaneSnapshot
 }
 
@@ -54,16 +59,17 @@ export const make = Effect.fnUntraced(function* <R>(
   const clock = yield* Effect.clock
   let ledger = Ledger.make(owned.position)
   const queue = Queue.make(context.buffer, context.maxRecords)
-  const worker = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
+  const { drop, ...worker } = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
+  worker.setPaused(context.isPaused(owned))
 
   const lane: Lane = {
+    ...worker,
     topic,
     partition,
     settledTo: () => Ledger.committable(ledger),
     position: owned.position,
     committed: owned.committed,
     highWatermark: -1,
-    isOpen: worker.isOpen,
     hasRoom: (maxBytes) => queue.records < context.maxRecords && queue.bytes < maxBytes,
     offer: (batches) => {
       if (!worker.isOpen()) return
@@ -81,21 +87,22 @@ export const make = Effect.fnUntraced(function* <R>(
       }
       worker.nudge()
     },
-    nudge: worker.nudge,
-    seek: (offset) => {
+    resumeAt: (offset) => {
       lane.position = offset
       if (offset < ledger.end) ledger = Ledger.make(offset)
       else Ledger.skipTo(ledger, offset)
     },
-    close: worker.close,
-    idle: worker.idle,
-    end: worker.end,
-    watch: worker.watch,
+    restartAt: (offset) => {
+      drop()
+      ledger = Ledger.make(offset)
+      lane.position = offset
+      lane.committed = -1
+    },
     snapshot: () => ({
       topic,
       partition,
       ...worker.snapshot(),
-      paused: false,
+      paused: worker.isPaused(),
       settledTo: lane.settledTo(),
       highWatermark: lane.highWatermark,
       bufferedRecords: queue.records,

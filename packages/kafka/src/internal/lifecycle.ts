@@ -27,14 +27,24 @@ export interface Lifecycle {
   readonly changes: Stream.Stream<ConsumerStatus>
   /** Moves on where the machine allows it; else nothing changes. */
   readonly to: (status: ConsumerStatus) => Effect.Effect<void>
+  /** `to`, with the status read when its turn has come, so that of two at once the later state wins. */
+  readonly follow: (status: () => ConsumerStatus) => Effect.Effect<void>
 }
 
 export const make: Effect.Effect<Lifecycle> = Effect.map(
   SubscriptionRef.make<ConsumerStatus>("Starting"),
-  (ref): Lifecycle => ({
-    status: SubscriptionRef.get(ref),
-    now: () => Effect.runSync(SubscriptionRef.get(ref)),
-    changes: Stream.takeUntil(Stream.changes(ref.changes), isFinal),
-    to: (status) => SubscriptionRef.update(ref, (current) => (mayFollow(current, status) ? status : current))
-  })
+  (ref): Lifecycle => {
+    const follow = (status: () => ConsumerStatus) =>
+      SubscriptionRef.update(ref, (current) => {
+        const next = status()
+        return mayFollow(current, next) ? next : current
+      })
+    return {
+      status: SubscriptionRef.get(ref),
+      now: () => Effect.runSync(SubscriptionRef.get(ref)),
+      changes: Stream.takeUntil(Stream.changes(ref.changes), isFinal),
+      to: (status) => follow(() => status),
+      follow
+    }
+  }
 )

@@ -18,6 +18,8 @@ import type { Membership, Ownership } from "./membership.js"
 
 export interface OwnedLanes extends Ownership {
   readonly lanes: ReadonlySet<Lane.Lane>
+  /** Whether the lanes are those of the whole assignment: none is being opened or given up. */
+  readonly isComplete: () => boolean
   /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within `commitMs`. */
   readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
 }
@@ -36,6 +38,7 @@ export const make = <R>(options: {
     const { groupId } = settings
     const groupMetrics = options.metrics.group({ groupId })
     const lanes = new Set<Lane.Lane>()
+    let complete = false
     /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
     const initialCounts = new Map<string, number>()
 
@@ -101,7 +104,8 @@ export const make = <R>(options: {
     const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
       groupMetrics.rebalanced()
       rememberCounts()
-      if (partitions.length === 0) return
+      complete = partitions.length === 0
+      if (complete) return
       const committed = yield* committedOffsets(partitions)
       const isCommitted = (offset: number | undefined): offset is number => offset !== undefined && offset >= 0
       yield* Effect.forEach(
@@ -115,10 +119,12 @@ export const make = <R>(options: {
         // A partition without a leader to ask holds up none of the others.
         { concurrency: "unbounded", discard: true }
       )
+      complete = true
       if (!Array.from(committed.values()).every(isCommitted)) yield* committer.once
     })
 
     const forget = Effect.sync(() => {
+      complete = false
       const known = Array.from(lanes)
       for (const lane of known) {
         lanes.delete(lane)
@@ -132,6 +138,7 @@ export const make = <R>(options: {
       Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
 
     const drain = Effect.fnUntraced(function* (timeoutMs: number, commitMs: number) {
+      complete = false
       const draining = Array.from(lanes)
       for (const lane of draining) {
         lane.close()
@@ -147,6 +154,7 @@ export const make = <R>(options: {
 
     return {
       lanes,
+      isComplete: () => complete,
       open,
       drain,
       revoke: drain(settings.revokeTimeoutMs, settings.rebalanceTimeoutMs - settings.revokeTimeoutMs),

@@ -38,6 +38,7 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     gate: { open: true },
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
+    isPaused: () => false,
     onOutcome: (outcome) => {
       outcomes.push(outcome)
     },
@@ -85,7 +86,7 @@ describe("lane", () => {
       const { lane } = yield* make((value) => Deferred.await(gates.get(value)!))
       lane.offer(batches(0, "a", "b"))
       yield* Effect.yieldNow()
-      lane.seek(0)
+      lane.resumeAt(0)
       assert.strictEqual(lane.settledTo(), 0)
       lane.offer(batches(0, "c", "d", "e"))
       for (const value of ["a", "b"]) yield* Deferred.succeed(gates.get(value)!, undefined)

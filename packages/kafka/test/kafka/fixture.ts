@@ -128,12 +128,26 @@ export interface Tally {
   readonly duplicates: () => number
   /** Ends when so many different records were handled. */
   readonly reaches: (count: number) => Effect.Effect<void, Error>
+  /** Ends when records were handled again so many times. */
+  readonly repeats: (count: number) => Effect.Effect<void, Error>
 }
 
 export const tally = (): Tally => {
   const times = new Map<string, number>()
   const changed = Signal.make()
   let total = 0
+  const duplicates = () => total - times.size
+  const until = (count: () => number, wanted: number, what: string) =>
+    Effect.suspend(() =>
+      Effect.gen(function* () {
+        while (count() < wanted) yield* changed.wait()
+      }).pipe(
+        Effect.timeoutFail({
+          duration: "60 seconds",
+          onTimeout: () => new Error(`${count()} of ${wanted} ${what}`)
+        })
+      )
+    )
   return {
     add: (record) => {
       const id = idOf(record)
@@ -142,18 +156,9 @@ export const tally = (): Tally => {
       changed.notify()
     },
     times,
-    duplicates: () => total - times.size,
-    reaches: (count) =>
-      Effect.suspend(() =>
-        Effect.gen(function* () {
-          while (times.size < count) yield* changed.wait()
-        }).pipe(
-          Effect.timeoutFail({
-            duration: "60 seconds",
-            onTimeout: () => new Error(`${times.size} of ${count} records were handled`)
-          })
-        )
-      )
+    duplicates,
+    reaches: (count) => until(() => times.size, count, "records were handled"),
+    repeats: (count) => until(duplicates, count, "times were records handled again")
   }
 }
 

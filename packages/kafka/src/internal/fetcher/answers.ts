@@ -58,20 +58,22 @@ export const make = (options: {
 
   const outOfRange = Effect.fnUntraced(function* (lane: Lane) {
     const policy = settings.offsetOutOfRange
+    const { partition, position: offset, topic } = lane
     const [start, end] = yield* Effect.all([
       listOffset(cluster, lane, earliestTimestamp),
       listOffset(cluster, lane, latestTimestamp, settings.isolationLevel)
     ])
+    // Sought elsewhere meanwhile.
+    if (lane.position !== offset) return
     if (policy === "fail") {
       return yield* failAt(lane, "OffsetOutOfRange", `the log starts at ${start} and ends at ${end}`)
     }
     const resumedAt = policy === "earliest" ? start : end
-    const { partition, position: offset, topic } = lane
     yield* Effect.logWarning("Offset out of range").pipe(
       Effect.annotateLogs({ topic, partition, offset, start, end, resumedAt, policy })
     )
     metrics(topic).offsetReset()
-    lane.seek(resumedAt)
+    lane.resumeAt(resumedAt)
   })
 
   const corrupt = Effect.fnUntraced(function* (
@@ -98,11 +100,11 @@ export const make = (options: {
         error
       )
     }
+    lane.resumeAt(nextOffset)
     yield* Effect.logError("A corrupt batch is skipped", error).pipe(
       Effect.annotateLogs({ topic, partition, firstOffset: offset, lastOffset: nextOffset - 1 })
     )
     metrics(topic).skipped(nextOffset - offset)
-    lane.seek(nextOffset)
   })
 
   const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {

@@ -16,7 +16,7 @@ export interface Chunk {
   readonly bytes: number
   /** Milliseconds since the epoch. */
   readonly fetchedAt: number
-  /** The ledger they were added to: a seek back begins another. */
+  /** The ledger they were added to: a seek begins another. */
   readonly ledger: Ledger.Ledger
   next: number
 }
@@ -71,9 +71,8 @@ export const take = (queue: Queue): Chunk => {
 }
 
 /** Undoes the last `take`, if the queue wasn't cleared meanwhile. */
-export const putBack = (queue: Queue): void => {
-  const chunk = queue.chunks[0]
-  if (chunk === undefined) return
+export const putBack = (queue: Queue, chunk: Chunk): void => {
+  if (queue.chunks[0] !== chunk) return
   chunk.next--
   queue.records++
 }

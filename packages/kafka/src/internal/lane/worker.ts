@@ -5,7 +5,7 @@ import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
-import type { Outcome, Processor, RecoveryStep } from "@spillway/transport/Processor"
+import type { Outcome, Processor, RecoveryStep, Wait } from "@spillway/transport/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -16,6 +16,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ledger from "../ledger.js"
 import * as Signal from "../signal.js"
+import { Handling } from "./handling.js"
 import * as Queue from "./queue.js"
 import { LaneRecord } from "./record.js"
 import * as Watchdog from "./watchdog.js"
@@ -36,6 +37,16 @@ export interface Worker {
   readonly isOpen: () => boolean
   /** Looks at the queue and the gate again. */
   readonly nudge: () => void
+  readonly isPaused: () => boolean
+  /** A paused worker starts no record and no retry; the record in flight and its wait for a retry go on. */
+  readonly setPaused: (paused: boolean) => void
+  /** Starts no record and ends a wait for a retry until it is released as often as it was held. */
+  readonly hold: () => void
+  readonly release: () => void
+  /** Ends when a held worker has nothing in flight, or is closed. */
+  readonly still: Effect.Effect<void>
+  /** Drops the queue; what is in flight isn't retried any more, and has the outcome that its attempt gives it. */
+  readonly drop: () => void
   /** Drops the queue, starts no further record and ends a wait for a retry; the record in flight goes on. */
   readonly close: () => void
   /** Ends when it is closed and has nothing in flight. */
@@ -73,15 +84,18 @@ export const make = Effect.fnUntraced(function* <R>(
   const clock = yield* Effect.clock
   const timeoutMillis = Duration.toMillis(context.handlerTimeout)
   const wake = Signal.make()
-  const closed = yield* Deferred.make<void>()
+  const rests = Signal.make()
   const done = yield* Deferred.make<void>()
   const watchdog = Watchdog.make()
 
   let open = true
   let ended = false
+  let paused = false
+  let holds = 0
   let current: ConsumedRecord | undefined
-  let currentLedger: Ledger.Ledger | undefined
-  let currentFetchedAt = 0
+  let currentChunk: Queue.Chunk | undefined
+  /** The current record was dropped: it isn't retried. */
+  let dropped = false
   let step: RecoveryStep = "handling"
   let recoverySteps = 0
   let failure: Cause.Cause<unknown> | undefined
@@ -92,16 +106,24 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const settle = (outcome: Outcome) => {
     if (ended) return
-    Ledger.settle(currentLedger!, current!.offset)
+    Ledger.settle(currentChunk!.ledger, current!.offset)
     current = undefined
     context.onOutcome(outcome)
   }
 
+  /** Leaves the current record without an outcome: if it is still this lane's, it is taken again. */
+  const giveBack = () => {
+    current = undefined
+    Queue.putBack(queue, currentChunk!)
+  }
+
+  const mayStart = () => gate.open && !paused && holds === 0
+
   const start = () => {
     const chunk = Queue.take(queue)
     current = new LaneRecord(topic, partition, chunk.records[chunk.next - 1]!)
-    currentLedger = chunk.ledger
-    currentFetchedAt = chunk.fetchedAt
+    currentChunk = chunk
+    dropped = false
     attempts++
     attempting = true
     return processor.attempt(current)
@@ -124,7 +146,7 @@ export const make = Effect.fnUntraced(function* <R>(
   })
 
   const handleQueued = Effect.whileLoop({
-    while: () => open && gate.open && !Queue.isEmpty(queue) && !turnIsOver(),
+    while: () => open && mayStart() && !Queue.isEmpty(queue) && !turnIsOver(),
     body: start,
     step: () => {
       attempted()
@@ -145,15 +167,19 @@ export const make = Effect.fnUntraced(function* <R>(
     return handleQueued
   })
 
-  const gateOpens: Effect.Effect<void> = Effect.suspend(() =>
-    gate.open ? Effect.void : Effect.zipRight(wake.wait(), gateOpens)
-  )
+  const until = (condition: () => boolean): Effect.Effect<void> =>
+    Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(wake.wait(), until(condition))))
 
-  const wait = (delay: Duration.Duration) =>
+  const isCut = () => !open || holds > 0 || dropped
+
+  const wait: Wait = (delay, before) =>
     Effect.raceFirst(
-      Effect.as(Deferred.await(closed), false),
+      Effect.as(until(isCut), false),
       // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
-      Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(Effect.zipRight(gateOpens), Effect.as(true))
+      Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(
+        Effect.zipRight(until(before === "attempt" ? mayStart : () => gate.open)),
+        Effect.as(true)
+      )
     )
 
   const onStep = (begun: RecoveryStep) => {
@@ -166,14 +192,17 @@ export const make = Effect.fnUntraced(function* <R>(
       failure = undefined
       step = "handling"
       if (Option.isSome(outcome)) settle(outcome.value)
+      else giveBack()
     })
 
   const work = Effect.gen(function* () {
     while (true) {
       if (failure !== undefined) yield* recover(current!, failure)
       else if (!open) return
-      else if (!gate.open || Queue.isEmpty(queue)) yield* wake.wait()
-      else if (turnIsOver()) yield* giveTurn
+      else if (!mayStart() || Queue.isEmpty(queue)) {
+        rests.notify()
+        yield* wake.wait()
+      } else if (turnIsOver()) yield* giveTurn
       else yield* handleInOrder
     }
   })
@@ -182,7 +211,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
   const drive = Effect.gen(function* () {
     while (true) {
-      fiber = yield* Effect.fork(work)
+      fiber = yield* Effect.fork(Effect.provideService(work, Handling, context))
       const exit = yield* Fiber.await(fiber)
       if (Exit.isSuccess(exit)) return
       // Nothing but an interruption ends the worker while a handler runs, whatever the handler's finalizers add to it.
@@ -195,8 +224,7 @@ export const make = Effect.fnUntraced(function* <R>(
       else if (interrupted === -1) failure = exit.cause
       else {
         // The watchdog's interruption came when the handler had ended: it hit the next record, which is not to blame.
-        current = undefined
-        Queue.putBack(queue)
+        giveBack()
       }
     }
   })
@@ -215,14 +243,37 @@ export const make = Effect.fnUntraced(function* <R>(
   const close = () => {
     if (!open) return
     open = false
-    Deferred.unsafeDone(closed, Effect.void)
     Queue.clear(queue)
     wake.notify()
+    rests.notify()
   }
+
+  const still: Effect.Effect<void> = Effect.suspend(() =>
+    current === undefined || !open ? Effect.void : Effect.zipRight(rests.wait(), still)
+  )
 
   return {
     isOpen: () => open,
     nudge: wake.notify,
+    isPaused: () => paused,
+    setPaused: (value) => {
+      paused = value
+      wake.notify()
+    },
+    hold: () => {
+      holds++
+      wake.notify()
+    },
+    release: () => {
+      holds--
+      wake.notify()
+    },
+    still,
+    drop: () => {
+      Queue.clear(queue)
+      dropped = true
+      wake.notify()
+    },
     close,
     idle: Deferred.await(done),
     end: Effect.suspend(() => {
@@ -238,7 +289,7 @@ export const make = Effect.fnUntraced(function* <R>(
       ),
     snapshot: () => {
       const steps = attempts + recoverySteps
-      if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentFetchedAt, steps }
+      if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentChunk!.fetchedAt, steps }
       const oldestFetchedAt = Queue.oldestFetchedAt(queue)
       return { activity: oldestFetchedAt === undefined ? "idle" : "queued", inFlight: 0, oldestFetchedAt, steps }
     }
