@@ -101,7 +101,10 @@ export const everyKind = async (program: Program): Promise<void> => {
 export const nextLongWait = (program: Program): Promise<LogLine> => {
   const seen = program.log.length
   return program.line(
-    (line) => program.log.indexOf(line) >= seen && line["message"]!.startsWith("handling failed, again in 3s")
+    (line) =>
+      program.log.indexOf(line) >= seen &&
+      line["message"] === "Handling failed, it will be retried" &&
+      line["delay"] === "3s"
   )
 }
 

@@ -35,6 +35,8 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly deadLetter: DeadLetterPolicy<RD>
   /** Replaces what a failure means; default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined
+  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
+  readonly logPayloads?: boolean | undefined
   /** Whether to count in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly metrics?: boolean | undefined
 }
@@ -61,6 +63,7 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
     retry: options.retry,
     deadLetter: options.deadLetter,
     classify: options.classify,
+    logPayloads: options.logPayloads,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     onRetry: () => {
       counts.retried++

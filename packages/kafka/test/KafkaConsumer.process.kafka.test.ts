@@ -52,7 +52,7 @@ describeKafka("A consumer's process", (brokers) => {
         yield* Fixture.produce(topic, 1, 10)
 
         const stopped = yield* Child.start({ brokers, groupId, topic, failing: "3" })
-        yield* stopped.prints("handling failed, again in 1h")
+        yield* stopped.prints("delay=1h")
         const asked = Date.now()
         yield* stopped.signal("SIGTERM")
         assert.deepStrictEqual(yield* stopped.exited, { code: 0, signal: null })

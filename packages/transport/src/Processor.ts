@@ -16,7 +16,7 @@ import type { Handler } from "./Handler.js"
 import * as HandlerError from "./HandlerError.js"
 import * as Attempt from "./internal/attempt.js"
 import * as DeadLetterPublisher from "./internal/deadLetterPublisher.js"
-import { annotateRecord } from "./internal/logging.js"
+import * as RecordLog from "./internal/recordLog.js"
 import * as ScheduleCursor from "./internal/scheduleCursor.js"
 import type { ProducerError } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
@@ -66,6 +66,8 @@ export interface ProcessorOptions<A, E, R, RD> {
   readonly classify?: HandlerError.Classify | undefined
   /** Interrupts a retry that runs longer. */
   readonly handlerTimeout: Duration.Duration
+  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
+  readonly logPayloads?: boolean | undefined
   /** Called before each attempt after the first. */
   readonly onRetry?: ((record: ConsumedRecord) => void) | undefined
   /** Called with each error that holds up a dead letter, and with `undefined` when it no longer does. */
@@ -83,7 +85,8 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   const metrics = yield* TransportMetrics
   const tracing = yield* TransportTracing
   const { attempt, following } = tracing.processing(Attempt.make(options.value, options.handler), options)
-  const settleFailed = yield* makeSettleFailed(options)
+  const log = RecordLog.make(groupId, options.logPayloads ?? false)
+  const settleFailed = yield* makeSettleFailed(options, log)
 
   const retried = Effect.fnUntraced(function* (record: ConsumedRecord, number: number) {
     const { processingDuration, retried } = metrics.consumer({ topic: record.topic, groupId })
@@ -110,25 +113,27 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     let failure = HandlerError.failureOf(first, 1)
     let cursor = ScheduleCursor.make(retry)
     while (true) {
-      failed(original(failure).error)
-      const annotate = annotateRecord(record, groupId, failure.attempt)
-      const step = yield* annotate(nextRetry(classify, cursor, failure))
+      const { attempt } = failure
+      const { error } = original(failure)
+      failed(error)
+      const step = yield* nextRetry(classify, cursor, failure, (defect) =>
+        log.policyFailed({ record, attempt, error: defect, cause: Cause.die(defect) })
+      )
       if (Option.isNone(step)) {
         onStep("deadLettering")
-        return yield* annotate(settleFailed(record, failure, wait))
+        return yield* settleFailed(record, failure, wait)
       }
       onStep("waiting")
       const { delay } = step.value
-      const message = HandlerError.messageOf(failure.error)
-      yield* annotate(Effect.logWarning(`handling failed, again in ${Duration.format(delay)}: ${message}`))
+      yield* log.retrying({ record, attempt, error, more: RecordLog.delayed(delay) })
       if (!(yield* wait(delay, "attempt"))) return Option.none()
       onStep("handling")
-      const exit = yield* retried(record, failure.attempt + 1)
+      const exit = yield* retried(record, attempt + 1)
       if (Exit.isSuccess(exit)) {
         metrics.consumer({ topic: record.topic, groupId }).processed("success", 1)
         return Option.some<Outcome>("handled")
       }
-      failure = HandlerError.failureOf(exit.cause, failure.attempt + 1)
+      failure = HandlerError.failureOf(exit.cause, attempt + 1)
       cursor = step.value.cursor
     }
   })
@@ -143,7 +148,8 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
 const nextRetry = (
   classify: HandlerError.Classify,
   cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>,
-  failure: HandlerError.HandlerFailure
+  failure: HandlerError.HandlerFailure,
+  log: (defect: unknown) => Effect.Effect<void>
 ): Effect.Effect<Option.Option<ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure>>> =>
   Effect.suspend(() => {
     if (failure.error instanceof Attempt.Undecodable) return Effect.succeedNone
@@ -154,11 +160,7 @@ const nextRetry = (
       cursor.next(failure),
       Option.map((step) => ({ ...step, delay: Option.getOrElse(own, () => step.delay) }))
     )
-  }).pipe(
-    Effect.catchAllDefect((defect) =>
-      Effect.as(Effect.logError("the retry policy failed, so there is no retry", Cause.die(defect)), Option.none())
-    )
-  )
+  }).pipe(Effect.catchAllDefect((defect) => Effect.as(log(defect), Option.none())))
 
 type SettleFailed = (
   record: ConsumedRecord,
@@ -166,12 +168,10 @@ type SettleFailed = (
   wait: Wait
 ) => Effect.Effect<Option.Option<Outcome>, ConsumerError>
 
-const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
-  deadLetter,
-  groupId,
-  onBlocked = () => {},
-  topics
-}: ProcessorOptions<A, E, R, RD>): Effect.fn.Return<SettleFailed, ConsumerError, RD> {
+const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
+  { deadLetter, groupId, onBlocked = () => {}, topics }: ProcessorOptions<A, E, R, RD>,
+  log: RecordLog.RecordLog
+): Effect.fn.Return<SettleFailed, ConsumerError, RD> {
   const metrics = yield* TransportMetrics
   const destination = yield* deadLetter.destination
   const consumerMetrics = ({ topic }: ConsumedRecord) => metrics.consumer({ topic, groupId })
@@ -179,12 +179,13 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
   if (destination._tag === "None") {
     return (record, failure) => {
       const { cause, error } = original(failure)
-      const log = Effect.logError(`handling failed for good, no dead letter: ${destination.otherwise}`, cause)
+      const isSkipped = destination.otherwise === "skip"
+      const line = isSkipped ? log.discarding : log.stopping
       const description = `${record.topic}-${record.partition} at offset ${record.offset}: ${HandlerError.messageOf(error)}`
       consumerMetrics(record).processed("error", 1)
       return Effect.zipRight(
-        log,
-        destination.otherwise === "skip"
+        line({ record, attempt: failure.attempt, error, cause }),
+        isSkipped
           ? Effect.succeedSome<Outcome>("discarded")
           : new ConsumerError({ reason: "HandlingFailed", groupId, description, cause: error })
       )
@@ -195,12 +196,13 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>({
   const publish = DeadLetterPublisher.make({
     destination,
     groupId,
+    log,
     onBlocked,
     onFailure: (record) => consumerMetrics(record).deadLetterFailed(1)
   })
   return Effect.fnUntraced(function* (record, failure, wait) {
     const { cause, error } = original(failure)
-    yield* Effect.logError("handling failed for good, publishing a dead letter", cause)
+    yield* log.deadLettering({ record, attempt: failure.attempt, error, cause })
     const failedAt = yield* Clock.currentTimeMillis
     const published = yield* Effect.tapError(
       publish({ record, error, attempts: failure.attempt, failedAt, groupId }, (delay) => wait(delay, "publish")),

@@ -96,9 +96,15 @@ describe("Processor.recover: dead letters", () => {
       const warnings = world.logs.filter(({ level }) => level === "Warning")
       assert.deepStrictEqual(
         warnings.map(({ text }) => text),
-        times(4, "dead letter not published yet: Broker: orders-dlq: refused")
+        times(4, "The dead letter is not published yet, the partition is held up")
       )
-      assert.include(warnings[0]!.annotations, { topic: "orders", partition: 3, offset: 42, groupId: "billing" })
+      const about = { topic: "orders", partition: 3, offset: 42, groupId: "billing", attempt: 1 }
+      const error = { error: "Broker: orders-dlq: refused", errorType: "ProducerError" }
+      assert.include(warnings[0]!.annotations, { ...about, ...error, delay: "250ms" })
+      assert.deepStrictEqual(
+        warnings.map(({ annotations }) => Object.entries(annotations).find(([name]) => name === "suppressed")?.[1]),
+        [undefined, 6, undefined, undefined]
+      )
     })
   )
 
@@ -172,7 +178,9 @@ describe("Processor.recover: dead letters", () => {
         ran.world.tried.map(({ at }) => at),
         [0, 0, 30_000, 60_000, 90_000]
       )
-      const errors = ran.world.logs.filter(({ level, text }) => level === "Error" && text.includes("refused, the"))
+      const errors = ran.world.logs.filter(
+        ({ level, text }) => level === "Error" && text.startsWith("The dead letter is refused")
+      )
       assert.strictEqual(errors.length, 3)
       assert.deepStrictEqual(ran.world.blocked, [...times(3, "RecordTooLarge" as const), undefined])
     })

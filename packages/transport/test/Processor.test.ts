@@ -191,7 +191,7 @@ describe("Processor.recover: which failures are retried", () => {
         assert.strictEqual(metadataOf(ran).errorMessage, "failed")
         assert.include(
           ran.world.logs.map(({ text }) => text),
-          "the retry policy failed, so there is no retry"
+          "The retry policy failed, so there is no retry"
         )
       }
     })
@@ -330,14 +330,17 @@ describe("Processor.recover: retries", () => {
       assert.deepStrictEqual(world.logs, [
         {
           level: "Warning",
-          text: "handling failed, again in 1s: Declined",
+          text: "Handling failed, it will be retried",
           annotations: {
             topic: "orders",
             partition: 3,
             offset: 42,
             eventId: "orders-3-42",
             groupId: "billing",
-            attempt: 1
+            attempt: 1,
+            errorType: "Declined",
+            error: "Declined",
+            delay: "1s"
           }
         }
       ])

@@ -172,7 +172,11 @@ export const make = Effect.fnUntraced(function* <R>(
       error instanceof ConsumerError
         ? error
         : new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(asked.cause), cause: error })
-    yield* Effect.annotateLogs(Effect.logError("The consumer failed", failure.message), { groupId })
+    yield* Effect.annotateLogs(Effect.logError("The consumer failed"), {
+      groupId,
+      reason: failure.reason,
+      error: failure.description
+    })
     yield* lifecycle.to("Failed")
     yield* Deferred.fail(ended, failure)
     yield* supervisor.failed(failure)

@@ -8,9 +8,10 @@ import * as DeadLetter from "../DeadLetter.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import { describe } from "../Environment.js"
 import { messageOf } from "../HandlerError.js"
+import { limited } from "../Logging.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
-import { atMostEvery } from "./logging.js"
+import { delayed, type RecordLog } from "./recordLog.js"
 import * as ScheduleCursor from "./scheduleCursor.js"
 
 type TopicDestination = Extract<DeadLetter.Destination, { readonly _tag: "Topic" }>
@@ -25,7 +26,7 @@ export const check = (
   topics: ReadonlyArray<string>,
   groupId: string
 ): Effect.Effect<void, ConsumerError> => {
-  const limited = atMostEvery(cap)
+  const pass = limited({ lines: 1, every: cap })
   const issues = DeadLetter.checkHeaders(destination.headers)
   if (issues.length > 0) {
     const description = issues.map((issue) => `deadLetter.headers.${describe(issue)}`).join("; ")
@@ -40,7 +41,14 @@ export const check = (
     yield* destination.producer.partitions(deadLetterTopic).pipe(
       Effect.tapError((error) =>
         isTransient(error)
-          ? limited(Effect.logWarning(`dead letter topic ${deadLetterTopic} can't be checked yet: ${error.message}`))
+          ? pass(
+              Effect.annotateLogs(Effect.logWarning("The dead letter topic can't be checked yet, trying on"), {
+                topic,
+                deadLetterTopic,
+                groupId,
+                error: error.message
+              })
+            )
           : Effect.void
       ),
       Effect.retry({ schedule: backoff, while: isTransient }),
@@ -55,7 +63,7 @@ export const check = (
       )
     )
   })
-  return Effect.annotateLogs(Effect.forEach(topics, checkTopic, { discard: true }), { groupId })
+  return Effect.forEach(topics, checkTopic, { discard: true })
 }
 
 const topicOf = (destination: TopicDestination, topic: string, groupId: string): Effect.Effect<string, ConsumerError> =>
@@ -75,6 +83,7 @@ const isTransient = ({ reason }: ProducerError): boolean => reason === "Broker" 
 export interface Options {
   readonly destination: TopicDestination
   readonly groupId: string
+  readonly log: RecordLog
   readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
   /** Called with each try that failed. */
   readonly onFailure: (record: ConsumedRecord) => void
@@ -88,10 +97,8 @@ export type Publish = (
 /**
  * Publishes dead letters and returns once one is acknowledged, for as long as it takes; `none` when the wait was ended.
  */
-export const make = ({ destination, groupId, onBlocked, onFailure }: Options): Publish => {
+export const make = ({ destination, groupId, log, onBlocked, onFailure }: Options): Publish => {
   const { headers, producer, tooLarge } = destination
-  const warn = atMostEvery(cap)
-  const complain = atMostEvery(cap)
 
   const send = Effect.fnUntraced(function* (failed: DeadLetter.FailedRecord, metadata: "full" | "minimal") {
     const topic = destination.topicOf(failed.record.topic)
@@ -111,7 +118,7 @@ export const make = ({ destination, groupId, onBlocked, onFailure }: Options): P
     failed: DeadLetter.FailedRecord,
     wait: (delay: Duration.Duration) => Effect.Effect<boolean>
   ) {
-    const { record } = failed
+    const { attempts: attempt, record } = failed
     let metadata: "full" | "minimal" = "full"
     let cursor = ScheduleCursor.make(backoff)
     while (true) {
@@ -122,7 +129,7 @@ export const make = ({ destination, groupId, onBlocked, onFailure }: Options): P
       const isTooLarge = error.reason === "RecordTooLarge"
       if (isTooLarge && metadata === "full") {
         metadata = "minimal"
-        yield* Effect.logWarning(`dead letter shrunk: ${error.message}`)
+        yield* log.deadLetterShrunk({ record, attempt, error })
         continue
       }
       if (isTooLarge && tooLarge === "stop") {
@@ -134,12 +141,11 @@ export const make = ({ destination, groupId, onBlocked, onFailure }: Options): P
         })
       }
       onBlocked(record, error)
-      yield* isTooLarge
-        ? complain(Effect.logError(`dead letter refused, the partition is held up: ${error.message}`))
-        : warn(Effect.logWarning(`dead letter not published yet: ${error.message}`))
       const step = yield* cursor.next(undefined)
       if (Option.isSome(step)) cursor = step.value.cursor
       const delay = isTooLarge || Option.isNone(step) ? cap : step.value.delay
+      const line = isTooLarge ? log.deadLetterRefused : log.deadLetterDelayed
+      yield* line({ record, attempt, error, more: delayed(delay) })
       if (!(yield* wait(delay))) return Option.none()
     }
   })

@@ -1,0 +1,89 @@
+/**
+ * The log lines about one consumer's records: each tells an event in constant words and the rest in annotations, never
+ * the record's content unless asked for, and few of a kind are written in storms.
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
+import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
+import { messageOf, typeOf } from "../HandlerError.js"
+import { type Limit, limited, storm } from "../Logging.js"
+import { truncate } from "./truncate.js"
+
+export interface Event {
+  readonly record: ConsumedRecord
+  readonly attempt: number
+  readonly error: unknown
+  /** Logged with its stack, for what a person must look into. */
+  readonly cause?: Cause.Cause<unknown> | undefined
+  readonly more?: Readonly<Record<string, unknown>> | undefined
+}
+
+type Line = (event: Event) => Effect.Effect<void>
+
+export interface RecordLog {
+  readonly retrying: Line
+  readonly policyFailed: Line
+  readonly deadLettering: Line
+  readonly discarding: Line
+  readonly stopping: Line
+  readonly deadLetterShrunk: Line
+  readonly deadLetterRefused: Line
+  readonly deadLetterDelayed: Line
+}
+
+/** The most characters of an error's message, a key or a value in a line. */
+const maxLength = 1024
+
+const decoder = new TextDecoder()
+
+const textOf = (bytes: Uint8Array | null): string | null =>
+  // A character has at most 4 bytes.
+  bytes === null ? null : truncate(decoder.decode(bytes.subarray(0, 4 * maxLength)), maxLength)
+
+const payload = ({ key, value }: ConsumedRecord) => ({ key: textOf(key), value: textOf(value) })
+
+/** What holds a partition up is said again for as long as it does, since nothing else happens there. */
+const heldUp: Limit = { lines: 1, every: "30 seconds" }
+
+export const make = (groupId: string, logPayloads: boolean): RecordLog => {
+  const kind = (level: LogLevel.LogLevel, message: string, limit: Limit = storm): Line => {
+    const pass = limited(limit)
+    return ({ attempt, cause, error, more, record }) =>
+      pass(
+        Effect.suspend(() =>
+          Effect.annotateLogs(
+            cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause),
+            {
+              topic: record.topic,
+              partition: record.partition,
+              offset: record.offset,
+              eventId: eventIdOf(record),
+              groupId,
+              attempt,
+              errorType: typeOf(error),
+              error: truncate(messageOf(error), maxLength),
+              ...more,
+              ...(logPayloads ? payload(record) : {})
+            }
+          )
+        )
+      )
+  }
+  return {
+    retrying: kind(LogLevel.Warning, "Handling failed, it will be retried"),
+    policyFailed: kind(LogLevel.Error, "The retry policy failed, so there is no retry"),
+    deadLettering: kind(LogLevel.Error, "Handling failed for good, publishing a dead letter"),
+    discarding: kind(LogLevel.Error, "Handling failed for good, the record is given up"),
+    stopping: kind(LogLevel.Error, "Handling failed for good, the consumer stops"),
+    deadLetterShrunk: kind(LogLevel.Warning, "The dead letter is too large, publishing it with less metadata"),
+    deadLetterRefused: kind(LogLevel.Error, "The dead letter is refused, the partition is held up", heldUp),
+    deadLetterDelayed: kind(LogLevel.Warning, "The dead letter is not published yet, the partition is held up", heldUp)
+  }
+}
+
+/** A delay as lines tell it. */
+export const delayed = (delay: Duration.Duration): Readonly<Record<string, unknown>> => ({
+  delay: Duration.format(delay)
+})
