@@ -5,7 +5,7 @@ import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import { Wire } from "@spillway/kafka/Wire"
 import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Headers from "@spillway/transport/Headers"
-import { Producer, type ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
+import { Producer, type ProducerError, type ProducerRecord, sink, stream } from "@spillway/transport/Producer"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as MetricState from "effect/MetricState"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import * as FastCheck from "fast-check"
@@ -34,7 +35,10 @@ interface Setup extends KafkaProducer.KafkaProducerOptions {
 /** A producer on a broker in memory, with the Produce requests it sends. */
 const setup = ({ decide = (request, forward) => forward(request), topics = { orders: 3 }, ...options }: Setup = {}) =>
   Effect.gen(function* () {
-    const broker = yield* MemoryBroker.make({ topics })
+    // In a scope of its own, so that the broker outlives the producer.
+    const broker = yield* MemoryBroker.make({ topics }).pipe(
+      Scope.extend(yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential))
+    )
     const requests: Array<ReadonlyArray<string>> = []
     const wire = intercept(broker.wire, (request, forward) => {
       requests.push(partitionsOf(request))
@@ -307,7 +311,8 @@ describe("KafkaProducer", () => {
         assert.strictEqual((yield* Fiber.join(later)).offset, 2)
         assert.deepStrictEqual(yield* values("orders", 1), ["b", "d", "e"])
         assert.sameMembers([...requests[0]!], ["orders-0", "orders-1", "orders-2"])
-        assert.deepStrictEqual(requests.slice(1), [["orders-1"], ["orders-1"]])
+        // The failed batch is sent again as it was, what came later follows.
+        assert.deepStrictEqual(requests.slice(1), [["orders-1"], ["orders-1"], ["orders-1"]])
       })
     )
 
@@ -559,6 +564,240 @@ describe("KafkaProducer", () => {
     )
   })
 
+  describe("lingers", () => {
+    it.scoped("for as long as it is told, each batch for its own first record", () =>
+      Effect.gen(function* () {
+        const { producer, requests, values } = yield* setup({ linger: "20 millis" })
+        yield* producer.partitions("orders")
+        const sent: Array<Fiber.RuntimeFiber<unknown, ProducerError>> = []
+        for (const [partition, value] of [
+          [0, "a"],
+          [0, "b"],
+          [1, "c"]
+        ] as const) {
+          sent.push(yield* Effect.fork(producer.send(to(partition, value))))
+          yield* TestClock.adjust("6 millis")
+        }
+        assert.deepStrictEqual(requests, [])
+        yield* TestClock.adjust("2 millis")
+        assert.deepStrictEqual(requests, [["orders-0"]])
+        assert.deepStrictEqual(yield* values("orders", 0), ["a", "b"])
+        yield* TestClock.adjust("12 millis")
+        assert.deepStrictEqual(requests, [["orders-0"], ["orders-1"]])
+        yield* Fiber.joinAll(sent)
+      })
+    )
+
+    it.scoped("no longer than its batch is full, by bytes or by records", () =>
+      Effect.gen(function* () {
+        const { close, producer, values } = yield* setup({ linger: "1 hour", maxBatchBytes: 1_024, maxBatchRecords: 3 })
+        yield* producer.partitions("orders")
+        const large = "x".repeat(600)
+        yield* Effect.fork(
+          producer.sendAll([to(0, "a"), to(0, "b"), to(0, "c"), to(0, "d"), to(1, large), to(1, large)])
+        )
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(yield* values("orders", 0), ["a", "b", "c"])
+        assert.deepStrictEqual(yield* values("orders", 1), [large])
+        yield* close
+      })
+    )
+
+    it.scoped("by default only while the broker is busy", () =>
+      Effect.gen(function* () {
+        const { came, decide, release } = holding()
+        const { close, producer, requests } = yield* setup({ decide })
+        yield* producer.partitions("orders")
+        yield* Effect.fork(producer.send(to(0, "at once")))
+        yield* came
+        yield* Effect.fork(producer.send(to(1, "a")))
+        yield* Effect.fork(producer.send(to(2, "b")))
+        yield* TestClock.adjust("4 millis")
+        assert.deepStrictEqual(requests, [["orders-0"]])
+        yield* TestClock.adjust("2 millis")
+        assert.deepStrictEqual(requests, [["orders-0"], ["orders-1", "orders-2"]])
+        yield* release
+        yield* close
+      })
+    )
+
+    it.scoped("not when the producer closes", () =>
+      Effect.gen(function* () {
+        const { close, producer, values } = yield* setup({ linger: "1 hour" })
+        const sent = yield* Effect.fork(producer.send(to(0, "a")))
+        yield* TestClock.adjust("1 minute")
+        yield* close
+        yield* Fiber.join(sent)
+        assert.deepStrictEqual(yield* values("orders", 0), ["a"])
+      })
+    )
+  })
+
+  describe("when its buffer is full", () => {
+    const small = { bufferMemory: 2_048, maxBatchBytes: 1_024, maxBlock: "10 seconds", linger: 0 } as const
+    const filling = "x".repeat(700)
+
+    it.scoped("suspends further sends, and goes on in their order as room is freed", () =>
+      Effect.gen(function* () {
+        const { came, decide, release } = holding()
+        const { producer, values } = yield* setup({ ...small, decide })
+        const texts = Array.from({ length: 12 }, (_, i) => `${i}${filling}`)
+        const sent = yield* Effect.fork(
+          Effect.forEach(texts, (text) => producer.send(to(0, text)), { concurrency: "unbounded" })
+        )
+        yield* came
+        yield* TestClock.adjust("5 seconds")
+        assert.isNull(sent.unsafePoll())
+        yield* release
+        yield* Fiber.join(sent)
+        assert.deepStrictEqual(yield* values("orders", 0), texts)
+      })
+    )
+
+    it.scoped("sends all of a call that is larger than the buffer", () =>
+      Effect.gen(function* () {
+        const { producer, values } = yield* setup(small)
+        const records = Array.from({ length: 12 }, (_, i) => to(0, `${i}${filling}`))
+        yield* producer.sendAll(records)
+        assert.deepStrictEqual(
+          yield* values("orders", 0),
+          records.map(({ value }) => value as string)
+        )
+      })
+    )
+
+    it.scoped("fails what found no room in time, and only that", () =>
+      Effect.gen(function* () {
+        const { came, decide, release } = holding()
+        const { producer, values } = yield* setup({ ...small, decide })
+        const sent = yield* Effect.fork(
+          producer.sendAllEither([to(0, `a${filling}`), to(1, `b${filling}`), to(0, `c${filling}`)])
+        )
+        yield* came
+        const late = yield* Effect.fork(Effect.flip(producer.send(to(2, "late"))))
+        yield* TestClock.adjust("10 seconds")
+        const error = yield* Fiber.join(late)
+        assert.strictEqual(error.reason, "BufferFull")
+        assert.strictEqual(error.topic, "orders")
+        yield* release
+        const results = yield* Fiber.join(sent)
+        assert.deepStrictEqual(
+          results.map((result) => (result._tag === "Left" ? result.left.reason : result.right.offset)),
+          [0, 0, "BufferFull"]
+        )
+        // What it failed for is gone: there is room again.
+        yield* producer.send(to(2, "on"))
+        assert.deepStrictEqual(yield* values("orders", 2), ["on"])
+      })
+    )
+
+    it.scoped("has room again for what interrupted or overdue senders leave behind", () =>
+      Effect.gen(function* () {
+        const { broker, producer, values } = yield* setup({ ...small, deliveryTimeout: "5 seconds" })
+        yield* producer.partitions("orders")
+        yield* broker.stop
+        for (let round = 0; round < 10; round++) {
+          const interrupted = yield* Effect.fork(producer.send(to(0, filling)))
+          const overdue = yield* Effect.fork(Effect.flip(producer.send(to(1, filling))))
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.interrupt(interrupted)
+          yield* TestClock.adjust("9 seconds")
+          assert.strictEqual((yield* Fiber.join(overdue)).reason, "DeliveryTimeout")
+        }
+        yield* broker.start
+        const sent = yield* Effect.fork(producer.sendAll([to(0, "a"), to(1, "b")]))
+        yield* TestClock.adjust("3 seconds")
+        yield* Fiber.join(sent)
+        assert.deepStrictEqual(yield* values("orders", 0), ["a"])
+        assert.deepStrictEqual(yield* values("orders", 1), ["b"])
+      })
+    )
+  })
+
+  it.scoped("reports on each record of sendAllEither, sending the valid ones", () =>
+    Effect.gen(function* () {
+      const { producer, requests, values } = yield* setup({
+        decide: refusing((_, partition) => (partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined))
+      })
+      const records = [
+        to(0, "a"),
+        to(7, "b"),
+        to(2, "c"),
+        to(0, "d", "missing"),
+        { ...to(0, "e"), timestamp: -1 },
+        to(0, "f")
+      ]
+      const sent = yield* Effect.fork(producer.sendAllEither(records))
+      yield* TestClock.adjust("7 seconds")
+      const results = yield* Fiber.join(sent)
+      assert.deepStrictEqual(
+        results.map((result) => (result._tag === "Left" ? result.left.reason : result.right.offset)),
+        [0, "InvalidRecord", "Authorization", "UnknownTopic", "InvalidRecord", 1]
+      )
+      results.forEach((result, i) => {
+        if (result._tag === "Right") return
+        assert.strictEqual(result.left.record, records[i])
+        assert.strictEqual(result.left.topic, records[i]!.topic)
+        assert.strictEqual(result.left.partition, records[i]!.partition)
+        assert.notInclude(Object.keys(result.left), "record")
+      })
+      assert.strictEqual(requests.length, 1)
+      assert.deepStrictEqual(yield* values("orders", 0), ["a", "f"])
+      assert.deepStrictEqual(yield* producer.sendAllEither([]), [])
+    })
+  )
+
+  it.scoped("asks a partitioner of yours, for every record that names no partition", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* setup({
+        partitioner: ({ key, partitions, topic, value }) => {
+          assert.deepStrictEqual([topic, partitions], ["orders", 3])
+          if (text(value) === "throw") throw new Error("no idea")
+          return text(value) === "beyond" ? 3 : text(key) === "last" ? 2 : undefined
+        }
+      })
+      const send = (key: string | null, value: string, partition?: number) =>
+        producer.send({ topic: "orders", key, value, partition })
+      assert.strictEqual((yield* send("last", "a")).partition, 2)
+      assert.strictEqual((yield* send("last", "a", 1)).partition, 1)
+      // By Java's producer, of 3 partitions: (-973932308 & 0x7fffffff) % 3.
+      assert.strictEqual((yield* send("21", "a")).partition, 0)
+      for (const value of ["beyond", "throw"]) {
+        assert.strictEqual((yield* Effect.flip(send(null, value))).reason, "InvalidRecord")
+      }
+    })
+  )
+
+  it.scoped("spreads keyless records of one call batch by batch", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* setup({ maxBatchRecords: 10 })
+      const landed = yield* producer.sendAll(Array.from({ length: 60 }, () => ({ topic: "orders", value: "a" })))
+      const runs = landed.filter(({ partition }, i) => partition !== landed[i - 1]?.partition)
+      assert.strictEqual(runs.length, 6)
+    })
+  )
+
+  it.scoped("publishes streams, in order, several chunks at a time", () =>
+    Effect.gen(function* () {
+      const { came, decide, release } = holding()
+      const { producer, values } = yield* setup({ decide })
+      const texts = Array.from({ length: 50 }, (_, i) => `${i}`)
+      const source = Stream.fromIterable(texts.map((value) => to(0, value))).pipe(Stream.rechunk(7))
+      const provided = Effect.provideService(Producer, producer)
+      const landed = yield* Effect.fork(source.pipe(stream(), Stream.runCollect, provided))
+      yield* came
+      yield* release
+      assert.deepStrictEqual(
+        Array.from(yield* Fiber.join(landed), ({ offset }) => offset),
+        texts.map((_, i) => i)
+      )
+      assert.strictEqual(yield* provided(Stream.run(source, sink)), 50)
+      assert.deepStrictEqual(yield* values("orders", 0), [...texts, ...texts])
+      const error = yield* Effect.flip(provided(Stream.run(Stream.make(to(0, "a"), to(9, "b")), sink)))
+      assert.strictEqual(error.reason, "InvalidRecord")
+    })
+  )
+
   it.scoped("sees partitions that were added, by name at once and for keys in time", () =>
     Effect.gen(function* () {
       const { broker, producer, requests } = yield* setup({ topics: { orders: 1 }, metadataMaxAge: "1 minute" })
@@ -589,12 +828,22 @@ describe("KafkaProducer", () => {
         if (MetricState.isGaugeState(state)) return Number(state.value)
         return MetricState.isHistogramState(state) ? state.count : Number.NaN
       }
+      const { came, decide: hold } = holding()
+      let answered = 0
+      const refuse = refusing((_, partition) =>
+        partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined
+      )
       const { close, producer } = yield* setup({
-        decide: refusing((_, partition) => (partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined))
+        closeTimeout: 0,
+        decide: (request, forward) => (answered++ < 2 ? refuse : hold)(request, forward)
       }).pipe(Effect.provideService(TransportMetrics.TransportMetrics, metrics))
       assert.strictEqual(value("active_producers"), 1)
       yield* producer.sendAll([to(0, "a"), to(1, "b"), to(0, "c")])
       yield* Effect.flip(producer.sendAll([to(0, "d"), to(2, "e")]))
+      const abandoned = yield* Effect.fork(producer.sendAll([to(0, "held"), to(1, "held")]))
+      yield* came
+      yield* Fiber.interrupt(abandoned)
+      assert.strictEqual(value("messages_abandoned_total"), 2)
       assert.strictEqual(value("messages_sent_total"), 4)
       assert.strictEqual(value("message_publish_duration_seconds"), 4)
       yield* close

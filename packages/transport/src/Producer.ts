@@ -1,9 +1,13 @@
 /**
  * The service that publishes records. `send` returns when the record is acknowledged.
  */
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
 import type { HeadersInput } from "./Headers.js"
 
 export interface ProducerRecord {
@@ -29,14 +33,21 @@ export interface RecordMetadata {
 
 export type ProducerErrorReason =
   | "UnknownTopic"
+  /** It exceeds the producer's `maxBatchBytes`, its `bufferMemory`, or what the topic takes. */
   | "RecordTooLarge"
   | "InvalidRecord"
   | "Authorization"
+  /** Not acknowledged within `deliveryTimeout`: it may have been written all the same. */
   | "DeliveryTimeout"
+  /** The producer's `bufferMemory` stayed full for `maxBlock`: the record was not sent. */
+  | "BufferFull"
+  /** Another producer has taken over: this one may not write any more. */
+  | "Fenced"
+  /** The producer was closed: if the record had left, it may have been written all the same. */
   | "Closed"
   | "Broker"
 
-/** A record that was not acknowledged. With `DeliveryTimeout` it may have been written all the same. */
+/** A record that was not acknowledged. */
 export class ProducerError extends Data.TaggedError("ProducerError")<{
   readonly reason: ProducerErrorReason
   readonly topic: string
@@ -44,6 +55,22 @@ export class ProducerError extends Data.TaggedError("ProducerError")<{
   readonly description: string
   readonly cause?: unknown
 }> {
+  /** The record as it was given, where there is one. Not enumerable: what logs an error shows no record's content. */
+  declare readonly record: ProducerRecord | undefined
+
+  constructor(fields: {
+    readonly reason: ProducerErrorReason
+    readonly topic: string
+    readonly partition?: number | undefined
+    readonly description: string
+    readonly cause?: unknown
+    readonly record?: ProducerRecord | undefined
+  }) {
+    const { record, ...shown } = fields
+    super(shown)
+    Object.defineProperty(this, "record", { value: record })
+  }
+
   override get message(): string {
     const at = this.partition === undefined ? this.topic : `${this.topic}-${this.partition}`
     return `${this.reason}: ${at}: ${this.description}`
@@ -55,11 +82,50 @@ export class Producer extends Context.Tag("@spillway/transport/Producer")<
   {
     /** Publishes one record and returns where it landed. */
     readonly send: (record: ProducerRecord) => Effect.Effect<RecordMetadata, ProducerError>
-    /** Publishes records, keeping their order within each partition; fails with the first record's error that failed. */
+    /**
+     * Publishes records, keeping their order within each partition, once all of them are found valid. Ends when each
+     * has its result; fails with the first record's error that failed.
+     */
     readonly sendAll: (
       records: ReadonlyArray<ProducerRecord>
     ) => Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError>
+    /** Publishes records as `sendAll`, but each for itself: returns every record's own result, in their order. */
+    readonly sendAllEither: (
+      records: ReadonlyArray<ProducerRecord>
+    ) => Effect.Effect<ReadonlyArray<Either.Either<RecordMetadata, ProducerError>>>
     /** How many partitions a topic has; fails with `UnknownTopic` when it doesn't exist. */
     readonly partitions: (topic: string) => Effect.Effect<number, ProducerError>
   }
 >() {}
+
+/**
+ * Publishes what comes in, chunk by chunk with `sendAll`, and ends with the number of records; fails with the first
+ * error.
+ */
+export const sink: Sink.Sink<number, ProducerRecord, never, ProducerError, Producer> = Sink.foldLeftChunksEffect(
+  0,
+  (sent, records: Chunk.Chunk<ProducerRecord>) =>
+    Effect.flatMap(Producer, (producer) =>
+      Effect.map(producer.sendAll(Chunk.toReadonlyArray(records)), ({ length }) => sent + length)
+    )
+)
+
+/**
+ * Publishes a stream's records and emits where they landed, in their order. Up to `concurrency` chunks (default: 5) are
+ * on their way at once, started in the stream's order.
+ */
+export const stream =
+  (options?: { readonly concurrency?: number | undefined }) =>
+  <E, R>(
+    records: Stream.Stream<ProducerRecord, E, R>
+  ): Stream.Stream<RecordMetadata, E | ProducerError, R | Producer> =>
+    Stream.unwrap(
+      Effect.map(Producer, (producer) =>
+        Stream.chunks(records).pipe(
+          Stream.mapEffect((chunk) => producer.sendAll(Chunk.toReadonlyArray(chunk)), {
+            concurrency: options?.concurrency ?? 5
+          }),
+          Stream.flattenIterables
+        )
+      )
+    )

@@ -19,6 +19,7 @@
  * | `{service}_commit_duration_seconds` | histogram: group | every acknowledged commit |
  * | `{service}_messages_sent_total` | counter: topic | every record that the broker acknowledged, dead letters included |
  * | `{service}_message_publish_duration_seconds` | histogram: topic | every acknowledged record, from `send` to its acknowledgement |
+ * | `{service}_messages_abandoned_total` | counter: topic | records whose `send` was interrupted when they had left: they may be written all the same |
  * | `{service}_active_consumers` | gauge | consumers that are open now |
  * | `{service}_active_producers` | gauge | producers that are open now |
  * | `{service}_uptime_seconds` | gauge | seconds since the layer was built, set once a second |
@@ -80,6 +81,7 @@ export interface GroupMetrics {
 export interface ProducerMetrics {
   readonly sent: (records: number) => void
   readonly publishDuration: (seconds: number) => void
+  readonly abandoned: (records: number) => void
 }
 
 export interface Metrics {

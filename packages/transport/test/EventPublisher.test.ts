@@ -177,6 +177,7 @@ describe("EventPublisher", () => {
         Effect.provideService(Producer, {
           send: () => error,
           sendAll: () => error,
+          sendAllEither: () => Effect.succeed([]),
           partitions: () => error
         })
       )

@@ -100,6 +100,7 @@ describe("TransportMetrics", () => {
         "skipped_offsets_total{topic=orders,group=billing}": 0,
         "messages_sent_total{topic=orders}": 0,
         "message_publish_duration_seconds{topic=orders}": 0,
+        "messages_abandoned_total{topic=orders}": 0,
         "active_consumers{}": 0,
         "active_producers{}": 0
       })

@@ -23,7 +23,12 @@ const inner = (sent: Array<ProducerRecord>): Producer["Type"] => {
         ? new ProducerError({ reason: "RecordTooLarge", topic: record.topic, description: "big" })
         : Effect.succeed({ topic: record.topic, partition: 3, offset: 41 + sent.length, timestamp: 0 })
     })
-  return { send, sendAll: (records) => Effect.forEach(records, send), partitions: () => Effect.succeed(4) }
+  return {
+    send,
+    sendAll: (records) => Effect.forEach(records, send),
+    sendAllEither: (records) => Effect.forEach(records, (record) => Effect.either(send(record))),
+    partitions: () => Effect.succeed(4)
+  }
 }
 
 const setup = (options?: TransportTracing.TransportTracingOptions) => {

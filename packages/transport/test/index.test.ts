@@ -40,6 +40,7 @@ describe("@spillway/transport", () => {
       const processor = yield* Effect.provideService(needs, Producer.Producer, {
         send,
         sendAll: (records) => Effect.forEach(records, send),
+        sendAllEither: (records) => Effect.forEach(records, (record) => Effect.either(send(record))),
         partitions: () => Effect.succeed(1)
       })
       const record = {

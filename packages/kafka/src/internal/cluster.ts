@@ -212,7 +212,11 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     refresh,
     topic: (topic) => topics.get(topic),
     leader: (topic, partition) => {
-      const found = topics.get(topic)?.partitions.find((candidate) => candidate.partition === partition)
+      const partitions = topics.get(topic)?.partitions
+      // They usually are in order.
+      const at = partitions?.[partition]
+      const found =
+        at?.partition === partition ? at : partitions?.find((candidate) => candidate.partition === partition)
       return found === undefined || found.leader < 0 ? undefined : found
     },
     forgetTopic: (topic) => {

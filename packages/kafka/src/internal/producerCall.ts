@@ -1,128 +1,108 @@
 /**
  * One `send` or `sendAll` from its acceptance until each of its records has its result.
  */
-import { ProducerError, type RecordMetadata } from "@spillway/transport/Producer"
-import * as Deferred from "effect/Deferred"
-import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
+import { ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
 import type { EncodableRecord } from "../RecordBatch.js"
 import type { Failure } from "./producerFailure.js"
+import type { Batch } from "./producerLane.js"
 
+/** A record on its way. */
 export interface Entry {
   readonly call: Call
   readonly index: number
   readonly topic: string
-  readonly partition: number
+  /** -1 until it is chosen: for a record without a key, when it is added to a batch. */
+  partition: number
   readonly record: EncodableRecord
+  /** The most bytes that it takes in a batch. */
   readonly size: number
+  /** The batch that it was added to. */
+  batch: Batch | undefined
+  /** It has its result, or nobody waits for it any more. */
   settled: boolean
 }
 
+export type Result = RecordMetadata | ProducerError
+
 export interface Call {
+  readonly records: ReadonlyArray<ProducerRecord>
   /** Milliseconds of the monotonic clock. */
   readonly acceptedAt: number
-  readonly deadline: number
-  /** The first record's topic, for failures before the partitions are chosen. */
-  readonly topic: string
-  readonly size: number
-  /** Empty until the partitions are chosen. */
-  entries: ReadonlyArray<Entry>
-  readonly results: Array<RecordMetadata>
+  /** Of the records that are valid, in their order. */
+  readonly entries: Array<Entry>
+  /** How many entries have been added to batches. */
+  placed: number
+  /** By the records' indices. */
+  readonly results: Array<Result | undefined>
   unsettled: number
-  /** The failure with the lowest index. */
-  failure: { readonly index: number; readonly error: ProducerError } | undefined
   /** What it last failed by, while that is being retried. */
   trouble: Failure | undefined
-  /** Nobody waits for its records any more: those that aren't in flight needn't be sent. */
+  /** It has ended: each record has its result, or its caller is gone. */
   over: boolean
-  readonly done: Deferred.Deferred<ReadonlyArray<RecordMetadata>, ProducerError>
   readonly onDone: (call: Call) => void
 }
 
-const noEntries: ReadonlyArray<Entry> = []
-
 export const make = (
-  topic: string,
-  size: number,
+  records: ReadonlyArray<ProducerRecord>,
   acceptedAt: number,
-  deadline: number,
   onDone: (call: Call) => void
 ): Call => ({
+  records,
   acceptedAt,
-  deadline,
-  topic,
-  size,
-  entries: noEntries,
-  results: size === 1 ? [] : new Array<RecordMetadata>(size),
-  unsettled: size,
-  failure: undefined,
+  entries: [],
+  placed: 0,
+  results: records.length === 1 ? [undefined] : new Array<Result | undefined>(records.length),
+  unsettled: records.length,
   trouble: undefined,
   over: false,
-  done: Deferred.unsafeMake(FiberId.none),
   onDone
 })
 
-/** Whether the entry's result is still wanted. */
-export const isOpen = (entry: Entry): boolean => !entry.settled && !entry.call.over
-
 export const errorOf = (
-  call: { readonly size: number },
+  records: ReadonlyArray<ProducerRecord>,
   index: number,
-  at: { readonly topic: string; readonly partition?: number | undefined },
+  partition: number | undefined,
   { cause, description, reason }: Failure
-): ProducerError =>
-  new ProducerError({
+): ProducerError => {
+  const record = records[index]!
+  return new ProducerError({
     reason,
-    topic: at.topic,
-    partition: at.partition,
-    description: call.size === 1 ? description : `record ${index} of ${call.size}: ${description}`,
-    cause
+    topic: record.topic,
+    partition: partition ?? record.partition,
+    description: records.length === 1 ? description : `record ${index} of ${records.length}: ${description}`,
+    cause,
+    record
   })
+}
 
-const end = (call: Call, exit: Exit.Exit<ReadonlyArray<RecordMetadata>, ProducerError>): void => {
+const settle = (call: Call, index: number, result: Result): void => {
+  call.results[index] = result
+  if (--call.unsettled > 0) return
   call.over = true
-  Deferred.unsafeDone(call.done, exit)
   call.onDone(call)
 }
 
-const settle = (entry: Entry): void => {
-  entry.settled = true
-  const { call } = entry
-  call.unsettled--
-  if (call.unsettled === 0) {
-    end(call, call.failure === undefined ? Exit.succeed(call.results) : Exit.fail(call.failure.error))
-  }
-}
-
 export const acknowledge = (entry: Entry, metadata: RecordMetadata): void => {
-  if (!isOpen(entry)) return
-  entry.call.results[entry.index] = metadata
-  settle(entry)
+  if (entry.settled) return
+  entry.settled = true
+  settle(entry.call, entry.index, metadata)
 }
 
 export const reject = (entry: Entry, failure: Failure): void => {
-  if (!isOpen(entry)) return
-  const { call, index } = entry
-  if (call.failure === undefined || index < call.failure.index) {
-    call.failure = { index, error: errorOf(call, index, entry, failure) }
-  }
-  settle(entry)
+  if (entry.settled) return
+  entry.settled = true
+  const { call, index, partition } = entry
+  settle(call, index, errorOf(call.records, index, partition < 0 ? undefined : partition, failure))
 }
 
-/** Ends a call that has no entries yet. */
-export const refuse = (call: Call, error: ProducerError): void => {
-  if (!call.over) end(call, Exit.fail(error))
-}
+/** Fails a record that has no entry. */
+export const refuse = (call: Call, index: number, failure: Failure): void =>
+  settle(call, index, errorOf(call.records, index, undefined, failure))
 
-/** Fails every record of the call that has no result yet. */
-export const abort = (call: Call, failure: Failure): void => {
-  if (call.entries.length === 0) refuse(call, errorOf(call, 0, call, failure))
-  else for (const entry of call.entries) reject(entry, failure)
-}
-
-/** Gives the call up without a result: its caller was interrupted. */
-export const abandon = (call: Call): void => {
+/** Ends the call by one record's failure; none of its records may have been placed. */
+export const refuseAll = (call: Call, index: number, failure: Failure): void => {
   if (call.over) return
+  call.results[index] = errorOf(call.records, index, undefined, failure)
   call.over = true
   call.onDone(call)
 }

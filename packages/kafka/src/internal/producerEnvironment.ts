@@ -10,9 +10,13 @@ import * as Compression from "./recordBatch/compression.js"
 export const prefix = "KAFKA_PRODUCER"
 
 export const parsers: Environment.Parsers<ProducerOptions> = {
+  linger: Environment.duration,
   compression: Environment.oneOf(...Compression.names),
   maxBatchBytes: Environment.number,
+  maxBatchRecords: Environment.number,
   maxRequestBytes: Environment.number,
+  bufferMemory: Environment.number,
+  maxBlock: Environment.duration,
   deliveryTimeout: Environment.duration,
   acknowledgeTimeout: Environment.duration,
   unknownTopicTimeout: Environment.duration,

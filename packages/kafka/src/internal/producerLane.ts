@@ -1,22 +1,37 @@
 /**
- * The records on their way to one partition: one batch in flight, the others queued behind it in order.
+ * The records on their way to one partition: batches in order, first those in flight, last the one that still fills.
  */
 import * as RecordBatch from "../RecordBatch.js"
 import * as Backoff from "./backoff.js"
-import { type Entry, isOpen } from "./producerCall.js"
+import type { Entry } from "./producerCall.js"
+import type { Verdict } from "./producerFailure.js"
+
+export interface Batch {
+  readonly lane: Lane
+  entries: Array<Entry>
+  /** How many entries were withdrawn and not yet removed. */
+  withdrawn: number
+  /** The most bytes that it takes, before compression, without what was withdrawn. */
+  bytes: number
+  /** It may leave; until it does, it takes more records. */
+  ready: boolean
+  inFlight: boolean
+  /** It has left at least once: what it holds may have been written, and stays as it is. */
+  sent: boolean
+}
 
 export interface Lane {
   readonly topic: string
   readonly partition: number
-  queue: Array<Entry>
-  /** The records in flight. */
-  batch: ReadonlyArray<Entry>
-  /** True from when there is something to send until all of it has its result. */
-  busy: boolean
+  batches: Array<Batch>
+  /** How many batches are in flight; the first ones, unless it is in trouble. */
+  inFlight: number
+  /** Why a batch is to be sent again. Until then, nothing else leaves. */
+  trouble: Extract<Verdict, { readonly _tag: "Retry" }> | undefined
+  /** It waits for its turn in a request. */
+  isOffered: boolean
   /** Shrinks when the broker finds a batch too large. */
   maxBytes: number
-  /** Shrinks to single out a record that the broker refuses, then grows back. */
-  maxRecords: number
   /** When the cluster first said that it doesn't know the partition; milliseconds of the monotonic clock. */
   unknownSince: number | undefined
   readonly backoff: Backoff.Backoff
@@ -25,61 +40,86 @@ export interface Lane {
 export const make = (topic: string, partition: number, maxBytes: number): Lane => ({
   topic,
   partition,
-  queue: [],
-  batch: [],
-  busy: false,
+  batches: [],
+  inFlight: 0,
+  trouble: undefined,
+  isOffered: false,
   maxBytes,
-  maxRecords: Number.POSITIVE_INFINITY,
   unknownSince: undefined,
   backoff: Backoff.make()
 })
 
-/**
- * Moves the next batch in flight, as much as fits, without what nobody waits for any more; returns its bytes at most,
- * 0 when nothing is left to send.
- */
-export const take = (lane: Lane): number => {
-  const batch: Array<Entry> = []
-  let bytes = RecordBatch.batchOverhead
-  let taken = 0
-  for (; taken < lane.queue.length; taken++) {
-    const entry = lane.queue[taken]!
-    if (!isOpen(entry)) continue
-    const full = bytes + entry.size > lane.maxBytes || batch.length >= lane.maxRecords
-    if (full && batch.length > 0) break
-    bytes += entry.size
-    batch.push(entry)
+const makeBatch = (lane: Lane, entries: Array<Entry>, ready: boolean): Batch => {
+  const batch: Batch = { lane, entries, withdrawn: 0, bytes: 0, ready, inFlight: false, sent: false }
+  batch.bytes = entries.reduce((sum, entry) => sum + entry.size, RecordBatch.batchOverhead)
+  for (const entry of entries) entry.batch = batch
+  return batch
+}
+
+/** Opens a new batch at the end of the lane. */
+export const open = (lane: Lane): Batch => {
+  const batch = makeBatch(lane, [], false)
+  lane.batches.push(batch)
+  return batch
+}
+
+export const hasRoom = (batch: Batch, entry: Entry, maxRecords: number): boolean =>
+  batch.entries.length === 0 || (batch.bytes + entry.size <= batch.lane.maxBytes && recordCount(batch) < maxRecords)
+
+export const add = (batch: Batch, entry: Entry): void => {
+  entry.batch = batch
+  batch.entries.push(entry)
+  batch.bytes += entry.size
+}
+
+/** How many records the batch holds that were not withdrawn. */
+export const recordCount = (batch: Batch): number => batch.entries.length - batch.withdrawn
+
+export const remove = (batch: Batch): void => {
+  const { batches } = batch.lane
+  const at = batches.indexOf(batch)
+  if (at >= 0) batches.splice(at, 1)
+}
+
+const compact = (batch: Batch): void => {
+  batch.entries = batch.entries.filter((entry) => !entry.settled)
+  batch.withdrawn = 0
+  if (batch.entries.length === 0) remove(batch)
+}
+
+/** Takes a settled entry out of a batch that has not left yet. */
+export const withdraw = (batch: Batch, entry: Entry): void => {
+  batch.bytes -= entry.size
+  batch.withdrawn++
+  // Batches that fill for long don't pile up what nobody waits for.
+  if (batch.withdrawn * 2 > batch.entries.length) compact(batch)
+}
+
+/** The batch to send next, if there is one that may be sent now. */
+export const next = (lane: Lane, maxInFlight: number): Batch | undefined => {
+  if (lane.trouble !== undefined || lane.inFlight >= maxInFlight) return undefined
+  while (true) {
+    const { batches, inFlight } = lane
+    const batch = batches[inFlight]
+    // A batch that isn't the last is full.
+    if (batch === undefined || !(batch.ready || batch.sent || inFlight + 1 < batches.length)) return undefined
+    if (batch.withdrawn > 0) compact(batch)
+    if (batch.entries.length > 0) return batch
   }
-  lane.queue.splice(0, taken)
-  lane.batch = batch
-  return batch.length === 0 ? 0 : bytes
 }
 
-/** Puts the batch in flight back to the head of the queue. */
-export const putBack = (lane: Lane): void => {
-  lane.queue = [...lane.batch, ...lane.queue]
-  lane.batch = []
-}
-
-/** What to try next after the broker found the batch too large: halves. False when there is nothing to split. */
-export const splitBytes = (lane: Lane): boolean => {
-  if (lane.batch.length < 2) return false
-  const bytes = lane.batch.reduce((sum, entry) => sum + entry.size, RecordBatch.batchOverhead)
-  lane.maxBytes = Math.min(lane.maxBytes, Math.ceil(bytes / 2))
+/** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
+export const split = (batch: Batch): boolean => {
+  const { entries, lane } = batch
+  if (entries.length < 2) return false
+  const middle = Math.ceil(entries.length / 2)
+  const halves = [makeBatch(lane, entries.slice(0, middle), true), makeBatch(lane, entries.slice(middle), true)]
+  lane.batches.splice(lane.batches.indexOf(batch), 1, ...halves)
   return true
 }
 
-/** What to try next after the broker refused a record of the batch: halves. False when that record stands alone. */
-export const splitRecords = (lane: Lane): boolean => {
-  if (lane.batch.length < 2) return false
-  lane.maxRecords = Math.ceil(lane.batch.length / 2)
-  return true
-}
-
-/** The batch has its results: the lane is as good as new. */
-export const settled = (lane: Lane): void => {
-  lane.batch = []
+/** The broker answered for good: the lane is as good as new. */
+export const recovered = (lane: Lane): void => {
   lane.unknownSince = undefined
-  lane.maxRecords = lane.maxRecords * 2
   lane.backoff.reset()
 }

@@ -1,90 +1,92 @@
 /**
  * The lanes of a producer, and which of them a record goes to.
  */
-import type { ProducerError } from "@spillway/transport/Producer"
-import * as Either from "effect/Either"
+import type { ProducerRecord } from "@spillway/transport/Producer"
 import type { TopicMetadata } from "../Protocol.js"
+import type { EncodableRecord } from "../RecordBatch.js"
 import type { Cluster } from "./cluster.js"
 import * as Partitioner from "./partitioner.js"
-import * as Call from "./producerCall.js"
+import type { Entry } from "./producerCall.js"
+import type { Failure } from "./producerFailure.js"
 import * as Lane from "./producerLane.js"
-import type { Prepared } from "./producerRecord.js"
+import type { ProducerSettings } from "./producerSettings.js"
 
 export interface Lanes {
-  readonly of: (at: { readonly topic: string; readonly partition: number }) => Lane.Lane
-  /** Chooses the partition of every record, or fails with the first that can go to none. */
-  readonly assign: (
-    call: Call.Call,
-    records: ReadonlyArray<Prepared>,
-    random: number
-  ) => Either.Either<ReadonlyArray<Call.Entry>, ProducerError>
-  /** Tells that a batch is on its way: the next records without a key go to another partition. */
-  readonly onTake: (lane: Lane.Lane) => void
+  /**
+   * The partition of a record: the one it names, the one your partitioner or its key chooses, or -1 for the sticky one
+   * of the moment that it is sent. Or why it can go to none.
+   */
+  readonly partitionOf: (given: ProducerRecord, record: EncodableRecord, metadata: TopicMetadata) => number | Failure
+  /** The lane of an entry; chooses the sticky partition where none is chosen yet. */
+  readonly of: (entry: Entry) => Lane.Lane
+  /** Tells that a batch takes no more records: the next records without a key go to another partition. */
+  readonly spend: (lane: Lane.Lane) => void
 }
 
 interface Sticky {
   readonly partition: number
-  /** A batch of the partition was sent since it was chosen. */
+  /** A batch of the partition was full or has left since it was chosen. */
   spent: boolean
 }
 
-export const make = (options: { readonly cluster: Cluster; readonly maxBatchBytes: number }): Lanes => {
-  const { cluster, maxBatchBytes } = options
+export interface Options {
+  readonly cluster: Cluster
+  readonly settings: ProducerSettings
+  /** The next random number in [0, 1). */
+  readonly random: () => number
+}
+
+export const make = ({ cluster, random, settings }: Options): Lanes => {
   /** By topic and partition. */
   const lanes = new Map<string, Array<Lane.Lane | undefined>>()
   const stickies = new Map<string, Sticky>()
 
-  const of: Lanes["of"] = ({ partition, topic }) => {
-    const known = lanes.get(topic) ?? []
-    if (known.length === 0) lanes.set(topic, known)
-    const lane = known[partition] ?? Lane.make(topic, partition, maxBatchBytes)
-    known[partition] = lane
-    return lane
-  }
-
-  const stickyOf = ({ partitions, topic }: TopicMetadata, random: number): number => {
+  const stickyOf = (topic: string): number => {
     const current = stickies.get(topic)
     if (current !== undefined && !current.spent && cluster.leader(topic, current.partition) !== undefined) {
       return current.partition
     }
+    const partitions = cluster.topic(topic)?.partitions ?? []
     const led = partitions.filter(({ leader }) => leader >= 0)
     const available = (led.length > 0 ? led : partitions).map(({ partition }) => partition)
-    const partition = Partitioner.nextSticky(current?.partition, available, random) ?? 0
+    const partition = Partitioner.nextSticky(current?.partition, available, random()) ?? 0
     stickies.set(topic, { partition, spent: false })
     return partition
   }
 
-  const assign: Lanes["assign"] = (call, records, random) => {
-    const chosen = new Map<string, number>()
-    const entries: Array<Call.Entry> = []
-    for (let index = 0; index < records.length; index++) {
-      const { partition: named, record, size, topic } = records[index]!
-      const metadata = cluster.topic(topic)
-      if (metadata === undefined) {
-        const description = "the topic is no longer known"
-        return Either.left(Call.errorOf(call, index, { topic }, { reason: "UnknownTopic", description }))
-      }
-      let sticky = chosen.get(topic)
-      if (sticky === undefined && named === undefined && record.key === null) {
-        sticky = stickyOf(metadata, random)
-        chosen.set(topic, sticky)
-      }
-      const { length: count } = metadata.partitions
-      const partition = Partitioner.choose({ key: record.key, partition: named }, count, sticky ?? 0)
-      if (partition === undefined) {
-        const description = `the topic has ${count} partitions only`
-        const at = { topic, partition: named }
-        return Either.left(Call.errorOf(call, index, at, { reason: "InvalidRecord", description }))
-      }
-      entries.push({ call, index, topic, partition, record, size, settled: false })
+  const ask = (record: EncodableRecord, topic: string, partitions: number): number | undefined | Failure => {
+    try {
+      const { headers, key, value } = record
+      return settings.partitioner?.({ topic, key, value, headers, partitions })
+    } catch (cause) {
+      return { reason: "InvalidRecord", description: "the partitioner threw", cause }
     }
-    return Either.right(entries)
   }
 
   return {
-    of,
-    assign,
-    onTake: ({ partition, topic }) => {
+    partitionOf: ({ partition: named, topic }, record, metadata) => {
+      const { length: partitions } = metadata.partitions
+      const wanted = named ?? (settings.partitioner === undefined ? undefined : ask(record, topic, partitions))
+      if (typeof wanted === "object") return wanted
+      const partition = Partitioner.choose({ key: record.key, partition: wanted }, partitions, -1)
+      if (partition !== undefined) return partition
+      const description = `the topic has ${partitions} partitions, none is ${wanted}`
+      return { reason: "InvalidRecord", description }
+    },
+    of: (entry) => {
+      const { topic } = entry
+      if (entry.partition < 0) entry.partition = stickyOf(topic)
+      const { partition } = entry
+      let known = lanes.get(topic)
+      if (known === undefined) {
+        known = []
+        lanes.set(topic, known)
+      }
+      const lane = known[partition] ?? Lane.make(topic, partition, settings.maxBatchBytes)
+      known[partition] = lane
+      return lane
+    },
+    spend: ({ partition, topic }) => {
       const sticky = stickies.get(topic)
       if (sticky?.partition === partition) sticky.spent = true
     }

@@ -7,14 +7,6 @@ import type { EncodableRecord } from "../RecordBatch.js"
 import * as RecordBatch from "../RecordBatch.js"
 import type { Failure } from "./producerFailure.js"
 
-export interface Prepared {
-  readonly topic: string
-  readonly partition: number | undefined
-  readonly record: EncodableRecord
-  /** The most bytes that it takes in a batch. */
-  readonly size: number
-}
-
 const encoder = new TextEncoder()
 
 const invalid = (description: string): Failure => ({ reason: "InvalidRecord", description })
@@ -27,8 +19,8 @@ const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
   typeof value === "string" ? encoder.encode(value) : value
 
 /** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
-export const prepare = (record: ProducerRecord, now: number, maxBatchBytes: number): Prepared | Failure => {
-  const { key = null, partition, timestamp = now, topic, value } = record
+export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
+  const { key = null, timestamp = now, topic, value } = record
   if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
   if (!isField(key)) return invalid("its key must be text, bytes or null")
   if (!isField(value)) return invalid("its value must be text, bytes or null")
@@ -39,9 +31,14 @@ export const prepare = (record: ProducerRecord, now: number, maxBatchBytes: numb
   for (const [name, value] of headers) {
     if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
   }
-  const encodable = { key: encodeField(key), value: encodeField(value), headers, timestamp }
-  const size = RecordBatch.recordSize(encodable)
+  return { key: encodeField(key), value: encodeField(value), headers, timestamp }
+}
+
+/** The most bytes that a record takes in a batch, or that no batch has room for it. */
+export const sizeOf = (record: EncodableRecord, maxBatchBytes: number): number | Failure => {
+  const size = RecordBatch.recordSize(record)
   const room = maxBatchBytes - RecordBatch.batchOverhead
-  if (size > room) return { reason: "RecordTooLarge", description: `its ${size} bytes exceed the ${room} of a batch` }
-  return { topic, partition, record: encodable, size }
+  return size <= room
+    ? size
+    : { reason: "RecordTooLarge", description: `its ${size} bytes exceed the ${room} of a batch` }
 }

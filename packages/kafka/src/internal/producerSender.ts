@@ -1,6 +1,6 @@
 /**
- * Sends what the lanes hold: one request at a time to each broker, with a batch of every lane that it leads and that
- * has something to send. What arrives meanwhile goes into the next request.
+ * Sends what the lanes hold: requests to each broker with a batch of every lane that it leads and that has one to send,
+ * several at a time. A lane's batches are sent again in their order when one of them fails.
  */
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
@@ -18,10 +18,14 @@ import * as Lane from "./producerLane.js"
 import type { ProducerSettings } from "./producerSettings.js"
 import type { Topics } from "./producerTopics.js"
 
+/** The most requests in flight to one broker. */
+const maxRequests = 5
+
 interface Node {
   readonly id: number
-  ready: Array<Lane.Lane>
-  running: boolean
+  /** Lanes with a batch to send. */
+  offered: Array<Lane.Lane>
+  requests: number
 }
 
 export interface Options {
@@ -32,7 +36,19 @@ export interface Options {
   readonly run: (effect: Effect.Effect<void>) => void
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
-  readonly onTake: (lane: Lane.Lane) => void
+  /** A batch takes no more records. */
+  readonly onTake: (batch: Lane.Batch) => void
+  /** A batch has its results. */
+  readonly onDone: (batch: Lane.Batch) => void
+  /** A broker has nothing to do. */
+  readonly onIdle: () => void
+}
+
+export interface Sender {
+  /** Sends what may be sent of lanes. */
+  readonly wake: (lanes: ReadonlyArray<Lane.Lane>) => void
+  /** Whether the lane could be sent for at once, with no request in flight to its broker. */
+  readonly isIdle: (lane: Lane.Lane) => boolean
 }
 
 type Answer = ProduceResponse["topics"][number]["partitions"][number]
@@ -43,136 +59,115 @@ const unanswered: Failure.Verdict = {
   unknownTopic: false
 }
 
-/** Makes the function that wakes a lane after something was added to its queue. */
-export const make = (options: Options): ((lane: Lane.Lane) => void) => {
-  const { cluster, metrics, now, onTake, run, settings, topics } = options
+export const make = (options: Options): Sender => {
+  const { cluster, metrics, now, onDone, onIdle, onTake, run, settings, topics } = options
   const nodes = new Map<number, Node>()
+  const maxBatches = 1
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
     if (known !== undefined) return known
-    const node: Node = { id, ready: [], running: false }
+    const node: Node = { id, offered: [], requests: 0 }
     nodes.set(id, node)
     return node
   }
 
-  const dispatch = (lane: Lane.Lane): void => {
-    if (!lane.queue.some(Call.isOpen)) {
-      lane.queue = []
-      lane.busy = false
-      return
+  const next = (lane: Lane.Lane): Lane.Batch | undefined => {
+    while (true) {
+      const batch = Lane.next(lane, maxBatches)
+      if (batch === undefined || batch.entries.some((entry) => !entry.settled)) return batch
+      // It has left before, and nobody waits for it any more.
+      end(batch)
     }
+  }
+
+  /** Queues the lane at its leader, if it has a batch to send. */
+  const offer = (lane: Lane.Lane): Node | undefined => {
+    if (lane.isOffered || next(lane) === undefined) return undefined
     const leader = cluster.leader(lane.topic, lane.partition)
     if (leader === undefined) {
       const exists = cluster.topic(lane.topic)?.partitions.some(({ partition }) => partition === lane.partition)
-      Lane.take(lane)
-      conclude(
-        lane,
-        Failure.ofCode(
-          exists === true ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        )
-      )
-      return
+      const code = exists === true ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      const verdict = Failure.ofCode(code)
+      if (verdict._tag === "Retry") trouble(lane, verdict)
+      return undefined
     }
+    lane.isOffered = true
     const node = nodeOf(leader.leader)
-    node.ready.push(lane)
-    if (node.running) return
-    node.running = true
-    run(serve(node))
+    node.offered.push(lane)
+    return node
   }
 
-  const retry = (lane: Lane.Lane): void => {
-    Lane.putBack(lane)
-    run(
-      lane.backoff.next.pipe(
-        Effect.zipRight(Effect.exit(topics.refresh(lane.topic))),
-        Effect.zipRight(Effect.sync(() => dispatch(lane)))
-      )
-    )
+  const wake = (lanes: ReadonlyArray<Lane.Lane>): void => {
+    const woken = new Set<Node>()
+    for (const lane of lanes) {
+      const node = offer(lane)
+      if (node !== undefined) woken.add(node)
+    }
+    for (const node of woken) pump(node)
   }
 
-  const rejectBatch = (lane: Lane.Lane, failure: Failure.Failure): void => {
-    const { batch } = lane
-    Lane.settled(lane)
-    for (const entry of batch) Call.reject(entry, failure)
-    dispatch(lane)
-  }
-
-  const conclude = (lane: Lane.Lane, verdict: Failure.Verdict): void => {
-    switch (verdict._tag) {
-      case "Retry": {
-        lane.unknownSince = verdict.unknownTopic ? (lane.unknownSince ?? now()) : undefined
-        if (lane.unknownSince !== undefined && now() - lane.unknownSince >= settings.unknownTopicTimeoutMs) {
-          // Where the topic is gone, what is queued needn't wait for the same answer.
-          const { queue } = lane
-          lane.queue = []
-          for (const entry of queue) Call.reject(entry, verdict.failure)
-          rejectBatch(lane, verdict.failure)
-        } else {
-          for (const { call } of lane.batch) call.trouble = verdict.failure
-          retry(lane)
-        }
-        break
-      }
-      case "TooLarge":
-      case "BadRecord": {
-        const split = verdict._tag === "TooLarge" ? Lane.splitBytes(lane) : Lane.splitRecords(lane)
-        if (split) {
-          Lane.putBack(lane)
-          dispatch(lane)
-        } else rejectBatch(lane, verdict.failure)
-        break
-      }
-      case "Fail":
-        rejectBatch(lane, verdict.failure)
+  const pump = (node: Node): void => {
+    while (node.requests < maxRequests && node.offered.length > 0) {
+      const batches = take(node)
+      if (batches.length === 0) return
+      node.requests++
+      run(exchange(node, batches))
     }
   }
 
-  const acknowledge = (lane: Lane.Lane, { baseOffset, logAppendTimeMs }: Answer): void => {
-    const { batch, partition, topic } = lane
-    const counted = metrics.producer({ topic })
-    counted.sent(batch.length)
-    const at = metrics.enabled ? now() : 0
-    Lane.settled(lane)
-    for (let i = 0; i < batch.length; i++) {
-      const entry = batch[i]!
-      if (metrics.enabled) counted.publishDuration((at - entry.call.acceptedAt) / 1_000)
-      Call.acknowledge(entry, {
-        topic,
-        partition,
-        offset: baseOffset + i,
-        timestamp: logAppendTimeMs >= 0 ? logAppendTimeMs : entry.record.timestamp
-      })
-    }
-    dispatch(lane)
-  }
-
-  /** Takes a batch of each ready lane, as many as one request may hold. */
-  const takeBatches = (node: Node): ReadonlyArray<Lane.Lane> => {
-    const taken: Array<Lane.Lane> = []
+  /** Moves a batch of each lane in flight, as many as one request may hold. */
+  const take = (node: Node): ReadonlyArray<Lane.Batch> => {
+    const taken: Array<Lane.Batch> = []
+    const { offered } = node
+    node.offered = []
     let bytes = 0
-    let seen = 0
-    for (; seen < node.ready.length; seen++) {
-      if (bytes + settings.maxBatchBytes > settings.maxRequestBytes && taken.length > 0) break
-      const lane = node.ready[seen]!
-      const size = Lane.take(lane)
-      if (size === 0) {
-        lane.busy = false
+    for (const lane of offered) {
+      const batch = next(lane)
+      if (batch !== undefined && taken.length > 0 && bytes + batch.bytes > settings.maxRequestBytes) {
+        node.offered.push(lane)
         continue
       }
-      onTake(lane)
-      bytes += size
-      taken.push(lane)
+      lane.isOffered = false
+      if (batch === undefined) continue
+      batch.inFlight = true
+      batch.sent = true
+      lane.inFlight++
+      bytes += batch.bytes
+      taken.push(batch)
+      onTake(batch)
     }
-    node.ready.splice(0, seen)
     return taken
   }
 
-  const requestOf = (lanes: ReadonlyArray<Lane.Lane>): ProduceRequest => {
+  const exchange = (node: Node, batches: ReadonlyArray<Lane.Batch>): Effect.Effect<void> =>
+    Effect.suspend(() => cluster.request(node.id, "data", "Produce", requestOf(batches))).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => Effect.sync(() => onAnswer(node, batches, exit)))
+    )
+
+  const onAnswer = (
+    node: Node,
+    batches: ReadonlyArray<Lane.Batch>,
+    exit: Exit.Exit<ProduceResponse, WireError>
+  ): void => {
+    node.requests--
+    if (Exit.isSuccess(exit)) settle(batches, exit.value)
+    else {
+      const verdict = verdictOf(exit.cause)
+      for (const batch of batches) conclude(batch, verdict)
+    }
+    wake(batches.map(({ lane }) => lane))
+    pump(node)
+    if (node.requests === 0) onIdle()
+  }
+
+  const requestOf = (batches: ReadonlyArray<Lane.Batch>): ProduceRequest => {
     const byTopic = new Map<string, Array<ProduceRequest["topics"][number]["partitions"][number]>>()
-    for (const { batch, partition, topic } of lanes) {
+    for (const { entries, lane } of batches) {
+      const { partition, topic } = lane
       const records = RecordBatch.encode(
-        batch.map((entry) => entry.record),
+        entries.map((entry) => entry.record),
         { compression: settings.compression }
       )
       const partitions = byTopic.get(topic)
@@ -187,16 +182,19 @@ export const make = (options: Options): ((lane: Lane.Lane) => void) => {
     }
   }
 
-  const settle = (lanes: ReadonlyArray<Lane.Lane>, response: ProduceResponse): void => {
-    const answers = new Map<string, Answer>()
-    for (const { partitions, topic } of response.topics) {
-      for (const answer of partitions) answers.set(`${topic}/${answer.partition}`, answer)
+  const settle = (batches: ReadonlyArray<Lane.Batch>, { topics }: ProduceResponse): void => {
+    const answers = new Map<string, Map<number, Answer>>()
+    for (const { partitions, topic } of topics) {
+      const ofTopic = answers.get(topic) ?? new Map<number, Answer>()
+      answers.set(topic, ofTopic)
+      for (const answer of partitions) ofTopic.set(answer.partition, answer)
     }
-    for (const lane of lanes) {
-      const answer = answers.get(`${lane.topic}/${lane.partition}`)
-      if (answer === undefined) conclude(lane, unanswered)
-      else if (answer.errorCode === KafkaErrorCode.NONE) acknowledge(lane, answer)
-      else conclude(lane, Failure.ofCode(answer.errorCode))
+    for (const batch of batches) {
+      const { partition, topic } = batch.lane
+      const answer = answers.get(topic)?.get(partition)
+      if (answer === undefined) conclude(batch, unanswered)
+      else if (answer.errorCode === KafkaErrorCode.NONE) acknowledge(batch, answer)
+      else conclude(batch, Failure.ofCode(answer.errorCode))
     }
   }
 
@@ -209,25 +207,94 @@ export const make = (options: Options): ((lane: Lane.Lane) => void) => {
       })
     })
 
-  const serve = (node: Node): Effect.Effect<void> =>
-    Effect.gen(function* () {
-      // Lets other fibres that are about to send add to the first request.
-      yield* Effect.yieldNow()
-      while (node.ready.length > 0) {
-        const lanes = takeBatches(node)
-        if (lanes.length === 0) continue
-        const exit = yield* Effect.exit(
-          Effect.suspend(() => cluster.request(node.id, "data", "Produce", requestOf(lanes)))
-        )
-        if (Exit.isSuccess(exit)) settle(lanes, exit.value)
-        else for (const lane of lanes) conclude(lane, verdictOf(exit.cause))
-      }
-      node.running = false
-    })
+  const land = (batch: Lane.Batch): void => {
+    batch.inFlight = false
+    batch.lane.inFlight--
+  }
 
-  return (lane) => {
-    if (lane.busy) return
-    lane.busy = true
-    dispatch(lane)
+  /** The batch has its results: its records hold no room any more. */
+  const end = (batch: Lane.Batch): void => {
+    Lane.remove(batch)
+    onDone(batch)
+  }
+
+  const reject = (batch: Lane.Batch, failure: Failure.Failure): void => {
+    end(batch)
+    for (const entry of batch.entries) Call.reject(entry, failure)
+  }
+
+  const acknowledge = (batch: Lane.Batch, { baseOffset, logAppendTimeMs }: Answer): void => {
+    const { entries, lane } = batch
+    const { partition, topic } = lane
+    land(batch)
+    end(batch)
+    Lane.recovered(lane)
+    const counted = metrics.producer({ topic })
+    counted.sent(entries.length)
+    const at = metrics.enabled ? now() : 0
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
+      if (metrics.enabled) counted.publishDuration((at - entry.call.acceptedAt) / 1_000)
+      const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : entry.record.timestamp
+      Call.acknowledge(entry, { topic, partition, offset: baseOffset + i, timestamp })
+    }
+    if (lane.trouble !== undefined) trouble(lane, lane.trouble)
+  }
+
+  const conclude = (batch: Lane.Batch, verdict: Failure.Verdict): void => {
+    const { lane } = batch
+    land(batch)
+    switch (verdict._tag) {
+      case "Retry":
+        trouble(lane, verdict)
+        return
+      case "TooLarge":
+        lane.maxBytes = Math.min(lane.maxBytes, Math.max(RecordBatch.batchOverhead, Math.ceil(batch.bytes / 2)))
+        if (!Lane.split(batch)) reject(batch, verdict.failure)
+        break
+      case "BadRecord":
+        if (!Lane.split(batch)) reject(batch, verdict.failure)
+        break
+      case "Fail":
+        reject(batch, verdict.failure)
+    }
+    if (lane.trouble === undefined) Lane.recovered(lane)
+    else trouble(lane, lane.trouble)
+  }
+
+  /** Sends nothing of the lane until all that is in flight has come back, the cluster was looked at anew, and a while. */
+  const trouble = (lane: Lane.Lane, verdict: NonNullable<Lane.Lane["trouble"]>): void => {
+    lane.trouble = verdict
+    if (lane.inFlight > 0) return
+    const { failure, unknownTopic } = verdict
+    lane.unknownSince = unknownTopic ? (lane.unknownSince ?? now()) : undefined
+    if (lane.unknownSince !== undefined && now() - lane.unknownSince >= settings.unknownTopicTimeoutMs) {
+      // Where the topic is gone, what is queued needn't wait for the same answer.
+      for (const batch of [...lane.batches]) reject(batch, failure)
+      Lane.recovered(lane)
+      lane.trouble = undefined
+      return
+    }
+    for (const entry of lane.batches[0]?.entries ?? []) entry.call.trouble = failure
+    run(
+      lane.backoff.next.pipe(
+        Effect.zipRight(Effect.exit(topics.refresh(lane.topic))),
+        Effect.zipRight(
+          Effect.sync(() => {
+            lane.trouble = undefined
+            wake([lane])
+          })
+        )
+      )
+    )
+  }
+
+  return {
+    wake,
+    isIdle: (lane) => {
+      if (lane.trouble !== undefined || lane.inFlight > 0) return false
+      const leader = cluster.leader(lane.topic, lane.partition)
+      return leader === undefined || nodeOf(leader.leader).requests === 0
+    }
   }
 }

@@ -1,6 +1,8 @@
 /**
  * A producer's options with their defaults filled in and checked: every issue at once, naming field and value.
  */
+
+import type { Headers } from "@spillway/transport/Headers"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,7 +10,23 @@ import * as Option from "effect/Option"
 import type { Compression } from "../RecordBatch.js"
 import * as Codecs from "./recordBatch/compression.js"
 
+/** What a partitioner of your own is asked with: the record as it will be written. */
+export interface PartitionerInput {
+  readonly topic: string
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: Headers
+  /** How many the topic has: at least 1. */
+  readonly partitions: number
+}
+
 export interface ProducerOptions {
+  /**
+   * How long a batch that isn't full waits for more records. 0: what is sent in one turn of the event loop leaves at its
+   * end. Default: up to 5 milliseconds, but only while its broker is still busy with a request of this producer; so a
+   * caller that sends one record after the other waits for nothing but the broker.
+   */
+  readonly linger?: Duration.DurationInput | undefined
   /** Default: `"none"`. */
   readonly compression?: Compression | undefined
   /**
@@ -16,8 +34,22 @@ export interface ProducerOptions {
    * exceed the topics' `max.message.bytes`; where it does, batches that the broker refuses are split. Default: 1 MiB.
    */
   readonly maxBatchBytes?: number | undefined
+  /** The most records in a batch. Default: 10,000. */
+  readonly maxBatchRecords?: number | undefined
   /** The most bytes of records in one request to a broker; at least `maxBatchBytes`. Default: 16 MiB. */
   readonly maxRequestBytes?: number | undefined
+  /**
+   * The most bytes of records that wait to be sent or acknowledged; at least `maxBatchBytes`. When it is full, further
+   * sends are suspended. Each record counts with its size and some for its bookkeeping. Default: 32 MiB.
+   */
+  readonly bufferMemory?: number | undefined
+  /** How long a record may wait for room in the buffer until it fails with `BufferFull`. Default: 1 minute. */
+  readonly maxBlock?: Duration.DurationInput | undefined
+  /**
+   * Chooses the partition of every record that names none: a number from 0 to `partitions - 1`, or `undefined` to leave
+   * it to the default, which is murmur2 of the key as in Java, and for records without a key one partition a batch.
+   */
+  readonly partitioner?: ((record: PartitionerInput) => number | undefined) | undefined
   /** How long to try, from `send` on, until a record fails with `DeliveryTimeout`. Default: 2 minutes. */
   readonly deliveryTimeout?: Duration.DurationInput | undefined
   /** How long a broker may wait for its replicas to have the records. Default: 30 seconds. */
@@ -32,9 +64,16 @@ export interface ProducerOptions {
 
 /** Durations in milliseconds. */
 export interface ProducerSettings {
+  readonly lingerMs: number
+  /** Batches needn't linger when their broker is idle. */
+  readonly isEager: boolean
   readonly compression: Compression
   readonly maxBatchBytes: number
+  readonly maxBatchRecords: number
   readonly maxRequestBytes: number
+  readonly bufferMemory: number
+  readonly maxBlockMs: number
+  readonly partitioner: ProducerOptions["partitioner"]
   readonly deliveryTimeoutMs: number
   readonly acknowledgeTimeoutMs: number
   readonly unknownTopicTimeoutMs: number
@@ -76,7 +115,7 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
       check(value >= least && Number.isFinite(value), field, input, `must be a finite duration ${limit}`)
       return value
     }
-    const bytes = (field: keyof ProducerOptions, value: number, least: number): number => {
+    const whole = (field: keyof ProducerOptions, value: number, least: number): number => {
       check(Number.isSafeInteger(value) && value >= least, field, value, `must be a whole number of at least ${least}`)
       return value
     }
@@ -84,15 +123,32 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
     const isKnown = Codecs.names.includes(compression)
     const rule = isKnown ? "must be one whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
     check(isKnown && !("unusable" in Codecs.codec(Codecs.ids[compression])), "compression", compression, rule)
-    const maxBatchBytes = bytes("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
+    const maxBatchBytes = whole("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
+    const { partitioner } = options
+    check(
+      partitioner === undefined || typeof partitioner === "function",
+      "partitioner",
+      partitioner,
+      "must be a function"
+    )
     const settings: ProducerSettings = {
+      isEager: options.linger === undefined,
+      lingerMs: millis("linger", options.linger, "5 millis", 0),
       compression,
       maxBatchBytes,
-      maxRequestBytes: bytes(
+      maxBatchRecords: whole("maxBatchRecords", options.maxBatchRecords ?? 10_000, 1),
+      maxRequestBytes: whole(
         "maxRequestBytes",
         options.maxRequestBytes ?? Math.max(16 * 1024 * 1024, maxBatchBytes),
         maxBatchBytes
       ),
+      bufferMemory: whole(
+        "bufferMemory",
+        options.bufferMemory ?? Math.max(32 * 1024 * 1024, maxBatchBytes),
+        maxBatchBytes
+      ),
+      maxBlockMs: millis("maxBlock", options.maxBlock, "1 minute", 0),
+      partitioner,
       deliveryTimeoutMs: millis("deliveryTimeout", options.deliveryTimeout, "2 minutes", 1),
       acknowledgeTimeoutMs: Math.ceil(millis("acknowledgeTimeout", options.acknowledgeTimeout, "30 seconds", 1)),
       unknownTopicTimeoutMs: millis("unknownTopicTimeout", options.unknownTopicTimeout, "5 seconds", 0),

@@ -18,13 +18,25 @@ export interface Topics {
   readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
   /**
    * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
-   * `unknownTopicMs`. What it meets meanwhile is told to `onTrouble`.
+   * `unknownTopicMs`. What it meets meanwhile is told to `onTrouble`, which says whether to go on.
    */
   readonly lookup: (
     topic: string,
     unknownTopicMs: number,
-    onTrouble: (failure: Failure.Failure) => void
+    onTrouble: (failure: Failure.Failure) => boolean
   ) => Effect.Effect<TopicMetadata, Failure.Failure>
+  /** Whether calls wait for the topic: later ones must queue behind them. */
+  readonly isAwaited: (topic: string) => boolean
+  /** Looks a topic up once for all who wait for it, and ends their waits in their order. */
+  readonly await: (topic: string, waiter: Waiter) => void
+}
+
+export interface Waiter {
+  /** Nobody is interested any more. */
+  readonly isOver: () => boolean
+  readonly onTrouble: (failure: Failure.Failure) => void
+  /** Called with a failure, or without one when the topic is known. */
+  readonly onEnd: (failure: Failure.Failure | undefined) => void
 }
 
 export interface Options {
@@ -32,11 +44,13 @@ export interface Options {
   readonly run: (effect: Effect.Effect<void>) => void
   readonly now: () => number
   readonly maxAgeMs: number
+  readonly unknownTopicTimeoutMs: number
 }
 
-export const make = ({ cluster, maxAgeMs, now, run }: Options): Topics => {
+export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
   const refreshing = new Map<string, Deferred.Deferred<TopicMetadata, WireError>>()
   const refreshedAt = new Map<string, number>()
+  const awaited = new Map<string, Array<Waiter>>()
 
   const start = (topic: string) => {
     const answer = Deferred.unsafeMake<TopicMetadata, WireError>(FiberId.none)
@@ -72,12 +86,34 @@ export const make = ({ cluster, maxAgeMs, now, run }: Options): Topics => {
           answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
         if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
         if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
-        onTrouble(verdict.failure)
+        if (!onTrouble(verdict.failure)) return yield* Effect.fail(verdict.failure)
         yield* backoff.next
       }
     })
 
+  const awaitKnown: Topics["await"] = (topic, waiter) => {
+    const others = awaited.get(topic)
+    if (others !== undefined) {
+      others.push(waiter)
+      return
+    }
+    const waiters = [waiter]
+    awaited.set(topic, waiters)
+    const end = (failure: Failure.Failure | undefined) =>
+      Effect.sync(() => {
+        awaited.delete(topic)
+        for (const { onEnd } of waiters) onEnd(failure)
+      })
+    const looked = lookup(topic, unknownTopicTimeoutMs, (failure) => {
+      for (const { onTrouble } of waiters) onTrouble(failure)
+      return waiters.some(({ isOver }) => !isOver())
+    })
+    run(Effect.matchEffect(looked, { onFailure: end, onSuccess: () => end(undefined) }))
+  }
+
   return {
+    isAwaited: (topic) => awaited.has(topic),
+    await: awaitKnown,
     known: (topic) => {
       const metadata = cluster.topic(topic)
       if (metadata !== undefined && !refreshing.has(topic) && now() - (refreshedAt.get(topic) ?? 0) > maxAgeMs) {

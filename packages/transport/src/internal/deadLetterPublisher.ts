@@ -78,7 +78,8 @@ const topicOf = (destination: TopicDestination, topic: string, groupId: string):
       })
   })
 
-const isTransient = ({ reason }: ProducerError): boolean => reason === "Broker" || reason === "DeliveryTimeout"
+const isTransient = ({ reason }: ProducerError): boolean =>
+  reason === "Broker" || reason === "DeliveryTimeout" || reason === "BufferFull"
 
 export interface Options {
   readonly destination: TopicDestination

@@ -2,6 +2,7 @@
  * A producer whose records carry the trace context of the span that sends them.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import { typeOf } from "../HandlerError.js"
@@ -21,12 +22,12 @@ const errorType = (error: unknown): string => (error instanceof ProducerError ? 
 
 export const make = (producer: Producer["Type"], settings: SpanSettings): Producer["Type"] => {
   /** Sends records with the context of a span of their own, else with the one that reaches here, if any does. */
-  const within = <A>(
+  const within = <A, E>(
     topic: string | undefined,
-    send: (inject: (record: ProducerRecord) => ProducerRecord) => Effect.Effect<A, ProducerError>,
+    send: (inject: (record: ProducerRecord) => ProducerRecord) => Effect.Effect<A, E>,
     describe: (span: Tracer.Span) => void,
     acknowledged: (span: Tracer.Span, result: A) => void
-  ): Effect.Effect<A, ProducerError> =>
+  ): Effect.Effect<A, E> =>
     Effect.withFiberRuntime((fiber) => {
       if (!isTraced(fiber)) return send(injectionOf(TraceContext.remoteOf(fiber.currentSpan)))
       const parent = TraceContext.nearest(fiber.currentSpan)
@@ -62,18 +63,30 @@ export const make = (producer: Producer["Type"], settings: SpanSettings): Produc
       }
     )
 
-  const sendAll = (
-    records: ReadonlyArray<ProducerRecord>
-  ): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> => {
-    if (records.length === 0) return producer.sendAll(records)
-    const topic = records.every((record) => record.topic === records[0]!.topic) ? records[0]!.topic : undefined
-    return within(
-      topic,
-      (inject) => producer.sendAll(records.map(inject)),
-      (span) => span.attribute(Attribute.batchCount, records.length),
-      () => {}
-    )
-  }
+  /** One span for all records. */
+  const all =
+    <A, E>(
+      send: (records: ReadonlyArray<ProducerRecord>) => Effect.Effect<A, E>,
+      acknowledged: (span: Tracer.Span, result: A) => void = () => {}
+    ) =>
+    (records: ReadonlyArray<ProducerRecord>): Effect.Effect<A, E> => {
+      if (records.length === 0) return send(records)
+      const topic = records.every((record) => record.topic === records[0]!.topic) ? records[0]!.topic : undefined
+      return within(
+        topic,
+        (inject) => send(records.map(inject)),
+        (span) => span.attribute(Attribute.batchCount, records.length),
+        acknowledged
+      )
+    }
 
-  return { send, sendAll, partitions: producer.partitions }
+  return {
+    send,
+    sendAll: all(producer.sendAll),
+    sendAllEither: all(producer.sendAllEither, (span, results) => {
+      const failed = results.find(Either.isLeft)
+      if (failed !== undefined) span.attribute(Attribute.errorType, failed.left.reason)
+    }),
+    partitions: producer.partitions
+  }
 }

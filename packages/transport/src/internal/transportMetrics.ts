@@ -23,7 +23,7 @@ const consumerOff: ConsumerMetrics = {
 
 const groupOff: GroupMetrics = { rebalanced: ignore, committed: ignore, commitFailed: ignore }
 
-const producerOff: ProducerMetrics = { sent: ignore, publishDuration: ignore }
+const producerOff: ProducerMetrics = { sent: ignore, publishDuration: ignore, abandoned: ignore }
 
 export const off: Metrics = {
   enabled: false,
@@ -115,9 +115,13 @@ const groupMetrics = (service: string): Metrics["group"] => {
 const producerMetrics = (service: string): Metrics["producer"] => {
   const sent = counter(`${service}_messages_sent_total`, "Records acknowledged by the broker")
   const duration = histogram(`${service}_message_publish_duration_seconds`, "Time from send to acknowledgement")
+  const abandoned = counter(
+    `${service}_messages_abandoned_total`,
+    "Records whose send was interrupted when they had left"
+  )
   const create = memoize((topic): ProducerMetrics => {
     const labels = [["topic", topic!]] as const
-    return { sent: sent(labels), publishDuration: duration(labels) }
+    return { sent: sent(labels), publishDuration: duration(labels), abandoned: abandoned(labels) }
   })
   return ({ topic }) => create(topic)
 }

@@ -51,6 +51,7 @@ export const logLayer = (log: Array<ConsumedRecord>): Layer.Layer<Producer> => {
   return Layer.succeed(Producer, {
     send,
     sendAll: (records) => Effect.forEach(records, send),
+    sendAllEither: (records) => Effect.forEach(records, (record) => Effect.either(send(record))),
     partitions: () => Effect.succeed(1)
   })
 }

@@ -84,6 +84,7 @@ export const producerLayer = (
   return Layer.succeed(Producer, {
     send,
     sendAll: (records) => Effect.forEach(records, send),
+    sendAllEither: (records) => Effect.forEach(records, (record) => Effect.either(send(record))),
     partitions
   })
 }
@@ -116,7 +117,7 @@ export const worldLayer = ({ logs, metrics }: World) => {
         }
       },
       group: () => ({ rebalanced: () => {}, committed: () => {}, commitFailed: () => {} }),
-      producer: () => ({ sent: () => {}, publishDuration: () => {} }),
+      producer: () => ({ sent: () => {}, publishDuration: () => {}, abandoned: () => {} }),
       observeConsumer: () => Effect.void,
       activeConsumer: Effect.void,
       activeProducer: Effect.void

@@ -1,0 +1,60 @@
+/**
+ * Timeouts of one length for many: what was added first is due first, so one fibre sleeps for all of them.
+ */
+import * as Effect from "effect/Effect"
+
+export interface Expiry<A> {
+  /** From now on; a second time has no effect. */
+  readonly add: (item: A, now: number) => void
+  readonly delete: (item: A) => void
+  /** Ends those that may end before their time, in their order. */
+  readonly release: (mayEnd: (item: A) => boolean, onEach: (item: A) => void) => void
+}
+
+export interface Options<A> {
+  readonly delayMs: number
+  readonly run: (effect: Effect.Effect<void>) => void
+  /** Milliseconds of the monotonic clock. */
+  readonly now: () => number
+  readonly onDue: (item: A) => void
+}
+
+export const make = <A>({ delayMs, now, onDue, run }: Options<A>): Expiry<A> => {
+  const dueAt = new Map<A, number>()
+  let watching = false
+
+  const watch = Effect.gen(function* () {
+    while (true) {
+      const [first] = dueAt
+      if (first === undefined) break
+      const [item, due] = first
+      const left = due - now()
+      if (left > 0) yield* Effect.sleep(Math.ceil(left))
+      else {
+        dueAt.delete(item)
+        onDue(item)
+      }
+    }
+    watching = false
+  })
+
+  return {
+    add: (item, at) => {
+      if (dueAt.has(item)) return
+      dueAt.set(item, at + delayMs)
+      if (watching) return
+      watching = true
+      run(watch)
+    },
+    delete: (item) => {
+      dueAt.delete(item)
+    },
+    release: (mayEnd, onEach) => {
+      for (const item of dueAt.keys()) {
+        if (!mayEnd(item)) continue
+        dueAt.delete(item)
+        onEach(item)
+      }
+    }
+  }
+}
