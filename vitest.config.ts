@@ -4,7 +4,12 @@ export default defineConfig({
   resolve: { conditions: ["@spillway/source"] },
   ssr: { resolve: { conditions: ["@spillway/source"] } },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
+    include: [
+      "packages/*/test/**/*.test.ts",
+      "examples/*/test/**/*.test.ts",
+      "scripts/test/**/*.test.ts",
+      "ops/test/**/*.test.ts"
+    ],
     globalSetup: ["scripts/kafka/globalSetup.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,

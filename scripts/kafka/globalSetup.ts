@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
+import { announceMissing } from "../announceMissing.js"
 import * as Broker from "./broker.js"
 import { classPath } from "./distribution.js"
 
@@ -24,7 +25,7 @@ interface Unavailable {
 }
 
 const announce = (reason: string): Unavailable => {
-  console.error(`\nREAL-BROKER TESTS ARE ${inCi ? "FAILED" : "SKIPPED"}: ${reason.toUpperCase()}\n`)
+  announceMissing("real-broker", reason)
   return { unavailable: reason }
 }
 
@@ -47,5 +48,3 @@ export const setup = async (project: TestProject): Promise<(() => Promise<void>)
     project.provide("kafka", Either.isLeft(jars) ? { unavailable: jars.left.message } : announce(started.left.message))
   return () => Effect.runPromise(Scope.close(scope, Exit.void))
 }
-
-const inCi = process.env["CI"] === "true"

@@ -1,24 +1,11 @@
 /**
  * For tests on a real broker, in files named `*.kafka.test.ts`.
  */
-import { describe, inject, it } from "vitest"
+import { describe, inject } from "vitest"
+import { describeUnless } from "../testing.js"
 import "./globalSetup.js"
 
 export { type Broker, make as makeBroker } from "./broker.js"
-
-const describeUnless = (unavailable: string | undefined, name: string, define: () => void): void => {
-  if (unavailable === undefined) {
-    describe(name, define)
-  } else if (process.env["CI"] === "true") {
-    describe(name, () => {
-      it("has a broker", () => {
-        throw new Error(`no Kafka broker: ${unavailable}`)
-      })
-    })
-  } else {
-    describe.skip(name, define)
-  }
-}
 
 /**
  * `describe` with the bootstrap list of the run's broker. Without one the suite is skipped (the reason was printed in

@@ -1,9 +1,12 @@
 import { Producer } from "@spillway/transport/Producer"
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { Card, type Order, ordersTopic } from "./Order.js"
 
 const place = (order: Order) =>
@@ -23,15 +26,19 @@ const place = (order: Order) =>
     Effect.annotateLogs({ order: order.id, card: order.card })
   )
 
+/** `ORDER_CARDS`: the kinds of cards to order with, all by default; `valid` alone makes a program without failures. */
+const cards = Config.array(Schema.Config("", Card), "ORDER_CARDS").pipe(Config.withDefault(Card.literals))
+
 /** Places an order each interval, with each kind of card in turn. */
-export const layer = (interval: Duration.DurationInput): Layer.Layer<never, never, Producer> =>
+export const layer = (interval: Duration.DurationInput): Layer.Layer<never, ConfigError, Producer> =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
+      const kinds = yield* cards
       // Ids stay unique when the program starts again.
       const start = (yield* Clock.currentTimeMillis).toString(36)
       let count = 0
       const next = Effect.suspend(() => {
-        const card = Card.literals[count % Card.literals.length]!
+        const card = kinds[count % kinds.length]!
         count += 1
         return place({ id: `${start}-${count}`, card, amount: 10 * count })
       })

@@ -1,0 +1,5 @@
+/** Says in capitals that a kind of tests doesn't run, and why. */
+export const announceMissing = (tests: string, reason: string): void => {
+  const what = process.env["CI"] === "true" ? "FAILED" : "SKIPPED"
+  console.error(`\n${`${tests} tests are ${what}: ${reason}`.toUpperCase()}\n`)
+}
