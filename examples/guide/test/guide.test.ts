@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as MemoryBroker from "@spillway/memory/MemoryBroker"
+import * as Codec from "@spillway/transport/Codec"
+import type { ConsumerReport } from "@spillway/transport/Consumer"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import type { Handler } from "@spillway/transport/Handler"
+import type * as HandlerError from "@spillway/transport/HandlerError"
+import { Producer } from "@spillway/transport/Producer"
+import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Queue from "effect/Queue"
+import * as TestClock from "effect/TestClock"
+import { BankUnavailable, Billing, CardDeclined, type ChargeError, Order, RateLimited } from "../src/Billing.js"
+import * as connecting from "../src/connecting.js"
+import * as deadLetters from "../src/deadLetters.js"
+import * as events from "../src/events.js"
+import * as handlers from "../src/handlers.js"
+import { place } from "../src/publishing.js"
+import * as retries from "../src/retries.js"
+
+const Cluster = Layer.provideMerge(
+  KafkaProducer.layer(),
+  MemoryBroker.layer({ topics: { orders: 1, "orders-dlq": 1 } })
+).pipe(Layer.provideMerge(Logger.remove(Logger.defaultLogger)))
+
+const order: Order = { id: "a", amount: 10 }
+
+/** A bank that answers with each of the errors in turn, then charges, and when it was asked, in seconds. */
+const makeBank = (...errors: ReadonlyArray<ChargeError>) => {
+  const asked: Array<number> = []
+  const layer = Layer.succeed(Billing, {
+    charge: () =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const error = errors[asked.length]
+        asked.push(now / 1000)
+        return error === undefined ? Effect.void : Effect.fail(error)
+      })
+  })
+  return { asked, layer }
+}
+
+/** What becomes of one order within two minutes. */
+const consume = <E, R>(options: {
+  readonly handler: Handler<Order, E, R>
+  readonly retry?: RetryPolicy
+  readonly classify?: HandlerError.Classify
+}): Effect.Effect<ConsumerReport, unknown, R> =>
+  Effect.gen(function* () {
+    const consumer = yield* KafkaConsumer.make({
+      groupId: "billing",
+      topics: ["orders"],
+      value: Codec.json(Order),
+      deadLetter: DeadLetter.topic("orders-dlq"),
+      ...options
+    })
+    yield* place(order)
+    yield* TestClock.adjust("2 minutes")
+    return yield* consumer.close
+  }).pipe(Effect.scoped, Effect.provide(Cluster))
+
+const done = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
+
+describe("The guide", () => {
+  it.effect("handles errors as it says", () =>
+    Effect.gen(function* () {
+      const limited = makeBank(new RateLimited({ retryAfter: "7 seconds" }))
+      const first = yield* Effect.provide(consume(handlers.errors), limited.layer)
+      assert.deepInclude(first, { ...done, handled: 1, retried: 1 })
+      assert.strictEqual(limited.asked[1]! - limited.asked[0]!, 7)
+
+      const declined = yield* Effect.provide(consume(handlers.errors), makeBank(new CardDeclined()).layer)
+      assert.deepInclude(declined, { ...done, deadLettered: 1 })
+    })
+  )
+
+  it.effect("classifies errors as it says", () =>
+    Effect.gen(function* () {
+      const malformed = yield* consume({
+        handler: () => Effect.fail(new SyntaxError()),
+        classify: handlers.classified.classify
+      })
+      assert.deepInclude(malformed, { ...done, deadLettered: 1 })
+      const retried = yield* Effect.provide(consume(handlers.classified), makeBank(new BankUnavailable()).layer)
+      assert.deepInclude(retried, { ...done, handled: 1, retried: 1 })
+    })
+  )
+
+  it.effect("retries as it says", () =>
+    Effect.gen(function* () {
+      const handler = () => Effect.fail(new BankUnavailable())
+      assert.deepInclude(yield* consume({ handler, ...retries.defaults }), { ...done, retried: 3, deadLettered: 1 })
+      assert.deepInclude(yield* consume({ handler, ...retries.own }), { ...done, retried: 6, deadLettered: 1 })
+    })
+  )
+
+  it.scoped("logs dead letters as it says", () =>
+    Effect.gen(function* () {
+      const lines = yield* Queue.unbounded<string>()
+      const logger = Logger.map(Logger.jsonLogger, (line) => {
+        if (line.includes("needs attention")) Queue.unsafeOffer(lines, line)
+      })
+      yield* Layer.build(Layer.provide(deadLetters.Attention, Logger.add(logger)))
+      const producer = yield* Producer
+      yield* producer.send({ topic: "orders-dlq", value: null, headers: { "x-error-message": "declined" } })
+      yield* TestClock.adjust("1 second")
+      assert.include(yield* Queue.take(lines), "declined")
+    }).pipe(Effect.provide(Cluster))
+  )
+
+  it.scoped("publishes and routes events as it says", () =>
+    Effect.gen(function* () {
+      const bank = makeBank()
+      yield* Layer.build(Layer.provide(events.Orders, bank.layer))
+      yield* Effect.provide(events.publish(order, { id: "p", order: "a" }), events.Publisher)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(bank.asked.length, 2)
+    }).pipe(Effect.provide(Cluster))
+  )
+
+  it.scoped("refuses a key that is none when it connects", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(Layer.build(connecting.secured("ca", "cert", "key")))
+      assert.isTrue(Exit.isFailure(exit))
+    })
+  )
+})

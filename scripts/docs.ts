@@ -1,0 +1,16 @@
+/**
+ * `npm run docs`: puts the code of the guide's sources into the Markdown that shows it.
+ */
+import { writeFileSync } from "node:fs"
+import { locate, pages, read } from "./docs/files.js"
+import { render } from "./docs/snippets.js"
+
+for (const page of pages()) {
+  const before = read(page)!
+  const { problems, text } = render(before, read)
+  for (const problem of problems) console.error(`${page}:${problem.line}: ${JSON.stringify(problem)}`)
+  if (problems.length > 0) process.exitCode = 1
+  if (text === before) continue
+  writeFileSync(locate(page), text)
+  console.log(`${page} written`)
+}
