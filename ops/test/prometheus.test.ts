@@ -100,7 +100,9 @@ Prometheus.describePrometheus("Prometheus", () => {
         )
         const raised = yield* firing.pipe(
           Effect.filterOrFail((alerts) =>
-            failureAlerts.every((name) => alerts.some(({ labels }) => labels["alertname"] === name))
+            failureAlerts.every((name) =>
+              alerts.some(({ labels }) => labels["alertname"] === name && labels["job"] === "failing")
+            )
           ),
           Effect.retry(Schedule.spaced("200 millis")),
           Effect.timeout("40 seconds")

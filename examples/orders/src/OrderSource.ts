@@ -6,7 +6,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import { Card, type Order, ordersTopic } from "./Order.js"
 
 const place = (order: Order) =>
@@ -27,7 +26,7 @@ const place = (order: Order) =>
   )
 
 /** `ORDER_CARDS`: the kinds of cards to order with, all by default; `valid` alone makes a program without failures. */
-const cards = Config.array(Schema.Config("", Card), "ORDER_CARDS").pipe(Config.withDefault(Card.literals))
+const cards = Config.array(Config.literal(...Card.literals)(), "ORDER_CARDS").pipe(Config.withDefault(Card.literals))
 
 /** Places an order each interval, with each kind of card in turn. */
 export const layer = (interval: Duration.DurationInput): Layer.Layer<never, ConfigError, Producer> =>
