@@ -18,6 +18,7 @@ import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
 import { BankUnavailable, Billing, CardDeclined, type ChargeError, Order, RateLimited } from "../src/Billing.js"
 import * as connecting from "../src/connecting.js"
+import * as control from "../src/control.js"
 import * as deadLetters from "../src/deadLetters.js"
 import * as events from "../src/events.js"
 import * as handlers from "../src/handlers.js"
@@ -111,6 +112,41 @@ describe("The guide", () => {
       yield* TestClock.adjust("1 second")
       assert.include(yield* Queue.take(lines), "declined")
     }).pipe(Effect.provide(Cluster))
+  )
+
+  it.scoped("is controlled as it says", () =>
+    Effect.gen(function* () {
+      const seen: Array<number> = []
+      const consumer = yield* KafkaConsumer.make({
+        groupId: "control",
+        topics: ["orders"],
+        value: Codec.text,
+        handler: ({ offset }) => Effect.sync(() => seen.push(offset)),
+        deadLetter: DeadLetter.none("stop")
+      })
+      const producer = yield* Producer
+      const send = producer.sendAll(Array.from({ length: 50 }, () => ({ topic: "orders", partition: 3, value: "a" })))
+      const quiet = TestClock.adjust("1 second")
+      yield* send
+      yield* quiet
+      yield* control.pauses(consumer)
+      const truncated: Array<number> = []
+      const database = Effect.sync(() => truncated.push(seen.length))
+      yield* Effect.provideService(control.replays(consumer), control.Database, { truncate: database })
+      yield* quiet
+      assert.deepStrictEqual(truncated, [50])
+      assert.strictEqual(seen.length, 100)
+      yield* control.seeks(consumer)
+      yield* quiet
+      assert.strictEqual(yield* consumer.status, "Running")
+      assert.deepInclude((yield* consumer.close).committed, { topic: "orders", partition: 3, offset: 50 })
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(KafkaProducer.layer(), MemoryBroker.layer({ topics: { orders: 4 } })).pipe(
+          Layer.provideMerge(Logger.remove(Logger.defaultLogger))
+        )
+      )
+    )
   )
 
   it.scoped("publishes and routes events as it says", () =>
