@@ -1,0 +1,181 @@
+/**
+ * docs/configuration.md names every variable that the Layers read, under its option, with the default that the code has.
+ */
+import { readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as PrometheusServer from "@spillway/observability/PrometheusServer"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import * as Environment from "@spillway/transport/Environment"
+import * as HandlerError from "@spillway/transport/HandlerError"
+import { Producer } from "@spillway/transport/Producer"
+import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
+import * as TransportMetrics from "@spillway/transport/TransportMetrics"
+import * as TransportTracing from "@spillway/transport/TransportTracing"
+import * as Cause from "effect/Cause"
+import type * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as PathPatch from "effect/ConfigProviderPathPatch"
+import * as Effect from "effect/Effect"
+import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as ConsumerSettings from "../../packages/kafka/src/internal/consumerSettings.js"
+import { decodeOptions } from "../../packages/kafka/src/internal/kafkajs/options.js"
+import * as ProducerSettings from "../../packages/kafka/src/internal/producerSettings.js"
+import * as ScheduleCursor from "../../packages/transport/src/internal/scheduleCursor.js"
+
+interface Row {
+  readonly option: string
+  readonly variable: string
+  readonly default: string | undefined
+}
+
+const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")
+
+/** The rows of each section's table. */
+const tables = new Map(
+  page
+    .split(/^## /m)
+    .slice(1)
+    .map((section): readonly [string, ReadonlyArray<Row>] => [
+      /^`(\w+)`/.exec(section)![1]!,
+      Array.from(
+        section.matchAll(/^\| `([^`]+)` \| `([A-Z_]+)` \| (?:`([^`]*)` )?\|/gm),
+        ([, option, variable, text]) => ({
+          option: option!,
+          variable: variable!,
+          default: text
+        })
+      )
+    ])
+)
+
+/** The variables that a Config asks for. */
+const asked = (config: Config.Config<unknown>): ReadonlyArray<string> => {
+  const names = new Set<string>()
+  const recording = ConfigProvider.makeFlat({
+    load: (path) => {
+      names.add(path.join("_"))
+      return Effect.fail(ConfigError.MissingData([...path], "recorded"))
+    },
+    enumerateChildren: () => Effect.succeed(HashSet.empty()),
+    patch: PathPatch.empty
+  })
+  Effect.runSync(
+    Effect.ignore(
+      Effect.withConfigProvider(
+        Effect.suspend(() => config),
+        ConfigProvider.fromFlat(recording)
+      )
+    )
+  )
+  return Array.from(names)
+}
+
+interface Documented {
+  readonly prefix: string
+  readonly config: Config.Config<unknown>
+  /** What the code makes of variables, defaults filled in. */
+  readonly effective: (variables: Readonly<Record<string, string>>) => Effect.Effect<unknown, unknown>
+}
+
+const documented = <A>(
+  prefix: string,
+  config: Config.Config<A>,
+  effective: (options: A) => Effect.Effect<unknown, unknown>
+): Documented => ({
+  prefix,
+  config,
+  effective: (variables) =>
+    Effect.flatMap(
+      Effect.suspend(() => config),
+      effective
+    ).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))))
+})
+
+const brokers = { KAFKA_BROKERS: "kafka:9092" }
+
+/** The delays of a policy's retries, and the dead letters that it makes. */
+const policyOf = ({ deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
+  Effect.gen(function* () {
+    const delays: Array<unknown> = []
+    const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+    let step = yield* ScheduleCursor.make(retry).next(failure)
+    while (Option.isSome(step)) {
+      delays.push(step.value.delay)
+      step = yield* step.value.cursor.next(failure)
+    }
+    const destination = yield* deadLetter.destination
+    if (destination._tag === "None") return { delays, metrics, destination }
+    const record = { topic: "t", partition: 0, offset: 0, timestamp: 0, key: null, value: null, headers: [] }
+    const failed = { record, error: "e", attempts: 1, failedAt: 0, groupId: "g" }
+    const { headers, tooLarge } = destination
+    return {
+      delays,
+      metrics,
+      tooLarge,
+      letter: DeadLetter.record(failed, { topic: destination.topicOf("t"), headers })
+    }
+  }).pipe(Effect.withRandom(Random.fixed([0])))
+
+const producer: Producer["Type"] = {
+  send: () => Effect.die("unused"),
+  sendAll: () => Effect.die("unused"),
+  sendAllEither: () => Effect.die("unused"),
+  partitions: () => Effect.die("unused")
+}
+
+const layers: Readonly<Record<string, Documented>> = {
+  KafkaJsWire: documented("KAFKA", KafkaJsWire.config, (options) => Effect.sync(() => decodeOptions(options).options)),
+  KafkaConsumer: documented("KAFKA_CONSUMER", KafkaConsumer.config({ groupId: "g", topics: ["t"] }), (options) =>
+    Effect.sync(() => ConsumerSettings.check(options).settings)
+  ),
+  ReliabilityConfig: documented("RELIABILITY", ReliabilityConfig.config(), (options) =>
+    Effect.provideService(policyOf(ReliabilityConfig.options(options)), Producer, producer)
+  ),
+  KafkaProducer: documented("KAFKA_PRODUCER", KafkaProducer.config(), ProducerSettings.decode),
+  TransportMetrics: documented("METRICS", TransportMetrics.config({ service: "s" }), Effect.succeed),
+  PrometheusServer: documented("METRICS", PrometheusServer.config(), (options) =>
+    // The port alone is left out, since another program may have it.
+    Effect.scoped(Effect.map(PrometheusServer.make({ ...options, port: 0 }), ({ host, path }) => ({ host, path })))
+  ),
+  TransportTracing: documented("TRACING", TransportTracing.config(), ({ recordKeys = false, relation = "parent" }) =>
+    Effect.succeed({ recordKeys, relation })
+  )
+}
+
+describe("docs/configuration.md", () => {
+  for (const [name, { config, effective, prefix }] of Object.entries(layers)) {
+    const rows = tables.get(name) ?? []
+
+    it(`names the variables of ${name}`, () => {
+      assert.sameMembers(
+        rows.map(({ variable }) => variable),
+        [...asked(config)]
+      )
+      for (const { option, variable } of rows) {
+        assert.strictEqual(variable, Environment.nameOf(prefix, option.replace(".", "_")))
+      }
+    })
+
+    it.live(`has the defaults of ${name}`, () =>
+      Effect.gen(function* () {
+        const required = name === "KafkaJsWire" ? brokers : {}
+        const unset = yield* effective(required)
+        for (const { default: text, variable } of rows) {
+          if (text === undefined) continue
+          assert.deepStrictEqual(yield* effective({ ...required, [variable]: text }), unset, variable)
+        }
+      })
+    )
+  }
+
+  it("names no other Layer's", () => {
+    const others = Array.from(tables.keys()).filter((name) => tables.get(name)!.length > 0 && !(name in layers))
+    assert.deepStrictEqual(others, [])
+  })
+})
