@@ -14,12 +14,12 @@ const randomHex = (length: number): string => {
   return digits.slice(-length)
 }
 
+const noAttributes: ReadonlyMap<string, unknown> = new Map()
+
 /** A span that nobody sees. It costs next to nothing; its ids are made when its context is passed on. */
 class UnsampledSpan implements Tracer.Span {
   readonly _tag = "Span"
   readonly sampled = false
-  readonly attributes: ReadonlyMap<string, unknown> = new Map()
-  readonly status: Tracer.SpanStatus
   private ownTraceId: string | undefined
   private ownSpanId: string | undefined
   constructor(
@@ -27,10 +27,14 @@ class UnsampledSpan implements Tracer.Span {
     readonly parent: Option.Option<Tracer.AnySpan>,
     readonly context: Context.Context<never>,
     readonly links: ReadonlyArray<Tracer.SpanLink>,
-    startTime: bigint,
+    private readonly startTime: bigint,
     readonly kind: Tracer.SpanKind
-  ) {
-    this.status = { _tag: "Started", startTime }
+  ) {}
+  get status(): Tracer.SpanStatus {
+    return { _tag: "Started", startTime: this.startTime }
+  }
+  get attributes(): ReadonlyMap<string, unknown> {
+    return noAttributes
   }
   get traceId(): string {
     this.ownTraceId ??= Option.match(this.parent, { onNone: () => randomHex(32), onSome: ({ traceId }) => traceId })

@@ -107,23 +107,28 @@ const unpropagated: Context.Context<never> = Context.make(Tracer.DisablePropagat
 
 const noStates: ReadonlyArray<Uint8Array> = []
 
+/** In any case; a header that is none has no name. */
+const isNamed = (header: Headers.Header, lower: string): boolean => {
+  const name = header[0]
+  return name === lower || (name?.length === lower.length && String(name).toLowerCase() === lower)
+}
+
 /** The last valid `traceparent` of a record with its `tracestate`; headers' names are matched in any case. */
 export const read = (headers: Headers.Headers): RemoteSpan | undefined => {
   let parent: Uint8Array | undefined
   let states = noStates
   for (let i = 0; i < headers.length; i++) {
-    const [name, value] = headers[i]!
+    const header = headers[i]!
+    const value = header[1]
     if (value === null) continue
-    if (name.length === parentHeader.length && name.toLowerCase() === parentHeader) parent = value
-    else if (name.length === stateHeader.length && name.toLowerCase() === stateHeader) states = [...states, value]
+    if (isNamed(header, parentHeader)) parent = value
+    else if (isNamed(header, stateHeader)) states = [...states, value]
   }
   return parent !== undefined && isParent(parent) ? new RemoteSpan(parent, states) : undefined
 }
 
-const isTraceContext = ([name]: Headers.Header): boolean => {
-  const lower = String(name).toLowerCase()
-  return lower === parentHeader || lower === stateHeader
-}
+const isTraceContext = (header: Headers.Header): boolean =>
+  isNamed(header, parentHeader) || isNamed(header, stateHeader)
 
 const validTraceId = /^(?!0{32})[0-9a-f]{32}$/
 const validSpanId = /^(?!0{16})[0-9a-f]{16}$/
