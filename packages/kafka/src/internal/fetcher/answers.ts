@@ -70,7 +70,7 @@ export const make = (options: {
     }
     const resumedAt = policy === "earliest" ? start : end
     yield* Effect.logWarning("Offset out of range").pipe(
-      Effect.annotateLogs({ topic, partition, offset, start, end, resumedAt, policy })
+      Effect.annotateLogs({ groupId: settings.groupId, topic, partition, offset, start, end, resumedAt, policy })
     )
     metrics(topic).offsetReset()
     lane.resumeAt(resumedAt)
@@ -102,7 +102,13 @@ export const make = (options: {
     }
     lane.resumeAt(nextOffset)
     yield* Effect.logError("A corrupt batch is skipped", error).pipe(
-      Effect.annotateLogs({ topic, partition, firstOffset: offset, lastOffset: nextOffset - 1 })
+      Effect.annotateLogs({
+        groupId: settings.groupId,
+        topic,
+        partition,
+        firstOffset: offset,
+        lastOffset: nextOffset - 1
+      })
     )
     metrics(topic).skipped(nextOffset - offset)
   })
