@@ -10,6 +10,7 @@ import type * as HandlerError from "@spillway/transport/HandlerError"
 import { Producer } from "@spillway/transport/Producer"
 import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
 import * as Clock from "effect/Clock"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -17,6 +18,7 @@ import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
 import { BankUnavailable, Billing, CardDeclined, type ChargeError, Order, RateLimited } from "../src/Billing.js"
+import * as configuration from "../src/configuration.js"
 import * as connecting from "../src/connecting.js"
 import * as control from "../src/control.js"
 import * as deadLetters from "../src/deadLetters.js"
@@ -99,6 +101,35 @@ describe("The guide", () => {
       assert.deepInclude(yield* consume({ handler, ...retries.own }), { ...done, retried: 6, deadLettered: 1 })
     })
   )
+
+  for (const [name, topic, layer, retried, deadLetters] of [
+    ["Orders", "orders", configuration.Orders, 2, "orders-dlq"],
+    ["Refunds", "refunds", configuration.Refunds, 5, "dead"],
+    ["Payments", "payments", configuration.Payments, 3, undefined]
+  ] as const) {
+    it.scoped(`configures ${name} as it says`, () =>
+      Effect.gen(function* () {
+        const bank = makeBank(...Array.from({ length: 20 }, () => new BankUnavailable()))
+        yield* Layer.build(Layer.provide(layer, bank.layer)).pipe(
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["RELIABILITY_RETRY_COUNT", "2"]])))
+        )
+        const producer = yield* Producer
+        yield* producer.send({ topic, value: JSON.stringify(order) })
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(bank.asked.length, retried + 1)
+        const broker = yield* MemoryBroker.MemoryBroker
+        if (deadLetters !== undefined) assert.strictEqual((yield* broker.records(deadLetters)).length, 1)
+      }).pipe(
+        Effect.provide(
+          Layer.provideMerge(
+            KafkaProducer.layer(),
+            MemoryBroker.layer({ topics: { orders: 1, payments: 1, refunds: 1, "orders-dlq": 1, dead: 1 } })
+          )
+        ),
+        Effect.provide(Logger.remove(Logger.defaultLogger))
+      )
+    )
+  }
 
   it.scoped("logs dead letters as it says", () =>
     Effect.gen(function* () {
