@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { assert, it } from "@effect/vitest"
 import * as Codec from "@spillway/transport/Codec"
-import type { TopicPartition } from "@spillway/transport/Consumer"
+import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import * as HandlerError from "@spillway/transport/HandlerError"
@@ -220,8 +220,9 @@ describeKafka("What is wrong with a record", (brokers) => {
         for (const value of ["a", "b", "c"]) yield* send({ topic, value })
         const wire = yield* Wire
         const { groupId, options, values } = consumerOf(topic)
-        const consumer = yield* Effect.provideService(KafkaConsumer.make(options), Wire, spoiled(wire, 1))
-        const error = yield* Fixture.within("the failure")(Effect.flip(consumer.wait))
+        const running = Effect.provideService(KafkaConsumer.run(options), Wire, spoiled(wire, 1))
+        const error = yield* Fixture.within("the failure")(Effect.flip(running))
+        assert.instanceOf(error, ConsumerError)
         assert.strictEqual(error.reason, "CorruptBatch")
         assert.include(error.message, `${topic}-0`)
         assert.deepStrictEqual(values, ["a"].slice(0, values.length))
@@ -273,7 +274,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
           const { groupId, handled, options, values } = consumerOf(topic)
           const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
           const refusing = Date.now()
-          yield* journal.logged("dead letter not published yet")
+          yield* journal.logged("The dead letter is not published yet")
           yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
           yield* handled.reaches(100)
           yield* Effect.sleep(10_000 - (Date.now() - refusing))
@@ -342,7 +343,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
         yield* sendAll([`bad ${"x".repeat(2_000)}`, "behind"].map((value) => ({ topic, partition: 0, value })))
         const { handled, options, values } = consumerOf(topic)
         const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
-        yield* journal.logged("dead letter refused, the partition is held up")
+        yield* journal.logged("The dead letter is refused, the partition is held up")
         yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
         yield* handled.reaches(100)
         assert.strictEqual(yield* consumer.status, "Running")

@@ -46,12 +46,13 @@ describeOwnKafka("A consumer whose broker", () => {
                 commitInterval: "200 millis"
               })
             )
+            const { send } = yield* Producer
+            const early = yield* Effect.fork(send({ topic, partition: 0, value: "early" }))
             yield* journal.logged("The broker can't be reached")
             yield* broker.start
             const consumer = yield* Fixture.within("the first join")(Fiber.join(starting))
-
-            const { send } = yield* Producer
-            const acknowledged = new Set<string>()
+            yield* Fixture.within("what was sent before there was a broker")(Fiber.join(early))
+            const acknowledged = new Set(["early"])
             const publish = (partition: number) => {
               let count = 0
               return Effect.suspend(() => {
