@@ -146,6 +146,33 @@ export interface ListOffsetsResponse {
   }>
 }
 
+/** Where a leader's log ends in an epoch of the past (KIP-320). */
+export interface OffsetForLeaderEpochRequest {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      /** What the client takes for the leader's epoch now; -1 when unknown. */
+      readonly currentLeaderEpoch: number
+      readonly leaderEpoch: number
+    }>
+  }>
+}
+
+export interface OffsetForLeaderEpochResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly errorCode: number
+      /** The largest epoch in the log that isn't above the one asked for; -1 when there is none. */
+      readonly leaderEpoch: number
+      /** The offset after that epoch's last record; -1 when the log doesn't know the epoch. */
+      readonly endOffset: number
+    }>
+  }>
+}
+
 export interface JoinGroupRequest {
   readonly groupId: string
   readonly sessionTimeoutMs: number
@@ -215,6 +242,8 @@ export interface OffsetCommitRequest {
     readonly partitions: ReadonlyArray<{
       readonly partition: number
       readonly offset: number
+      /** That of the record before the offset. Default: -1, unknown. */
+      readonly leaderEpoch?: number | undefined
       readonly metadata: string | null
     }>
   }>
@@ -242,6 +271,8 @@ export interface OffsetFetchResponse {
       readonly errorCode: number
       /** -1 when nothing was committed. */
       readonly offset: number
+      /** That of the record before the offset; -1 when unknown. */
+      readonly leaderEpoch: number
       readonly metadata: string | null
     }>
   }>
@@ -282,6 +313,7 @@ export interface Protocol {
   readonly Produce: readonly [ProduceRequest, ProduceResponse]
   readonly Fetch: readonly [FetchRequest, FetchResponse]
   readonly ListOffsets: readonly [ListOffsetsRequest, ListOffsetsResponse]
+  readonly OffsetForLeaderEpoch: readonly [OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse]
   readonly JoinGroup: readonly [JoinGroupRequest, JoinGroupResponse]
   readonly SyncGroup: readonly [SyncGroupRequest, SyncGroupResponse]
   readonly Heartbeat: readonly [HeartbeatRequest, HeartbeatResponse]

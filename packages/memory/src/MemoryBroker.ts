@@ -124,8 +124,16 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
     readonly stopNode: (nodeId: number, options?: MemoryNodeStop | undefined) => Effect.Effect<void>
     /** Starts a node again; it leads and coordinates only what nobody else does. */
     readonly startNode: (nodeId: number) => Effect.Effect<void>
-    /** Makes a node the leader of a partition, as a reassignment does; the leader epoch grows. */
-    readonly moveLeader: (topic: string, partition: number, nodeId: number) => Effect.Effect<void>
+    /**
+     * Makes a node the leader of a partition, as a reassignment does; the leader epoch grows. With `truncateTo` its log
+     * ends at that offset, as after an unclean election of a replica that had no more: what was read beyond is lost.
+     */
+    readonly moveLeader: (
+      topic: string,
+      partition: number,
+      nodeId: number,
+      options?: { readonly truncateTo?: number | undefined } | undefined
+    ) => Effect.Effect<void>
     /** Makes a node the coordinator of a group: parked requests are refused, every session begins anew. */
     readonly moveCoordinator: (groupId: string, nodeId: number) => Effect.Effect<void>
     /** The node id of a partition's leader; -1 without one, or without such a partition. */
@@ -275,7 +283,8 @@ export const make = (
       start: Effect.zipRight(coordinator.start, connections.start(everyNode)),
       stopNode: nodes.stop,
       startNode: nodes.start,
-      moveLeader: (topic, partition, nodeId) => Effect.sync(() => topics.elect(topic, partition, nodeId, "kept")),
+      moveLeader: (topic, partition, nodeId, options) =>
+        Effect.sync(() => topics.elect(topic, partition, nodeId, options?.truncateTo ?? "kept")),
       moveCoordinator: nodes.moveCoordinator,
       leader: (topic, partition) => Effect.sync(() => topics.log(topic, partition)?.leader ?? -1),
       coordinator: (groupId) => Effect.sync(() => placement.coordinator(groupId)?.nodeId ?? -1),

@@ -19,6 +19,7 @@ export type ConsumerErrorReason =
   | "DeadLetterRejected"
   | "HandlingFailed"
   | "OffsetOutOfRange"
+  | "LogTruncated"
   | "CorruptBatch"
   | "FencedInstance"
   | "UnsupportedBroker"

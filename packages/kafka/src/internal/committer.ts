@@ -44,19 +44,25 @@ const offsetToCommit = (lane: Lane): number | undefined => {
   return offset > lane.committed ? offset : undefined
 }
 
+interface Sent {
+  readonly lane: Lane
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
 export const make = (options: CommitterOptions): Committer => {
   const { metrics } = options
   const lanes = new Set<Lane>()
   const committed = new Map<string, CommittedOffset>()
   const oneInFlight = Effect.unsafeMakeSemaphore(1)
 
-  const collect = (): Map<string, Map<number, { readonly lane: Lane; readonly offset: number }>> => {
-    const topics = new Map<string, Map<number, { readonly lane: Lane; readonly offset: number }>>()
+  const collect = (): Map<string, Map<number, Sent>> => {
+    const topics = new Map<string, Map<number, Sent>>()
     for (const lane of lanes) {
       const offset = offsetToCommit(lane)
       if (offset === undefined) continue
       const partitions = topics.get(lane.topic) ?? new Map()
-      topics.set(lane.topic, partitions.set(lane.partition, { lane, offset }))
+      topics.set(lane.topic, partitions.set(lane.partition, { lane, offset, leaderEpoch: lane.settledEpoch() }))
     }
     return topics
   }
@@ -69,7 +75,12 @@ export const make = (options: CommitterOptions): Committer => {
       .send(
         Array.from(topics, ([topic, partitions]) => ({
           topic,
-          partitions: Array.from(partitions, ([partition, { offset }]) => ({ partition, offset, metadata: null }))
+          partitions: Array.from(partitions, ([partition, { leaderEpoch, offset }]) => ({
+            partition,
+            offset,
+            leaderEpoch,
+            metadata: null
+          }))
         }))
       )
       .pipe(Effect.tapErrorCause(() => Effect.sync(metrics.commitFailed)))

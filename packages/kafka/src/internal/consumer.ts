@@ -78,16 +78,6 @@ export const make = Effect.fnUntraced(function* <R>(
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
   const cluster = yield* Scope.extend(Cluster.make, runtime)
-  const fetcher = yield* Scope.extend(
-    Fetcher.make({
-      cluster,
-      settings,
-      buffer: context.buffer,
-      fail,
-      metrics: (topic) => metrics.consumer({ topic, groupId })
-    }),
-    runtime
-  )
   const committer = Committer.make({
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
@@ -98,6 +88,17 @@ export const make = Effect.fnUntraced(function* <R>(
       }),
     metrics: metrics.group({ groupId })
   })
+  const fetcher = yield* Scope.extend(
+    Fetcher.make({
+      cluster,
+      settings,
+      buffer: context.buffer,
+      fail,
+      metrics: (topic) => metrics.consumer({ topic, groupId }),
+      betweenCommits: committer.between
+    }),
+    runtime
+  )
   const ownership = yield* Ownership.make({
     cluster,
     settings,

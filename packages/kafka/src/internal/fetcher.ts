@@ -4,6 +4,7 @@
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
@@ -14,6 +15,7 @@ import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Answers from "./fetcher/answers.js"
+import * as Validation from "./fetcher/validation.js"
 import type { Lane, LaneContext } from "./lane.js"
 import * as Signal from "./signal.js"
 
@@ -33,6 +35,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly buffer: LaneContext<never>["buffer"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly metrics: (topic: string) => ConsumerMetrics
+  readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const { buffer, cluster, settings } = options
   const lanes = new Set<Lane>()
@@ -42,6 +45,7 @@ export const make = Effect.fnUntraced(function* (options: {
   let isSettled = true
 
   const answers = Answers.make(options)
+  const validation = Validation.make(cluster, answers)
 
   const lanesOf = (nodeId: number): Array<Lane> =>
     Array.from(lanes).filter((lane) => lane.isOpen() && cluster.leader(lane.topic, lane.partition)?.leader === nodeId)
@@ -86,6 +90,17 @@ export const make = Effect.fnUntraced(function* (options: {
     return inDoubt
   })
 
+  /** Reads for lanes that have room, once what is due was validated; true when the leader's metadata is in doubt. */
+  const ask = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
+    const now = yield* Clock.currentTimeMillis
+    const askable = ready.filter((lane) => !validation.isBehind(lane, now))
+    const hasStale = askable.length < ready.length
+    if (askable.length === 0) return true
+    const due = askable.filter(validation.isDue)
+    const inDoubt = yield* due.length > 0 ? validation.ask(nodeId, due) : fetchOnce(nodeId, all, askable)
+    return inDoubt || hasStale
+  })
+
   const refresh = Effect.suspend(() => cluster.refresh(Array.from(new Set(Array.from(lanes, (lane) => lane.topic)))))
 
   const loop = Effect.fnUntraced(function* (nodeId: number) {
@@ -101,7 +116,7 @@ export const make = Effect.fnUntraced(function* (options: {
         yield* buffer.room.wait()
         continue
       }
-      const inDoubt = yield* Effect.catchAll(fetchOnce(nodeId, all, ready), (cause) =>
+      const inDoubt = yield* Effect.catchAll(ask(nodeId, all, ready), (cause) =>
         Effect.as(
           cause._tag === "WireError" && cause.reason === "Authentication"
             ? answers.failAt(ready[0]!, "Authorization", cause.message, cause)

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type { DecodedBatch } from "../RecordBatch.js"
 import * as Queue from "./lane/queue.js"
 import * as Worker from "./lane/worker.js"
+import * as LeaderEpochs from "./leaderEpochs.js"
 import * as Ledger from "./ledger.js"
 
 /** What the lanes of one consumer share. */
@@ -23,8 +24,12 @@ export interface LaneContext<R> extends Worker.WorkerContext<R> {
 export interface Lane extends TopicPartition, Omit<Worker.Worker, "drop"> {
   /** The offset up to which everything is settled. */
   readonly settledTo: () => number
+  /** The leader epoch of the record before `settledTo`; -1 when unknown. */
+  readonly settledEpoch: () => number
   /** The offset to fetch next. */
   position: number
+  /** The leader epoch of the record before `position`; -1 when unknown. */
+  readonly leaderEpoch: () => number
   /** The last acknowledged commit; -1 before the first. */
   committed: number
   /** The log's end as the last fetch answered; -1 before the first answer. */
@@ -33,8 +38,11 @@ export interface Lane extends TopicPartition, Omit<Worker.Worker, "drop"> {
   readonly hasRoom: (maxBytes: number) => boolean
   /** Queues fetched batches; what lies before `position` is left out. */
   readonly offer: (batches: ReadonlyArray<DecodedBatch>) => void
-  /** Goes on fetching at another offset; what is queued is handled first. */
-  readonly resumeAt: (offset: number) => void
+  /**
+   * Goes on fetching at another offset, whose record before is of the leader epoch; what is queued is handled first.
+   * Going back takes back what was committed.
+   */
+  readonly resumeAt: (offset: number, leaderEpoch: number) => void
   /**
    * Begins anew at an offset, as if nothing were committed: what is queued is dropped, and what is in flight is no longer
    * of account for commits.
@@ -45,6 +53,8 @@ export interface Lane extends TopicPartition, Omit<Worker.Worker, "drop"> {
 
 export interface Start extends TopicPartition {
   readonly position: number
+  /** The leader epoch of the record before `position`; -1 when unknown. */
+  readonly leaderEpoch: number
   /** -1 when nothing is committed. */
   readonly committed: number
 }
@@ -58,6 +68,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const { topic, partition } = owned
   const clock = yield* Effect.clock
   let ledger = Ledger.make(owned.position)
+  let epochs = LeaderEpochs.make(owned.leaderEpoch)
   const queue = Queue.make(context.buffer, context.maxRecords)
   const { drop, ...worker } = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
   worker.setPaused(context.isPaused(owned))
@@ -67,6 +78,8 @@ export const make = Effect.fnUntraced(function* <R>(
     topic,
     partition,
     settledTo: () => Ledger.committable(ledger),
+    settledEpoch: () => LeaderEpochs.before(epochs, Ledger.committable(ledger)),
+    leaderEpoch: () => LeaderEpochs.last(epochs),
     position: owned.position,
     committed: owned.committed,
     highWatermark: -1,
@@ -80,6 +93,7 @@ export const make = Effect.fnUntraced(function* <R>(
         const records = batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records
         for (let i = 0; i < records.length; i++) Ledger.add(ledger, records[i]!.offset)
         Ledger.skipTo(ledger, batch.nextOffset)
+        LeaderEpochs.add(epochs, batch.baseOffset, batch.partitionLeaderEpoch)
         lane.position = batch.nextOffset
         if (records.length === 0) continue
         Queue.push(queue, { records, bytes: batch.sizeInBytes, fetchedAt, ledger })
@@ -87,14 +101,21 @@ export const make = Effect.fnUntraced(function* <R>(
       }
       worker.nudge()
     },
-    resumeAt: (offset) => {
+    resumeAt: (offset, leaderEpoch) => {
       lane.position = offset
-      if (offset < ledger.end) ledger = Ledger.make(offset)
-      else Ledger.skipTo(ledger, offset)
+      if (offset >= ledger.end) {
+        Ledger.skipTo(ledger, offset)
+        LeaderEpochs.add(epochs, offset - 1, leaderEpoch)
+        return
+      }
+      ledger = Ledger.make(offset)
+      epochs = LeaderEpochs.make(leaderEpoch)
+      lane.committed = -1
     },
     restartAt: (offset) => {
       drop()
       ledger = Ledger.make(offset)
+      epochs = LeaderEpochs.make(-1)
       lane.position = offset
       lane.committed = -1
     },

@@ -58,8 +58,7 @@ export const make = <R>(options: {
             partitions.map((partition) => ({ topic, ...partition }))
           )
           const code = [answer.value.errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
-          if (code === undefined)
-            return new Map(answers.map((found) => [`${found.topic}-${found.partition}`, found.offset]))
+          if (code === undefined) return new Map(answers.map((found) => [`${found.topic}-${found.partition}`, found]))
           const reaction = Decisions.onOffsetFetch(code)
           if (reaction._tag === "Fatal") {
             const description = `OffsetFetch answered ${nameOf(code)}`
@@ -107,14 +106,17 @@ export const make = <R>(options: {
       complete = partitions.length === 0
       if (complete) return
       const committed = yield* committedOffsets(partitions)
-      const isCommitted = (offset: number | undefined): offset is number => offset !== undefined && offset >= 0
+      const isCommitted = <A extends { readonly offset: number }>(found: A | undefined): found is A =>
+        found !== undefined && found.offset >= 0
       yield* Effect.forEach(
         partitions,
         (owned) => {
-          const offset = committed.get(`${owned.topic}-${owned.partition}`)
-          return isCommitted(offset)
-            ? openLane({ ...owned, position: offset, committed: offset })
-            : Effect.flatMap(firstOffset(owned), (position) => openLane({ ...owned, position, committed: -1 }))
+          const found = committed.get(`${owned.topic}-${owned.partition}`)
+          return isCommitted(found)
+            ? openLane({ ...owned, position: found.offset, leaderEpoch: found.leaderEpoch, committed: found.offset })
+            : Effect.flatMap(firstOffset(owned), (position) =>
+                openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
+              )
         },
         // A partition without a leader to ask holds up none of the others.
         { concurrency: "unbounded", discard: true }

@@ -19,7 +19,7 @@ const batches = (baseOffset: number, ...values: ReadonlyArray<string>) =>
     )
   ).batches
 
-const owned = { topic: "t", partition: 0, position: 0, committed: -1 }
+const owned = { topic: "t", partition: 0, position: 0, leaderEpoch: -1, committed: -1 }
 
 const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.Effect<unknown, E>) {
   const outcomes: Array<Processor.Outcome> = []
@@ -86,7 +86,7 @@ describe("lane", () => {
       const { lane } = yield* make((value) => Deferred.await(gates.get(value)!))
       lane.offer(batches(0, "a", "b"))
       yield* Effect.yieldNow()
-      lane.resumeAt(0)
+      lane.resumeAt(0, -1)
       assert.strictEqual(lane.settledTo(), 0)
       lane.offer(batches(0, "c", "d", "e"))
       for (const value of ["a", "b"]) yield* Deferred.succeed(gates.get(value)!, undefined)

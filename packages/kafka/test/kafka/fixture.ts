@@ -21,7 +21,10 @@ import type { Wire } from "../../src/Wire.js"
 import * as Journal from "./journal.js"
 
 export const layer = (brokers: string) =>
-  Layer.provideMerge(KafkaProducer.layer(), KafkaJsWire.layer({ brokers: brokers.split(",") }))
+  Layer.provideMerge(
+    KafkaProducer.layer({ maxBatchBytes: 8 * 1024 * 1024 }),
+    KafkaJsWire.layer({ brokers: brokers.split(",") })
+  )
 
 /** Runs a test on a cluster; what the consumers logged is printed only when the test fails. */
 export const run = <A, E>(

@@ -49,6 +49,8 @@ export const make = ({ clock, coordinator, placement, topics }: Parts): Serve =>
     Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, nodeId, request)),
     Fetch: (request, { nodeId }) => Records.fetch(topics, nodeId, clock, request),
     ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
+    OffsetForLeaderEpoch: (request, { nodeId }) =>
+      Effect.sync(() => Records.offsetForLeaderEpoch(topics, nodeId, request)),
     JoinGroup: (request, { clientId }) => coordinator.join(clientId, request),
     SyncGroup: (request) => coordinator.sync(request),
     Heartbeat: (request) => withCode(coordinator.heartbeat(request)),

@@ -29,6 +29,7 @@ import * as Signal from "./signal.js"
 
 interface Committed {
   readonly offset: number
+  readonly leaderEpoch: number
   readonly metadata: string | null
 }
 
@@ -171,9 +172,9 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       const answers: Array<CommitAnswer> = []
       const commits: Array<CommitAnswer & Committed> = []
       for (const { partitions, topic } of request.topics) {
-        for (const { metadata, offset, partition } of partitions) {
+        for (const { leaderEpoch = -1, metadata, offset, partition } of partitions) {
           if (partitionExists(topic, partition)) {
-            commits.push({ topic, partition, offset, metadata, errorCode: KafkaErrorCode.NONE })
+            commits.push({ topic, partition, offset, leaderEpoch, metadata, errorCode: KafkaErrorCode.NONE })
           } else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
         }
       }
@@ -184,9 +185,11 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
           ? Effect.succeed(KafkaErrorCode.ILLEGAL_GENERATION)
           : apply(entry, Group.commit(limits, request))
       return Effect.map(decided, (refusal) => {
-        for (const { metadata, offset, partition, topic } of commits) {
+        for (const { leaderEpoch, metadata, offset, partition, topic } of commits) {
           const errorCode =
-            refusal === KafkaErrorCode.NONE ? store(entry, topic, partition, { offset, metadata }) : refusal
+            refusal === KafkaErrorCode.NONE
+              ? store(entry, topic, partition, { offset, leaderEpoch, metadata })
+              : refusal
           answers.push({ topic, partition, errorCode })
         }
         if (refusal === KafkaErrorCode.NONE) {
@@ -270,7 +273,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
 
-const nothingCommitted: Committed = { offset: -1, metadata: "" }
+const nothingCommitted: Committed = { offset: -1, leaderEpoch: -1, metadata: "" }
 
 interface CommitAnswer {
   readonly topic: string

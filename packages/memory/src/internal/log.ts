@@ -10,6 +10,7 @@ interface StoredBatch {
   readonly baseOffset: number
   readonly nextOffset: number
   readonly maxTimestamp: number
+  readonly leaderEpoch: number
 }
 
 /** Changed by the functions of this file alone. */
@@ -55,7 +56,7 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   const nextOffset = baseOffset + recordCount
   const stored = RecordBatch.withBaseOffset(bytes, baseOffset, log.leaderEpoch)
   if (RecordBatch.decode(stored).error !== undefined) return refused(KafkaErrorCode.INVALID_RECORD)
-  log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp })
+  log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp, leaderEpoch: log.leaderEpoch })
   log.endOffset = nextOffset
   return { errorCode: KafkaErrorCode.NONE, baseOffset }
 }
@@ -65,15 +66,27 @@ export const replicate = (log: Log): void => {
   log.highWatermark = log.endOffset
 }
 
-/** Another node leads from now on. What the old leader had not replicated is lost, unless it handed it over. */
-export const elect = (log: Log, leader: number, tail: "kept" | "lost"): void => {
+/**
+ * Another node leads from now on. What the old leader had not replicated is lost, unless it handed it over; by an unclean
+ * election all from an offset on is, read or not.
+ */
+export const elect = (log: Log, leader: number, tail: "kept" | "lost" | number): void => {
   log.leader = leader
   if (leader === -1) return
   log.leaderEpoch++
-  if (tail === "lost") {
-    log.batches.length = batchAt(log, log.highWatermark)
-    log.endOffset = log.highWatermark
-  } else replicate(log)
+  if (tail !== "kept") {
+    log.batches.length = batchAt(log, tail === "lost" ? log.highWatermark : tail)
+    log.endOffset = log.batches.at(-1)?.nextOffset ?? log.startOffset
+  }
+  replicate(log)
+}
+
+/** Where the log of an epoch ends, or of the last one before it that left records; -1 of one that it doesn't know. */
+export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: number; readonly endOffset: number } => {
+  if (epoch > log.leaderEpoch) return { leaderEpoch: -1, endOffset: -1 }
+  const leaderEpoch = log.batches.findLast((batch) => batch.leaderEpoch <= epoch)?.leaderEpoch ?? epoch
+  const next = log.batches.find((batch) => batch.leaderEpoch > epoch)
+  return { leaderEpoch, endOffset: next?.baseOffset ?? log.endOffset }
 }
 
 /** Deletes the records before an offset, as retention does; whole batches are freed. */

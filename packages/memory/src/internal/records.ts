@@ -8,6 +8,8 @@ import type {
   FetchResponse,
   ListOffsetsRequest,
   ListOffsetsResponse,
+  OffsetForLeaderEpochRequest,
+  OffsetForLeaderEpochResponse,
   ProduceRequest,
   ProduceResponse
 } from "@spillway/kafka/Protocol"
@@ -103,17 +105,20 @@ const read = (
   return { isReady: hasError || asksNothing || bytesRead >= request.minBytes, response }
 }
 
+/** Why a node that isn't the leader, or isn't in the epoch that the client knows, answers nothing; or 0. */
+const misdirected = (log: Log.Log, nodeId: number, currentLeaderEpoch: number): number => {
+  if (log.leader !== nodeId) return KafkaErrorCode.NOT_LEADER_OR_FOLLOWER
+  if (currentLeaderEpoch === -1 || currentLeaderEpoch === log.leaderEpoch) return KafkaErrorCode.NONE
+  return currentLeaderEpoch < log.leaderEpoch ? KafkaErrorCode.FENCED_LEADER_EPOCH : KafkaErrorCode.UNKNOWN_LEADER_EPOCH
+}
+
 const refusal = (
   log: Log.Log,
   nodeId: number,
   wanted: { readonly currentLeaderEpoch: number; readonly fetchOffset: number }
 ): number => {
-  if (log.leader !== nodeId) return KafkaErrorCode.NOT_LEADER_OR_FOLLOWER
-  if (wanted.currentLeaderEpoch !== -1 && wanted.currentLeaderEpoch !== log.leaderEpoch) {
-    return wanted.currentLeaderEpoch < log.leaderEpoch
-      ? KafkaErrorCode.FENCED_LEADER_EPOCH
-      : KafkaErrorCode.UNKNOWN_LEADER_EPOCH
-  }
+  const errorCode = misdirected(log, nodeId, wanted.currentLeaderEpoch)
+  if (errorCode !== KafkaErrorCode.NONE) return errorCode
   return Log.canRead(log, wanted.fetchOffset) ? KafkaErrorCode.NONE : KafkaErrorCode.OFFSET_OUT_OF_RANGE
 }
 
@@ -142,6 +147,24 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   }
   return all
 }
+
+export const offsetForLeaderEpoch = (
+  topics: Topics,
+  nodeId: number,
+  request: OffsetForLeaderEpochRequest
+): OffsetForLeaderEpochResponse => ({
+  topics: request.topics.map(({ partitions, topic }) => ({
+    topic,
+    partitions: partitions.map(({ currentLeaderEpoch, leaderEpoch, partition }) => {
+      const log = topics.log(topic, partition)
+      const errorCode =
+        log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : misdirected(log, nodeId, currentLeaderEpoch)
+      return log === undefined || errorCode !== KafkaErrorCode.NONE
+        ? { partition, errorCode, leaderEpoch: -1, endOffset: -1 }
+        : { partition, errorCode, ...Log.endOfEpoch(log, leaderEpoch) }
+    })
+  }))
+})
 
 export const listOffsets = (topics: Topics, nodeId: number, request: ListOffsetsRequest): ListOffsetsResponse => ({
   topics: request.topics.map(({ partitions, topic }) => ({

@@ -38,6 +38,9 @@ const refusals: Refusals = {
   ListOffsets: ({ topics }, errorCode) => ({
     topics: perPartition(topics, (partition) => ({ partition, errorCode, timestamp: -1, offset: -1 }))
   }),
+  OffsetForLeaderEpoch: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode, leaderEpoch: -1, endOffset: -1 }))
+  }),
   JoinGroup: ({ memberId }, errorCode) => ({
     errorCode,
     generationId: -1,

@@ -43,7 +43,7 @@ export interface Topics {
   /** `all`: replicated before it is acknowledged; `leader`: some time after. */
   readonly append: (topic: string, partition: number, batch: Uint8Array, acks: "all" | "leader") => Log.Appended
   /** Another node leads a partition from now on; -1: none does. */
-  readonly elect: (topic: string, partition: number, leader: number, tail: "kept" | "lost") => void
+  readonly elect: (topic: string, partition: number, leader: number, tail: "kept" | "lost" | number) => void
   /** Names every partition that a node leads. */
   readonly ledBy: (nodeId: number) => ReadonlyArray<{ readonly topic: string; readonly partition: number }>
   /** Deletes the records before an offset; the error code of a broker that refuses it, or 0. */

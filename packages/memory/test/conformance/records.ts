@@ -298,6 +298,25 @@ export const records = ({ test }: Suite): void => {
       assert.strictEqual(unknown.errorCode, KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     }))
 
+  test("tells where its log ends in a leader epoch", (harness) =>
+    Effect.gen(function* () {
+      const session = yield* openSession(harness)
+      const topic = yield* createTopic(harness, session)
+      yield* values(session, topic, ["a", "b"])
+      const end = (leaderEpoch: number, currentLeaderEpoch = 0, partition = 0) =>
+        Effect.map(
+          session.fetch.request("OffsetForLeaderEpoch", {
+            topics: [{ topic, partitions: [{ partition, currentLeaderEpoch, leaderEpoch }] }]
+          }),
+          ({ topics }) => topics[0]!.partitions[0]!
+        )
+      assert.deepStrictEqual(yield* end(0), { partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 2 })
+      assert.deepStrictEqual(yield* end(0, -1), { partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 2 })
+      assert.deepStrictEqual(yield* end(5), { partition: 0, errorCode: 0, leaderEpoch: -1, endOffset: -1 })
+      assert.strictEqual((yield* end(0, 7)).errorCode, KafkaErrorCode.UNKNOWN_LEADER_EPOCH)
+      assert.strictEqual((yield* end(0, 0, 3)).errorCode, KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    }))
+
   test("describes, creates and deletes topics", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)

@@ -12,8 +12,13 @@ import type { Cluster } from "../cluster.js"
 import type { ConsumerSettings } from "../consumerSettings.js"
 import type { Lane } from "../lane.js"
 import { listOffset } from "../listOffsets.js"
+import type * as Validation from "./validation.js"
 
 export interface Answers {
+  /** What follows an error code; true when the leader's metadata is in doubt. */
+  readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
+  /** The leader's log no longer holds what was read before the lane's position. */
+  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<void>
   /** True when the leader's metadata is in doubt. */
   readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<boolean>
   /** Fails the consumer at a lane's position. */
@@ -41,6 +46,8 @@ export const make = (options: {
   readonly settings: ConsumerSettings
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly metrics: (topic: string) => ConsumerMetrics
+  /** Runs an effect while no commit is in flight, so that a commit of before isn't taken for one of after. */
+  readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
 }): Answers => {
   const { cluster, fail, metrics, settings } = options
   /** Positions at which a batch was found corrupt once. */
@@ -56,7 +63,18 @@ export const make = (options: {
       })
     )
 
-  const outOfRange = Effect.fnUntraced(function* (lane: Lane) {
+  /** Goes on at another offset, unless the lane was sought elsewhere meanwhile. */
+  const resume = (lane: Lane, from: number, to: number, leaderEpoch: number) =>
+    options.betweenCommits(
+      Effect.sync(() => {
+        if (lane.position === from) lane.resumeAt(to, leaderEpoch)
+      })
+    )
+
+  const outOfRange = (lane: Lane): Effect.Effect<void> =>
+    Effect.catchAll(reset(lane), (cause) => failAt(lane, "Authorization", cause.message, cause))
+
+  const reset = Effect.fnUntraced(function* (lane: Lane) {
     const policy = settings.offsetOutOfRange
     const { partition, position: offset, topic } = lane
     const [start, end] = yield* Effect.all([
@@ -73,7 +91,31 @@ export const make = (options: {
       Effect.annotateLogs({ groupId: settings.groupId, topic, partition, offset, start, end, resumedAt, policy })
     )
     metrics(topic).offsetReset()
-    lane.resumeAt(resumedAt)
+    yield* resume(lane, offset, resumedAt, -1)
+  })
+
+  const truncated: Answers["truncated"] = Effect.fnUntraced(function* (lane, { endOffset, leaderEpoch }) {
+    const { partition, position: offset, topic } = lane
+    const readEpoch = lane.leaderEpoch()
+    if (settings.offsetOutOfRange === "fail") {
+      const end = endOffset < 0 ? "holds no such epoch" : `ended at ${endOffset} in it`
+      const description = `the records read last were of leader epoch ${readEpoch}, but the log now ${end}`
+      return yield* failAt(lane, "LogTruncated", description)
+    }
+    if (endOffset < 0) return yield* outOfRange(lane)
+    yield* Effect.logWarning("The log was truncated").pipe(
+      Effect.annotateLogs({
+        groupId: settings.groupId,
+        topic,
+        partition,
+        offset,
+        readEpoch,
+        resumedAt: endOffset,
+        leaderEpoch
+      })
+    )
+    metrics(topic).offsetReset()
+    yield* resume(lane, offset, endOffset, leaderEpoch)
   })
 
   const corrupt = Effect.fnUntraced(function* (
@@ -100,7 +142,7 @@ export const make = (options: {
         error
       )
     }
-    lane.resumeAt(nextOffset)
+    lane.resumeAt(nextOffset, lane.leaderEpoch())
     yield* Effect.logError("A corrupt batch is skipped", error).pipe(
       Effect.annotateLogs({
         groupId: settings.groupId,
@@ -113,24 +155,17 @@ export const make = (options: {
     metrics(topic).skipped(nextOffset - offset)
   })
 
-  const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {
-    switch (answer.errorCode) {
-      case Code.NONE: {
-        const { batches, error } = decode(answer, lane.position)
-        lane.highWatermark = answer.highWatermark
-        lane.offer(batches)
-        if (error !== undefined) yield* corrupt(lane, error, answer)
-        return false
-      }
+  const refused: Answers["refused"] = Effect.fnUntraced(function* (lane, errorCode) {
+    switch (errorCode) {
       case Code.OFFSET_OUT_OF_RANGE:
-        yield* Effect.catchAll(outOfRange(lane), (cause) => failAt(lane, "Authorization", cause.message, cause))
+        yield* outOfRange(lane)
         return false
       case Code.TOPIC_AUTHORIZATION_FAILED:
-        yield* failAt(lane, "Authorization", nameOf(answer.errorCode))
+        yield* failAt(lane, "Authorization", nameOf(errorCode))
         return false
       case Code.CORRUPT_MESSAGE:
       case Code.UNSUPPORTED_COMPRESSION_TYPE:
-        yield* failAt(lane, "CorruptBatch", nameOf(answer.errorCode))
+        yield* failAt(lane, "CorruptBatch", nameOf(errorCode))
         return false
       case Code.UNKNOWN_TOPIC_OR_PARTITION:
       case Code.UNKNOWN_LEADER_EPOCH:
@@ -141,5 +176,14 @@ export const make = (options: {
     }
   })
 
-  return { failAt, receive }
+  const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {
+    if (answer.errorCode !== Code.NONE) return yield* refused(lane, answer.errorCode)
+    const { batches, error } = decode(answer, lane.position)
+    lane.highWatermark = answer.highWatermark
+    lane.offer(batches)
+    if (error !== undefined) yield* corrupt(lane, error, answer)
+    return false
+  })
+
+  return { failAt, receive, refused, truncated }
 }

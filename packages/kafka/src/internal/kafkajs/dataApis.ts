@@ -6,6 +6,8 @@ import type {
   ListOffsetsResponse,
   MetadataRequest,
   MetadataResponse,
+  OffsetForLeaderEpochRequest,
+  OffsetForLeaderEpochResponse,
   ProduceRequest,
   ProduceResponse
 } from "../../Protocol.js"
@@ -185,4 +187,31 @@ const readListed = (reader: Reader) => ({
   errorCode: reader.int16(),
   timestamp: reader.timestamp(),
   offset: reader.int64()
+})
+
+/** v3: the first by which a client may say that it is none of the replicas. kafkajs has no such request. */
+export const OffsetForLeaderEpoch = simple<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>({
+  key: 23,
+  versions: only(3),
+  encode: (out, { topics }) => {
+    out.writeInt32(noReplica)
+    writeArray(out, topics, ({ topic, partitions }) => {
+      out.writeString(topic)
+      writeArray(out, partitions, ({ partition, currentLeaderEpoch, leaderEpoch }) => {
+        out.writeInt32(partition).writeInt32(currentLeaderEpoch).writeInt32(leaderEpoch)
+      })
+    })
+  },
+  decode: (reader) => {
+    const throttleTimeMs = reader.int32()
+    const topics = reader.array((each) => ({ topic: each.string(), partitions: each.array(readEpochEnd) }))
+    return { throttleTimeMs, response: { topics } }
+  }
+})
+
+const readEpochEnd = (reader: Reader) => ({
+  errorCode: reader.int16(),
+  partition: reader.int32(),
+  leaderEpoch: reader.int32(),
+  endOffset: reader.int64()
 })

@@ -120,14 +120,13 @@ export const OffsetCommit = simple<OffsetCommitRequest, OffsetCommitResponse>({
   key: 8,
   versions: only(7),
   encode: (out, { groupId, generationId, memberId, groupInstanceId, topics }) => {
-    const unknownLeaderEpoch = -1
     out.writeString(groupId).writeInt32(generationId).writeString(memberId).writeString(groupInstanceId)
     writeArray(out, topics, ({ topic, partitions }) => {
       out.writeString(topic)
-      writeArray(out, partitions, ({ partition, offset, metadata }) => {
+      writeArray(out, partitions, ({ partition, offset, leaderEpoch = -1, metadata }) => {
         out.writeInt32(partition)
         writeInt64(out, offset)
-        out.writeInt32(unknownLeaderEpoch).writeString(metadata)
+        out.writeInt32(leaderEpoch).writeString(metadata)
       })
     })
   },
@@ -141,10 +140,10 @@ export const OffsetCommit = simple<OffsetCommitRequest, OffsetCommitResponse>({
   }
 })
 
-/** v3 and v4 share one layout. */
+/** v5: the first with leader epochs. */
 export const OffsetFetch = simple<OffsetFetchRequest, OffsetFetchResponse>({
   key: 9,
-  versions: { min: 3, max: 4 },
+  versions: only(5),
   encode: (out, { groupId, topics }) => {
     out.writeString(groupId)
     if (topics === null) out.writeInt32(-1)
@@ -162,8 +161,9 @@ export const OffsetFetch = simple<OffsetFetchRequest, OffsetFetchResponse>({
       partitions: each.array((inner) => {
         const partition = inner.int32()
         const offset = inner.int64()
+        const leaderEpoch = inner.int32()
         const metadata = inner.nullableString()
-        return { partition, errorCode: inner.int16(), offset, metadata }
+        return { partition, errorCode: inner.int16(), offset, leaderEpoch, metadata }
       })
     }))
     return { throttleTimeMs, response: { errorCode: reader.int16(), topics } }

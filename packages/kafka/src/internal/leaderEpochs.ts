@@ -1,0 +1,25 @@
+/**
+ * In which leader epochs a partition's records were written, as far as they are still needed: a position is only known
+ * by its offset and the epoch of the record before it (KIP-320).
+ */
+export interface LeaderEpochs {
+  /** Ascending; each entry's epoch goes from its offset on to the next entry's. */
+  readonly entries: Array<{ readonly from: number; readonly epoch: number }>
+}
+
+/** The epochs from a position on, of whose last record the epoch is known, or -1. */
+export const make = (epoch: number): LeaderEpochs => ({ entries: [{ from: -1, epoch }] })
+
+/** A batch of the epoch begins at the offset. */
+export const add = ({ entries }: LeaderEpochs, from: number, epoch: number): void => {
+  if (entries[entries.length - 1]!.epoch !== epoch) entries.push({ from, epoch })
+}
+
+/** The epoch of the last record. */
+export const last = ({ entries }: LeaderEpochs): number => entries[entries.length - 1]!.epoch
+
+/** The epoch of the record before an offset; no lower one is asked for afterwards. */
+export const before = ({ entries }: LeaderEpochs, offset: number): number => {
+  while (entries.length > 1 && entries[1]!.from < offset) entries.shift()
+  return entries[0]!.epoch
+}
