@@ -15,7 +15,8 @@ const contenders = ["spillway", "eachBatch", "eachMessage", "effectKafka"] as co
 
 type Contender = (typeof contenders)[number]
 
-const measure = (contender: Contender, task: Task): Effect.Effect<Measurement, Error> =>
+/** Runs one contender in a process of its own. */
+export const measure = (contender: Contender, task: Task): Effect.Effect<Measurement, Error> =>
   Effect.async<Measurement, Error>((resume) => {
     const program = fileURLToPath(new URL(`contenders/${contender}.ts`, import.meta.url))
     const child = spawn(
@@ -82,7 +83,8 @@ const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
   )
 })
 
-const brokers = Effect.flatMap(Effect.orDie(Config.option(Config.nonEmptyString("KAFKA_BROKERS"))), (given) =>
+/** The bootstrap list: `KAFKA_BROKERS`, or a broker of its own. */
+export const brokers = Effect.flatMap(Effect.orDie(Config.option(Config.nonEmptyString("KAFKA_BROKERS"))), (given) =>
   given._tag === "Some"
     ? Effect.succeed(given.value.split(","))
     : Effect.map(Broker.make(), ({ bootstrap }) => [bootstrap])

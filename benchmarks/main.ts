@@ -2,9 +2,10 @@
  * `npm run bench -- NAME`: runs one benchmark; the last line of its output is JSON.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { codecs } from "./codecs.js"
 import { consume } from "./consume.js"
 
-const benchmarks = { consume }
+const benchmarks = { consume, codecs }
 
 const name = process.argv[2] ?? ""
 

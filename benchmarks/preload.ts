@@ -1,6 +1,9 @@
 /**
- * A topic full of numbered records for a benchmark, written by kafkajs.
+ * A topic full of numbered records for a benchmark, written by kafkajs, or compressed by Spillway.
  */
+import { KafkaJsWire, KafkaProducer } from "@spillway/kafka"
+import type { Compression } from "@spillway/kafka/RecordBatch"
+import { Producer } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import kafkajs from "kafkajs"
@@ -30,10 +33,41 @@ const fill = async (kafka: kafkajs.Kafka, topic: string, records: number): Promi
   await producer.disconnect()
 }
 
+/** Records as services write them: a number, then JSON. */
+export const textOf = (number: number): Buffer => {
+  const order = {
+    orderId: `order-${(number * 7_919) % 100_003}`,
+    customer: {
+      id: (number * 31) % 977,
+      name: `Customer ${number % 89}`,
+      segment: ["new", "regular", "gold"][number % 3]
+    },
+    total: Math.round(Math.abs(Math.sin(number)) * 1e6) / 100,
+    placedAt: new Date(1_700_000_000_000 + number * 1_237).toISOString()
+  }
+  const value = Buffer.from(`    ${JSON.stringify(order)}`)
+  value.writeUInt32BE(number)
+  return value
+}
+
+const fillCompressed = (brokers: ReadonlyArray<string>, topic: string, records: number, compression: Compression) =>
+  Effect.gen(function* () {
+    const { sendAll } = yield* Producer
+    for (let sent = 0; sent < records; sent += recordsAtOnce) {
+      const numbers = Array.from({ length: Math.min(recordsAtOnce, records - sent) }, (_, i) => sent + i)
+      yield* sendAll(numbers.map((number) => ({ topic, value: textOf(number), partition: number % partitions })))
+    }
+  }).pipe(
+    Effect.provide(KafkaProducer.layer({ compression })),
+    Effect.provide(KafkaJsWire.layer({ brokers })),
+    Effect.orDie
+  )
+
 /** The name of a new topic; it and its empty `-dlq` are deleted when the scope closes. */
 export const topic = Effect.fnUntraced(function* (
   brokers: ReadonlyArray<string>,
-  records: number
+  records: number,
+  compression?: Compression | undefined
 ): Effect.fn.Return<string, never, Scope.Scope> {
   const kafka = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
   const name = `consume-${crypto.randomUUID()}`
@@ -49,6 +83,8 @@ export const topic = Effect.fnUntraced(function* (
     admin((to) => to.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: partitions })) })),
     () => admin((to) => to.deleteTopics({ topics }))
   )
-  yield* Effect.promise(() => fill(kafka, name, records))
+  yield* compression === undefined
+    ? Effect.promise(() => fill(kafka, name, records))
+    : fillCompressed(brokers, name, records, compression)
   return name
 })
