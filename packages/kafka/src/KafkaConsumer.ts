@@ -2,6 +2,7 @@
  * A member of a consumer group that hands each record to a handler and sees it through to its outcome: handled,
  * retried by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
  */
+import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
 import type { Codec } from "@spillway/transport/Codec"
 import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
@@ -35,6 +36,8 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly deadLetter: DeadLetterPolicy<RD>
   /** Replaces what a failure means; default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined
+  /** Keeps the handler from being called while what it depends on is down; `{}` takes the defaults. Default: none. */
+  readonly circuitBreaker?: CircuitBreakerOptions | undefined
   /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
   readonly logPayloads?: boolean | undefined
   /** Whether to count in the metrics that `TransportMetrics` turned on. Default: true. */
@@ -96,7 +99,7 @@ export const config: (
 /** What a consumer that is configured by its environment has in code; the rest holds where no variable is set. */
 export interface KafkaConsumerConfigOptions<A, E, R>
   extends Partial<ConsumerOptions>,
-    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
+    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify" | "circuitBreaker"> {
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
@@ -105,12 +108,12 @@ export interface KafkaConsumerConfigOptions<A, E, R>
  * several consumers of a program a namespace.
  */
 export const layerConfig = <A, E, R>(
-  { classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
+  { circuitBreaker, classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
   namespace?: string | undefined
 ): Layer.Layer<never, ConsumerError | ConfigError, R | Producer | Wire> =>
   Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
-      layer({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+      layer({ circuitBreaker, ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
     ),
     Layer.unwrapEffect
   )

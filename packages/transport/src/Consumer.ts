@@ -6,7 +6,9 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
+import type { CircuitBreaker } from "./CircuitBreaker.js"
 import type { Position } from "./Position.js"
 
 /** `Starting -> Running <-> Paused -> Draining -> Stopped | Failed` */
@@ -146,6 +148,8 @@ export interface Consumer {
   ) => Effect.Effect<void, ControlError>
   /** What was done so far. */
   readonly report: Effect.Effect<ConsumerReport>
+  /** The circuit breaker, where the consumer has one. */
+  readonly breaker: Option.Option<CircuitBreaker>
 }
 
 /** Where consumers report that they failed; set by `launch`. */

@@ -2,10 +2,8 @@
  * What a consumer is doing at one moment, read by metrics and health checks. Runtimes make it from what they know,
  * without waiting for anything.
  */
+import type { CircuitBreakerState } from "./CircuitBreaker.js"
 import type { ConsumerStatus, TopicPartition } from "./Consumer.js"
-
-/** `closed` lets every record pass, `halfOpen` one, `open` none. */
-export type CircuitBreakerState = "closed" | "halfOpen" | "open"
 
 /**
  * - `idle`: nothing fetched is left to handle

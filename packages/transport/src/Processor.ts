@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { Caller } from "./CircuitBreaker.js"
 import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
 import type { LaneActivity } from "./ConsumerSnapshot.js"
@@ -35,6 +36,15 @@ export type Wait = (delay: Duration.Duration, before: "attempt" | "publish") => 
 /** What is being done to a record whose first attempt failed. */
 export type RecoveryStep = Extract<LaneActivity, "handling" | "waiting" | "deadLettering">
 
+/** The lane of a record whose first attempt failed, as `recover` sees it. */
+export interface RecordLane {
+  readonly wait: Wait
+  /** Called as each step begins. */
+  readonly onStep?: ((step: RecoveryStep) => void) | undefined
+  /** Began a call with each attempt; `recover` tells it how each ended. */
+  readonly caller?: Caller | undefined
+}
+
 export interface Processor<out R> {
   /**
    * The first attempt: decodes and runs the handler, adding nothing to it. Its timeout is the caller's, who then
@@ -43,14 +53,12 @@ export interface Processor<out R> {
   readonly attempt: (record: ConsumedRecord) => Effect.Effect<unknown, unknown, R>
   /**
    * What follows a first attempt that failed, through to the record's outcome; `none` when the lane was closing, and
-   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption; `onStep` tells
-   * it of each step as it begins.
+   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption.
    */
   readonly recover: (
     record: ConsumedRecord,
     cause: Cause.Cause<unknown>,
-    wait: Wait,
-    onStep?: (step: RecoveryStep) => void
+    lane: RecordLane
   ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
 }
 
@@ -106,61 +114,72 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   const recover = Effect.fnUntraced(function* (
     record: ConsumedRecord,
     first: Cause.Cause<unknown>,
-    wait: Wait,
-    onStep: (step: RecoveryStep) => void = () => {}
+    { caller, onStep = () => {}, wait }: RecordLane
   ) {
     const { failed } = metrics.consumer({ topic: record.topic, groupId })
     let failure = HandlerError.failureOf(first, 1)
     let cursor = ScheduleCursor.make(retry)
     while (true) {
-      const { attempt } = failure
       const { error } = original(failure)
       failed(error)
-      const step = yield* nextRetry(classify, cursor, failure, (defect) =>
-        log.policyFailed({ record, attempt, error: defect, cause: Cause.die(defect) })
+      const step = yield* nextAttempt(classify, cursor, failure, caller, (defect) =>
+        log.policyFailed({ record, attempt: failure.attempt, error: defect, cause: Cause.die(defect) })
       )
       if (Option.isNone(step)) {
         onStep("deadLettering")
         return yield* settleFailed(record, failure, wait)
       }
       onStep("waiting")
-      const { delay } = step.value
-      yield* log.retrying({ record, attempt, error, more: RecordLog.delayed(delay) })
+      const { attempt, delay } = step.value
+      const more = attempt === failure.attempt ? RecordLog.untilAdmitted : RecordLog.delayed(delay)
+      yield* log.retrying({ record, attempt: failure.attempt, error, more })
       if (!(yield* wait(delay, "attempt"))) return Option.none()
       onStep("handling")
-      const exit = yield* retried(record, attempt + 1)
+      const exit = yield* retried(record, attempt)
       if (Exit.isSuccess(exit)) {
+        caller?.succeeded()
         metrics.consumer({ topic: record.topic, groupId }).processed("success", 1)
         return Option.some<Outcome>("handled")
       }
-      failure = HandlerError.failureOf(exit.cause, attempt + 1)
+      failure = HandlerError.failureOf(exit.cause, attempt)
       cursor = step.value.cursor
     }
   })
 
   return {
     attempt: (record) => attempt(record, 1),
-    recover: (record, cause, wait, onStep) => following(record, recover(record, cause, wait, onStep))
+    recover: (record, cause, lane) => following(record, recover(record, cause, lane))
   }
 })
 
-/** The next retry of a failure, if it has one. A policy or `classify` that throws retries nothing. */
-const nextRetry = (
+interface NextAttempt extends ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure> {
+  /** The number of the attempt: the failed one's when the circuit breaker took the failure upon itself. */
+  readonly attempt: number
+}
+
+/** What follows a failure, if its record is tried again. A policy or `classify` that throws retries nothing. */
+const nextAttempt = (
   classify: HandlerError.Classify,
   cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>,
   failure: HandlerError.HandlerFailure,
+  caller: Caller | undefined,
   log: (defect: unknown) => Effect.Effect<void>
-): Effect.Effect<Option.Option<ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure>>> =>
+): Effect.Effect<Option.Option<NextAttempt>> =>
   Effect.suspend(() => {
     if (failure.error instanceof Attempt.Undecodable) return Effect.succeedNone
     const decision = classify(failure)
     if (decision._tag === "DeadLetter") return Effect.succeedNone
+    const { attempt } = failure
+    if (caller?.failed(failure) === true) return Effect.succeedSome({ attempt, cursor, delay: Duration.zero })
     const own = Duration.decodeUnknown(decision.delay)
     return Effect.map(
       cursor.next(failure),
-      Option.map((step) => ({ ...step, delay: Option.getOrElse(own, () => step.delay) }))
+      Option.map((step) => ({ ...step, attempt: attempt + 1, delay: Option.getOrElse(own, () => step.delay) }))
     )
-  }).pipe(Effect.catchAllDefect((defect) => Effect.as(log(defect), Option.none())))
+  }).pipe(
+    Effect.catchAllDefect((defect) => Effect.as(log(defect), Option.none())),
+    Effect.ensuring(Effect.sync(() => caller?.ignored()))
+  )
 
 type SettleFailed = (
   record: ConsumedRecord,

@@ -1,3 +1,4 @@
+export * as CircuitBreaker from "./CircuitBreaker.js"
 export * as CloudEvent from "./CloudEvent.js"
 export * as Codec from "./Codec.js"
 export * as Consumer from "./Consumer.js"

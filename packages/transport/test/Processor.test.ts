@@ -316,8 +316,11 @@ describe("Processor.recover: retries", () => {
       const steps: Array<Processor.RecoveryStep> = []
       const processor = yield* makeProcessor(world, () => fail, { retry: RetryPolicy.fixed({ retries: 1 }) })
       yield* inTime(
-        processor.recover(source, Cause.fail("failed"), sleepThrough, (step) => {
-          steps.push(step)
+        processor.recover(source, Cause.fail("failed"), {
+          wait: sleepThrough,
+          onStep: (step) => {
+            steps.push(step)
+          }
         })
       )
       assert.deepStrictEqual(steps, ["waiting", "handling", "deadLettering"])

@@ -199,7 +199,9 @@ describe("tracing of a consumer", () => {
       yield* TestClock.adjust("5 minutes")
       yield* Fiber.interrupt(watched)
       const timeout = new HandlerError.HandlerTimeout({ timeout: Duration.minutes(5) })
-      yield* inTime(processor.recover(record, Cause.fail(timeout), (delay) => Effect.as(Effect.sleep(delay), true)))
+      yield* inTime(
+        processor.recover(record, Cause.fail(timeout), { wait: (delay) => Effect.as(Effect.sleep(delay), true) })
+      )
       assert.deepStrictEqual(
         recorder.spans.map(({ attributes }) => attributes.get("error.type")),
         ["InterruptedException", "HandlerTimeout", "HandlerTimeout"]

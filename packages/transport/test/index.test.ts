@@ -53,7 +53,7 @@ describe("@spillway/transport", () => {
         headers: []
       }
       const outcome = yield* Effect.catchAllCause(processor.attempt(record), (cause) =>
-        processor.recover(record, cause, () => Effect.succeed(true))
+        processor.recover(record, cause, { wait: () => Effect.succeed(true) })
       ).pipe(Effect.provideService(Billing, { charge: ({ card }) => new CardDeclined({ card }) }))
       assert.deepStrictEqual(outcome, Option.some("deadLettered"))
       assert.deepStrictEqual(

@@ -1,6 +1,7 @@
 /**
  * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
  */
+import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
 import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { Outcome, Processor } from "@spillway/transport/Processor"
@@ -12,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
@@ -57,11 +59,22 @@ export const make = Effect.fnUntraced(function* <R>(
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })
 
   const pauses = { current: Pauses.none }
+  const breaker =
+    settings.circuitBreaker === undefined
+      ? undefined
+      : yield* Effect.annotateLogs(
+          Scope.extend(
+            CircuitBreaker.make(settings.circuitBreaker, () => ownership.nudge()),
+            runtime
+          ),
+          { groupId }
+        )
   const context: LaneContext<R> = {
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     maxRecords: settings.maxLaneRecords,
     gate: { open: true },
+    breaker,
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
@@ -117,7 +130,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const snapshot = (): ConsumerSnapshot => ({
     status: lifecycle.now(),
-    circuitBreaker: undefined,
+    circuitBreaker: breaker?.now(),
     lanes: Array.from(ownership.lanes, (lane) => lane.snapshot())
   })
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
@@ -197,6 +210,7 @@ export const make = Effect.fnUntraced(function* <R>(
     resume: control.resume,
     paused: control.paused,
     seek: control.seek,
+    breaker: Option.fromNullable<CircuitBreaker.CircuitBreaker | undefined>(breaker),
     report
   }
   yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))

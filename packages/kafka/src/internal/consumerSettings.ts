@@ -1,6 +1,7 @@
 /**
  * A consumer's numbers, with their defaults filled in and checked: every error at once, naming field and value.
  */
+import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
 import { type Issue, show } from "@spillway/transport/Environment"
 import * as Duration from "effect/Duration"
@@ -81,6 +82,8 @@ export interface ConsumerSettings {
   readonly fetchMaxWaitMs: number
   readonly maxPartitionBytes: number
   readonly fetchMaxBytes: number
+  /** Absent when the consumer has none. */
+  readonly circuitBreaker: CircuitBreaker.CircuitBreakerSettings | undefined
 }
 
 /** The largest 32-bit number: the protocol's fields hold no more, and timers in milliseconds no longer. */
@@ -88,7 +91,7 @@ const maxInt32 = 2 ** 31 - 1
 
 /** The settings, which are good where there is no issue. */
 export const check = (
-  options: ConsumerOptions
+  options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | undefined }
 ): { readonly settings: ConsumerSettings; readonly issues: ReadonlyArray<Issue> } => {
   const issues: Array<Issue> = []
   const check = (ok: boolean, field: string, value: unknown, description: string) => {
@@ -116,6 +119,7 @@ export const check = (
   for (const [index, topic] of options.topics.entries()) {
     check(isTopicName(topic), `topics[${index}]`, topic, "must be a legal topic name")
   }
+  const breaker = options.circuitBreaker === undefined ? undefined : CircuitBreaker.check(options.circuitBreaker)
   const settings: ConsumerSettings = {
     groupId: options.groupId,
     topics: Array.from(new Set(options.topics)),
@@ -140,7 +144,11 @@ export const check = (
     maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024, Number.MAX_SAFE_INTEGER),
     fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
     maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
-    fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024)
+    fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024),
+    circuitBreaker: breaker?.settings
+  }
+  for (const { description, field, value } of breaker?.issues ?? []) {
+    issues.push({ field: `circuitBreaker.${field}`, value, description })
   }
   check(
     settings.heartbeatIntervalMs < settings.sessionTimeoutMs,
@@ -157,7 +165,7 @@ export const check = (
   return { settings, issues }
 }
 
-export const decode = (options: ConsumerOptions): Effect.Effect<ConsumerSettings, ConsumerError> =>
+export const decode = (options: Parameters<typeof check>[0]): Effect.Effect<ConsumerSettings, ConsumerError> =>
   Effect.suspend(() => {
     const { issues, settings } = check(options)
     const description = issues

@@ -20,6 +20,8 @@ export interface OwnedLanes extends Ownership {
   readonly lanes: ReadonlySet<Lane.Lane>
   /** Whether the lanes are those of the whole assignment: none is being opened or given up. */
   readonly isComplete: () => boolean
+  /** Lets every lane look again whether it may start, another one first each time. */
+  readonly nudge: () => void
   /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within `commitMs`. */
   readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
 }
@@ -78,6 +80,13 @@ export const make = <R>(options: {
         (cause) => new ConsumerError({ reason: "Authorization", groupId, description: cause.message, cause })
       )
     })
+
+    let nudges = 0
+    const nudge = () => {
+      const all = Array.from(lanes)
+      const first = nudges++
+      for (let i = 0; i < all.length; i++) all[(first + i) % all.length]!.nudge()
+    }
 
     const rememberCounts = () => {
       for (const topic of settings.topics) {
@@ -157,6 +166,7 @@ export const make = <R>(options: {
     return {
       lanes,
       isComplete: () => complete,
+      nudge,
       open,
       drain,
       revoke: drain(settings.revokeTimeoutMs, settings.rebalanceTimeoutMs - settings.revokeTimeoutMs),
@@ -164,7 +174,7 @@ export const make = <R>(options: {
       setSessionAlive: (alive) => {
         if (context.gate.open === alive) return
         context.gate.open = alive
-        for (const lane of lanes) lane.nudge()
+        nudge()
       }
     }
   })

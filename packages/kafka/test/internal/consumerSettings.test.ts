@@ -34,7 +34,8 @@ describe("consumerSettings", () => {
         maxBufferedBytes: 64 * 1024 * 1024,
         fetchMaxWaitMs: 500,
         maxPartitionBytes: 1024 * 1024,
-        fetchMaxBytes: 10 * 1024 * 1024
+        fetchMaxBytes: 10 * 1024 * 1024,
+        circuitBreaker: undefined
       })
     })
   )

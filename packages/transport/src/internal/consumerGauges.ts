@@ -4,8 +4,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { CircuitBreakerState } from "../CircuitBreaker.js"
 import type { ConsumerStatus } from "../Consumer.js"
-import type { CircuitBreakerState, ConsumerSnapshot, LaneSnapshot } from "../ConsumerSnapshot.js"
+import type { ConsumerSnapshot, LaneSnapshot } from "../ConsumerSnapshot.js"
 import type { Metrics } from "../TransportMetrics.js"
 import * as MetricSeries from "./metricSeries.js"
 

@@ -87,3 +87,6 @@ export const make = (groupId: string, logPayloads: boolean): RecordLog => {
 export const delayed = (delay: Duration.Duration): Readonly<Record<string, unknown>> => ({
   delay: Duration.format(delay)
 })
+
+/** The delay of a record whose failure the circuit breaker took upon itself. */
+export const untilAdmitted: Readonly<Record<string, unknown>> = { delay: "until the circuit breaker admits it" }

@@ -152,7 +152,7 @@ export const process = (
   wait: Processor.Wait = sleepThrough
 ) =>
   Effect.catchAllCause(Effect.as(processor.attempt(record), Option.some<Processor.Outcome>("handled")), (cause) =>
-    processor.recover(record, cause, wait)
+    processor.recover(record, cause, { wait })
   )
 
 /** Lets time go on until the effect is done. */

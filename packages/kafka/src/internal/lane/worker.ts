@@ -1,6 +1,7 @@
 /**
  * Handles what a lane's queue holds, one record at a time, in order, until the lane is closed.
  */
+import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
@@ -16,6 +17,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ledger from "../ledger.js"
 import * as Signal from "../signal.js"
+import * as Admission from "./admission.js"
 import { Handling } from "./handling.js"
 import * as Queue from "./queue.js"
 import { LaneRecord } from "./record.js"
@@ -27,22 +29,18 @@ export interface WorkerContext<R> {
   readonly handlerTimeout: Duration.Duration
   /** While closed no lane starts a record; whoever opens it nudges the lanes. */
   readonly gate: { open: boolean }
+  /** Absent when the consumer has none; nudges the lanes when it lets records through. */
+  readonly breaker?: CircuitBreakerRuntime | undefined
   /** When, in milliseconds, the lanes next let timers and sockets have their turn. */
   readonly turn: { endsAt: number }
   readonly onOutcome: (outcome: Outcome) => void
   readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
 }
 
-export interface Worker {
+export interface Worker extends Pick<Admission.Admission, "isPaused" | "setPaused" | "hold" | "release"> {
   readonly isOpen: () => boolean
   /** Looks at the queue and the gate again. */
   readonly nudge: () => void
-  readonly isPaused: () => boolean
-  /** A paused worker starts no record and no retry; the record in flight and its wait for a retry go on. */
-  readonly setPaused: (paused: boolean) => void
-  /** Starts no record and ends a wait for a retry until it is released as often as it was held. */
-  readonly hold: () => void
-  readonly release: () => void
   /** Ends when a held worker has nothing in flight, or is closed. */
   readonly still: Effect.Effect<void>
   /** Drops the queue; what is in flight isn't retried any more, and has the outcome that its attempt gives it. */
@@ -81,17 +79,17 @@ export const make = Effect.fnUntraced(function* <R>(
   }
 ): Effect.fn.Return<Worker, never, R> {
   const { gate, processor } = context
+  const caller = context.breaker?.caller()
   const clock = yield* Effect.clock
   const timeoutMillis = Duration.toMillis(context.handlerTimeout)
   const wake = Signal.make()
   const rests = Signal.make()
+  const admission = Admission.make(gate, caller, wake.notify)
   const done = yield* Deferred.make<void>()
   const watchdog = Watchdog.make()
 
   let open = true
   let ended = false
-  let paused = false
-  let holds = 0
   let current: ConsumedRecord | undefined
   let currentChunk: Queue.Chunk | undefined
   /** The current record was dropped: it isn't retried. */
@@ -113,11 +111,10 @@ export const make = Effect.fnUntraced(function* <R>(
 
   /** Leaves the current record without an outcome: if it is still this lane's, it is taken again. */
   const giveBack = () => {
+    caller?.ignored()
     current = undefined
     Queue.putBack(queue, currentChunk!)
   }
-
-  const mayStart = () => gate.open && !paused && holds === 0
 
   const start = () => {
     const chunk = Queue.take(queue)
@@ -146,10 +143,11 @@ export const make = Effect.fnUntraced(function* <R>(
   })
 
   const handleQueued = Effect.whileLoop({
-    while: () => open && mayStart() && !Queue.isEmpty(queue) && !turnIsOver(),
+    while: () => open && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
     body: start,
     step: () => {
       attempted()
+      caller?.succeeded()
       metrics.processed("success", 1)
       settle("handled")
     }
@@ -170,15 +168,20 @@ export const make = Effect.fnUntraced(function* <R>(
   const until = (condition: () => boolean): Effect.Effect<void> =>
     Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(wake.wait(), until(condition))))
 
-  const isCut = () => !open || holds > 0 || dropped
+  const isCut = () => !open || admission.isHeld() || dropped
 
   const wait: Wait = (delay, before) =>
     Effect.raceFirst(
       Effect.as(until(isCut), false),
       // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
       Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(
-        Effect.zipRight(until(before === "attempt" ? mayStart : () => gate.open)),
+        Effect.zipRight(until(before === "attempt" ? admission.admits : () => gate.open)),
         Effect.as(true)
+      )
+    ).pipe(
+      Effect.flatMap((passed) =>
+        // Another lane may have taken the breaker's leave meanwhile.
+        !passed || before === "publish" || admission.admit() ? Effect.succeed(passed) : wait(Duration.zero, before)
       )
     )
 
@@ -188,7 +191,7 @@ export const make = Effect.fnUntraced(function* <R>(
   }
 
   const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
-    Effect.map(processor.recover(record, cause, wait, onStep), (outcome) => {
+    Effect.map(processor.recover(record, cause, { wait, onStep, caller }), (outcome) => {
       failure = undefined
       step = "handling"
       if (Option.isSome(outcome)) settle(outcome.value)
@@ -199,7 +202,7 @@ export const make = Effect.fnUntraced(function* <R>(
     while (true) {
       if (failure !== undefined) yield* recover(current!, failure)
       else if (!open) return
-      else if (!mayStart() || Queue.isEmpty(queue)) {
+      else if (!admission.admits() || Queue.isEmpty(queue)) {
         rests.notify()
         yield* wake.wait()
       } else if (turnIsOver()) yield* giveTurn
@@ -234,7 +237,12 @@ export const make = Effect.fnUntraced(function* <R>(
       if (Cause.isInterruptedOnly(cause)) return Effect.void
       return context.onFailure(Option.getOrElse(Cause.failureOption(cause), () => cause as Cause.Cause<never>))
     }),
-    Effect.ensuring(Deferred.succeed(done, undefined)),
+    Effect.ensuring(
+      Effect.suspend(() => {
+        caller?.ignored()
+        return Deferred.succeed(done, undefined)
+      })
+    ),
     Effect.interruptible,
     // Not in a scope: closing it would wait for a handler that can't be interrupted.
     Effect.forkDaemon
@@ -255,19 +263,10 @@ export const make = Effect.fnUntraced(function* <R>(
   return {
     isOpen: () => open,
     nudge: wake.notify,
-    isPaused: () => paused,
-    setPaused: (value) => {
-      paused = value
-      wake.notify()
-    },
-    hold: () => {
-      holds++
-      wake.notify()
-    },
-    release: () => {
-      holds--
-      wake.notify()
-    },
+    isPaused: admission.isPaused,
+    setPaused: admission.setPaused,
+    hold: admission.hold,
+    release: admission.release,
     still,
     drop: () => {
       Queue.clear(queue)

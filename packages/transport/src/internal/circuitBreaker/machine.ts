@@ -1,0 +1,102 @@
+/**
+ * The state machine of a circuit breaker: closed until too many calls fail, then open for a time, then half-open for one
+ * probe at a time until enough of them succeed. It keeps no clock of its own.
+ */
+import type { CircuitBreakerSettings, CircuitBreakerState } from "../../CircuitBreaker.js"
+import * as Backoff from "../backoff.js"
+import * as Window from "./window.js"
+
+export interface Machine {
+  readonly settings: CircuitBreakerSettings
+  readonly window: Window.Window
+  state: CircuitBreakerState
+  /** Grows with each change of state: a call that began in an earlier one tells nothing of this. */
+  epoch: number
+  /** How often it opened since it was last closed. */
+  openings: number
+  /** When an open breaker becomes half-open, in milliseconds. */
+  opensUntil: number
+  /** Half-open: a probe is on its way. */
+  probing: boolean
+  /** Half-open: probes that succeeded. */
+  succeeded: number
+}
+
+/** What a call that may begin has to show when it ends: the epoch it began in. */
+export type Permit = number
+
+export const make = (settings: CircuitBreakerSettings): Machine => ({
+  settings,
+  window:
+    settings.window._tag === "Count" ? Window.ofCount(settings.window.count) : Window.ofTime(settings.window.millis),
+  state: "closed",
+  epoch: 0,
+  openings: 0,
+  opensUntil: 0,
+  probing: false,
+  succeeded: 0
+})
+
+/** Whether a call may begin. */
+export const admits = (machine: Machine): boolean =>
+  machine.state === "closed" || (machine.state === "halfOpen" && !machine.probing)
+
+/** Begins a call; only where `admits` says so. */
+export const begin = (machine: Machine): Permit => {
+  if (machine.state === "halfOpen") machine.probing = true
+  return machine.epoch
+}
+
+/** A call that `begin` let through has succeeded. */
+export const succeed = (machine: Machine, permit: Permit, now: number): void => {
+  if (permit !== machine.epoch) return
+  if (machine.state === "closed") machine.window.add(false, now)
+  else {
+    machine.probing = false
+    machine.succeeded++
+    if (machine.succeeded >= machine.settings.probes) close(machine)
+  }
+}
+
+/** A call that `begin` let through has failed. */
+export const fail = (machine: Machine, permit: Permit, now: number): void => {
+  if (permit !== machine.epoch) return
+  if (machine.state === "closed") {
+    machine.window.add(true, now)
+    if (isTripped(machine)) open(machine, now)
+  } else open(machine, now)
+}
+
+/** A call that `begin` let through has ended without telling anything of what the breaker protects. */
+export const ignore = (machine: Machine, permit: Permit): void => {
+  if (permit === machine.epoch) machine.probing = false
+}
+
+/** Time has passed: an open breaker whose time is over becomes half-open. */
+export const tick = (machine: Machine, now: number): void => {
+  if (machine.state !== "open" || now < machine.opensUntil) return
+  become(machine, "halfOpen")
+}
+
+const isTripped = ({ settings, window }: Machine): boolean =>
+  window.calls() >= settings.minimumThroughput && window.failures() >= settings.failureRatio * window.calls()
+
+const become = (machine: Machine, state: CircuitBreakerState): void => {
+  machine.state = state
+  machine.epoch++
+  machine.probing = false
+  machine.succeeded = 0
+}
+
+const open = (machine: Machine, now: number): void => {
+  const { factor, maxOpenMillis: cap, openMillis: base } = machine.settings
+  machine.opensUntil = now + Backoff.delay({ base, factor, cap, jitter: false }, machine.openings, 0)
+  machine.openings++
+  machine.window.clear()
+  become(machine, "open")
+}
+
+const close = (machine: Machine): void => {
+  machine.openings = 0
+  become(machine, "closed")
+}

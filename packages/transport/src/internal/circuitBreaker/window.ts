@@ -1,0 +1,76 @@
+/**
+ * How many of the latest calls there were and how many of them failed: of the last so many, or of the last so long.
+ */
+export interface Window {
+  /** `now`, in milliseconds, is of account only for a window of time. */
+  readonly add: (failed: boolean, now: number) => void
+  readonly calls: () => number
+  readonly failures: () => number
+  readonly clear: () => void
+}
+
+/** The last `size` calls. */
+export const ofCount = (size: number): Window => {
+  const failed = new Uint8Array(size)
+  let calls = 0
+  let failures = 0
+  let next = 0
+  return {
+    add: (isFailure) => {
+      if (calls === size) failures -= failed[next]!
+      else calls++
+      failed[next] = isFailure ? 1 : 0
+      failures += failed[next]!
+      next = next + 1 === size ? 0 : next + 1
+    },
+    calls: () => calls,
+    failures: () => failures,
+    clear: () => {
+      calls = failures = next = 0
+    }
+  }
+}
+
+/** A window of time moves on by a tenth of itself. */
+const slices = 10
+
+/** The calls of the last `millis`, or up to a tenth less. */
+export const ofTime = (millis: number): Window => {
+  const width = millis / slices
+  const calls = new Array<number>(slices).fill(0)
+  const failures = new Array<number>(slices).fill(0)
+  let allCalls = 0
+  let allFailures = 0
+  /** The number of the newest slice, counted from the epoch. */
+  let newest = -1
+
+  const moveTo = (slice: number) => {
+    for (let i = Math.max(newest + 1, slice - slices + 1); i <= slice; i++) {
+      const at = i % slices
+      allCalls -= calls[at]!
+      allFailures -= failures[at]!
+      calls[at] = failures[at] = 0
+    }
+    newest = slice
+  }
+
+  return {
+    add: (isFailure, now) => {
+      const slice = Math.max(Math.floor(now / width), newest)
+      if (slice > newest) moveTo(slice)
+      const at = slice % slices
+      calls[at]!++
+      allCalls++
+      if (!isFailure) return
+      failures[at]!++
+      allFailures++
+    },
+    calls: () => allCalls,
+    failures: () => allFailures,
+    clear: () => {
+      calls.fill(0)
+      failures.fill(0)
+      allCalls = allFailures = 0
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as CircuitBreaker from "../src/CircuitBreaker.js"
+import * as HandlerError from "../src/HandlerError.js"
+
+const failure = HandlerError.failureOf(Cause.fail("down"), 1)
+
+const quick = CircuitBreaker.check({ window: { count: 2 }, minimumThroughput: 2, openTime: "1 second" }).settings
+
+describe("circuit breaker", () => {
+  it("has the documented defaults", () => {
+    const { issues, settings } = CircuitBreaker.check({})
+    assert.deepStrictEqual(issues, [])
+    const { isFailure, ...rest } = settings
+    assert.isTrue(isFailure(failure))
+    assert.deepStrictEqual(rest, {
+      window: { _tag: "Count", count: 20 },
+      failureRatio: 0.5,
+      minimumThroughput: 10,
+      openMillis: 5_000,
+      factor: 2,
+      maxOpenMillis: 30_000,
+      probes: 1
+    })
+    assert.deepStrictEqual(CircuitBreaker.check({ window: { time: "10 seconds" } }).settings.window, {
+      _tag: "Time",
+      millis: 10_000
+    })
+  })
+
+  it("tells everything that is wrong with its options at once", () => {
+    const { issues } = CircuitBreaker.check({
+      window: { count: 0 },
+      failureRatio: 1.5,
+      minimumThroughput: 2.5,
+      openTime: "-1 second",
+      factor: 0.5,
+      maxOpenTime: "soon" as never,
+      probes: Number.NaN
+    })
+    assert.deepStrictEqual(
+      issues.map(({ field, value }) => [field, value]),
+      [
+        ["window.count", 0],
+        ["failureRatio", 1.5],
+        ["minimumThroughput", 2.5],
+        ["openTime", "-1 second"],
+        ["factor", 0.5],
+        ["maxOpenTime", "soon"],
+        ["probes", Number.NaN],
+        ["minimumThroughput", 2.5]
+      ]
+    )
+    assert.deepStrictEqual(
+      CircuitBreaker.check({ window: { time: 0 } }).issues.map(({ field }) => field),
+      ["window.time"]
+    )
+    assert.deepStrictEqual(CircuitBreaker.check({ minimumThroughput: 21 }).issues, [
+      { field: "minimumThroughput", value: 21, description: "must not be above window.count (20)" }
+    ])
+  })
+
+  it.scoped("tells when a call may begin, and each change, until its scope closes", () =>
+    Effect.gen(function* () {
+      let admissions = 0
+      const scope = yield* Scope.make()
+      const breaker = yield* Scope.extend(
+        CircuitBreaker.make(quick, () => {
+          admissions++
+        }),
+        scope
+      )
+      const seen = yield* Effect.fork(Stream.runCollect(breaker.changes))
+      yield* TestClock.adjust(0)
+      const [one, other] = [breaker.caller(), breaker.caller()]
+      assert.isTrue(one.enter() && other.enter())
+      assert.isFalse(one.failed(failure))
+      assert.isTrue(other.failed(failure))
+      assert.isFalse(one.enter() || one.isAdmitted())
+      yield* TestClock.adjust("999 millis")
+      assert.strictEqual(yield* breaker.state, "open")
+      assert.strictEqual(admissions, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(breaker.now(), "halfOpen")
+      assert.strictEqual(admissions, 1)
+      assert.isTrue(one.enter())
+      assert.isFalse(other.enter())
+      one.ignored()
+      one.ignored()
+      assert.strictEqual(admissions, 2)
+      assert.isTrue(other.enter())
+      other.succeeded()
+      assert.strictEqual(breaker.now(), "closed")
+      assert.strictEqual(admissions, 3)
+      yield* TestClock.adjust(0)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(seen)), ["closed", "open", "halfOpen", "closed"])
+    })
+  )
+
+  it.scoped("leaves retries to those failures that don't count, and counts where it can't tell", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(
+        {
+          ...quick,
+          isFailure: ({ error }) => {
+            if (error === "odd") throw new Error("can't tell")
+            return error === "down"
+          }
+        },
+        () => {}
+      )
+      const caller = breaker.caller()
+      const fail = (error: string) => {
+        caller.enter()
+        return caller.failed(HandlerError.failureOf(Cause.fail(error), 1))
+      }
+      assert.deepStrictEqual(["mine", "mine", "mine", "down", "odd"].map(fail), [false, false, false, false, true])
+      assert.strictEqual(breaker.now(), "open")
+      assert.isFalse(fail("mine"))
+      assert.isTrue(fail("down"))
+    })
+  )
+})
