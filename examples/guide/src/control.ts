@@ -1,7 +1,10 @@
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import type { Consumer } from "@spillway/transport/Consumer"
 import * as Position from "@spillway/transport/Position"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { BankUnavailable } from "./Billing.js"
 
 export class Database extends Context.Tag("guide/Database")<Database, { readonly truncate: Effect.Effect<void> }>() {}
 
@@ -36,4 +39,33 @@ export const replays = (consumer: Consumer) => {
   })
   // #endregion
   return replay
+}
+
+export const guarded = <A, E, R, RD>(options: KafkaConsumer.KafkaConsumerOptions<A, E, R, RD>) => {
+  // #region breaker
+  const consumer = KafkaConsumer.make({
+    ...options,
+    circuitBreaker: {
+      window: { count: 20 }, // or { time: "10 seconds" }
+      failureRatio: 0.5,
+      minimumThroughput: 10,
+      openTime: "5 seconds",
+      factor: 2,
+      maxOpenTime: "30 seconds",
+      probes: 1,
+      isFailure: ({ error }) => error instanceof BankUnavailable
+    }
+  })
+  // #endregion
+  return consumer
+}
+
+export const watches = (consumer: Consumer) => {
+  // #region breakerChanges
+  // closed, open, halfOpen
+  const states = Stream.runForEach(consumer.breaker?.changes ?? Stream.empty, (state) =>
+    Effect.logInfo("The bank's breaker", state)
+  )
+  // #endregion
+  return states
 }

@@ -8,7 +8,7 @@ import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Handler } from "@spillway/transport/Handler"
 import type * as HandlerError from "@spillway/transport/HandlerError"
 import { Producer } from "@spillway/transport/Producer"
-import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -51,7 +51,7 @@ const makeBank = (...errors: ReadonlyArray<ChargeError>) => {
 /** What becomes of one order within two minutes. */
 const consume = <E, R>(options: {
   readonly handler: Handler<Order, E, R>
-  readonly retry?: RetryPolicy
+  readonly retry?: RetryPolicy.RetryPolicy
   readonly classify?: HandlerError.Classify
 }): Effect.Effect<ConsumerReport, unknown, R> =>
   Effect.gen(function* () {
@@ -178,6 +178,43 @@ describe("The guide", () => {
         )
       )
     )
+  )
+
+  it.scoped("has a circuit breaker as it says", () =>
+    Effect.gen(function* () {
+      const lines: Array<unknown> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => lines.push(message))
+      )
+      const counts: Array<number> = []
+      const run = Effect.gen(function* () {
+        const consumer = yield* control.guarded({
+          groupId: "guarded",
+          topics: ["orders"],
+          value: Codec.text,
+          handler: () =>
+            Effect.zipRight(
+              Effect.sync(() => counts.push(1)),
+              Effect.fail(new BankUnavailable())
+            ),
+          deadLetter: DeadLetter.none("stop"),
+          retry: RetryPolicy.fixed({ retries: 20 })
+        })
+        yield* Effect.fork(control.watches(consumer))
+        const producer = yield* Producer
+        yield* producer.send({ topic: "orders", value: "a" })
+        yield* TestClock.adjust("16 seconds")
+        yield* consumer.close
+      })
+      yield* Effect.provide(run, logger)
+      assert.strictEqual(counts.length, 11)
+      const states = lines.filter((line) => Array.isArray(line) && line[0] === "The bank's breaker")
+      assert.deepStrictEqual(
+        states.map((line) => (line as ReadonlyArray<unknown>)[1]),
+        ["closed", "open", "halfOpen", "open"]
+      )
+    }).pipe(Effect.provide(Cluster))
   )
 
   it.scoped("publishes and routes events as it says", () =>

@@ -4,7 +4,6 @@ import type { Consumer } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { describeKafka, uniqueName } from "../../../scripts/kafka/testing.js"
 import * as KafkaConsumer from "../src/KafkaConsumer.js"
@@ -14,7 +13,7 @@ import * as Fixture from "./kafka/fixture.js"
 const outage = Duration.seconds(Number(process.env["SPILLWAY_OUTAGE"] ?? 10))
 
 const becomes = (consumer: Consumer, state: "open" | "closed") =>
-  Option.getOrThrow(consumer.breaker).changes.pipe(
+  consumer.breaker!.changes.pipe(
     Stream.takeUntil((now) => now === state),
     Stream.runDrain,
     Fixture.within(`becoming ${state}`, "45 seconds")

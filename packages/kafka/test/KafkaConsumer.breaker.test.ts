@@ -7,7 +7,6 @@ import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
@@ -20,7 +19,7 @@ const on = (partition: number, ...values: ReadonlyArray<string>) => values.map((
 const circuitBreaker = { window: { count: 4 }, minimumThroughput: 4, openTime: "5 seconds" } as const
 const retry = RetryPolicy.fixed({ retries: 2, delay: "1 second" })
 
-const breakerOf = (consumer: Consumer) => Option.getOrThrow(consumer.breaker)
+const breakerOf = (consumer: Consumer) => consumer.breaker!
 
 describe("circuitBreaker", () => {
   it.effect("holds every partition while it is open, probes with one record, and costs no record a retry", () =>
@@ -263,7 +262,7 @@ describe("circuitBreaker", () => {
   it.effect("is none unless asked for, and says which of its options is wrong", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void })
-      assert.isTrue(Option.isNone(consumer.breaker))
+      assert.isUndefined(consumer.breaker)
       const error = yield* Effect.flip(
         KafkaConsumer.make({
           ...options,

@@ -6,7 +6,6 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "./CircuitBreaker.js"
 import type { Position } from "./Position.js"
@@ -148,8 +147,8 @@ export interface Consumer {
   ) => Effect.Effect<void, ControlError>
   /** What was done so far. */
   readonly report: Effect.Effect<ConsumerReport>
-  /** The circuit breaker, where the consumer has one. */
-  readonly breaker: Option.Option<CircuitBreaker>
+  /** The circuit breaker, where the consumer has one: the option `circuitBreaker`. */
+  readonly breaker: CircuitBreaker | undefined
 }
 
 /** Where consumers report that they failed; set by `launch`. */

@@ -13,7 +13,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
@@ -210,7 +209,7 @@ export const make = Effect.fnUntraced(function* <R>(
     resume: control.resume,
     paused: control.paused,
     seek: control.seek,
-    breaker: Option.fromNullable<CircuitBreaker.CircuitBreaker | undefined>(breaker),
+    breaker,
     report
   }
   yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))
