@@ -22,6 +22,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/consumer.js"
 import * as ConsumerEnvironment from "./internal/consumerEnvironment.js"
+import * as ConsumerHealth from "./internal/consumerHealth.js"
 import type { ConsumerOptions } from "./internal/consumerSettings.js"
 import * as ConsumerSettings from "./internal/consumerSettings.js"
 import type { Wire } from "./Wire.js"
@@ -57,6 +58,7 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
   options: KafkaConsumerOptions<A, E, R, RD>
 ): Effect.fn.Return<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
+  const health = yield* ConsumerHealth.make(settings)
   const counts: internal.Counts = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
   const processor = yield* Processor.make({
     groupId: settings.groupId,
@@ -70,9 +72,10 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     onRetry: () => {
       counts.retried++
-    }
+    },
+    onBlocked: health.onBlocked
   })
-  return yield* internal.make(settings, processor, counts)
+  return yield* internal.make(settings, processor, counts, health)
 })
 
 /** A consumer as a Layer: built when it has first joined its group, drained when the layer is released. */

@@ -1,3 +1,4 @@
+export * as HealthServer from "./HealthServer.js"
 export * as PrometheusFormat from "./PrometheusFormat.js"
 export * as PrometheusServer from "./PrometheusServer.js"
 export * as Telemetry from "./Telemetry.js"

@@ -25,6 +25,15 @@ export class ResponseError extends Data.TaggedError("ResponseError")<{
   }
 }
 
+/** What was last seen of the cluster's brokers; `host:port`. */
+export interface Reachability {
+  /** Whether any broker has ever answered. */
+  readonly hasAnswered: boolean
+  readonly brokers: ReadonlyArray<string>
+  /** Those of them that could not be reached when they were last tried. */
+  readonly unreachable: ReadonlyArray<string>
+}
+
 export interface Cluster {
   /** Sends a request to a broker by its node id, connecting first if need be. */
   readonly request: <A extends Api>(
@@ -50,6 +59,7 @@ export interface Cluster {
   readonly forgetCoordinator: (groupId: string) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
+  readonly reachability: () => Reachability
 }
 
 export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
@@ -61,6 +71,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const coordinators = new Map<string, number>()
   const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
   const unreachable = new Set<string>()
+  let hasAnswered = false
   /** The connections that have answered a request. */
   const answered = new WeakSet<Connection>()
   let controllerId = -1
@@ -77,6 +88,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const logAnswered = (endpoint: Endpoint, connection: Connection) =>
     Effect.suspend(() => {
       answered.add(connection)
+      hasAnswered = true
       const broker = `${endpoint.host}:${endpoint.port}`
       return unreachable.delete(broker)
         ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
@@ -206,6 +218,11 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
 
   return {
     refreshed,
+    reachability: () => {
+      const known = nodes.size > 0 ? Array.from(nodes.values()) : wire.bootstrap
+      const brokers = known.map(({ host, port }) => `${host}:${port}`)
+      return { hasAnswered, brokers, unreachable: brokers.filter((broker) => unreachable.has(broker)) }
+    },
     request: toNode,
     requestAny,
     requestController,

@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
 import * as Committer from "./committer.js"
+import type { ConsumerHealth } from "./consumerHealth.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Control from "./control.js"
 import * as Fetcher from "./fetcher.js"
@@ -42,7 +43,8 @@ export interface Counts {
 export const make = Effect.fnUntraced(function* <R>(
   settings: ConsumerSettings,
   processor: Processor<R>,
-  counts: Counts
+  counts: Counts,
+  health: ConsumerHealth
 ): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
   const { groupId } = settings
   const supervisor = yield* ConsumerSupervisor
@@ -121,7 +123,10 @@ export const make = Effect.fnUntraced(function* <R>(
     toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
   })
   const control = Control.make({ settings, cluster, ownership, committer, lifecycle, context, pauses })
-  const onJoined = Effect.zipRight(control.follow, Effect.asVoid(Deferred.succeed(joined, undefined)))
+  const onJoined = control.follow.pipe(
+    Effect.zipRight(Deferred.succeed(joined, undefined)),
+    Effect.zipRight(health.onJoined)
+  )
   const membership: Membership.Membership = yield* Scope.extend(
     Membership.make({ cluster, settings, ownership, fail, onJoined }),
     runtime
@@ -132,7 +137,17 @@ export const make = Effect.fnUntraced(function* <R>(
     circuitBreaker: breaker?.now(),
     lanes: Array.from(ownership.lanes, (lane) => lane.snapshot())
   })
+  let failure: ConsumerError | undefined
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
+  yield* health.watch({
+    cluster,
+    snapshot,
+    membership: () => {
+      const { isStable, ...view } = membership.view()
+      return { ...view, isStable: isStable && ownership.isComplete(), isAlive: context.gate.open }
+    },
+    failure: () => failure
+  })
 
   const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
 
@@ -181,18 +196,19 @@ export const make = Effect.fnUntraced(function* <R>(
       return
     }
     const error = Cause.squash(asked.cause)
-    const failure =
+    const failed =
       error instanceof ConsumerError
         ? error
         : new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(asked.cause), cause: error })
+    failure = failed
     yield* Effect.annotateLogs(Effect.logError("The consumer failed"), {
       groupId,
-      reason: failure.reason,
-      error: failure.description
+      reason: failed.reason,
+      error: failed.description
     })
     yield* lifecycle.to("Failed")
-    yield* Deferred.fail(ended, failure)
-    yield* supervisor.failed(failure)
+    yield* Deferred.fail(ended, failed)
+    yield* supervisor.failed(failed)
   })
 
   const stop = Effect.asVoid(Deferred.succeed(stopping, undefined))

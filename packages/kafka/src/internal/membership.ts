@@ -53,6 +53,7 @@ export interface Membership {
   ) => Effect.Effect<Response<A>, WireError | ResponseError>
   /** Ends heartbeats and tells the coordinator, best effort. */
   readonly leave: Effect.Effect<void>
+  readonly view: () => { readonly memberId: string; readonly generationId: number; readonly isStable: boolean }
 }
 
 /** One generation as this member lives it. */
@@ -370,6 +371,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   return {
     run,
+    view: () => ({ memberId, generationId, isStable: phase === "Stable" }),
     toCoordinator,
     commit: (topics) =>
       Effect.suspend(() => {

@@ -17,6 +17,7 @@ import type { TopicMetadata } from "../Protocol.js"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
 import * as Expiry from "./expiry.js"
+import * as ProducerHealth from "./health/producer.js"
 import * as Accumulator from "./producerAccumulator.js"
 import * as Call from "./producerCall.js"
 import type { Failure } from "./producerFailure.js"
@@ -41,14 +42,25 @@ export const make = (
     const clock = yield* Effect.clock
     const generator = new PCGRandom(yield* Random.nextIntBetween(0, 0x7fffffff))
     const calls = new Set<Call.Call>()
+    const now = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
     const changed = Signal.make()
     const gone = Deferred.unsafeMake<never, Failure>(FiberId.none)
     let closing = false
 
     // Connections and fibres live in a scope of their own, so that they outlast the wait for what was accepted.
     const inner = yield* Scope.make()
+    const cluster = yield* Scope.extend(Cluster.make, inner)
     const drained = Effect.gen(function* () {
       while (calls.size > 0) yield* changed.wait()
+    })
+    yield* ProducerHealth.register(cluster, () => {
+      const [first] = calls
+      const oldest = first && {
+        topic: first.records[0]!.topic,
+        ageMs: now() - first.acceptedAt,
+        trouble: first.trouble?.description
+      }
+      return { closing, pending: calls.size, oldest }
     })
     yield* Effect.addFinalizer((exit) =>
       Effect.suspend(() => {
@@ -66,12 +78,10 @@ export const make = (
       )
     )
     yield* metrics.activeProducer
-    const cluster = yield* Scope.extend(Cluster.make, inner)
     const runFork = yield* Scope.extend(FiberSet.makeRuntime<never, void, never>(), inner)
     const run = (effect: Effect.Effect<void>): void => {
       runFork(Effect.interruptible(effect))
     }
-    const now = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
     const topics = Topics.make({
       cluster,
       run,

@@ -1,0 +1,128 @@
+/**
+ * An HTTP server that tells how the consumers and producers of this process are, for people and for probes of
+ * Kubernetes and load balancers, and the bare app for programs that have a server of their own.
+ *
+ * | path | 200 | 503 |
+ * |---|---|---|
+ * | `/health` | every component is `up` or `degraded` | one is `down` |
+ * | `/health/live` | a restart would help nothing | only a restart helps |
+ * | `/health/ready` | every consumer takes records, every producer sends | one is starting, draining, or has ended |
+ *
+ * The answer is JSON with every component at `/health`, and with those that fail it at a probe. Nothing is asked for an
+ * answer, so that it comes at once: it tells what the components know. `docs/health.md` has all of their states.
+ */
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Environment from "@spillway/transport/Environment"
+import * as Health from "@spillway/transport/Health"
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Server from "./internal/server.js"
+
+export type HealthServerErrorReason = Server.ServerErrorReason
+
+/** Health can't be served. */
+export class HealthServerError extends Data.TaggedError("HealthServerError")<Server.ServerErrorFields> {
+  override get message(): string {
+    return `${this.reason}: ${this.description}`
+  }
+}
+
+/** The running server. */
+export class HealthServer extends Context.Tag("@spillway/observability/HealthServer")<
+  HealthServer,
+  Server.Listening
+>() {}
+
+export interface HealthServerOptions extends Server.ServerOptions, Health.HealthOptions {
+  /** 0 lets the system choose. Default: 8081. */
+  readonly port?: number | undefined
+  /**
+   * Starts with `/`; the probes are below it, at `live` and `ready`. Every other path is answered with 404. Default:
+   * `/health`.
+   */
+  readonly path?: HttpRouter.PathInput | undefined
+}
+
+/** Which question is asked: of all, whether a restart helps, or whether work is taken. */
+export type Probe = "health" | "live" | "ready"
+
+const passes: Readonly<Record<Probe, (of: Pick<Health.ComponentHealth, "status" | "live" | "ready">) => boolean>> = {
+  health: ({ status }) => status !== "down",
+  live: ({ live }) => live,
+  ready: ({ ready }) => ready
+}
+
+const answer = (probe: Probe, report: Health.HealthReport): HttpServerResponse.HttpServerResponse => {
+  const passed = passes[probe](report)
+  const shown = Object.entries(report.components).filter(([, of]) => probe === "health" || !passes[probe](of))
+  const status = probe === "health" ? report.status : passed ? "up" : "down"
+  const components = Object.fromEntries(shown.map(([name, { checks, status }]) => [name, { status, checks }]))
+  return HttpServerResponse.unsafeJson(
+    { status, components },
+    { status: passed ? 200 : 503, headers: { "cache-control": "no-store" } }
+  )
+}
+
+/** Answers any request with the health of this process: `HttpRouter.get("/ready", HealthServer.app("ready"))`. */
+export const app = (probe: Probe = "health"): HttpApp.Default =>
+  Effect.flatMap(Health.Health, ({ report }) => Effect.map(report, (report) => answer(probe, report)))
+
+const routes = (path: HttpRouter.PathInput): HttpRouter.HttpRouter => {
+  const base = path.replace(/\/+$/, "")
+  return HttpRouter.empty.pipe(
+    HttpRouter.get(path, app("health")),
+    HttpRouter.get(`${base}/live` as HttpRouter.PathInput, app("live")),
+    HttpRouter.get(`${base}/ready` as HttpRouter.PathInput, app("ready"))
+  )
+}
+
+const check = (options: HealthServerOptions): ReadonlyArray<Environment.Issue> => [
+  ...Server.check(options),
+  ...Health.check(options)
+]
+
+/** Serves the health that is on, or turns it on; both until the scope closes. */
+const make = Effect.fnUntraced(function* (
+  options: HealthServerOptions = {}
+): Effect.fn.Return<Context.Context<HealthServer>, HealthServerError, Scope.Scope> {
+  const { host, path = "/health", port = 8081 } = options
+  const issues = check(options)
+  if (issues.length > 0) return yield* new HealthServerError(Server.invalid(issues))
+  const present = yield* Health.Health
+  const health = present.enabled ? present : yield* Effect.orDie(Health.make(options))
+  const listening = yield* Server.serve({ host, path, port }, routes(path)).pipe(
+    Effect.provideService(Health.Health, health),
+    Effect.mapError((fields) => new HealthServerError(fields))
+  )
+  yield* Effect.annotateLogs(Effect.logInfo("Health served"), { ...listening })
+  return Context.add(Context.make(HealthServer, listening), Health.Health, health) as Context.Context<HealthServer>
+})
+
+/**
+ * Serves health at `http://{host}:{port}{path}`, and turns it on for the consumers and producers that this layer is
+ * provided to. Where a `Health` layer is provided to this one, it serves that, whose `stalledAfter` holds.
+ */
+export const layer = (options?: HealthServerOptions | undefined): Layer.Layer<HealthServer, HealthServerError> =>
+  Layer.scopedContext(make(options))
+
+/** `HEALTH_PORT`, `HEALTH_PATH`, `HEALTH_HOST` and `HEALTH_STALLED_AFTER`, each optional. */
+export const config = (defaults: HealthServerOptions = {}): Config<HealthServerOptions> =>
+  Environment.options({
+    prefix: "HEALTH",
+    parsers: { ...Server.parsers, stalledAfter: Environment.duration },
+    defaults,
+    check
+  })
+
+/** `layer` with what the environment says; see `config`. */
+export const layerConfig = (
+  defaults?: HealthServerOptions | undefined
+): Layer.Layer<HealthServer, HealthServerError | ConfigError> =>
+  Layer.scopedContext(Effect.flatMap(config(defaults), make))

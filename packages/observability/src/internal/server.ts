@@ -1,0 +1,102 @@
+/**
+ * One HTTP server of this package: it listens, answers a router's paths, and ends with its scope.
+ */
+import * as Http from "node:http"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import type * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Environment from "@spillway/transport/Environment"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+
+export type ServerErrorReason =
+  /** Another program, or another server of this one, listens there. */
+  | "AddressInUse"
+  /** The address can't be listened at: a privileged port, or a host that isn't this machine's. */
+  | "ListenFailed"
+  | "InvalidOption"
+
+export interface ServerErrorFields {
+  readonly reason: ServerErrorReason
+  readonly description: string
+  readonly cause?: unknown
+}
+
+export interface ServerOptions {
+  readonly port?: number | undefined
+  readonly path?: HttpRouter.PathInput | undefined
+  /** The address to listen at. Default: `0.0.0.0`, every interface. */
+  readonly host?: string | undefined
+}
+
+const pathRule = 'must start with "/"'
+
+const isPath = (path: string): path is HttpRouter.PathInput => path.startsWith("/")
+
+/** All that is wrong with the options. */
+export const check = ({ path, port }: ServerOptions): ReadonlyArray<Environment.Issue> => {
+  const issues: Array<Environment.Issue> = []
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
+    issues.push({ field: "port", value: port, description: "must be a whole number from 0 to 65535" })
+  }
+  if (path !== undefined && !isPath(path)) issues.push({ field: "path", value: path, description: pathRule })
+  return issues
+}
+
+export const parsers: Environment.Parsers<ServerOptions> = {
+  port: Environment.number,
+  path: (text) => (isPath(text) ? Either.right(text) : Either.left(pathRule)),
+  host: Environment.text
+}
+
+export interface Listening {
+  readonly host: string
+  /** The port listened at, chosen by the system if the option was 0. */
+  readonly port: number
+  readonly path: HttpRouter.PathInput
+}
+
+const listenError = (host: string, port: number, cause: unknown): ServerErrorFields => {
+  const inUse = typeof cause === "object" && cause !== null && "code" in cause && cause.code === "EADDRINUSE"
+  return { reason: inUse ? "AddressInUse" : "ListenFailed", description: `can't listen at ${host}:${port}`, cause }
+}
+
+/** Stops listening, lets running requests end, and cuts off what hasn't ended after a second. */
+const shutdown = (server: Http.Server): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    server.close(() => resume(Effect.void))
+  }).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption("1 second"),
+    Effect.zipRight(Effect.sync(() => server.closeAllConnections()))
+  )
+
+export const invalid = (issues: ReadonlyArray<Environment.Issue>): ServerErrorFields => ({
+  reason: "InvalidOption",
+  description: issues.map(Environment.describe).join("; ")
+})
+
+/** Serves the routes until the scope closes; everything else is answered with 404. */
+export const serve = Effect.fnUntraced(function* (
+  options: ServerOptions & { readonly port: number; readonly path: HttpRouter.PathInput },
+  routes: HttpRouter.HttpRouter
+): Effect.fn.Return<Listening, ServerErrorFields, Scope.Scope> {
+  const { host = "0.0.0.0", path, port } = options
+  const issues = check(options)
+  if (issues.length > 0) return yield* Effect.fail(invalid(issues))
+  const node = Http.createServer()
+  const server = yield* NodeHttpServer.make(() => node, { host, port }).pipe(
+    Effect.mapError(({ cause }) => listenError(host, port, cause))
+  )
+  const app = routes.pipe(Effect.catchTag("RouteNotFound", () => HttpServerResponse.empty({ status: 404 })))
+  yield* HttpServer.serveEffect(app).pipe(
+    Effect.provideService(HttpServer.HttpServer, server),
+    Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true)
+  )
+  yield* Effect.addFinalizer(() => shutdown(node))
+  const { address } = server
+  return { host, port: address._tag === "TcpAddress" ? address.port : port, path }
+})

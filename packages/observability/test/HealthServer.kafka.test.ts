@@ -1,0 +1,270 @@
+import { assert, it } from "@effect/vitest"
+import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { describeKafka, describeOwnKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
+import { alterTopic } from "../../kafka/test/kafka/alterTopic.js"
+import { consume, createTopic, publish, refusing, run, shows, willing } from "./healthProgram.js"
+
+const healthy = {
+  "consumer.lifecycle": "running",
+  "consumer.brokers": "reachable",
+  "consumer.membership": "stable",
+  "consumer.topics": "known",
+  "consumer.progress": "idle",
+  "consumer.deadLetters": "clear",
+  "producer.sending": "sending"
+}
+
+describeOwnKafka("Health, when the broker", () => {
+  it.live(
+    "is down at the start, is killed, and hangs: tells it, stays live, and is ready again by itself",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* makeBroker({
+          "group.min.session.timeout.ms": "500",
+          "broker.session.timeout.ms": "1000",
+          "broker.heartbeat.interval.ms": "100"
+        })
+        yield* run(
+          broker.bootstrap,
+          "1 minute",
+          Effect.gen(function* () {
+            const topic = yield* createTopic()
+            yield* broker.stop
+            const starting = yield* Effect.fork(consume(topic, { sessionTimeout: "2 seconds" }))
+            yield* shows("503 200 503", {
+              "consumer.lifecycle": "starting",
+              "consumer.brokers": "unreachable",
+              "consumer.membership": "joining"
+            })
+            yield* broker.start
+            yield* Fiber.join(starting)
+            yield* shows("200 200 200", healthy)
+            for (const [fault, cure] of [
+              [broker.kill, broker.start],
+              [broker.freeze, broker.resume]
+            ] as const) {
+              yield* fault
+              yield* shows("503 200 503", { "consumer.brokers": "unreachable", "consumer.membership": "expired" })
+              yield* cure
+              yield* shows("200 200 200", healthy)
+            }
+          })
+        )
+      }).pipe(Effect.scoped),
+    120_000
+  )
+})
+
+describeKafka("Health", (brokers) => {
+  it.live("follows a consumer from its start through its drain to its end", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const latch = yield* Effect.makeLatch(false)
+        const started = yield* Deferred.make<void>()
+        const consumer = yield* consume(topic, {
+          handler: () => Effect.zipRight(Deferred.succeed(started, undefined), latch.await),
+          drainTimeout: "10 seconds"
+        })
+        yield* publish(topic)
+        yield* Deferred.await(started)
+        yield* shows("200 200 200", { ...healthy, "consumer.progress": "working", "producer.brokers": "reachable" })
+        yield* consumer.stop
+        yield* shows("200 200 503", { "consumer.lifecycle": "draining", "consumer.membership": "leaving" })
+        yield* latch.open
+        yield* shows("503 200 503", { "consumer.lifecycle": "stopped" })
+      })
+    )
+  )
+
+  it.live("is neither live nor ready when a consumer has failed, and says why", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const consumer = yield* consume(topic, {
+          handler: () => Effect.fail("declined"),
+          retry: RetryPolicy.none,
+          deadLetter: DeadLetter.none("stop")
+        })
+        yield* publish(topic)
+        yield* Effect.flip(consumer.wait)
+        const details = yield* shows("503 503 503", { "consumer.lifecycle": "failed" })
+        assert.include(details["consumer.lifecycle"], '"reason":"HandlingFailed"')
+        assert.include(details["consumer.lifecycle"], "declined")
+      })
+    )
+  )
+
+  it.live("stays live through a rebalance, and is ready when its lanes are open again", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const latch = yield* Effect.makeLatch(false)
+        const started = yield* Deferred.make<void>()
+        yield* consume(topic, { handler: () => Effect.zipRight(Deferred.succeed(started, undefined), latch.await) })
+        yield* publish(topic)
+        yield* Deferred.await(started)
+        const second = yield* Scope.make()
+        const joining = yield* Effect.fork(Scope.extend(consume(topic), second))
+        yield* shows("200 200 503", { "consumer.membership": "rebalancing", "consumer #2.membership": "joining" })
+        yield* latch.open
+        yield* Fiber.join(joining)
+        // One of the two has nothing to do, and stands by.
+        yield* shows("200 200 200", { "consumer.membership": "stable", "consumer #2.membership": "stable" })
+        yield* Scope.close(second, Exit.void)
+        yield* shows("200 200 200", healthy)
+      })
+    )
+  )
+
+  it.live("is degraded while a topic is missing, of any member", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const missing = uniqueName("missing")
+        yield* consume(topic, { topics: [topic, missing] })
+        yield* consume(topic, { topics: [topic, missing] })
+        yield* shows("200 200 200", { "consumer.topics": "missing", "consumer #2.topics": "missing" })
+        yield* createTopic({}, missing)
+        yield* shows("200 200 200", { ...healthy, "consumer #2.topics": "known" })
+      })
+    )
+  )
+
+  it.live("names a partition that makes no progress, and is not live when its handler can't be interrupted", () =>
+    run(
+      brokers,
+      "1 second",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        yield* publish(topic)
+        yield* consume(topic, { handler: () => Effect.uninterruptible(Effect.never), handlerTimeout: "4 seconds" })
+        const details = yield* shows("503 200 200", { "consumer.progress": "stalled" })
+        assert.include(details["consumer.progress"], `"topic":"${topic}","partition":0,"offset":0,"state":"stalled"`)
+        yield* shows("503 503 200", { "consumer.progress": "stuck" })
+      })
+    )
+  )
+
+  it.live("is degraded while a record fails again and again", () =>
+    run(
+      brokers,
+      "1 second",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const cured = yield* Deferred.make<void>()
+        yield* publish(topic)
+        yield* consume(topic, {
+          handler: () => Effect.flatMap(Deferred.isDone(cured), (done) => (done ? Effect.void : Effect.fail("busy"))),
+          retry: RetryPolicy.fixed({ retries: 1_000, delay: "200 millis" })
+        })
+        yield* shows("200 200 200", { ...healthy, "consumer.progress": "retrying" })
+        yield* Deferred.succeed(cured, undefined)
+        yield* shows("200 200 200", healthy)
+      })
+    )
+  )
+
+  const unwanted = { handler: () => Effect.fail("declined"), retry: RetryPolicy.none }
+
+  it.live("is down when dead letters are refused, and names the record", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const [topic, dead] = yield* Effect.all([createTopic(), createTopic(refusing)])
+        yield* publish(topic)
+        yield* consume(topic, { ...unwanted, deadLetter: DeadLetter.topic(dead) })
+        const details = yield* shows("503 200 200", { "consumer.deadLetters": "blocked" })
+        assert.include(details["consumer.deadLetters"], `"topic":"${topic}","partition":0,"offset":0`)
+        assert.include(details["consumer.deadLetters"], "INVALID_RECORD")
+        yield* alterTopic(brokers, dead, willing)
+        yield* shows("200 200 200", healthy)
+      })
+    )
+  )
+
+  it.live("is degraded while a dead letter, or any record, waits to be acknowledged", () =>
+    run(
+      brokers,
+      "1 second",
+      Effect.gen(function* () {
+        const [topic, dead] = yield* Effect.all([createTopic(), createTopic()])
+        yield* consume(topic, { ...unwanted, deadLetter: DeadLetter.topic(dead) })
+        yield* KafkaAdmin.deleteTopics([dead])
+        yield* publish(topic)
+        const details = yield* shows("200 200 200", {
+          "consumer.deadLetters": "delayed",
+          "consumer.progress": "working",
+          "producer.sending": "waiting"
+        })
+        assert.include(details["producer.sending"], `"pending":1,"topic":"${dead}"`)
+        assert.include(details["producer.sending"], "UNKNOWN_TOPIC_OR_PARTITION")
+        yield* createTopic({}, dead)
+        yield* shows("200 200 200", healthy)
+      }),
+      { unknownTopicTimeout: "1 minute" }
+    )
+  )
+
+  it.live("is not ready while a producer closes", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const scope = yield* Scope.make()
+        const options = { closeTimeout: "1 second", unknownTopicTimeout: "1 minute" } as const
+        const producer = yield* Scope.extend(KafkaProducer.make(options), scope)
+        yield* producer.send({ topic, value: "x" })
+        yield* KafkaAdmin.deleteTopics([topic])
+        const sending = yield* Effect.fork(Effect.flip(producer.send({ topic, value: "x" })))
+        yield* shows("200 200 200", { "producer #2.sending": "waiting" })
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        yield* shows("200 200 503", { "producer #2.sending": "closing" })
+        yield* Fiber.join(closing)
+        assert.strictEqual((yield* Fiber.join(sending)).reason, "Closed")
+        yield* shows("200 200 200", { "producer.sending": "sending" })
+      })
+    )
+  )
+
+  it.live("blames no partition that is paused", () =>
+    run(
+      brokers,
+      "1 second",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const latch = yield* Effect.makeLatch(false)
+        const started = yield* Deferred.make<void>()
+        const consumer = yield* consume(topic, {
+          handler: () => Effect.zipRight(Deferred.succeed(started, undefined), latch.await)
+        })
+        yield* Effect.all([publish(topic), publish(topic)])
+        yield* Deferred.await(started)
+        yield* consumer.pause()
+        yield* shows("503 200 200", { "consumer.lifecycle": "paused", "consumer.progress": "stalled" })
+        yield* latch.open
+        yield* shows("200 200 200", { ...healthy, "consumer.lifecycle": "paused" })
+        yield* consumer.resume()
+        yield* shows("200 200 200", healthy)
+      })
+    )
+  )
+})
