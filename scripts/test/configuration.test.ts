@@ -7,6 +7,7 @@ import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import * as PrometheusServer from "@spillway/observability/PrometheusServer"
+import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as Environment from "@spillway/transport/Environment"
 import * as HandlerError from "@spillway/transport/HandlerError"
@@ -100,8 +101,9 @@ const documented = <A>(
 const brokers = { KAFKA_BROKERS: "kafka:9092" }
 
 /** The delays of a policy's retries, and the dead letters that it makes. */
-const policyOf = ({ deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
+const policyOf = ({ circuitBreaker = {}, deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
   Effect.gen(function* () {
+    const { isFailure: _, ...breaker } = CircuitBreaker.check(circuitBreaker).settings
     const delays: Array<unknown> = []
     const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
     let step = yield* ScheduleCursor.make(retry).next(failure)
@@ -110,11 +112,12 @@ const policyOf = ({ deadLetter, metrics, retry }: ReliabilityConfig.Reliability<
       step = yield* step.value.cursor.next(failure)
     }
     const destination = yield* deadLetter.destination
-    if (destination._tag === "None") return { delays, metrics, destination }
+    if (destination._tag === "None") return { breaker, delays, metrics, destination }
     const record = { topic: "t", partition: 0, offset: 0, timestamp: 0, key: null, value: null, headers: [] }
     const failed = { record, error: "e", attempts: 1, failedAt: 0, groupId: "g" }
     const { headers, tooLarge } = destination
     return {
+      breaker,
       delays,
       metrics,
       tooLarge,

@@ -39,8 +39,6 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly classify?: Classify | undefined
   /** Keeps the handler from being called while what it depends on is down; `{}` takes the defaults. Default: none. */
   readonly circuitBreaker?: CircuitBreakerOptions | undefined
-  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
-  readonly logPayloads?: boolean | undefined
   /** Whether to count in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly metrics?: boolean | undefined
 }
@@ -102,7 +100,7 @@ export const config: (
 /** What a consumer that is configured by its environment has in code; the rest holds where no variable is set. */
 export interface KafkaConsumerConfigOptions<A, E, R>
   extends Partial<ConsumerOptions>,
-    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify" | "circuitBreaker"> {
+    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
@@ -111,12 +109,12 @@ export interface KafkaConsumerConfigOptions<A, E, R>
  * several consumers of a program a namespace.
  */
 export const layerConfig = <A, E, R>(
-  { circuitBreaker, classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
+  { classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
   namespace?: string | undefined
 ): Layer.Layer<never, ConsumerError | ConfigError, R | Producer | Wire> =>
   Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
-      layer({ circuitBreaker, ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+      layer({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
     ),
     Layer.unwrapEffect
   )

@@ -6,12 +6,14 @@
  * KafkaConsumer.layer({ groupId, topics, value, handler, ...ReliabilityConfig.options({ retryCount: 5 }) })
  * ```
  */
-import type * as Config from "effect/Config"
+import * as Config from "effect/Config"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
+import * as CircuitBreaker from "./CircuitBreaker.js"
 import { isTopicName } from "./Consumer.js"
 import * as DeadLetter from "./DeadLetter.js"
 import * as Environment from "./Environment.js"
+import * as BreakerEnvironment from "./internal/circuitBreaker/environment.js"
 import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 
@@ -43,6 +45,11 @@ export interface ReliabilityConfig {
   readonly dlqTimestampHeader?: string | undefined
   /** What follows when the broker refuses a dead letter as too large. Default: `"block"`. */
   readonly dlqTooLarge?: "block" | "stop" | undefined
+  /**
+   * Keeps the handler from being called while what it depends on is down: `true` with the defaults, or options of its
+   * own. Default: false.
+   */
+  readonly circuitBreaker?: boolean | CircuitBreaker.CircuitBreakerOptions | undefined
   /** Whether the consumer counts in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly enableMetrics?: boolean | undefined
 }
@@ -61,6 +68,7 @@ export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigE
 export interface Reliability<out R> {
   readonly retry: RetryPolicy.RetryPolicy
   readonly deadLetter: DeadLetter.DeadLetterPolicy<R>
+  readonly circuitBreaker: CircuitBreaker.CircuitBreakerOptions | undefined
   readonly metrics: boolean
 }
 
@@ -70,6 +78,9 @@ const headersOf = (config: ReliabilityConfig): DeadLetter.DeadLetterHeaderNames 
   errorMessage: config.dlqErrorHeader,
   failedTimestamp: config.dlqTimestampHeader
 })
+
+const breakerOf = ({ circuitBreaker = false }: ReliabilityConfig): CircuitBreaker.CircuitBreakerOptions | undefined =>
+  circuitBreaker === true ? {} : circuitBreaker || undefined
 
 /** Every value that can't be used. */
 export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issue> => {
@@ -100,6 +111,9 @@ export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issu
   if (dlqTopic !== undefined && !isTopicName(dlqTopic)) {
     issues.push({ field: "dlqTopic", value: dlqTopic, description: "must be a legal topic name" })
   }
+  for (const issue of CircuitBreaker.check(breakerOf(config) ?? {}).issues) {
+    issues.push({ ...issue, field: `circuitBreaker.${issue.field}` })
+  }
   return issues
 }
 
@@ -126,6 +140,7 @@ export function options(config: ReliabilityConfig = {}): Reliability<Producer> {
       cap: config.maxRetryBackoff
     }),
     deadLetter: dlqEnabled ? topic : DeadLetter.none(withoutDlq),
+    circuitBreaker: breakerOf(config),
     metrics: config.enableMetrics ?? true
   }
 }
@@ -143,15 +158,29 @@ const parsers: Environment.Parsers<ReliabilityConfig> = {
   dlqErrorHeader: Environment.text,
   dlqTimestampHeader: Environment.text,
   dlqTooLarge: Environment.oneOf("block", "stop"),
+  circuitBreaker: Environment.boolean,
   enableMetrics: Environment.boolean
 }
 
 /**
  * The policy from the environment: `RELIABILITY_RETRY_COUNT`, `RELIABILITY_DLQ_TOPIC` and so on, by the options' names;
- * within a namespace `ORDERS`, `ORDERS_RELIABILITY_RETRY_COUNT`. What no variable gives is as the defaults have it.
+ * within a namespace `ORDERS`, `ORDERS_RELIABILITY_RETRY_COUNT`. The breaker's options are
+ * `RELIABILITY_CIRCUIT_BREAKER_WINDOW` (calls, or a duration) and so on; one of them turns it on, unless
+ * `RELIABILITY_CIRCUIT_BREAKER` is `false`. What no variable gives is as the defaults have it.
  */
 export const config = (
   defaults: ReliabilityConfig = {},
   namespace?: string | undefined
-): Config.Config<ReliabilityConfig> =>
-  Environment.options({ prefix: Environment.prefixOf(namespace, "RELIABILITY"), parsers, defaults, check })
+): Config.Config<ReliabilityConfig> => {
+  const prefix = Environment.prefixOf(namespace, "RELIABILITY")
+  return Config.map(
+    Config.all([
+      Environment.options({ prefix, parsers, defaults, check }),
+      BreakerEnvironment.config(`${prefix}_CIRCUIT_BREAKER`, breakerOf(defaults) ?? {})
+    ]),
+    ([options, circuitBreaker]) =>
+      options.circuitBreaker === false || Object.keys(circuitBreaker).length === 0
+        ? options
+        : { ...options, circuitBreaker }
+  )
+}

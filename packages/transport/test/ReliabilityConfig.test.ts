@@ -9,7 +9,7 @@ import * as HandlerError from "../src/HandlerError.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import type { Producer } from "../src/Producer.js"
 import * as ReliabilityConfig from "../src/ReliabilityConfig.js"
-import { read, told } from "./support/environment.js"
+import { read, told, type Variables } from "./support/environment.js"
 import { makeWorld, producerLayer } from "./support/processor.js"
 
 const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
@@ -104,6 +104,15 @@ describe("ReliabilityConfig.options", () => {
     assert.strictEqual(Effect.runSync(destination)._tag, "None")
   })
 
+  it("has no circuit breaker unless it is asked for, and then its defaults or options", () => {
+    const breaker = (circuitBreaker?: ReliabilityConfig.ReliabilityConfig["circuitBreaker"]) =>
+      ReliabilityConfig.options({ circuitBreaker }).circuitBreaker
+    assert.isUndefined(breaker())
+    assert.isUndefined(breaker(false))
+    assert.deepStrictEqual(breaker(true), {})
+    assert.deepStrictEqual(breaker({ probes: 2 }), { probes: 2 })
+  })
+
   it("throws all that is wrong at once, with field and value", () => {
     const wrong = {
       retryCount: -1,
@@ -111,6 +120,7 @@ describe("ReliabilityConfig.options", () => {
       retryBackoffMultiplier: 0.5,
       maxRetryBackoff: Number.NaN,
       withoutDlq: "drop" as "skip",
+      circuitBreaker: { window: { count: 0 }, failureRatio: 2 },
       dlqTopic: "no topic",
       dlqHeaders: "kafkajs" as "spring",
       dlqTooLarge: "drop" as "stop"
@@ -128,7 +138,10 @@ describe("ReliabilityConfig.options", () => {
         'withoutDlq must be one of stop, skip, not "drop"',
         'dlqHeaders must be one of spillway, spring, connect, not "kafkajs"',
         'dlqTooLarge must be one of block, stop, not "drop"',
-        'dlqTopic must be a legal topic name, not "no topic"'
+        'dlqTopic must be a legal topic name, not "no topic"',
+        "circuitBreaker.window.count must be a whole number from 1 to 1000000, not 0",
+        "circuitBreaker.failureRatio must be a number above 0, up to 1, not 2",
+        "circuitBreaker.minimumThroughput must not be above window.count (0), not 10"
       ])
     }
     const headers = { dlqErrorHeader: "x-retry-count", dlqTimestampHeader: "" }
@@ -168,6 +181,75 @@ describe("ReliabilityConfig.config", () => {
     Effect.gen(function* () {
       const config = ReliabilityConfig.config({ retryCount: 5, dlqTopic: "dead" })
       assert.deepStrictEqual(yield* read(config, { RELIABILITY_RETRY_COUNT: "1" }), { retryCount: 1, dlqTopic: "dead" })
+    })
+  )
+
+  it.effect("turns the circuit breaker on, with options, and off", () =>
+    Effect.gen(function* () {
+      const breaker = (variables: Variables, defaults?: ReliabilityConfig.ReliabilityConfig) =>
+        Effect.map(
+          read(ReliabilityConfig.config(defaults), variables),
+          (config) => ReliabilityConfig.options(config).circuitBreaker
+        )
+      assert.isUndefined(yield* breaker({}))
+      assert.deepStrictEqual(yield* breaker({ RELIABILITY_CIRCUIT_BREAKER: "true" }), {})
+      const given = {
+        RELIABILITY_CIRCUIT_BREAKER_WINDOW: "10 seconds",
+        RELIABILITY_CIRCUIT_BREAKER_FAILURE_RATIO: "0.25",
+        RELIABILITY_CIRCUIT_BREAKER_MINIMUM_THROUGHPUT: "4",
+        RELIABILITY_CIRCUIT_BREAKER_OPEN_TIME: "1 second",
+        RELIABILITY_CIRCUIT_BREAKER_FACTOR: "3",
+        RELIABILITY_CIRCUIT_BREAKER_MAX_OPEN_TIME: "1 minute",
+        RELIABILITY_CIRCUIT_BREAKER_PROBES: "2"
+      }
+      const expected = {
+        window: { time: Duration.seconds(10) },
+        failureRatio: 0.25,
+        minimumThroughput: 4,
+        openTime: Duration.seconds(1),
+        factor: 3,
+        maxOpenTime: Duration.minutes(1),
+        probes: 2
+      }
+      assert.deepStrictEqual(yield* breaker(given), expected)
+      assert.isUndefined(yield* breaker({ ...given, RELIABILITY_CIRCUIT_BREAKER: "false" }))
+      const isFailure = () => true
+      const own = { circuitBreaker: { isFailure, probes: 5 } }
+      assert.deepStrictEqual(yield* breaker({}, own), own.circuitBreaker)
+      assert.deepStrictEqual(yield* breaker({ RELIABILITY_CIRCUIT_BREAKER: "true" }, own), own.circuitBreaker)
+      assert.deepStrictEqual(yield* breaker({ RELIABILITY_CIRCUIT_BREAKER_WINDOW: "50" }, own), {
+        isFailure,
+        probes: 5,
+        window: { count: 50 }
+      })
+      assert.isUndefined(yield* breaker({ RELIABILITY_CIRCUIT_BREAKER: "false" }, own))
+    })
+  )
+
+  it.effect("tells every wrong variable of the circuit breaker with the others", () =>
+    Effect.gen(function* () {
+      const wrong = {
+        RELIABILITY_RETRY_COUNT: "-1",
+        RELIABILITY_CIRCUIT_BREAKER: "maybe",
+        RELIABILITY_CIRCUIT_BREAKER_WINDOW: "0",
+        RELIABILITY_CIRCUIT_BREAKER_FAILURE_RATIO: "half",
+        RELIABILITY_CIRCUIT_BREAKER_OPEN_TIME: "0 seconds",
+        RELIABILITY_CIRCUIT_BREAKER_MINIMUM_THROUGHPUT: "0"
+      }
+      const rule = "must be a whole number from 1 to 1000000"
+      assert.deepStrictEqual(told(yield* Effect.flip(read(ReliabilityConfig.config(), wrong))), [
+        'RELIABILITY_CIRCUIT_BREAKER: circuitBreaker must be true or false, not "maybe"',
+        'RELIABILITY_RETRY_COUNT: retryCount must be a whole number, at least 0, not "-1"',
+        'RELIABILITY_CIRCUIT_BREAKER_FAILURE_RATIO: failureRatio must be a number, not "half"',
+        `RELIABILITY_CIRCUIT_BREAKER_WINDOW: window ${rule}, not "0"`,
+        `RELIABILITY_CIRCUIT_BREAKER_MINIMUM_THROUGHPUT: minimumThroughput ${rule}, not "0"`,
+        'RELIABILITY_CIRCUIT_BREAKER_OPEN_TIME: openTime must be a duration from 1 millisecond to 24 days, not "0 seconds"'
+      ])
+      const soon = { RELIABILITY_CIRCUIT_BREAKER_WINDOW: "soon" }
+      assert.include(
+        told(yield* Effect.flip(read(ReliabilityConfig.config(), soon)))[0],
+        'window must be a number of calls or a duration such as "30 seconds", not "soon"'
+      )
     })
   )
 })

@@ -26,7 +26,8 @@ const parsers: Environment.Parsers<ConsumerSettings.ConsumerOptions> = {
   maxBufferedBytes: Environment.number,
   fetchMaxWait: Environment.duration,
   maxPartitionBytes: Environment.number,
-  fetchMaxBytes: Environment.number
+  fetchMaxBytes: Environment.number,
+  logPayloads: Environment.boolean
 }
 
 export const config = (

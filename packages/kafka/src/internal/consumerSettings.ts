@@ -53,6 +53,8 @@ export interface ConsumerTuning {
   readonly maxPartitionBytes?: number | undefined
   /** Default: 10 MiB. */
   readonly fetchMaxBytes?: number | undefined
+  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
+  readonly logPayloads?: boolean | undefined
 }
 
 /** What every consumer is made of, besides its code. */
