@@ -1,8 +1,10 @@
 /**
  * What a consumer tells of its health: each check from what the consumer knows of itself.
  */
+
+import type { CircuitBreakerState } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, ConsumerStatus, TopicPartition } from "@spillway/transport/Consumer"
-import type { CircuitBreakerState, ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthChecks } from "@spillway/transport/Health"
 import type { Reachability } from "../cluster.js"
 import * as Brokers from "./brokers.js"
