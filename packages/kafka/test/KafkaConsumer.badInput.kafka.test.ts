@@ -1,13 +1,16 @@
+/**
+ * What becomes of bad topics and records. Of dead letter topics: KafkaConsumer.badDeadLetterTopic.kafka.test.ts; of
+ * records over the broker's limit: KafkaProducer.kafka.test.ts; of senseless options, an empty list of brokers and a
+ * negative retry count among them: the tests of each module, and KafkaConsumer.config.test.ts.
+ */
 import { createHash } from "node:crypto"
 import { assert, it } from "@effect/vitest"
 import * as Codec from "@spillway/transport/Codec"
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
-import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Headers from "@spillway/transport/Headers"
 import { Producer } from "@spillway/transport/Producer"
-import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,39 +20,12 @@ import * as KafkaConsumer from "../src/KafkaConsumer.js"
 import * as KafkaProducer from "../src/KafkaProducer.js"
 import type { FetchResponse } from "../src/Protocol.js"
 import { type Connection, Wire } from "../src/Wire.js"
-import { alterTopic } from "./kafka/alterTopic.js"
+import { consumerOf } from "./kafka/consumerOf.js"
 import * as Fixture from "./kafka/fixture.js"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const digest = (value: Uint8Array): string => createHash("sha256").update(value).digest("hex")
-
-/** Options of a consumer that notes what it handled, under a group of its own. */
-const consumerOf = (...topics: ReadonlyArray<string>) => {
-  const handled = Fixture.tally()
-  const values: Array<string> = []
-  const groupId = uniqueName("group")
-  const options = {
-    groupId,
-    topics,
-    value: Codec.text,
-    handler: (envelope: Envelope<string>) =>
-      envelope.value.startsWith("bad")
-        ? HandlerError.nonRetryable(new Error(envelope.value.slice(0, 2_000)))
-        : Effect.sync(() => {
-            values.push(envelope.value)
-            handled.add(envelope)
-          }),
-    retry: RetryPolicy.none,
-    deadLetter: DeadLetter.none("stop"),
-    commitInterval: "200 millis",
-    metadataInterval: "1 second"
-  } as const
-  return { options, handled, values, groupId }
-}
-
-const text = ({ value }: { readonly value: Uint8Array | null }): string | null =>
-  value && new TextDecoder().decode(value)
 
 describeKafka("What is wrong with a topic", (brokers) => {
   it.scopedLive("one that is unknown: refused to its sender, awaited by a consumer, and read from its start", () =>
@@ -259,121 +235,3 @@ const spoil = (records: Uint8Array, offset: number): void => {
     if (Number(view.getBigInt64(at)) === offset) records[at + 12 + view.getInt32(at + 8) - 1]! ^= 1
   }
 }
-
-describeKafka("What is wrong with a dead letter topic", (brokers) => {
-  it.scopedLive(
-    "one that refuses writes for 10 seconds: its record waits, no other partition does, nothing is lost",
-    () =>
-      Fixture.run(brokers, (journal) =>
-        Effect.gen(function* () {
-          const [topic, letters] = [yield* Fixture.createTopic(2), uniqueName("dlq")]
-          // A compacted topic takes no record without a key.
-          yield* KafkaAdmin.createTopics([{ topic: letters, configs: { "cleanup.policy": "compact" } }])
-          const { sendAll } = yield* Producer
-          yield* sendAll(["bad", "behind"].map((value) => ({ topic, partition: 0, value })))
-          const { groupId, handled, options, values } = consumerOf(topic)
-          const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
-          const refusing = Date.now()
-          yield* journal.logged("The dead letter is not published yet")
-          yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
-          yield* handled.reaches(100)
-          yield* Effect.sleep(10_000 - (Date.now() - refusing))
-          assert.notInclude(values, "behind")
-          assert.strictEqual((yield* consumer.report).deadLettered, 0)
-          assert.deepInclude(yield* Fixture.committedOffsets(groupId), { topic, partition: 0, offset: 0 })
-
-          yield* alterTopic(brokers, letters, { "cleanup.policy": "delete" })
-          const { committed, ...report } = yield* Effect.zipRight(handled.reaches(101), consumer.close)
-          assert.deepStrictEqual(report, { handled: 101, retried: 0, deadLettered: 1, discarded: 0 })
-          assert.deepStrictEqual(committed, [
-            { topic, partition: 0, offset: 2 },
-            { topic, partition: 1, offset: 100 }
-          ])
-          const written = yield* Fixture.readTopic(letters)
-          assert.deepStrictEqual([...new Set(written.map(text))], ["bad"])
-          console.info(
-            `a dead letter topic that refused for ${Date.now() - refusing} ms: ${written.length} letter(s) of 1`
-          )
-        })
-      )
-  )
-
-  const tooSmall = (limit: number) => {
-    const letters = uniqueName("dlq")
-    return Effect.as(
-      KafkaAdmin.createTopics([{ topic: letters, configs: { "max.message.bytes": String(limit) } }]),
-      letters
-    )
-  }
-
-  for (const headers of ["spillway", "spring", "connect"] as const) {
-    it.scopedLive(`one that takes the record, but not all of its metadata: the letter shrinks (${headers})`, () =>
-      Fixture.run(brokers, () =>
-        Effect.gen(function* () {
-          const topic = yield* Fixture.createTopic(1)
-          const letters = yield* tooSmall(2_500)
-          const { send } = yield* Producer
-          const value = `bad ${"x".repeat(1_600)}`
-          yield* send({ topic, value })
-          yield* send({ topic, value: "last" })
-          const { handled, options } = consumerOf(topic)
-          yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters, { headers }) })
-          yield* handled.reaches(1)
-          const [letter] = yield* Fixture.readTopic(letters)
-          assert.strictEqual(text(letter!), value)
-          assert.deepInclude(Option.getOrThrow(DeadLetter.metadata(letter!)), {
-            topic,
-            partition: 0,
-            offset: 0,
-            retryCount: 0,
-            errorMessage: undefined,
-            eventId: `${topic}-0-0`
-          })
-        })
-      )
-    )
-  }
-
-  it.scopedLive("one that can't take the record: its partition is held up, and it alone", () =>
-    Fixture.run(brokers, (journal) =>
-      Effect.gen(function* () {
-        const topic = yield* Fixture.createTopic(2)
-        const letters = yield* tooSmall(1_000)
-        const { sendAll } = yield* Producer
-        yield* sendAll([`bad ${"x".repeat(2_000)}`, "behind"].map((value) => ({ topic, partition: 0, value })))
-        const { handled, options, values } = consumerOf(topic)
-        const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
-        yield* journal.logged("The dead letter is refused, the partition is held up")
-        yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
-        yield* handled.reaches(100)
-        assert.strictEqual(yield* consumer.status, "Running")
-        const { committed, deadLettered } = yield* consumer.close
-        assert.notInclude(values, "behind")
-        assert.strictEqual(deadLettered, 0)
-        assert.deepStrictEqual(committed, [
-          { topic, partition: 0, offset: 0 },
-          { topic, partition: 1, offset: 100 }
-        ])
-      })
-    )
-  )
-
-  it.scopedLive("one that can't take the record, when that is to stop: the consumer fails at it, uncommitted", () =>
-    Fixture.run(brokers, () =>
-      Effect.gen(function* () {
-        const topic = yield* Fixture.createTopic(1)
-        const letters = yield* tooSmall(1_000)
-        const { sendAll } = yield* Producer
-        yield* sendAll(["first", `bad ${"x".repeat(2_000)}`, "behind"].map((value) => ({ topic, value })))
-        const { groupId, options, values } = consumerOf(topic)
-        const deadLetter = DeadLetter.topic(letters, { tooLarge: "stop" })
-        const consumer = yield* KafkaConsumer.make({ ...options, deadLetter })
-        const error = yield* Fixture.within("the failure")(Effect.flip(consumer.wait))
-        assert.strictEqual(error.reason, "DeadLetterRejected")
-        assert.include(error.message, `${topic}-0 at offset 1`)
-        assert.deepStrictEqual(values, ["first"])
-        assert.deepStrictEqual(yield* Fixture.committedOffsets(groupId), [{ topic, partition: 0, offset: 1 }])
-      })
-    )
-  )
-})

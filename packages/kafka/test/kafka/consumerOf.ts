@@ -1,0 +1,35 @@
+/**
+ * What the tests of bad input share.
+ */
+import * as Codec from "@spillway/transport/Codec"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import type { Envelope } from "@spillway/transport/Envelope"
+import * as HandlerError from "@spillway/transport/HandlerError"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Effect from "effect/Effect"
+import { uniqueName } from "../../../../scripts/kafka/testing.js"
+import * as Fixture from "./fixture.js"
+
+/** Options of a consumer that notes what it handled and refuses what begins with "bad", under a group of its own. */
+export const consumerOf = (...topics: ReadonlyArray<string>) => {
+  const handled = Fixture.tally()
+  const values: Array<string> = []
+  const groupId = uniqueName("group")
+  const options = {
+    groupId,
+    topics,
+    value: Codec.text,
+    handler: (envelope: Envelope<string>) =>
+      envelope.value.startsWith("bad")
+        ? HandlerError.nonRetryable(new Error(envelope.value.slice(0, 2_000)))
+        : Effect.sync(() => {
+            values.push(envelope.value)
+            handled.add(envelope)
+          }),
+    retry: RetryPolicy.none,
+    deadLetter: DeadLetter.none("stop"),
+    commitInterval: "200 millis",
+    metadataInterval: "1 second"
+  } as const
+  return { options, handled, values, groupId }
+}
