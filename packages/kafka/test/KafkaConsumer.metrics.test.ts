@@ -139,10 +139,10 @@ describe("the metrics of a consumer", () => {
         retry: RetryPolicy.none,
         deadLetter: DeadLetter.topic("dead"),
         handler: () => Effect.fail("declined")
-      }).pipe(Effect.provide(KafkaProducer.layer()), metrics.on)
+      }).pipe(Effect.provide(KafkaProducer.layer({ unknownTopicTimeout: 0 })), metrics.on)
       yield* broker.deleteTopic("dead")
       yield* broker.produce(topic, [{ value: "a" }])
-      yield* TestClock.adjust("5 minutes")
+      yield* TestClock.adjust("10 seconds")
       assert.isAtLeast(metrics.ofTopic("dlq_publish_failures_total")!, 2)
       assert.strictEqual(metrics.ofTopic("dlq_messages_total"), 0)
       assert.strictEqual(metrics.ofTopic("retries_waiting"), 0)
