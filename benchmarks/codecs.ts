@@ -5,7 +5,8 @@
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import * as Effect from "effect/Effect"
 import { median, numberArgument } from "./arguments.js"
-import { brokers, measure } from "./consume.js"
+import * as Brokers from "./brokers.js"
+import { measure } from "./contender.js"
 import * as Preload from "./preload.js"
 
 const compressions: ReadonlyArray<RecordBatch.Compression> = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -52,7 +53,7 @@ const consumed = Effect.fnUntraced(function* (
   records: number,
   rounds: number
 ) {
-  const topic = yield* Preload.topic(brokers, records, compression)
+  const topic = yield* Preload.topic(brokers, records, { compression })
   const contenders = kafkaJsReads.includes(compression) ? (["spillway", "eachBatch"] as const) : (["spillway"] as const)
   const rates = { spillway: [] as Array<number>, eachBatch: [] as Array<number> }
   for (let round = 0; round < rounds; round++) {
@@ -70,7 +71,7 @@ const consumed = Effect.fnUntraced(function* (
 
 export const codecs = Effect.scoped(
   Effect.gen(function* () {
-    const bootstrap = yield* brokers
+    const bootstrap = yield* Brokers.given
     const records = numberArgument("records", 600_000)
     const rounds = numberArgument("rounds", 3)
     const measured = yield* Effect.forEach(compressions, (codec) =>

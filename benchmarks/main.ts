@@ -4,8 +4,10 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { codecs } from "./codecs.js"
 import { consume } from "./consume.js"
+import { memory } from "./memory.js"
+import { observe } from "./observe.js"
 
-const benchmarks = { consume, codecs }
+const benchmarks = { codecs, consume, memory, observe }
 
 const name = process.argv[2] ?? ""
 

@@ -20,13 +20,17 @@ const valueOf = (number: number): Buffer => {
   return value
 }
 
-const fill = async (kafka: kafkajs.Kafka, topic: string, records: number): Promise<void> => {
+/** The headers of a record by its number. */
+export type HeadersOf = (number: number) => kafkajs.IHeaders
+
+const fill = async (kafka: kafkajs.Kafka, topic: string, records: number, headersOf?: HeadersOf): Promise<void> => {
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   await producer.connect()
   for (let sent = 0; sent < records; sent += recordsAtOnce) {
     const messages = Array.from({ length: Math.min(recordsAtOnce, records - sent) }, (_, i) => ({
       value: valueOf(sent + i),
-      partition: i % partitions
+      partition: i % partitions,
+      ...(headersOf === undefined ? {} : { headers: headersOf(sent + i) })
     }))
     await producer.sendBatch({ topicMessages: [{ topic, messages }] })
   }
@@ -67,7 +71,7 @@ const fillCompressed = (brokers: ReadonlyArray<string>, topic: string, records: 
 export const topic = Effect.fnUntraced(function* (
   brokers: ReadonlyArray<string>,
   records: number,
-  compression?: Compression | undefined
+  { compression, headersOf }: { readonly compression?: Compression; readonly headersOf?: HeadersOf } = {}
 ): Effect.fn.Return<string, never, Scope.Scope> {
   const kafka = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
   const name = `consume-${crypto.randomUUID()}`
@@ -84,7 +88,7 @@ export const topic = Effect.fnUntraced(function* (
     () => admin((to) => to.deleteTopics({ topics }))
   )
   yield* compression === undefined
-    ? Effect.promise(() => fill(kafka, name, records))
+    ? Effect.promise(() => fill(kafka, name, records, headersOf))
     : fillCompressed(brokers, name, records, compression)
   return name
 })

@@ -9,6 +9,8 @@ export interface Task {
   readonly records: number
   /** Take the time from the process's start on, not from the first record: joining and the first response count. */
   readonly fromStart?: boolean
+  /** For `observed`: where an OTLP receiver listens, and what is on. */
+  readonly observed?: { readonly endpoint: string; readonly variant: "off" | "metrics" | "on" } | undefined
 }
 
 export interface Measurement {
