@@ -133,11 +133,15 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("during a rebalance settles, commits and leaves without rejoining", () =>
+  it.effect("during an eager rebalance settles, commits and leaves without rejoining", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
-      const consuming = { ...options, handler: calls.handler(() => Effect.sleep("10 seconds")) }
+      const consuming = {
+        ...options,
+        assignors: ["range"] as const,
+        handler: calls.handler(() => Effect.sleep("10 seconds"))
+      }
       const first = yield* KafkaConsumer.make(consuming)
       yield* broker.produce(topic, [{ value: "a" }, { value: "b" }])
       yield* TestClock.adjust("1 second")

@@ -7,7 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
+import { options as anyOptions, committed, group, makeCalls, onBroker, quiet, topic } from "./consumerTesting.js"
+
+const options = { ...anyOptions, assignors: ["range"] as const }
 
 const topics = { [topic]: 4 }
 
@@ -17,7 +19,7 @@ const partitions = (consumer: Consumer) =>
 const onEachPartition = (value: string) =>
   [0, 1, 2, 3].map((partition) => ({ value: `${value}${partition}`, partition }))
 
-describe("rebalance", () => {
+describe("an eager rebalance", () => {
   it.effect("moves partitions to a member that joins, and back when it leaves", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker

@@ -226,6 +226,8 @@ describe("seek", () => {
 describe("seek and a rebalance", () => {
   const slow = (calls: ReturnType<typeof makeCalls>) => ({
     ...options,
+    // Gives its only partition up for the rebalance.
+    assignors: ["range"] as const,
     handler: calls.handler(() => Effect.sleep("10 seconds"))
   })
 

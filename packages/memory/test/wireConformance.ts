@@ -2,6 +2,7 @@
  * What every `Wire` must do, in memory as on real Kafka: the suite that keeps the broker in memory honest.
  */
 import { describe } from "@effect/vitest"
+import { consumers } from "./conformance/consumers.js"
 import { groups } from "./conformance/groups.js"
 import type { Suite } from "./conformance/harness.js"
 import { offsets } from "./conformance/offsets.js"
@@ -13,4 +14,5 @@ export const wireConformance = (suite: Suite): void => {
   describe(`${suite.name}: records`, () => records(suite))
   describe(`${suite.name}: groups`, () => groups(suite))
   describe(`${suite.name}: offsets`, () => offsets(suite))
+  describe(`${suite.name}: consumers`, () => consumers(suite))
 }

@@ -31,7 +31,12 @@ export type Parser<out A> = (text: string) => Either.Either<A, string>
 export const text: Parser<string> = (text) => Either.right(text)
 
 /** Separated by commas. */
-export const list: Parser<ReadonlyArray<string>> = (text) => Either.right(text.split(",").map((item) => item.trim()))
+export const listOf =
+  <A>(item: Parser<A>): Parser<ReadonlyArray<A>> =>
+  (text) =>
+    Either.all(text.split(",").map((part) => item(part.trim())))
+
+export const list: Parser<ReadonlyArray<string>> = listOf(text)
 
 export const number: Parser<number> = (text) => {
   const value = Number(text)

@@ -12,7 +12,6 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
@@ -113,15 +112,19 @@ export const make = Effect.fnUntraced(function* <R>(
     }),
     runtime
   )
-  const ownership = yield* Ownership.make({
-    cluster,
-    settings,
-    context,
-    metrics,
-    committer,
-    fetcher,
-    toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
-  })
+  const ownership = yield* Scope.extend(
+    Ownership.make({
+      cluster,
+      settings,
+      context,
+      metrics,
+      committer,
+      fetcher,
+      fail,
+      toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
+    }),
+    runtime
+  )
   const control = Control.make({ settings, cluster, ownership, committer, lifecycle, context, pauses })
   const onJoined = control.follow.pipe(
     Effect.zipRight(Deferred.succeed(joined, undefined)),
@@ -166,7 +169,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const main = Effect.gen(function* () {
     yield* background(committing)
     yield* background(watching)
-    const running = yield* background(
+    yield* background(
       Effect.catchAllCause(membership.run, (cause) =>
         Cause.isInterruptedOnly(cause)
           ? Effect.failCause(cause)
@@ -176,7 +179,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const asked = yield* Effect.exit(Deferred.await(stopping))
     yield* lifecycle.to("Draining")
     yield* Effect.annotateLogs(Effect.logInfo("Draining"), { groupId })
-    yield* Fiber.interrupt(running)
+    yield* membership.stop
     yield* fetcher.stop
     yield* ownership.drain(settings.drainTimeoutMs, finalCommitMs)
     yield* membership.leave

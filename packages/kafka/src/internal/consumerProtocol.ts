@@ -4,13 +4,16 @@
  * end, so a version above the known ones is read as far as it is known.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
+import { byTopic } from "./topicPartition.js"
 
 export interface Subscription {
   readonly topics: ReadonlyArray<string>
   /** What the member still owns; v1 and later. */
   readonly ownedPartitions: ReadonlyArray<TopicPartition>
-  /** The generation in which it came to own them; v2 and later, else -1. */
+  /** The last generation in which it owned them; -1 when it tells none. */
   readonly generationId: number
+  /** The rack it is in, to read from near replicas; v3 and later. */
+  readonly rackId: string | null
 }
 
 const encoder = new TextEncoder()
@@ -50,26 +53,17 @@ const reader = (bytes: Uint8Array) => {
   }
   const int16 = () => view.getInt16(take(2))
   const int32 = () => view.getInt32(take(4))
-  const string = () => {
-    const start = take(int16())
-    return decoder.decode(bytes.subarray(start, at))
+  const nullableString = () => {
+    const length = int16()
+    return length === -1 ? null : decoder.decode(bytes.subarray(take(length), at))
   }
+  const string = () => nullableString() ?? ""
   const array = <A>(read: () => A): Array<A> => Array.from({ length: Math.max(0, int32()) }, read)
   const skip = (length: number) => take(Math.max(0, length))
-  return { int16, int32, string, array, skip, atEnd: () => at >= bytes.byteLength }
+  return { int16, int32, string, nullableString, array, skip, atEnd: () => at >= bytes.byteLength }
 }
 
 type Reader = ReturnType<typeof reader>
-
-const byTopic = (partitions: ReadonlyArray<TopicPartition>): Map<string, Array<number>> => {
-  const topics = new Map<string, Array<number>>()
-  for (const { topic, partition } of partitions) {
-    const known = topics.get(topic)
-    if (known === undefined) topics.set(topic, [partition])
-    else known.push(partition)
-  }
-  return topics
-}
 
 const writePartitions = (put: Writer, partitions: ReadonlyArray<TopicPartition>) => {
   const topics = byTopic(partitions)
@@ -89,14 +83,21 @@ const readPartitions = (from: Reader): ReadonlyArray<TopicPartition> =>
     })
     .flat()
 
-/** Subscription v1: topics, null user data, owned partitions. */
-export const encodeSubscription = (subscription: Omit<Subscription, "generationId">): Uint8Array =>
+/**
+ * Subscription v3: topics, user data, owned partitions, generation, rack. The user data is what Java's cooperative-sticky
+ * assignor writes there, the generation: leaders from before v2 (Kafka 3.4) look for it there.
+ */
+export const encodeSubscription = (subscription: Subscription): Uint8Array =>
   write((put) => {
-    put.int16(1)
+    put.int16(3)
     put.int32(subscription.topics.length)
     for (const topic of subscription.topics) put.string(topic)
-    put.int32(-1)
+    put.int32(4)
+    put.int32(subscription.generationId)
     writePartitions(put, subscription.ownedPartitions)
+    put.int32(subscription.generationId)
+    if (subscription.rackId === null) put.int16(-1)
+    else put.string(subscription.rackId)
   })
 
 /** Throws a RangeError on bytes that are no subscription. */
@@ -104,12 +105,15 @@ export const decodeSubscription = (bytes: Uint8Array): Subscription => {
   const from = reader(bytes)
   const version = from.int16()
   const topics = from.array(from.string)
-  if (!from.atEnd()) {
-    from.skip(from.int32())
-  }
+  const userData = from.atEnd() ? 0 : Math.max(0, from.int32())
+  // Only the cooperative-sticky assignor's user data has this length, and only its members own partitions.
+  let generationId = -1
+  if (version === 1 && userData === 4) generationId = from.int32()
+  else from.skip(userData)
   const ownedPartitions = version >= 1 && !from.atEnd() ? readPartitions(from) : []
-  const generationId = version >= 2 && !from.atEnd() ? from.int32() : -1
-  return { topics, ownedPartitions, generationId }
+  if (version >= 2 && !from.atEnd()) generationId = from.int32()
+  const rackId = version >= 3 && !from.atEnd() ? from.nullableString() : null
+  return { topics, ownedPartitions, generationId, rackId }
 }
 
 /** Assignment v0: partitions, null user data. */

@@ -7,6 +7,7 @@ import { type Issue, show } from "@spillway/transport/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { IsolationLevel } from "../Protocol.js"
+import { type AssignorName, assignors, isAssignor } from "./assignors/assignor.js"
 
 /** The tuning options of a consumer; every one has a default. */
 export interface ConsumerTuning {
@@ -27,6 +28,26 @@ export interface ConsumerTuning {
    * the offsets are logged and counted, the records are lost to this group. Default: `fail`.
    */
   readonly corruptBatch?: "fail" | "skip" | undefined
+  /**
+   * How the group's partitions are shared out, in order of preference; the group takes one that all its members offer.
+   * `cooperative-sticky` (KIP-429) moves only what must move, and the rest goes on through a rebalance; `range` stops
+   * everything for each. Both at once let a group change from one to the other without stopping: first every member
+   * offers both (and rebalances as with `range`), then every member offers the new one alone.
+   * Default: `["cooperative-sticky"]`.
+   */
+  readonly assignors?: ReadonlyArray<AssignorName> | undefined
+  /**
+   * Makes this a static member (KIP-345), known by this id to its group: one that is back within `sessionTimeout` gets
+   * its partitions again, and nobody else's move. Unique in the group. Default: none.
+   */
+  readonly groupInstanceId?: string | undefined
+  /**
+   * Whether closing leaves the group, so that its partitions go to the others at once; else they do when
+   * `sessionTimeout` is over (KIP-1092). Default: true, but false for a static member.
+   */
+  readonly leaveOnClose?: boolean | undefined
+  /** The rack (or zone) this runs in, told to the group (KIP-881). Default: none. */
+  readonly rackId?: string | undefined
   /** A member that the coordinator hasn't heard of for this long is dead. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined
   /** Default: 3 seconds. */
@@ -71,6 +92,10 @@ export interface ConsumerSettings {
   readonly offsetOutOfRange: "fail" | "earliest" | "latest"
   readonly isolationLevel: IsolationLevel
   readonly corruptBatch: "fail" | "skip"
+  readonly assignors: ReadonlyArray<AssignorName>
+  readonly groupInstanceId: string | null
+  readonly leaveOnClose: boolean
+  readonly rackId: string | null
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
@@ -121,6 +146,15 @@ export const check = (
   for (const [index, topic] of options.topics.entries()) {
     check(isTopicName(topic), `topics[${index}]`, topic, "must be a legal topic name")
   }
+  const offered = options.assignors ?? ["cooperative-sticky"]
+  check(offered.length > 0, "assignors", offered, "must name an assignor")
+  for (const [index, name] of offered.entries()) {
+    check(isAssignor(name), `assignors[${index}]`, name, `must be one of ${Object.keys(assignors).join(", ")}`)
+  }
+  for (const field of ["groupInstanceId", "rackId"] as const) {
+    const value = options[field]
+    check(value === undefined || value.trim() !== "", field, value, "must not be empty")
+  }
   const breaker = options.circuitBreaker === undefined ? undefined : CircuitBreaker.check(options.circuitBreaker)
   const settings: ConsumerSettings = {
     groupId: options.groupId,
@@ -134,6 +168,10 @@ export const check = (
       "read_uncommitted"
     ),
     corruptBatch: oneOf("corruptBatch", options.corruptBatch ?? "fail", "fail", "skip"),
+    assignors: Array.from(new Set(offered)),
+    groupInstanceId: options.groupInstanceId ?? null,
+    leaveOnClose: options.leaveOnClose ?? options.groupInstanceId === undefined,
+    rackId: options.rackId ?? null,
     sessionTimeoutMs: millis("sessionTimeout", "45 seconds"),
     heartbeatIntervalMs: millis("heartbeatInterval", "3 seconds"),
     rebalanceTimeoutMs: millis("rebalanceTimeout", "60 seconds"),

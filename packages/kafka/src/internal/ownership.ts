@@ -4,6 +4,8 @@
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import { nameOf } from "../KafkaErrorCode.js"
 import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
 import * as Backoff from "./backoff.js"
@@ -15,6 +17,7 @@ import * as Lane from "./lane.js"
 import { listOffset } from "./listOffsets.js"
 import * as Decisions from "./membership/decisions.js"
 import type { Membership, Ownership } from "./membership.js"
+import { byTopic, keyOf } from "./topicPartition.js"
 
 export interface OwnedLanes extends Ownership {
   readonly lanes: ReadonlySet<Lane.Lane>
@@ -26,6 +29,13 @@ export interface OwnedLanes extends Ownership {
   readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
 }
 
+type Committed = Pick<Lane.Start, "leaderEpoch"> & { readonly offset: number }
+
+interface Opening {
+  readonly owned: TopicPartition
+  fiber: Fiber.Fiber<void>
+}
+
 export const make = <R>(options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
@@ -34,33 +44,31 @@ export const make = <R>(options: {
   readonly committer: Committer
   readonly fetcher: Fetcher
   readonly toCoordinator: Membership["toCoordinator"]
-}): Effect.Effect<OwnedLanes, never, R> =>
-  Effect.map(Effect.context<R>(), (environment) => {
-    const { cluster, committer, context, fetcher, settings } = options
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+}): Effect.Effect<OwnedLanes, never, R | Scope.Scope> =>
+  Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
+    const { cluster, committer, context, fail, fetcher, settings } = options
     const { groupId } = settings
     const groupMetrics = options.metrics.group({ groupId })
     const lanes = new Set<Lane.Lane>()
+    /** Whether the last assignment is what is owned. */
     let complete = false
+    /** Partitions whose lanes are being opened. */
+    const opening = new Map<string, Opening>()
     /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
     const initialCounts = new Map<string, number>()
 
     const committedOffsets = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
-      const topics = new Map<string, Array<number>>()
-      for (const { topic, partition } of partitions) topics.set(topic, [...(topics.get(topic) ?? []), partition])
+      const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
       const backoff = Backoff.make()
       while (true) {
-        const answer = yield* Effect.option(
-          options.toCoordinator("group", "OffsetFetch", {
-            groupId,
-            topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
-          })
-        )
+        const answer = yield* Effect.option(options.toCoordinator("group", "OffsetFetch", { groupId, topics }))
         if (answer._tag === "Some") {
           const answers = answer.value.topics.flatMap(({ topic, partitions }) =>
             partitions.map((partition) => ({ topic, ...partition }))
           )
           const code = [answer.value.errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
-          if (code === undefined) return new Map(answers.map((found) => [`${found.topic}-${found.partition}`, found]))
+          if (code === undefined) return new Map(answers.map((found) => [keyOf(found), found]))
           const reaction = Decisions.onOffsetFetch(code)
           if (reaction._tag === "Fatal") {
             const description = `OffsetFetch answered ${nameOf(code)}`
@@ -109,68 +117,118 @@ export const make = <R>(options: {
       )
     }
 
+    const openOne = Effect.fnUntraced(function* (
+      owned: TopicPartition,
+      committed: Effect.Effect<ReadonlyMap<string, Committed>, ConsumerError>
+    ) {
+      const found = (yield* committed).get(keyOf(owned))
+      if (found === undefined || found.offset < 0) {
+        const position = yield* firstOffset(owned)
+        return yield* openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
+      }
+      const { leaderEpoch, offset } = found
+      yield* openLane({ ...owned, position: offset, leaderEpoch, committed: offset })
+    })
+
+    const fork = <A, E>(effect: Effect.Effect<A, E, R | Scope.Scope>) =>
+      Effect.provide(Effect.forkScoped(Effect.interruptible(effect)), environment)
+
+    // Each partition opens in a fibre of its own: one without a leader to ask holds up none of the others.
     const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
       groupMetrics.rebalanced()
       rememberCounts()
-      complete = partitions.length === 0
-      if (complete) return
-      const committed = yield* committedOffsets(partitions)
-      const isCommitted = <A extends { readonly offset: number }>(found: A | undefined): found is A =>
-        found !== undefined && found.offset >= 0
-      yield* Effect.forEach(
-        partitions,
-        (owned) => {
-          const found = committed.get(`${owned.topic}-${owned.partition}`)
-          return isCommitted(found)
-            ? openLane({ ...owned, position: found.offset, leaderEpoch: found.leaderEpoch, committed: found.offset })
-            : Effect.flatMap(firstOffset(owned), (position) =>
-                openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
-              )
-        },
-        // A partition without a leader to ask holds up none of the others.
-        { concurrency: "unbounded", discard: true }
-      )
       complete = true
-      if (!Array.from(committed.values()).every(isCommitted)) yield* committer.once
+      if (partitions.length === 0) return
+      const committed = Fiber.join(yield* fork(committedOffsets(partitions)))
+      for (const owned of partitions) {
+        const key = keyOf(owned)
+        const entry: Opening = { owned, fiber: Fiber.void }
+        opening.set(key, entry)
+        entry.fiber = yield* fork(
+          openOne(owned, committed).pipe(Effect.catchAll(fail), Effect.ensuring(Effect.sync(() => opening.delete(key))))
+        )
+      }
     })
 
-    const forget = Effect.sync(() => {
-      complete = false
-      const known = Array.from(lanes)
-      for (const lane of known) {
+    const opened = Effect.suspend(() =>
+      Effect.forEach(Array.from(opening.values()), ({ fiber }) => Fiber.await(fiber), { discard: true })
+    ).pipe(
+      // So that the position that was found holds, whoever goes on from it.
+      Effect.zipRight(
+        Effect.suspend(() =>
+          Array.from(lanes).some(({ committed }) => committed < 0) ? committer.once : Effect.succeed(true)
+        )
+      ),
+      Effect.asVoid
+    )
+
+    const cancel = (isEnding: (partition: TopicPartition) => boolean) =>
+      Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(opening.values()).filter(({ owned }) => isEnding(owned)),
+          ({ fiber }) => Fiber.interrupt(fiber),
+          { discard: true }
+        )
+      )
+
+    const forget = (ending: ReadonlyArray<Lane.Lane>) => {
+      for (const lane of ending) {
         lanes.delete(lane)
         committer.lanes.delete(lane)
         fetcher.remove(lane)
       }
-      return known
-    })
+    }
 
     const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
       Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
 
-    const drain = Effect.fnUntraced(function* (timeoutMs: number, commitMs: number) {
+    const give = Effect.fnUntraced(function* (
+      isEnding: (partition: TopicPartition) => boolean,
+      timeoutMs: number,
+      commitMs: number
+    ) {
       complete = false
-      const draining = Array.from(lanes)
-      for (const lane of draining) {
+      yield* cancel(isEnding)
+      const ending = Array.from(lanes).filter(isEnding)
+      for (const lane of ending) {
         lane.close()
         fetcher.remove(lane)
       }
-      yield* Effect.forEach(draining, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
+      yield* Effect.forEach(ending, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(timeoutMs)
       )
-      yield* endEach(draining)
-      yield* Effect.timeoutOption(committer.flush, commitMs)
-      yield* forget
+      yield* endEach(ending)
+      if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMs)
+      forget(ending)
     })
+
+    const all = () => true
 
     return {
       lanes,
-      isComplete: () => complete,
+      isComplete: () => complete && opening.size === 0,
+      owned: () => [...lanes, ...Array.from(opening.values(), ({ owned }) => owned)],
       nudge,
       open,
-      drain,
-      revoke: drain(settings.revokeTimeoutMs, settings.rebalanceTimeoutMs - settings.revokeTimeoutMs),
-      lose: Effect.uninterruptible(Effect.flatMap(forget, endEach)),
+      opened,
+      drain: (timeoutMs, commitMs) => give(all, timeoutMs, commitMs),
+      revoke: (partitions) => {
+        const revoked = new Set(partitions.map(keyOf))
+        return give(
+          (partition) => revoked.has(keyOf(partition)),
+          settings.revokeTimeoutMs,
+          settings.rebalanceTimeoutMs - settings.revokeTimeoutMs
+        )
+      },
+      lose: Effect.zipRight(
+        cancel(all),
+        Effect.suspend(() => {
+          const lost = Array.from(lanes)
+          complete = false
+          forget(lost)
+          return endEach(lost)
+        })
+      ).pipe(Effect.uninterruptible),
       setSessionAlive: (alive) => {
         if (context.gate.open === alive) return
         context.gate.open = alive

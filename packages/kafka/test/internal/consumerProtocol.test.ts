@@ -14,6 +14,7 @@ const userData = "00000003 010203"
 const ownsNothing = "00000000"
 const ownsA02 = "00000001 0001 61 00000002 00000000 00000002"
 const generation7 = "00000007"
+const generationUserData = "00000004 00000007"
 const nullRack = "ffff"
 const rackEu = "0002 6575"
 
@@ -32,31 +33,41 @@ const partitions = FastCheck.uniqueArray(topic, { maxLength: 4 }).chain((topics)
     )
   ).map((all) => all.flat())
 )
-const subscription = FastCheck.record({ topics: FastCheck.array(topic, { maxLength: 5 }), ownedPartitions: partitions })
+const subscription = FastCheck.record({
+  topics: FastCheck.array(topic, { maxLength: 5 }),
+  ownedPartitions: partitions,
+  generationId: FastCheck.integer({ min: -1, max: 0x7fffffff }),
+  rackId: FastCheck.option(topic)
+})
 
 describe("subscription", () => {
   it.each([
-    ["v0, null user data", bytes(v(0), topicsAB, nullUserData), [], -1],
-    ["v0, empty user data", bytes(v(0), topicsAB, emptyUserData), [], -1],
-    ["v0, user data", bytes(v(0), topicsAB, userData), [], -1],
-    ["v1, nothing owned", bytes(v(1), topicsAB, nullUserData, ownsNothing), [], -1],
-    ["v1, owned partitions after user data", bytes(v(1), topicsAB, userData, ownsA02), owned, -1],
-    ["v2", bytes(v(2), topicsAB, nullUserData, ownsA02, generation7), owned, 7],
-    ["v3, null rack", bytes(v(3), topicsAB, emptyUserData, ownsA02, generation7, nullRack), owned, 7],
-    ["v3, rack", bytes(v(3), topicsAB, nullUserData, ownsA02, generation7, rackEu), owned, 7],
-    ["a later version", bytes(v(9), topicsAB, nullUserData, ownsA02, generation7, rackEu, "00112233"), owned, 7]
-  ])("reads Java's layout of %s", (_name, encoded, ownedPartitions, generationId) => {
+    ["v0, null user data", bytes(v(0), topicsAB, nullUserData), [], -1, null],
+    ["v0, empty user data", bytes(v(0), topicsAB, emptyUserData), [], -1, null],
+    ["v0, user data", bytes(v(0), topicsAB, userData), [], -1, null],
+    ["v1, nothing owned", bytes(v(1), topicsAB, nullUserData, ownsNothing), [], -1, null],
+    ["v1, owned partitions after user data", bytes(v(1), topicsAB, userData, ownsA02), owned, -1, null],
+    ["v1, the generation as user data", bytes(v(1), topicsAB, generationUserData, ownsA02), owned, 7, null],
+    ["v2", bytes(v(2), topicsAB, nullUserData, ownsA02, generation7), owned, 7, null],
+    ["v3, null rack", bytes(v(3), topicsAB, emptyUserData, ownsA02, generation7, nullRack), owned, 7, null],
+    ["v3, rack", bytes(v(3), topicsAB, nullUserData, ownsA02, generation7, rackEu), owned, 7, "eu"],
+    ["a later version", bytes(v(9), topicsAB, nullUserData, ownsA02, generation7, rackEu, "00112233"), owned, 7, "eu"]
+  ])("reads Java's layout of %s", (_name, encoded, ownedPartitions, generationId, rackId) => {
     assert.deepStrictEqual(ConsumerProtocol.decodeSubscription(encoded), {
       topics: ["a", "b"],
       ownedPartitions,
-      generationId
+      generationId,
+      rackId
     })
   })
 
-  it("is written in Java's layout of v1", () => {
+  it.each([
+    [null, nullRack],
+    ["eu", rackEu]
+  ])("is written in Java's layout of v3, rack %s", (rackId, rack) => {
     assert.deepStrictEqual(
-      ConsumerProtocol.encodeSubscription({ topics: ["a", "b"], ownedPartitions: owned }),
-      bytes(v(1), topicsAB, nullUserData, ownsA02)
+      ConsumerProtocol.encodeSubscription({ topics: ["a", "b"], ownedPartitions: owned, generationId: 7, rackId }),
+      bytes(v(3), topicsAB, generationUserData, ownsA02, generation7, rack)
     )
   })
 
@@ -66,10 +77,8 @@ describe("subscription", () => {
         const encoded = ConsumerProtocol.encodeSubscription(subscription)
         const inside = new Uint8Array(encoded.length + 2 * shift).fill(0xff)
         inside.set(encoded, shift)
-        assert.deepStrictEqual(ConsumerProtocol.decodeSubscription(inside.subarray(shift, shift + encoded.length)), {
-          ...subscription,
-          generationId: -1
-        })
+        const read = ConsumerProtocol.decodeSubscription(inside.subarray(shift, shift + encoded.length))
+        assert.deepStrictEqual(read, subscription)
       })
     )
   })
@@ -77,9 +86,9 @@ describe("subscription", () => {
   it("that is cut off within its topics throws a RangeError", () => {
     FastCheck.assert(
       FastCheck.property(subscription, FastCheck.nat(), (subscription, cut) => {
-        const encoded = ConsumerProtocol.encodeSubscription({ topics: subscription.topics, ownedPartitions: [] })
-        // Without its user data and owned partitions, 8 bytes, it would still be whole.
-        const short = encoded.subarray(0, cut % (encoded.length - 8))
+        const encoded = ConsumerProtocol.encodeSubscription({ ...subscription, ownedPartitions: [], rackId: null })
+        // Without what follows them, 18 bytes, it would still be whole.
+        const short = encoded.subarray(0, cut % (encoded.length - 18))
         assert.throws(() => ConsumerProtocol.decodeSubscription(short), RangeError)
       })
     )

@@ -3,13 +3,7 @@
  * partitions; the first members get one more where they don't divide evenly.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-
-export interface Member {
-  readonly memberId: string
-  /** A static member's id; it sorts by this, so that a restart moves nothing. */
-  readonly groupInstanceId: string | null
-  readonly topics: ReadonlyArray<string>
-}
+import { compareMembers, type Member } from "./members.js"
 
 /** Every member's partitions, also those of a member that gets none. */
 export const assign = (
@@ -30,13 +24,4 @@ export const assign = (
     }
   }
   return assignment
-}
-
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-
-const compareMembers = (a: Member, b: Member): number => {
-  if (a.groupInstanceId !== null && b.groupInstanceId !== null) return compareText(a.groupInstanceId, b.groupInstanceId)
-  if (a.groupInstanceId !== null) return -1
-  if (b.groupInstanceId !== null) return 1
-  return compareText(a.memberId, b.memberId)
 }

@@ -28,10 +28,15 @@ export type Reaction =
   | { readonly _tag: "Rejoin" }
   /** The ownership has ended without us: commit nothing, join again, as a new member if the id is gone. */
   | { readonly _tag: "Lost"; readonly memberIdKept: boolean }
-  | { readonly _tag: "Fatal"; readonly reason: ConsumerErrorReason }
+  | Fatal
+
+export interface Fatal {
+  readonly _tag: "Fatal"
+  readonly reason: ConsumerErrorReason
+}
 
 const ok: Reaction = { _tag: "Ok" }
-const retry: Reaction = { _tag: "Retry" }
+export const retry: Reaction = { _tag: "Retry" }
 const findCoordinator: Reaction = { _tag: "FindCoordinator" }
 const rejoin: Reaction = { _tag: "Rejoin" }
 const lost = (memberIdKept: boolean): Reaction => ({ _tag: "Lost", memberIdKept })
@@ -80,7 +85,17 @@ export const onJoinGroup = (code: number): Reaction => {
 
 export const onSyncGroup = onAny
 
-export const onHeartbeat = onAny
+/**
+ * While the member joins, JoinGroup's answer says what becomes of it, except that a member that is unknown has lost all
+ * already. An answer to a generation that has ended meanwhile says nothing of the present one.
+ */
+export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean): Reaction => {
+  const reaction = onAny(code)
+  const isJoining = phase === "Joining"
+  if (reaction._tag === "Rejoin") return isCurrent && !isJoining ? reaction : ok
+  if (reaction._tag === "Lost") return isCurrent && !(isJoining && reaction.memberIdKept) ? reaction : retry
+  return reaction
+}
 
 export const onFindCoordinator = onAny
 
@@ -103,6 +118,16 @@ export const onOffsetFetch = onOffsetCommit
 export const mayCommit = (protocol: RebalanceProtocol, phase: Phase): boolean =>
   phase === "Stable" || (protocol === "cooperative" && phase === "Joining")
 
-/** Which owned partitions a member must give up before it sends JoinGroup. */
-export const revokedBeforeJoin = <A>(protocol: RebalanceProtocol, owned: ReadonlyArray<A>): ReadonlyArray<A> =>
-  protocol === "eager" ? owned : []
+/** What to give up before the next JoinGroup: all, or what the assignment has given to others. */
+export const revokedBeforeJoin = <A>(
+  protocol: RebalanceProtocol,
+  owned: ReadonlyArray<A>,
+  moving: ReadonlyArray<A>
+): ReadonlyArray<A> => (protocol === "eager" ? owned : moving)
+
+/**
+ * Whether the group went through a generation without this member, which it then knows nothing of: only a static member
+ * is not removed for that. A dynamic one may be two generations on because the answer to its JoinGroup was lost.
+ */
+export const missedGeneration = (isStatic: boolean, before: number, now: number): boolean =>
+  isStatic && before >= 0 && now > before + 1

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"
+import type { Member } from "../../../src/internal/assignors/members.js"
 import * as Range from "../../../src/internal/assignors/range.js"
 
 const member = (memberId: string, topics: ReadonlyArray<string>, groupInstanceId: string | null = null) => ({
@@ -8,7 +9,7 @@ const member = (memberId: string, topics: ReadonlyArray<string>, groupInstanceId
   topics
 })
 
-const assign = (members: ReadonlyArray<Range.Member>, counts: Readonly<Record<string, number>>) =>
+const assign = (members: ReadonlyArray<Member>, counts: Readonly<Record<string, number>>) =>
   Object.fromEntries(
     Array.from(Range.assign(members, new Map(Object.entries(counts))), ([id, partitions]) => [
       id,
@@ -22,7 +23,7 @@ const byMember = (assignment: ReturnType<typeof Range.assign>) =>
 const memberId = FastCheck.stringMatching(/^[a-e][0-9]$/)
 const topics = ["t", "u", "v"] as const
 
-const members: FastCheck.Arbitrary<ReadonlyArray<Range.Member>> = FastCheck.uniqueArray(
+const members: FastCheck.Arbitrary<ReadonlyArray<Member>> = FastCheck.uniqueArray(
   FastCheck.record({
     memberId,
     groupInstanceId: FastCheck.option(FastCheck.stringMatching(/^i[0-9]$/)),
@@ -109,8 +110,7 @@ describe("range assignor", () => {
     FastCheck.assert(
       FastCheck.property(members, counts, (members, counts) => {
         const assignment = Range.assign(members, counts)
-        const order = (one: Range.Member) =>
-          one.groupInstanceId === null ? `2${one.memberId}` : `1${one.groupInstanceId}`
+        const order = (one: Member) => (one.groupInstanceId === null ? `2${one.memberId}` : `1${one.groupInstanceId}`)
         for (const [topic] of counts) {
           const shares = members
             .filter((one) => one.topics.includes(topic))

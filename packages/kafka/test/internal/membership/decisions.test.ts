@@ -48,7 +48,17 @@ const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction
     { ...always, MEMBER_ID_REQUIRED: { _tag: "UseMemberId" }, REBALANCE_IN_PROGRESS: retry }
   ],
   ["SyncGroup", Decisions.onSyncGroup, always],
-  ["Heartbeat", Decisions.onHeartbeat, always],
+  ["Heartbeat", (code) => Decisions.onHeartbeat(code, "Stable", true), always],
+  [
+    "Heartbeat while JoinGroup is out",
+    (code) => Decisions.onHeartbeat(code, "Joining", true),
+    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry }
+  ],
+  [
+    "Heartbeat of an earlier generation",
+    (code) => Decisions.onHeartbeat(code, "Stable", false),
+    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry, UNKNOWN_MEMBER_ID: retry }
+  ],
   ["FindCoordinator", Decisions.onFindCoordinator, always],
   ["OffsetCommit", Decisions.onOffsetCommit, commits],
   ["OffsetFetch", Decisions.onOffsetFetch, commits]
@@ -72,8 +82,19 @@ describe("decisions", () => {
     assert.deepStrictEqual(truth("cooperative"), [false, true, false, true])
   })
 
-  it("gives up everything before an eager rejoin, and nothing before a cooperative one", () => {
-    assert.deepStrictEqual(Decisions.revokedBeforeJoin("eager", [1, 2]), [1, 2])
-    assert.deepStrictEqual(Decisions.revokedBeforeJoin("cooperative", [1, 2]), [])
+  it("gives up everything before an eager rejoin, and what moves before a cooperative one", () => {
+    assert.deepStrictEqual(Decisions.revokedBeforeJoin("eager", [1, 2], []), [1, 2])
+    assert.deepStrictEqual(Decisions.revokedBeforeJoin("cooperative", [1, 2], [2]), [2])
+  })
+
+  it("knows that a static member has missed a generation", () => {
+    const missed = (isStatic: boolean) =>
+      [
+        [-1, 7],
+        [3, 4],
+        [3, 5]
+      ].map(([before, now]) => Decisions.missedGeneration(isStatic, before!, now!))
+    assert.deepStrictEqual(missed(true), [false, false, true])
+    assert.deepStrictEqual(missed(false), [false, false, false])
   })
 })

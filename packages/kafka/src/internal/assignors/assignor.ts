@@ -1,0 +1,28 @@
+/**
+ * The assignors a member offers its group, by the names that Kafka's clients know them by.
+ */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import type { RebalanceProtocol } from "../membership/decisions.js"
+import * as CooperativeSticky from "./cooperativeSticky.js"
+import * as Range from "./range.js"
+
+export type AssignorName = "cooperative-sticky" | "range"
+
+type Assign = (
+  members: ReadonlyArray<CooperativeSticky.StickyMember>,
+  partitionCounts: ReadonlyMap<string, number>
+) => Map<string, Array<TopicPartition>>
+
+export const assignors: Readonly<Record<AssignorName, Assign>> = {
+  "cooperative-sticky": CooperativeSticky.assign,
+  range: Range.assign
+}
+
+export const isAssignor = (name: string): name is AssignorName => Object.hasOwn(assignors, name)
+
+/**
+ * The protocol that every offered assignor allows, as in Java's client: with `range` among them, a rebalance may end
+ * with an assignment that gives away what this member still owned, so it owns nothing when it rejoins.
+ */
+export const protocolOf = (offered: ReadonlyArray<AssignorName>): RebalanceProtocol =>
+  offered.includes("range") ? "eager" : "cooperative"
