@@ -113,11 +113,16 @@ describeKafka("Health", (brokers) => {
         const topic = yield* createTopic()
         const latch = yield* Effect.makeLatch(false)
         const started = yield* Deferred.make<void>()
-        yield* consume(topic, { handler: () => Effect.zipRight(Deferred.succeed(started, undefined), latch.await) })
+        // Eagerly, all is given up first; cooperatively, the only partition would stay where it is.
+        const eager = { assignors: ["range"] } as const
+        yield* consume(topic, {
+          ...eager,
+          handler: () => Effect.zipRight(Deferred.succeed(started, undefined), latch.await)
+        })
         yield* publish(topic)
         yield* Deferred.await(started)
         const second = yield* Scope.make()
-        const joining = yield* Effect.fork(Scope.extend(consume(topic), second))
+        const joining = yield* Effect.fork(Scope.extend(consume(topic, eager), second))
         yield* shows("200 200 503", { "consumer.membership": "rebalancing", "consumer #2.membership": "joining" })
         yield* latch.open
         yield* Fiber.join(joining)
