@@ -3,8 +3,8 @@
  * a partition, and go to the partition that Java's producer would choose for their key.
  *
  * Records gather in a batch for each partition, up to `linger`, and several batches may be on their way at once. What
- * fails for a reason that may pass is tried again, to the same partition, until `deliveryTimeout`. A record may be
- * written twice when an acknowledgement got lost.
+ * fails for a reason that may pass is tried again, to the same partition, until `deliveryTimeout`. A record is
+ * written once though its batch is sent again: the producer is idempotent.
  */
 import { Producer } from "@spillway/transport/Producer"
 import * as Config from "effect/Config"

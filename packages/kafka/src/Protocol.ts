@@ -75,6 +75,20 @@ export interface ProduceResponse {
 /** Whether records of open and aborted transactions count (KIP-98). */
 export type IsolationLevel = "read_uncommitted" | "read_committed"
 
+export interface InitProducerIdRequest {
+  /** null for a producer that is idempotent without transactions. */
+  readonly transactionalId: string | null
+  /** How long the coordinator leaves a transaction open; of no use without transactions. */
+  readonly transactionTimeoutMs: number
+}
+
+export interface InitProducerIdResponse {
+  readonly errorCode: number
+  /** -1 with an error. */
+  readonly producerId: bigint
+  readonly producerEpoch: number
+}
+
 export interface FetchRequest {
   readonly maxWaitMs: number
   readonly minBytes: number
@@ -311,6 +325,7 @@ export interface Protocol {
   readonly Metadata: readonly [MetadataRequest, MetadataResponse]
   readonly FindCoordinator: readonly [FindCoordinatorRequest, FindCoordinatorResponse]
   readonly Produce: readonly [ProduceRequest, ProduceResponse]
+  readonly InitProducerId: readonly [InitProducerIdRequest, InitProducerIdResponse]
   readonly Fetch: readonly [FetchRequest, FetchResponse]
   readonly ListOffsets: readonly [ListOffsetsRequest, ListOffsetsResponse]
   readonly OffsetForLeaderEpoch: readonly [OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse]

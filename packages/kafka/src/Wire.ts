@@ -20,7 +20,7 @@ export interface Endpoint {
  * - `join`: JoinGroup, SyncGroup
  * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup
  * - `fetch`: Fetch, OffsetForLeaderEpoch
- * - `data`: Produce, Metadata, ListOffsets, CreateTopics, DeleteTopics
+ * - `data`: Produce, InitProducerId, Metadata, ListOffsets, CreateTopics, DeleteTopics
  */
 export type Role = "join" | "group" | "fetch" | "data"
 

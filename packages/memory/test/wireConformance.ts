@@ -5,6 +5,7 @@ import { describe } from "@effect/vitest"
 import { consumers } from "./conformance/consumers.js"
 import { groups } from "./conformance/groups.js"
 import type { Suite } from "./conformance/harness.js"
+import { idempotence } from "./conformance/idempotence.js"
 import { offsets } from "./conformance/offsets.js"
 import { records } from "./conformance/records.js"
 
@@ -12,6 +13,7 @@ export type { Harness, HarnessClient, Suite } from "./conformance/harness.js"
 
 export const wireConformance = (suite: Suite): void => {
   describe(`${suite.name}: records`, () => records(suite))
+  describe(`${suite.name}: idempotence`, () => idempotence(suite))
   describe(`${suite.name}: groups`, () => groups(suite))
   describe(`${suite.name}: offsets`, () => offsets(suite))
   describe(`${suite.name}: consumers`, () => consumers(suite))

@@ -10,6 +10,7 @@ import * as Compression from "./recordBatch/compression.js"
 export const prefix = "KAFKA_PRODUCER"
 
 export const parsers: Environment.Parsers<ProducerOptions> = {
+  idempotent: Environment.boolean,
   linger: Environment.duration,
   compression: Environment.oneOf(...Compression.names),
   maxBatchBytes: Environment.number,

@@ -19,6 +19,8 @@ export type Verdict =
   | { readonly _tag: "TooLarge"; readonly failure: Failure }
   /** One record of the batch is refused, and with it the others. */
   | { readonly _tag: "BadRecord"; readonly failure: Failure }
+  /** An idempotent producer's batch doesn't follow the last one that the broker knows. */
+  | { readonly _tag: "OutOfOrder"; readonly failure: Failure }
   | { readonly _tag: "Fail"; readonly failure: Failure }
 
 const retriable = new Set<number>([
@@ -64,6 +66,12 @@ export const ofCode = (code: number): Verdict => {
     case KafkaErrorCode.INVALID_RECORD:
     case KafkaErrorCode.INVALID_TIMESTAMP:
       return { _tag: "BadRecord", failure: failure("InvalidRecord") }
+    case KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+    case KafkaErrorCode.UNKNOWN_PRODUCER_ID:
+      return { _tag: "OutOfOrder", failure: failure("Broker") }
+    case KafkaErrorCode.INVALID_PRODUCER_EPOCH:
+    case KafkaErrorCode.PRODUCER_FENCED:
+      return { _tag: "Fail", failure: failure("Fenced") }
     default:
       return { _tag: "Fail", failure: failure("Broker") }
   }

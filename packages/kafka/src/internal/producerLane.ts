@@ -5,6 +5,7 @@ import * as RecordBatch from "../RecordBatch.js"
 import * as Backoff from "./backoff.js"
 import type { Entry } from "./producerCall.js"
 import type { Verdict } from "./producerFailure.js"
+import * as Sequence from "./producerSequence.js"
 
 export interface Batch {
   readonly lane: Lane
@@ -18,6 +19,10 @@ export interface Batch {
   inFlight: boolean
   /** It has left at least once: what it holds may have been written, and stays as it is. */
   sent: boolean
+  /** How often it has left. */
+  attempts: number
+  /** From its first departure on, where the lane has a sequence. */
+  stamp: Sequence.Stamp | undefined
 }
 
 export interface Lane {
@@ -28,6 +33,17 @@ export interface Lane {
   inFlight: number
   /** Why a batch is to be sent again. Until then, nothing else leaves. */
   trouble: Extract<Verdict, { readonly _tag: "Retry" }> | undefined
+  /** Undefined until the first batch leaves, and always when the producer isn't idempotent. */
+  sequence: Sequence.Sequence | undefined
+  /** The producer id that it has to do without from now on. */
+  spentId: bigint | undefined
+  /**
+   * The broker refuses the oldest batch as out of order, or will refuse those after it: as soon as nothing is in flight
+   * they are numbered anew. Nothing after the oldest was written, for brokers write in sequence.
+   */
+  mustRenumber: boolean
+  /** The node id of the broker that its batches in flight went to. */
+  nodeId: number
   /** It waits for its turn in a request. */
   isOffered: boolean
   /** Shrinks when the broker finds a batch too large. */
@@ -43,6 +59,10 @@ export const make = (topic: string, partition: number, maxBytes: number): Lane =
   batches: [],
   inFlight: 0,
   trouble: undefined,
+  sequence: undefined,
+  spentId: undefined,
+  mustRenumber: false,
+  nodeId: -1,
   isOffered: false,
   maxBytes,
   unknownSince: undefined,
@@ -50,7 +70,17 @@ export const make = (topic: string, partition: number, maxBytes: number): Lane =
 })
 
 const makeBatch = (lane: Lane, entries: Array<Entry>, ready: boolean): Batch => {
-  const batch: Batch = { lane, entries, withdrawn: 0, bytes: 0, ready, inFlight: false, sent: false }
+  const batch: Batch = {
+    lane,
+    entries,
+    withdrawn: 0,
+    bytes: 0,
+    ready,
+    inFlight: false,
+    sent: false,
+    attempts: 0,
+    stamp: undefined
+  }
   batch.bytes = entries.reduce((sum, entry) => sum + entry.size, RecordBatch.batchOverhead)
   for (const entry of entries) entry.batch = batch
   return batch
@@ -95,9 +125,26 @@ export const withdraw = (batch: Batch, entry: Entry): void => {
   if (batch.withdrawn * 2 > batch.entries.length) compact(batch)
 }
 
+const renumber = (lane: Lane): void => {
+  lane.mustRenumber = false
+  for (const batch of lane.batches) batch.stamp = undefined
+  if (lane.sequence === undefined) return
+  const { producerId } = lane.sequence
+  lane.sequence = Sequence.beginAnew(lane.sequence)
+  if (lane.sequence === undefined) lane.spentId = producerId
+}
+
+/**
+ * The most batches in flight: one, so that none overtakes another, unless the broker keeps their order by their
+ * sequence, as it does once it has seen one.
+ */
+const maxInFlight = ({ sequence }: Lane): number => (sequence?.isEstablished === true ? 5 : 1)
+
 /** The batch to send next, if there is one that may be sent now. */
-export const next = (lane: Lane, maxInFlight: number): Batch | undefined => {
-  if (lane.trouble !== undefined || lane.inFlight >= maxInFlight) return undefined
+export const next = (lane: Lane): Batch | undefined => {
+  if (lane.trouble !== undefined) return undefined
+  if (lane.mustRenumber && lane.inFlight === 0) renumber(lane)
+  if (lane.mustRenumber || lane.inFlight >= maxInFlight(lane)) return undefined
   while (true) {
     const { batches, inFlight } = lane
     const batch = batches[inFlight]
@@ -108,6 +155,38 @@ export const next = (lane: Lane, maxInFlight: number): Batch | undefined => {
   }
 }
 
+/** Moves a batch in flight to a broker, numbered where the lane has a sequence. */
+export const take = (batch: Batch, nodeId: number): void => {
+  const { lane } = batch
+  batch.inFlight = true
+  batch.sent = true
+  batch.attempts++
+  lane.inFlight++
+  lane.nodeId = nodeId
+  if (lane.sequence === undefined || batch.stamp !== undefined) return
+  const [stamp, next] = Sequence.stamp(lane.sequence, batch.entries.length)
+  batch.stamp = stamp
+  lane.sequence = next
+}
+
+/** A batch has come back, with whatever result. */
+export const land = (batch: Batch): void => {
+  batch.inFlight = false
+  batch.lane.inFlight--
+}
+
+/** The broker refused a batch for good: those after it are out of order, unless it was written by an attempt before. */
+export const skip = ({ attempts, lane, stamp }: Batch): void => {
+  if (stamp !== undefined && attempts === 1) lane.mustRenumber = true
+}
+
+/** The broker takes nothing more under the lane's producer id. */
+export const fence = (lane: Lane): void => {
+  lane.spentId = lane.sequence?.producerId
+  lane.sequence = undefined
+  lane.mustRenumber = true
+}
+
 /** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
 export const split = (batch: Batch): boolean => {
   const { entries, lane } = batch
@@ -115,6 +194,7 @@ export const split = (batch: Batch): boolean => {
   const middle = Math.ceil(entries.length / 2)
   const halves = [makeBatch(lane, entries.slice(0, middle), true), makeBatch(lane, entries.slice(middle), true)]
   lane.batches.splice(lane.batches.indexOf(batch), 1, ...halves)
+  if (batch.stamp !== undefined) lane.mustRenumber = true
   return true
 }
 

@@ -14,7 +14,9 @@ import type { WireError } from "../Wire.js"
 import type { Cluster } from "./cluster.js"
 import * as Call from "./producerCall.js"
 import * as Failure from "./producerFailure.js"
+import * as Identity from "./producerIdentity.js"
 import * as Lane from "./producerLane.js"
+import * as Sequence from "./producerSequence.js"
 import type { ProducerSettings } from "./producerSettings.js"
 import type { Topics } from "./producerTopics.js"
 
@@ -59,10 +61,22 @@ const unanswered: Failure.Verdict = {
   unknownTopic: false
 }
 
+/** A duplicate that the broker knows no place of is written, too. */
+const isWritten = (errorCode: number): boolean =>
+  errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER
+
 export const make = (options: Options): Sender => {
   const { cluster, metrics, now, onDone, onIdle, onTake, run, settings, topics } = options
   const nodes = new Map<number, Node>()
-  const maxBatches = 1
+  /** Lanes that wait for the producer's identity. */
+  const anonymous = new Set<Lane.Lane>()
+
+  const onTrouble = (failure: Failure.Failure): void => {
+    for (const { batches } of anonymous)
+      for (const { entries } of batches) for (const { call } of entries) call.trouble = failure
+  }
+
+  const identities = Identity.make({ cluster, run, onTrouble })
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
@@ -74,16 +88,37 @@ export const make = (options: Options): Sender => {
 
   const next = (lane: Lane.Lane): Lane.Batch | undefined => {
     while (true) {
-      const batch = Lane.next(lane, maxBatches)
+      const batch = Lane.next(lane)
       if (batch === undefined || batch.entries.some((entry) => !entry.settled)) return batch
       // It has left before, and nobody waits for it any more.
       end(batch)
     }
   }
 
+  /** Gives the lane a sequence if it needs one; false when it has to wait for that. */
+  const identify = (lane: Lane.Lane): boolean => {
+    if (!settings.idempotent || lane.sequence !== undefined) return true
+    if (lane.spentId !== undefined) identities.retire(lane.spentId)
+    const identity = identities.current()
+    if (identity !== undefined) {
+      lane.sequence = Sequence.begin(identity)
+      return true
+    }
+    anonymous.add(lane)
+    if (anonymous.size === 1) identities.request(onIdentity)
+    return false
+  }
+
+  const onIdentity = (failure: Failure.Failure | undefined): void => {
+    const lanes = [...anonymous]
+    anonymous.clear()
+    if (failure !== undefined) for (const lane of lanes) rejectAll(lane, failure)
+    wake(lanes)
+  }
+
   /** Queues the lane at its leader, if it has a batch to send. */
   const offer = (lane: Lane.Lane): Node | undefined => {
-    if (lane.isOffered || next(lane) === undefined) return undefined
+    if (lane.isOffered || next(lane) === undefined || !identify(lane)) return undefined
     const leader = cluster.leader(lane.topic, lane.partition)
     if (leader === undefined) {
       const exists = cluster.topic(lane.topic)?.partitions.some(({ partition }) => partition === lane.partition)
@@ -92,6 +127,8 @@ export const make = (options: Options): Sender => {
       if (verdict._tag === "Retry") trouble(lane, verdict)
       return undefined
     }
+    // What is in flight to the leader before must come back first, lest the new one gets what follows before it.
+    if (lane.inFlight > 0 && lane.nodeId !== leader.leader) return undefined
     lane.isOffered = true
     const node = nodeOf(leader.leader)
     node.offered.push(lane)
@@ -129,10 +166,8 @@ export const make = (options: Options): Sender => {
         continue
       }
       lane.isOffered = false
-      if (batch === undefined) continue
-      batch.inFlight = true
-      batch.sent = true
-      lane.inFlight++
+      if (batch === undefined || !identify(lane)) continue
+      Lane.take(batch, node.id)
       bytes += batch.bytes
       taken.push(batch)
       onTake(batch)
@@ -164,11 +199,11 @@ export const make = (options: Options): Sender => {
 
   const requestOf = (batches: ReadonlyArray<Lane.Batch>): ProduceRequest => {
     const byTopic = new Map<string, Array<ProduceRequest["topics"][number]["partitions"][number]>>()
-    for (const { entries, lane } of batches) {
+    for (const { entries, lane, stamp } of batches) {
       const { partition, topic } = lane
       const records = RecordBatch.encode(
         entries.map((entry) => entry.record),
-        { compression: settings.compression }
+        { compression: settings.compression, ...stamp }
       )
       const partitions = byTopic.get(topic)
       if (partitions === undefined) byTopic.set(topic, [{ partition, records }])
@@ -193,7 +228,7 @@ export const make = (options: Options): Sender => {
       const { partition, topic } = batch.lane
       const answer = answers.get(topic)?.get(partition)
       if (answer === undefined) conclude(batch, unanswered)
-      else if (answer.errorCode === KafkaErrorCode.NONE) acknowledge(batch, answer)
+      else if (isWritten(answer.errorCode)) acknowledge(batch, answer)
       else conclude(batch, Failure.ofCode(answer.errorCode))
     }
   }
@@ -207,11 +242,6 @@ export const make = (options: Options): Sender => {
       })
     })
 
-  const land = (batch: Lane.Batch): void => {
-    batch.inFlight = false
-    batch.lane.inFlight--
-  }
-
   /** The batch has its results: its records hold no room any more. */
   const end = (batch: Lane.Batch): void => {
     Lane.remove(batch)
@@ -219,16 +249,22 @@ export const make = (options: Options): Sender => {
   }
 
   const reject = (batch: Lane.Batch, failure: Failure.Failure): void => {
+    Lane.skip(batch)
     end(batch)
     for (const entry of batch.entries) Call.reject(entry, failure)
+  }
+
+  const rejectAll = (lane: Lane.Lane, failure: Failure.Failure): void => {
+    for (const batch of [...lane.batches]) reject(batch, failure)
   }
 
   const acknowledge = (batch: Lane.Batch, { baseOffset, logAppendTimeMs }: Answer): void => {
     const { entries, lane } = batch
     const { partition, topic } = lane
-    land(batch)
+    Lane.land(batch)
     end(batch)
     Lane.recovered(lane)
+    if (lane.sequence?.isEstablished === false) lane.sequence = { ...lane.sequence, isEstablished: true }
     const counted = metrics.producer({ topic })
     counted.sent(entries.length)
     const at = metrics.enabled ? now() : 0
@@ -236,17 +272,22 @@ export const make = (options: Options): Sender => {
       const entry = entries[i]!
       if (metrics.enabled) counted.publishDuration((at - entry.call.acceptedAt) / 1_000)
       const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : entry.record.timestamp
-      Call.acknowledge(entry, { topic, partition, offset: baseOffset + i, timestamp })
+      Call.acknowledge(entry, { topic, partition, offset: baseOffset < 0 ? -1 : baseOffset + i, timestamp })
     }
     if (lane.trouble !== undefined) trouble(lane, lane.trouble)
   }
 
   const conclude = (batch: Lane.Batch, verdict: Failure.Verdict): void => {
     const { lane } = batch
-    land(batch)
+    Lane.land(batch)
     switch (verdict._tag) {
       case "Retry":
         trouble(lane, verdict)
+        return
+      case "OutOfOrder":
+        // Behind one that is to be sent again, that is to be expected.
+        if (lane.batches[0] === batch) lane.mustRenumber = true
+        trouble(lane, { _tag: "Retry", failure: verdict.failure, unknownTopic: false })
         return
       case "TooLarge":
         lane.maxBytes = Math.min(lane.maxBytes, Math.max(RecordBatch.batchOverhead, Math.ceil(batch.bytes / 2)))
@@ -256,6 +297,7 @@ export const make = (options: Options): Sender => {
         if (!Lane.split(batch)) reject(batch, verdict.failure)
         break
       case "Fail":
+        if (verdict.failure.reason === "Fenced") Lane.fence(lane)
         reject(batch, verdict.failure)
     }
     if (lane.trouble === undefined) Lane.recovered(lane)
@@ -270,7 +312,7 @@ export const make = (options: Options): Sender => {
     lane.unknownSince = unknownTopic ? (lane.unknownSince ?? now()) : undefined
     if (lane.unknownSince !== undefined && now() - lane.unknownSince >= settings.unknownTopicTimeoutMs) {
       // Where the topic is gone, what is queued needn't wait for the same answer.
-      for (const batch of [...lane.batches]) reject(batch, failure)
+      rejectAll(lane, failure)
       Lane.recovered(lane)
       lane.trouble = undefined
       return

@@ -27,6 +27,12 @@ export interface ProducerOptions {
    * caller that sends one record after the other waits for nothing but the broker.
    */
   readonly linger?: Duration.DurationInput | undefined
+  /**
+   * Whether a record is written once though its batch is sent again: the broker tells batches apart by their sequence
+   * (KIP-98). Needs Kafka's operation IdempotentWrite on the cluster before 2.8. Without it, one batch a partition is in
+   * flight instead of up to five, and a record may be written twice when an acknowledgement got lost. Default: true.
+   */
+  readonly idempotent?: boolean | undefined
   /** Default: `"none"`. */
   readonly compression?: Compression | undefined
   /**
@@ -67,6 +73,7 @@ export interface ProducerSettings {
   readonly lingerMs: number
   /** Batches needn't linger when their broker is idle. */
   readonly isEager: boolean
+  readonly idempotent: boolean
   readonly compression: Compression
   readonly maxBatchBytes: number
   readonly maxBatchRecords: number
@@ -124,7 +131,13 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
     const rule = isKnown ? "must be one whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
     check(isKnown && !("unusable" in Codecs.codec(Codecs.ids[compression])), "compression", compression, rule)
     const maxBatchBytes = whole("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
-    const { partitioner } = options
+    const { idempotent, partitioner } = options
+    check(
+      idempotent === undefined || typeof idempotent === "boolean",
+      "idempotent",
+      idempotent,
+      "must be true or false"
+    )
     check(
       partitioner === undefined || typeof partitioner === "function",
       "partitioner",
@@ -134,6 +147,7 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
     const settings: ProducerSettings = {
       isEager: options.linger === undefined,
       lingerMs: millis("linger", options.linger, "5 millis", 0),
+      idempotent: options.idempotent ?? true,
       compression,
       maxBatchBytes,
       maxBatchRecords: whole("maxBatchRecords", options.maxBatchRecords ?? 10_000, 1),

@@ -36,6 +36,8 @@ const groupApis = new Set<Api>(["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGro
 const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics"])
 
 export const make = ({ clock, coordinator, placement, topics }: Parts): Serve => {
+  let nextProducerId = 1_000n
+
   const handlers: Handlers = {
     Metadata: (request) => Effect.sync(() => topics.metadata(request)),
     FindCoordinator: (request) => {
@@ -47,6 +49,8 @@ export const make = ({ clock, coordinator, placement, topics }: Parts): Serve =>
       )
     },
     Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, nodeId, request)),
+    InitProducerId: () =>
+      Effect.sync(() => ({ errorCode: KafkaErrorCode.NONE, producerId: nextProducerId++, producerEpoch: 0 })),
     Fetch: (request, { nodeId }) => Records.fetch(topics, nodeId, clock, request),
     ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
     OffsetForLeaderEpoch: (request, { nodeId }) =>

@@ -4,6 +4,7 @@
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import { earliestTimestamp, latestTimestamp } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import * as ProducerState from "./producerState.js"
 
 interface StoredBatch {
   readonly bytes: Uint8Array
@@ -20,6 +21,8 @@ export interface Log {
   /** How often the leader has changed. */
   leaderEpoch: number
   readonly batches: Array<StoredBatch>
+  /** What it knows of the producers that wrote to it. */
+  producers: ProducerState.ProducerStates
   /** The first offset that may be read. */
   startOffset: number
   /** The offset of the next record. */
@@ -32,6 +35,7 @@ export const make = (leader: number): Log => ({
   leader,
   leaderEpoch: 0,
   batches: [],
+  producers: new Map(),
   startOffset: 0,
   endOffset: 0,
   highWatermark: 0
@@ -52,12 +56,16 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   if (header.isControl || recordCount < 1 || lastOffsetDelta !== recordCount - 1) {
     return refused(KafkaErrorCode.INVALID_RECORD)
   }
+  const verdict = ProducerState.check(log.producers, header)
+  if (verdict._tag === "Refuse") return refused(verdict.errorCode)
+  if (verdict._tag === "Duplicate") return { errorCode: KafkaErrorCode.NONE, baseOffset: verdict.baseOffset }
   const baseOffset = log.endOffset
   const nextOffset = baseOffset + recordCount
   const stored = RecordBatch.withBaseOffset(bytes, baseOffset, log.leaderEpoch)
   if (RecordBatch.decode(stored).error !== undefined) return refused(KafkaErrorCode.INVALID_RECORD)
   log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp, leaderEpoch: log.leaderEpoch })
   log.endOffset = nextOffset
+  ProducerState.onAppended(log.producers, header, baseOffset)
   return { errorCode: KafkaErrorCode.NONE, baseOffset }
 }
 
@@ -77,6 +85,7 @@ export const elect = (log: Log, leader: number, tail: "kept" | "lost" | number):
   if (tail !== "kept") {
     log.batches.length = batchAt(log, tail === "lost" ? log.highWatermark : tail)
     log.endOffset = log.batches.at(-1)?.nextOffset ?? log.startOffset
+    log.producers = producersOf(log)
   }
   replicate(log)
 }
@@ -87,6 +96,18 @@ export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: num
   const leaderEpoch = log.batches.findLast((batch) => batch.leaderEpoch <= epoch)?.leaderEpoch ?? epoch
   const next = log.batches.find((batch) => batch.leaderEpoch > epoch)
   return { leaderEpoch, endOffset: next?.baseOffset ?? log.endOffset }
+}
+
+/** What the batches that are left tell, as a new leader knows it. */
+const producersOf = ({ batches }: Log): ProducerState.ProducerStates => {
+  const states: ProducerState.ProducerStates = new Map()
+  for (const { baseOffset, bytes } of batches) {
+    const header = RecordBatch.readHeader(bytes)
+    if (header !== undefined && !(header instanceof RecordBatch.RecordBatchError)) {
+      ProducerState.onAppended(states, header, baseOffset)
+    }
+  }
+  return states
 }
 
 /** Deletes the records before an offset, as retention does; whole batches are freed. */

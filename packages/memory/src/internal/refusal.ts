@@ -23,6 +23,7 @@ const refusals: Refusals = {
   Produce: ({ topics }, errorCode) => ({
     topics: perPartition(topics, (partition) => ({ partition, errorCode, baseOffset: -1, logAppendTimeMs: -1 }))
   }),
+  InitProducerId: (_, errorCode) => ({ errorCode, producerId: -1n, producerEpoch: -1 }),
   Fetch: ({ topics }, errorCode) => ({
     errorCode: 0,
     topics: perPartition(topics, (partition) => ({

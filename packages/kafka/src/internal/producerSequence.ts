@@ -1,0 +1,44 @@
+/**
+ * A lane's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
+ * missing.
+ */
+import type { Identity } from "./producerIdentity.js"
+
+export interface Sequence extends Identity {
+  /** The sequence of the next record. */
+  readonly next: number
+  /** The broker has acknowledged a batch of it: from then on it refuses what comes out of order. */
+  readonly isEstablished: boolean
+}
+
+/** What a batch says of its producer and its place. */
+export interface Stamp extends Identity {
+  /** The sequence of its first record. */
+  readonly baseSequence: number
+}
+
+/** The stamp of the next batch, and the sequence after it; sequences begin anew after the last int32. */
+export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Sequence] => {
+  const { next: baseSequence, producerEpoch, producerId } = sequence
+  return [
+    { producerId, producerEpoch, baseSequence },
+    { ...sequence, next: (baseSequence + records) % 0x80000000 }
+  ]
+}
+
+export const begin = ({ producerEpoch, producerId }: Identity): Sequence => ({
+  producerId,
+  producerEpoch,
+  next: 0,
+  isEstablished: false
+})
+
+const lastEpoch = 0x7fff
+
+/**
+ * Begins anew under the next epoch, so that the broker forgets what it expects next (KIP-360); `undefined` when epochs
+ * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
+ * to the partition.
+ */
+export const beginAnew = ({ producerEpoch, producerId }: Identity): Sequence | undefined =>
+  producerEpoch >= lastEpoch ? undefined : begin({ producerId, producerEpoch: producerEpoch + 1 })

@@ -1,0 +1,66 @@
+/**
+ * What a partition's log knows of the idempotent producers that wrote to it, by Kafka's rules (KIP-98, KIP-360): which
+ * batch must come next, and which of the last ones comes again.
+ */
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import type { BatchHeader } from "@spillway/kafka/RecordBatch"
+
+interface Written {
+  readonly baseSequence: number
+  readonly lastSequence: number
+  readonly baseOffset: number
+}
+
+interface Producer {
+  readonly epoch: number
+  /** The last batches, five at most. */
+  readonly written: ReadonlyArray<Written>
+}
+
+/** By producer id. */
+export type ProducerStates = Map<bigint, Producer>
+
+export type Verdict =
+  | { readonly _tag: "Append" }
+  /** It is in the log already. */
+  | { readonly _tag: "Duplicate"; readonly baseOffset: number }
+  | { readonly _tag: "Refuse"; readonly errorCode: number }
+
+const append: Verdict = { _tag: "Append" }
+
+const remembered = 5
+
+const maxSequence = 0x7fffffff
+
+/** Sequences begin anew after the last int32. */
+const sequenceAfter = (sequence: number): number => (sequence === maxSequence ? 0 : sequence + 1)
+
+const lastSequence = ({ baseSequence, recordCount }: BatchHeader): number =>
+  (baseSequence + recordCount - 1) % (maxSequence + 1)
+
+const isIdempotent = ({ producerId }: BatchHeader): boolean => producerId >= 0n
+
+/** Whether a batch may be appended. */
+export const check = (states: ProducerStates, batch: BatchHeader): Verdict => {
+  const known = isIdempotent(batch) ? states.get(batch.producerId) : undefined
+  // A producer that the log doesn't know may begin anywhere: its records may have been deleted.
+  if (known === undefined) return append
+  if (batch.producerEpoch < known.epoch) return { _tag: "Refuse", errorCode: KafkaErrorCode.INVALID_PRODUCER_EPOCH }
+  const outOfOrder: Verdict = { _tag: "Refuse", errorCode: KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER }
+  if (batch.producerEpoch > known.epoch) return batch.baseSequence === 0 ? append : outOfOrder
+  const again = known.written.find(
+    (one) => one.baseSequence === batch.baseSequence && one.lastSequence === lastSequence(batch)
+  )
+  if (again !== undefined) return { _tag: "Duplicate", baseOffset: again.baseOffset }
+  const last = known.written.at(-1)
+  return last === undefined || sequenceAfter(last.lastSequence) === batch.baseSequence ? append : outOfOrder
+}
+
+/** Remembers a batch that was appended. */
+export const onAppended = (states: ProducerStates, batch: BatchHeader, baseOffset: number): void => {
+  if (!isIdempotent(batch)) return
+  const known = states.get(batch.producerId)
+  const before = known?.epoch === batch.producerEpoch ? known.written : []
+  const written = [...before, { baseSequence: batch.baseSequence, lastSequence: lastSequence(batch), baseOffset }]
+  states.set(batch.producerId, { epoch: batch.producerEpoch, written: written.slice(-remembered) })
+}
