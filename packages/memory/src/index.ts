@@ -1,1 +1,2 @@
+export * as Faults from "./Faults.js"
 export * as MemoryBroker from "./MemoryBroker.js"

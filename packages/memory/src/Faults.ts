@@ -1,0 +1,92 @@
+/**
+ * Faults of the network and of brokers, by a seeded plan, on the way between a client and any `Wire`: the same plan
+ * makes the same faults where the requests come in the same order.
+ */
+import type { Api } from "@spillway/kafka/Protocol"
+import { type Role, Wire } from "@spillway/kafka/Wire"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as FaultRules from "./internal/faultRules.js"
+import * as FaultyConnection from "./internal/faultyConnection.js"
+
+/** What goes wrong with a request. */
+export type Fault =
+  /** It arrives later, by a time drawn from the range; those behind it on the connection wait. */
+  | { readonly _tag: "Delay"; readonly min: Duration.DurationInput; readonly max: Duration.DurationInput }
+  /** It never arrives, nor does anything after it: the connection is dead, which shows as a `Timeout`. */
+  | { readonly _tag: "LoseRequest" }
+  /** It is carried out, but no answer comes, nor to anything after it: a `Timeout`. */
+  | { readonly _tag: "LoseResponse" }
+  /** The connection ends, before the request arrives or when it was carried out, without an answer. */
+  | { readonly _tag: "Disconnect"; readonly when: "before" | "after" }
+  /** The broker answers with an error code, instead of carrying it out or when it has. */
+  | { readonly _tag: "Answer"; readonly code: number; readonly when: "instead" | "after" }
+  /** The broker is frozen until the rule ends: what arrives meanwhile is carried out then, and no answer comes before. */
+  | { readonly _tag: "Freeze" }
+  /** No new connection can be made. */
+  | { readonly _tag: "Refuse" }
+
+/** A fault and when it happens. What is left out matches everything. */
+export interface FaultRule {
+  readonly fault: Fault
+  readonly apis?: ReadonlyArray<Api> | undefined
+  readonly roles?: ReadonlyArray<Role> | undefined
+  /** Ports of brokers. */
+  readonly ports?: ReadonlyArray<number> | undefined
+  /** Requests that name topics, and only these. */
+  readonly topics?: ReadonlyArray<string> | undefined
+  /** From 0 to 1. Default: 1. */
+  readonly probability?: number | undefined
+  /** Since the wire was wrapped. Default: 0. */
+  readonly from?: Duration.DurationInput | undefined
+  /** Since the wire was wrapped. Default: never. */
+  readonly until?: Duration.DurationInput | undefined
+}
+
+/** A fault that has happened. */
+export interface FaultEvent {
+  /** `host:port` of the broker. */
+  readonly endpoint: string
+  /** Absent: on connecting. */
+  readonly api: Api | undefined
+  readonly fault: Fault
+}
+
+export interface FaultPlan {
+  /** What the probabilities and delays are drawn from. */
+  readonly seed: number
+  /** Every delay and freeze that matches adds up; of the other faults, the first that matches happens. */
+  readonly rules: ReadonlyArray<FaultRule>
+  /**
+   * When a request that gets no answer fails with `Timeout` and ends its connection; what the broker may wait by the
+   * request itself comes on top. Default: 30 seconds, as `KafkaJsWire`'s.
+   */
+  readonly requestTimeout?: Duration.DurationInput | undefined
+  /** Default: 10 seconds, as `KafkaJsWire`'s. */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+  readonly onFault?: ((event: FaultEvent) => void) | undefined
+}
+
+/** A wire whose connections have the faults of the plan. */
+export const wrap = (wire: Context.Tag.Service<Wire>, plan: FaultPlan): Effect.Effect<Context.Tag.Service<Wire>> =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<never>()
+    const clock = yield* Effect.clock
+    return FaultyConnection.wrap(wire, {
+      runtime,
+      clock,
+      rules: FaultRules.make(plan, clock.unsafeCurrentTimeMillis()),
+      requestTimeoutMs: Duration.toMillis(plan.requestTimeout ?? "30 seconds"),
+      connectTimeoutMs: Duration.toMillis(plan.connectTimeout ?? "10 seconds"),
+      onFault: plan.onFault ?? (() => {})
+    })
+  })
+
+/** The faults of the plan on whatever `Wire` it is given: `Faults.layer(plan).pipe(Layer.provide(MemoryBroker.layer()))`. */
+export const layer = (plan: FaultPlan): Layer.Layer<Wire, never, Wire> =>
+  Layer.effect(
+    Wire,
+    Effect.flatMap(Wire, (wire) => wrap(wire, plan))
+  )

@@ -1,0 +1,93 @@
+/**
+ * Which faults of a plan a request meets: decided in the order the requests come, each rule by dice of its own.
+ */
+import type { Api, Request } from "@spillway/kafka/Protocol"
+import type { Endpoint, Role } from "@spillway/kafka/Wire"
+import * as Duration from "effect/Duration"
+import type { Fault, FaultPlan, FaultRule } from "../Faults.js"
+import * as Dice from "./dice.js"
+
+/** The faults that befall one request at once; at most one of them. */
+export type Mishap = Exclude<Fault, { readonly _tag: "Delay" | "Freeze" | "Refuse" }>
+
+export interface Verdict {
+  readonly delayMs: number
+  readonly mishap: Mishap | undefined
+  /** All that happens to it, the delays too. */
+  readonly faults: ReadonlyArray<Fault>
+}
+
+export interface FaultRules {
+  readonly request: (now: number, to: Endpoint, role: Role, api: Api, request: Request<Api>) => Verdict
+  /** Whether a connection is refused. */
+  readonly refuses: (now: number, to: Endpoint, role: Role) => boolean
+  /** Whether a broker ever freezes. */
+  readonly freezes: boolean
+  /** When a broker that is frozen goes on; `now` when it isn't. */
+  readonly frozenUntil: (now: number, to: Endpoint, role: Role) => number
+}
+
+const none: Verdict = { delayMs: 0, mishap: undefined, faults: [] }
+
+const topicsOf = (request: Request<Api>): ReadonlyArray<string> => {
+  const topics = "topics" in request ? request.topics : undefined
+  return (topics ?? []).map((topic) => (typeof topic === "string" ? topic : topic.topic))
+}
+
+/** Times are in milliseconds of the clock that `origin` was read from. */
+export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => {
+  const timed = rules.map((rule, index) => ({
+    rule,
+    dice: Dice.make(seed, "rule", index),
+    from: origin + Duration.toMillis(rule.from ?? 0),
+    until: rule.until === undefined ? Number.POSITIVE_INFINITY : origin + Duration.toMillis(rule.until)
+  }))
+
+  const concerns = ({ ports, roles }: FaultRule, to: Endpoint, role: Role): boolean =>
+    (ports === undefined || ports.includes(to.port)) && (roles === undefined || roles.includes(role))
+
+  const matches = ({ apis, topics }: FaultRule, api: Api, request: Request<Api>): boolean => {
+    if (apis !== undefined && !apis.includes(api)) return false
+    if (topics === undefined) return true
+    const named = topicsOf(request)
+    return named.length > 0 && named.every((topic) => topics.includes(topic))
+  }
+
+  return {
+    freezes: rules.some(({ fault }) => fault._tag === "Freeze"),
+    request: (now, to, role, api, request) => {
+      let delayMs = 0
+      let mishap: Mishap | undefined
+      let faults: Array<Fault> | undefined
+      for (const { dice, from, rule, until } of timed) {
+        if (now < from || now >= until || !concerns(rule, to, role)) continue
+        const { fault, probability = 1 } = rule
+        if (fault._tag === "Freeze" || fault._tag === "Refuse" || !matches(rule, api, request)) continue
+        if (fault._tag !== "Delay" && mishap !== undefined) continue
+        if (probability < 1 && !dice.chance(probability)) continue
+        if (fault._tag === "Delay") {
+          const min = Duration.toMillis(fault.min)
+          delayMs += Math.round(min + dice.next() * (Duration.toMillis(fault.max) - min))
+        } else mishap = fault
+        faults = [...(faults ?? []), fault]
+      }
+      return faults === undefined ? none : { delayMs, mishap, faults }
+    },
+    refuses: (now, to, role) =>
+      timed.some(
+        ({ dice, from, rule, until }) =>
+          rule.fault._tag === "Refuse" &&
+          now >= from &&
+          now < until &&
+          concerns(rule, to, role) &&
+          dice.chance(rule.probability ?? 1)
+      ),
+    frozenUntil: (now, to, role) => {
+      let at = now
+      for (const { from, rule, until } of timed) {
+        if (rule.fault._tag === "Freeze" && at >= from && at < until && concerns(rule, to, role)) at = until
+      }
+      return at
+    }
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * A connection with faults. As on a real one, requests arrive in the order they were sent and answers likewise, so what
+ * holds one up holds up those behind it; and what a client has sent still arrives when the client has given up.
+ */
+import type { Api, Request, Response } from "@spillway/kafka/Protocol"
+import { type Connection, type Endpoint, type Role, Wire, WireError, type WireErrorReason } from "@spillway/kafka/Wire"
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { FaultEvent } from "../Faults.js"
+import type { FaultRules, Verdict } from "./faultRules.js"
+import * as Refusal from "./refusal.js"
+
+export interface Options {
+  /** The network's: what is under way goes on when the client's fibres don't. */
+  readonly runtime: Runtime.Runtime<never>
+  readonly clock: Clock.Clock
+  readonly rules: FaultRules
+  readonly requestTimeoutMs: number
+  readonly connectTimeoutMs: number
+  readonly onFault: (event: FaultEvent) => void
+}
+
+/** What a broker may keep for long: nobody waits for that to end a connection. */
+const parked = new Set<Api>(["Fetch", "JoinGroup", "SyncGroup"])
+
+/** How long a broker may keep a request by the request itself, in milliseconds. */
+const brokerWaitMs = (api: Api, request: Request<Api>): number => {
+  switch (api) {
+    case "Fetch":
+      return (request as Request<"Fetch">).maxWaitMs
+    case "JoinGroup":
+      return (request as Request<"JoinGroup">).rebalanceTimeoutMs
+    case "SyncGroup":
+      return 60_000
+    default:
+      return 0
+  }
+}
+
+export const wrap = (
+  wire: Context.Tag.Service<Wire>,
+  { clock, connectTimeoutMs, onFault, requestTimeoutMs, rules, runtime }: Options
+): Context.Tag.Service<Wire> => {
+  const fork = Runtime.runFork(runtime)
+  const now = () => clock.unsafeCurrentTimeMillis()
+  const sleepUntil = (at: number) => clock.sleep(Duration.millis(Math.max(0, at - now())))
+
+  const make = (
+    inner: Connection,
+    end: Effect.Effect<void>,
+    to: Endpoint,
+    role: Role
+  ): { readonly connection: Connection; readonly abandon: Effect.Effect<void> } => {
+    const endpoint = `${to.host}:${to.port}`
+    const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+    const waiting = new Set<(error: WireError) => void>()
+    /** Requests that are on their way to the broker, or being carried out. */
+    let underWay = 0
+    let arrivesAt = 0
+    let answersAt = 0
+    /** Nothing gets through any more, in this direction. */
+    let deaf = false
+    let mute = false
+    let ended: WireError | undefined
+
+    const error = (reason: WireErrorReason, description: string, api?: Api) =>
+      new WireError({ reason, endpoint, api, description })
+
+    /** Ends the client's side at once; the broker's when all that is under way has been carried out. */
+    const disconnect = (reason: WireError) => {
+      if (ended !== undefined) return
+      ended = reason
+      Deferred.unsafeDone(closed, Effect.succeed(reason))
+      for (const fail of waiting) fail(reason)
+      waiting.clear()
+      if (underWay === 0) fork(end)
+    }
+
+    const arrived = () => {
+      underWay--
+      if (ended !== undefined && underWay === 0) fork(end)
+    }
+
+    fork(Effect.map(inner.closed, (reason) => disconnect(reason)))
+
+    /** What happens to a request on the network and at the broker. */
+    const carry = <A extends Api>(
+      api: A,
+      request: Request<A>,
+      sentAt: number,
+      { delayMs, faults, mishap }: Verdict,
+      response: Deferred.Deferred<Response<A>, WireError>
+    ): void => {
+      for (const fault of faults) onFault({ endpoint, api, fault })
+      const fail = (reason: WireError) => {
+        Deferred.unsafeDone(response, Effect.fail(new WireError({ ...reason, api })))
+      }
+      const answer = (exit: Exit.Exit<Response<A>, WireError>) => {
+        waiting.delete(fail)
+        Deferred.unsafeDone(response, exit)
+      }
+      const deadline = sentAt + requestTimeoutMs + brokerWaitMs(api, request)
+      const timesOut = Effect.flatMap(sleepUntil(deadline), () =>
+        Effect.sync(() => {
+          if (waiting.has(fail)) disconnect(error("Timeout", "no response in time", api))
+        })
+      )
+      waiting.add(fail)
+
+      if (mishap?._tag === "LoseRequest") deaf = true
+      if (mishap?._tag === "LoseResponse") mute = true
+      if (deaf) {
+        fork(timesOut)
+        return
+      }
+      if (mishap?._tag === "Disconnect" && mishap.when === "before") {
+        disconnect(error("Disconnected", "the connection was cut"))
+        return
+      }
+      const isMute = mute
+      arrivesAt = Math.max(arrivesAt, rules.frozenUntil(sentAt + delayMs, to, role))
+      const isHeldUp = arrivesAt > sentAt
+      if (isMute || arrivesAt > deadline) fork(timesOut)
+
+      const deliver = (exit: Exit.Exit<Response<A>, WireError>): Effect.Effect<void> => {
+        if (isMute) return Effect.void
+        if (mishap?._tag === "Disconnect") {
+          return Effect.sync(() => disconnect(error("Disconnected", "the connection was cut")))
+        }
+        const given =
+          mishap?._tag === "Answer" && Exit.isSuccess(exit) ? Exit.succeed(Refusal.of(api, request, mishap.code)) : exit
+        const at = now()
+        answersAt = Math.max(answersAt, rules.frozenUntil(at, to, role))
+        if (answersAt <= at) return Effect.sync(() => answer(given))
+        if (answersAt > deadline) return timesOut
+        return Effect.flatMap(sleepUntil(answersAt), () => Effect.sync(() => answer(given)))
+      }
+      const serve =
+        mishap?._tag === "Answer" && mishap.when === "instead"
+          ? Effect.succeed(Exit.succeed(Refusal.of(api, request, mishap.code)))
+          : Effect.exit(inner.request(api, request))
+
+      underWay++
+      const carriedOut = parked.has(api)
+        ? Effect.zipRight(Effect.sync(arrived), serve)
+        : Effect.zipLeft(serve, Effect.sync(arrived))
+      const onArrival = Effect.flatMap(carriedOut, deliver)
+      fork(isHeldUp ? Effect.zipRight(sleepUntil(arrivesAt), onArrival) : onArrival)
+    }
+
+    const request: Connection["request"] = (api, request) =>
+      Effect.suspend(() => {
+        if (ended !== undefined) return Effect.fail(new WireError({ ...ended, reason: "Disconnected", api }))
+        const sentAt = now()
+        const verdict = rules.request(sentAt, to, role, api, request)
+        const isFree = verdict.faults.length === 0 && !(deaf || mute || rules.freezes) && arrivesAt <= sentAt
+        if (isFree) return inner.request(api, request)
+        const response = Deferred.unsafeMake<Response<typeof api>, WireError>(FiberId.none)
+        carry(api, request, sentAt, verdict, response)
+        return Deferred.await(response)
+      })
+
+    return {
+      connection: { request, closed: Deferred.await(closed) },
+      abandon: Effect.sync(() => disconnect(error("Disconnected", "the client closed the connection")))
+    }
+  }
+
+  const connect = (to: Endpoint, role: Role): Effect.Effect<Connection, WireError, Scope.Scope> =>
+    Effect.gen(function* () {
+      const endpoint = `${to.host}:${to.port}`
+      const failed = (description: string) => new WireError({ reason: "ConnectFailed", endpoint, description })
+      const at = now()
+      if (rules.refuses(at, to, role)) {
+        onFault({ endpoint, api: undefined, fault: { _tag: "Refuse" } })
+        return yield* failed("the connection was refused")
+      }
+      const thawsAt = rules.frozenUntil(at, to, role)
+      if (thawsAt > at) {
+        onFault({ endpoint, api: undefined, fault: { _tag: "Freeze" } })
+        yield* sleepUntil(Math.min(thawsAt, at + connectTimeoutMs))
+        if (thawsAt > at + connectTimeoutMs) return yield* failed("no answer in time")
+      }
+      return yield* Effect.acquireRelease(
+        Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const inner = yield* Effect.onError(Scope.extend(wire.connect(to, role), scope), () =>
+            Scope.close(scope, Exit.void)
+          )
+          return make(inner, Scope.close(scope, Exit.void), to, role)
+        }),
+        ({ abandon }) => abandon
+      ).pipe(Effect.map(({ connection }) => connection))
+    })
+
+  return Wire.of({ bootstrap: wire.bootstrap, connect })
+}

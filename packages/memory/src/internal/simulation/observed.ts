@@ -1,0 +1,129 @@
+/**
+ * Wires that tell the oracle what a member asks and learns, and what the cluster accepts of it.
+ */
+import * as KafkaErrorCode from "@spillway/kafka/KafkaErrorCode"
+import type { Api, Request, Response } from "@spillway/kafka/Protocol"
+import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import { type Connection, Wire } from "@spillway/kafka/Wire"
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Member, Oracle } from "./oracle.js"
+import * as Protocol from "./protocol.js"
+
+const { KafkaErrorCode: Code } = KafkaErrorCode
+
+type Observe = {
+  readonly [A in Api]?: {
+    readonly asked?: (request: Request<A>) => void
+    readonly answered?: (response: Response<A>, request: Request<A>) => void
+    readonly failed?: () => void
+  }
+}
+
+const observing = (wire: Context.Tag.Service<Wire>, observe: Observe): Context.Tag.Service<Wire> =>
+  Wire.of({
+    bootstrap: wire.bootstrap,
+    connect: (endpoint, role) =>
+      Effect.map(wire.connect(endpoint, role), (connection): Connection => {
+        const request = <A extends Api>(api: A, request: Request<A>) => {
+          const observer = observe[api] as Observe[A]
+          if (observer === undefined) return connection.request(api, request)
+          return Effect.suspend(() => {
+            observer.asked?.(request)
+            return Effect.onExit(connection.request(api, request), (exit) =>
+              Effect.sync(() => {
+                if (Exit.isSuccess(exit)) observer.answered?.(exit.value, request)
+                else observer.failed?.()
+              })
+            )
+          })
+        }
+        return { closed: connection.closed, request }
+      })
+  })
+
+const flatten = <P extends { readonly partition: number }>(
+  topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<P> }>
+): ReadonlyArray<P & TopicPartition> =>
+  topics.flatMap(({ partitions, topic }) => partitions.map((partition) => ({ ...partition, topic })))
+
+/** A member's side: what it knows when, and what it sends. */
+export const client = (
+  wire: Context.Tag.Service<Wire>,
+  member: Member,
+  oracle: Oracle,
+  onEvent: (event: string) => void
+): Context.Tag.Service<Wire> => {
+  const code = (api: Api, errorCode: number) => {
+    if (errorCode === Code.NONE) return
+    onEvent(`member ${member.number}: ${api} answered ${KafkaErrorCode.nameOf(errorCode)}`)
+    const isRebalance = errorCode === Code.REBALANCE_IN_PROGRESS && api === "Heartbeat"
+    if (!isRebalance) member.troubles++
+    if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
+    if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat") oracle.lost(member)
+  }
+  const failed = (api: Api) => () => {
+    member.troubles++
+    onEvent(`member ${member.number}: ${api} failed`)
+  }
+  return observing(wire, {
+    JoinGroup: {
+      asked: ({ protocols }) => oracle.joins(member, Protocol.owned(protocols[0]!.metadata)),
+      answered: ({ errorCode }) => code("JoinGroup", errorCode),
+      failed: failed("JoinGroup")
+    },
+    SyncGroup: {
+      answered: ({ assignment, errorCode }) => {
+        code("SyncGroup", errorCode)
+        if (errorCode === Code.NONE) oracle.assigned(member, Protocol.assigned(assignment))
+      },
+      failed: failed("SyncGroup")
+    },
+    Heartbeat: { answered: ({ errorCode }) => code("Heartbeat", errorCode), failed: failed("Heartbeat") },
+    OffsetFetch: {
+      answered: ({ errorCode, topics }) => {
+        code("OffsetFetch", errorCode)
+        for (const at of flatten(topics)) if (at.errorCode === Code.NONE) oracle.positioned(member, at, at.offset)
+      }
+    },
+    OffsetCommit: {
+      asked: ({ topics }) => {
+        for (const at of flatten(topics)) oracle.commits(member, at, at.offset)
+      },
+      answered: ({ topics }) => {
+        for (const { errorCode } of flatten(topics)) code("OffsetCommit", errorCode)
+      },
+      failed: failed("OffsetCommit")
+    },
+    Fetch: {
+      answered: ({ topics }) => {
+        for (const at of flatten(topics)) {
+          if (at.records.byteLength === 0) continue
+          for (const { baseOffset, nextOffset, sizeInBytes } of RecordBatch.decode(at.records).batches) {
+            oracle.fetched(member, at, baseOffset, nextOffset, sizeInBytes)
+          }
+        }
+      }
+    }
+  })
+}
+
+/** The cluster's side: what it has accepted of a member. */
+export const cluster = (
+  wire: Context.Tag.Service<Wire>,
+  member: Member,
+  oracle: Oracle,
+  /** Whether the group's present generation is the given one, and gives the partition to somebody else. */
+  isAnothers: (at: TopicPartition, generation: number, memberId: string) => boolean
+): Context.Tag.Service<Wire> =>
+  observing(wire, {
+    OffsetCommit: {
+      answered: ({ topics }, { generationId, memberId }) => {
+        for (const at of flatten(topics)) {
+          if (at.errorCode === Code.NONE) oracle.committed(member, at, isAnothers(at, generationId, memberId))
+        }
+      }
+    }
+  })

@@ -1,0 +1,269 @@
+/**
+ * What is true in a simulation, whatever the consumer believes: which records there are, which have an outcome, who may
+ * do what. It is told everything that happens and says which promise is broken.
+ */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+
+/** A promise of Spillway that didn't hold. */
+export interface Violation {
+  readonly promise:
+    | "no record is lost"
+    | "nothing unsettled is committed"
+    | "only owners commit"
+    | "commits never go backwards"
+    | "records are handled in order"
+    | "a clean drain commits all that settled"
+    | "a calm rebalance repeats nothing"
+    | "memory is bounded"
+    | "transient faults fail no consumer"
+    | "everything is handled in the end"
+    | "nothing outlives a closed consumer"
+  readonly description: string
+  /** Milliseconds since the start. */
+  readonly at: number
+}
+
+/** The truth about one partition. */
+interface Partition {
+  readonly name: string
+  /** How often each record that was read has settled. */
+  readonly settled: Map<number, number>
+  /** Records whose last attempt failed: where failed records are skipped they count as settled. */
+  readonly failed: Set<number>
+  /** Everything before it is settled or expired. */
+  settledTo: number
+  startOffset: number
+}
+
+/** What one ownership of a partition has done. */
+interface Ownership {
+  /** The offset that its next record must have, if that is known. */
+  expected: number | undefined
+  last: number | undefined
+  running: number | undefined
+  readonly settled: Set<number>
+  sent: number
+  readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
+}
+
+/** A member as the oracle follows it. */
+export interface Member {
+  readonly number: number
+  readonly owned: Map<string, Ownership>
+  /** How often the group has refused it something, or not answered. */
+  troubles: number
+}
+
+export interface Options {
+  readonly now: () => number
+  readonly calm: boolean
+  /** Records that are given up are skipped, not dead-lettered. */
+  readonly skips: boolean
+  /** The most bytes that a member may hold. */
+  readonly maxBytes: number
+  /** Looks for dead letters that are new, and tells of them by `deadLettered`. */
+  readonly findDeadLetters: () => void
+  readonly onEvent: (event: string) => void
+}
+
+export interface Oracle {
+  readonly violation: () => Violation | undefined
+  readonly broken: (promise: Violation["promise"], description: string) => void
+  readonly member: (number: number) => Member
+  readonly produced: (at: TopicPartition, offset: number) => void
+  readonly expired: (at: TopicPartition, startOffset: number) => void
+  readonly deadLettered: (at: TopicPartition, offset: number) => void
+  readonly isSettled: (at: TopicPartition, offset: number) => boolean
+  readonly settledTo: (at: TopicPartition) => number
+
+  /** A member joins, and says what it still owns. */
+  readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
+  readonly assigned: (member: Member, partitions: ReadonlyArray<TopicPartition>) => void
+  readonly lost: (member: Member) => void
+  /** Where a member learns that a partition is to be read from. */
+  readonly positioned: (member: Member, at: TopicPartition, offset: number) => void
+  readonly fetched: (member: Member, at: TopicPartition, baseOffset: number, nextOffset: number, bytes: number) => void
+  readonly started: (member: Member, at: TopicPartition, offset: number, attempt: number) => void
+  readonly ended: (
+    member: Member,
+    at: TopicPartition,
+    offset: number,
+    outcome: "handled" | "failed" | "interrupted"
+  ) => void
+  readonly commits: (member: Member, at: TopicPartition, offset: number) => void
+  /** A group has accepted a commit of a member in its present generation. */
+  readonly committed: (member: Member, at: TopicPartition, ownedByAnother: boolean) => void
+  /** What a member has settled of what it owns. */
+  readonly settledBy: (member: Member) => ReadonlyArray<{ readonly name: string; readonly offset: number }>
+}
+
+export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
+
+export const make = (options: Options): Oracle => {
+  const { calm, findDeadLetters, maxBytes, now, onEvent, skips } = options
+  const partitions = new Map<string, Partition>()
+  const members = new Map<number, Member>()
+  let violation: Violation | undefined
+
+  const broken = (promise: Violation["promise"], description: string) => {
+    onEvent(`BROKEN: ${promise}: ${description}`)
+    violation ??= { promise, description, at: now() }
+  }
+
+  const partitionOf = (at: TopicPartition): Partition => {
+    const name = nameOf(at)
+    const known = partitions.get(name)
+    if (known !== undefined) return known
+    const partition: Partition = { name, settled: new Map(), failed: new Set(), settledTo: 0, startOffset: 0 }
+    partitions.set(name, partition)
+    return partition
+  }
+
+  const has = (partition: Partition, offset: number): boolean =>
+    offset < partition.startOffset || partition.settled.has(offset) || (skips && partition.failed.has(offset))
+
+  const advance = (partition: Partition): number => {
+    while (has(partition, partition.settledTo)) partition.settledTo++
+    return partition.settledTo
+  }
+
+  /** Looks twice: dead letters make themselves known only when they are looked for. */
+  const isSettled = (partition: Partition, offset: number): boolean => {
+    if (has(partition, offset)) return true
+    findDeadLetters()
+    return has(partition, offset)
+  }
+
+  const settledTo = (partition: Partition, wanted: number): number => {
+    if (advance(partition) < wanted) findDeadLetters()
+    return advance(partition)
+  }
+
+  const settle = (partition: Partition, offset: number) => {
+    const times = (partition.settled.get(offset) ?? 0) + 1
+    partition.settled.set(offset, times)
+    if (calm && times > 1) broken("a calm rebalance repeats nothing", `${partition.name}@${offset} settled again`)
+  }
+
+  const newOwnership = (): Ownership => ({
+    expected: undefined,
+    last: undefined,
+    running: undefined,
+    settled: new Set(),
+    sent: -1,
+    batches: new Map()
+  })
+
+  const ownershipOf = (member: Member, at: TopicPartition): Ownership => {
+    const name = nameOf(at)
+    const known = member.owned.get(name)
+    if (known !== undefined) return known
+    const ownership = newOwnership()
+    member.owned.set(name, ownership)
+    return ownership
+  }
+
+  return {
+    violation: () => violation,
+    broken,
+    member: (number) => {
+      const member: Member = { number, owned: new Map(), troubles: 0 }
+      members.set(number, member)
+      return member
+    },
+    produced: (at, offset) => onEvent(`acknowledged ${nameOf(at)}@${offset}`),
+    expired: (at, startOffset) => {
+      const partition = partitionOf(at)
+      partition.startOffset = Math.max(partition.startOffset, startOffset)
+      onEvent(`expired ${partition.name} before ${startOffset}`)
+    },
+    deadLettered: (at, offset) => {
+      onEvent(`dead letter of ${nameOf(at)}@${offset}`)
+      settle(partitionOf(at), offset)
+    },
+    isSettled: (at, offset) => isSettled(partitionOf(at), offset),
+    settledTo: (at) => settledTo(partitionOf(at), Number.POSITIVE_INFINITY),
+
+    joins: (member, owned) => {
+      const names = new Set(owned.map(nameOf))
+      for (const name of member.owned.keys()) if (!names.has(name)) member.owned.delete(name)
+    },
+    assigned: (member, partitions) => {
+      onEvent(`member ${member.number} is assigned ${partitions.map(nameOf).join(" ")}`)
+      for (const at of partitions) ownershipOf(member, at)
+    },
+    lost: (member) => {
+      member.owned.clear()
+    },
+    positioned: (member, at, offset) => {
+      const ownership = member.owned.get(nameOf(at))
+      if (ownership === undefined || ownership.last !== undefined) return
+      if (offset >= 0) ownership.expected = offset
+    },
+    fetched: (member, at, baseOffset, nextOffset, bytes) => {
+      const ownership = member.owned.get(nameOf(at))
+      if (ownership === undefined || nextOffset <= (ownership.last ?? -1) + 1) return
+      ownership.batches.set(baseOffset, { nextOffset, bytes })
+      let held = 0
+      for (const { batches } of member.owned.values()) for (const batch of batches.values()) held += batch.bytes
+      if (held > maxBytes) {
+        broken("memory is bounded", `member ${member.number} holds ${held} bytes of at most ${maxBytes}`)
+      }
+    },
+    started: (member, at, offset, attempt) => {
+      const partition = partitionOf(at)
+      const ownership = ownershipOf(member, at)
+      const record = `${partition.name}@${offset}`
+      onEvent(`member ${member.number} starts ${record} attempt ${attempt}`)
+      const { expected, last, running } = ownership
+      const disorder = (description: string) =>
+        broken("records are handled in order", `member ${member.number} starts ${record} ${description}`)
+      if (running !== undefined) disorder(`while it handles @${running}`)
+      else if (last === offset && !ownership.settled.has(offset)) {
+        // A retry, or an attempt that was interrupted before it began.
+      } else if (attempt > 1) disorder(`by attempt ${attempt}`)
+      else if (last !== undefined && !isSettled(partition, last)) disorder(`before @${last} has its outcome`)
+      else if (expected !== undefined) {
+        if (offset < expected) disorder(`where @${expected} is next`)
+        // What doesn't decode is dead-lettered without being handed out, what is expired is gone.
+        for (let skipped = expected; skipped < offset; skipped++) {
+          if (!isSettled(partition, skipped)) disorder(`where @${skipped} is next`)
+        }
+      }
+      ownership.last = offset
+      ownership.expected = offset + 1
+      ownership.running = offset
+      for (const [base, { nextOffset }] of ownership.batches)
+        if (nextOffset <= offset + 1) ownership.batches.delete(base)
+    },
+    ended: (member, at, offset, outcome) => {
+      const partition = partitionOf(at)
+      onEvent(`member ${member.number} ${outcome} ${partition.name}@${offset}`)
+      const ownership = member.owned.get(partition.name)
+      if (ownership?.running === offset) ownership.running = undefined
+      if (outcome === "failed") partition.failed.add(offset)
+      if (outcome !== "handled") return
+      settle(partition, offset)
+      ownership?.settled.add(offset)
+    },
+    commits: (member, at, offset) => {
+      const partition = partitionOf(at)
+      const commit = `member ${member.number} commits ${partition.name}@${offset}`
+      onEvent(commit)
+      if (settledTo(partition, offset) < offset) {
+        broken("nothing unsettled is committed", `${commit}, but @${partition.settledTo} has no outcome`)
+      }
+      const ownership = member.owned.get(partition.name)
+      if (ownership === undefined) return
+      if (offset < ownership.sent) broken("commits never go backwards", `${commit} after @${ownership.sent}`)
+      ownership.sent = offset
+    },
+    committed: (member, at, ownedByAnother) => {
+      if (ownedByAnother) {
+        broken("only owners commit", `member ${member.number} has committed ${nameOf(at)}, which is another's`)
+      }
+    },
+    settledBy: (member) =>
+      Array.from(member.owned).flatMap(([name, { settled }]) => Array.from(settled, (offset) => ({ name, offset })))
+  }
+}

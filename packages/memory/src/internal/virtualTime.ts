@@ -1,0 +1,208 @@
+/**
+ * Time and concurrency of a simulation: one thread that runs tasks in an order drawn from a seed and, when none is
+ * left, moves the time on to the next timer. Nothing waits for real, and the same seed makes the same run.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import * as Scheduler from "effect/Scheduler"
+import type * as Dice from "./dice.js"
+import * as Heap from "./heap.js"
+
+/** A process of the simulated world: fibres that are forked under it run, freeze and die with it. */
+export interface Process {
+  readonly clock: Clock.Clock
+  readonly scheduler: Scheduler.Scheduler
+  /** As SIGSTOP: nothing of it runs, timers that are due wait; the world goes on. */
+  readonly freeze: () => void
+  /** As SIGCONT. */
+  readonly thaw: () => void
+  /** As SIGKILL: nothing of it ever runs again, finalizers neither. */
+  readonly kill: () => void
+  /** Moves its wall clock, not its timers or its monotonic clock, by so many milliseconds. */
+  readonly jump: (millis: number) => void
+  /** Timers that are set and tasks that are ready. */
+  readonly pending: () => number
+}
+
+export interface VirtualTime {
+  /** Milliseconds since the simulation's epoch. */
+  readonly now: () => number
+  readonly process: () => Process
+  /** Starts an effect under a process. */
+  readonly fork: <A, E>(process: Process, effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Runs everything until the fibre has ended; undefined when nothing is left that could end it, or `giveUp` says so. */
+  readonly run: <A, E>(
+    fiber: Fiber.RuntimeFiber<A, E>,
+    giveUp?: (() => boolean) | undefined
+  ) => Exit.Exit<A, E> | undefined
+}
+
+/** 2024-01-01T00:00:00Z */
+export const epoch = 1_704_067_200_000
+
+interface Task {
+  readonly process: State
+  readonly run: () => void
+}
+
+interface Timer extends Task {
+  readonly at: number
+  /** Orders timers of the same time. */
+  readonly order: number
+  cancelled: boolean
+}
+
+interface State {
+  phase: "running" | "frozen" | "dead"
+  readonly held: Array<Task>
+  offset: number
+  pending: number
+}
+
+export interface Options {
+  /** Chooses which of the ready tasks runs next. */
+  readonly dice: Dice.Dice
+  /** How many operations a fibre may run before it yields to others. Default: Effect's 2,048. */
+  readonly maxOpsBeforeYield?: number | undefined
+}
+
+const before = (one: Timer, other: Timer): boolean =>
+  one.at < other.at || (one.at === other.at && one.order < other.order)
+
+export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
+  const ready: Array<Task> = []
+  const timers = Heap.make(before)
+  let now = epoch
+  let order = 0
+
+  const takeReady = (): Task | undefined => {
+    const last = ready.length - 1
+    if (last < 0) return undefined
+    const index = last === 0 ? 0 : dice.below(last + 1)
+    const task = ready[index]!
+    ready[index] = ready[last]!
+    ready.length = last
+    return task
+  }
+
+  const perform = (task: Task): void => {
+    if (task.process.phase === "frozen") {
+      task.process.held.push(task)
+      return
+    }
+    task.process.pending--
+    if (task.process.phase === "running") task.run()
+  }
+
+  /** False when nothing is left to do. */
+  const step = (): boolean => {
+    const task = takeReady()
+    if (task !== undefined) {
+      perform(task)
+      return true
+    }
+    const timer = Heap.take(timers)
+    if (timer === undefined) return false
+    if (timer.cancelled) return true
+    if (timer.at > now) now = timer.at
+    perform(timer)
+    return true
+  }
+
+  const process = (): Process => {
+    const state: State = { phase: "running", held: [], offset: 0, pending: 0 }
+
+    const sleep = (duration: Duration.Duration): Effect.Effect<void> => {
+      const millis = Duration.toMillis(duration)
+      // As in Effect's own clock, a delay beyond what timers hold never ends.
+      if (millis > 2 ** 31 - 1) return Effect.never
+      return Effect.async<void>((resume) => {
+        const timer: Timer = {
+          process: state,
+          at: now + Math.max(0, millis),
+          order: ++order,
+          cancelled: false,
+          run: () => resume(Effect.void)
+        }
+        state.pending++
+        Heap.add(timers, timer)
+        return Effect.sync(() => {
+          if (timer.cancelled) return
+          timer.cancelled = true
+          state.pending--
+        })
+      })
+    }
+    const unsafeCurrentTimeMillis = () => now + state.offset
+    const unsafeCurrentTimeNanos = () => BigInt(Math.round(now * 1_000_000))
+    const clock: Clock.Clock = {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis,
+      unsafeCurrentTimeNanos,
+      currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis),
+      currentTimeNanos: Effect.sync(unsafeCurrentTimeNanos),
+      sleep
+    }
+    const scheduler = Scheduler.make(
+      (run) => {
+        if (state.phase === "dead") return
+        state.pending++
+        ready.push({ process: state, run })
+      },
+      maxOpsBeforeYield === undefined ? undefined : (fiber) => (fiber.currentOpCount > maxOpsBeforeYield ? 0 : false)
+    )
+
+    return {
+      clock,
+      scheduler,
+      freeze: () => {
+        if (state.phase === "running") state.phase = "frozen"
+      },
+      thaw: () => {
+        if (state.phase !== "frozen") return
+        state.phase = "running"
+        ready.push(...state.held)
+        state.held.length = 0
+      },
+      kill: () => {
+        state.phase = "dead"
+        state.held.length = 0
+      },
+      jump: (millis) => {
+        state.offset += millis
+      },
+      pending: () => state.pending
+    }
+  }
+
+  return {
+    now: () => now,
+    process,
+    fork: ({ clock, scheduler }, effect) =>
+      Runtime.runFork(Runtime.defaultRuntime)(Effect.withClock(effect, clock), { scheduler }),
+    run: (fiber, giveUp = () => false) =>
+      withoutIntervals(() => {
+        while (!giveUp()) {
+          for (let i = 0; i < 64; i++) if (!step()) return fiber.unsafePoll() ?? undefined
+          const exit = fiber.unsafePoll()
+          if (exit !== null) return exit
+        }
+        return undefined
+      })
+  }
+}
+
+/** `Effect.never` keeps Node alive by an interval, which a process that is killed would leave behind. */
+const withoutIntervals = <A>(run: () => A): A => {
+  const { setInterval } = globalThis
+  globalThis.setInterval = (() => undefined) as never
+  try {
+    return run()
+  } finally {
+    globalThis.setInterval = setInterval
+  }
+}
