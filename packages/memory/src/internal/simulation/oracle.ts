@@ -23,11 +23,14 @@ export interface Violation {
   readonly at: number
 }
 
+export type Outcome = "handled" | "deadLettered" | "discarded" | "expired" | "unsettled"
+
 /** The truth about one partition. */
 interface Partition {
   readonly name: string
   /** How often each record that was read has settled. */
   readonly settled: Map<number, number>
+  readonly deadLettered: Set<number>
   /** Records whose last attempt failed: where failed records are skipped they count as settled. */
   readonly failed: Set<number>
   /** Everything before it is settled or expired. */
@@ -73,8 +76,9 @@ export interface Oracle {
   readonly produced: (at: TopicPartition, offset: number) => void
   readonly expired: (at: TopicPartition, startOffset: number) => void
   readonly deadLettered: (at: TopicPartition, offset: number) => void
-  readonly isSettled: (at: TopicPartition, offset: number) => boolean
-  readonly settledTo: (at: TopicPartition) => number
+  readonly outcome: (at: TopicPartition, offset: number) => Outcome
+  /** How many records have settled more than once. */
+  readonly repeated: () => number
 
   /** A member joins, and says what it still owns. */
   readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
@@ -114,7 +118,14 @@ export const make = (options: Options): Oracle => {
     const name = nameOf(at)
     const known = partitions.get(name)
     if (known !== undefined) return known
-    const partition: Partition = { name, settled: new Map(), failed: new Set(), settledTo: 0, startOffset: 0 }
+    const partition: Partition = {
+      name,
+      settled: new Map(),
+      deadLettered: new Set(),
+      failed: new Set(),
+      settledTo: 0,
+      startOffset: 0
+    }
     partitions.set(name, partition)
     return partition
   }
@@ -179,10 +190,22 @@ export const make = (options: Options): Oracle => {
     },
     deadLettered: (at, offset) => {
       onEvent(`dead letter of ${nameOf(at)}@${offset}`)
-      settle(partitionOf(at), offset)
+      const partition = partitionOf(at)
+      partition.deadLettered.add(offset)
+      settle(partition, offset)
     },
-    isSettled: (at, offset) => isSettled(partitionOf(at), offset),
-    settledTo: (at) => settledTo(partitionOf(at), Number.POSITIVE_INFINITY),
+    outcome: (at, offset) => {
+      const partition = partitionOf(at)
+      if (partition.deadLettered.has(offset)) return "deadLettered"
+      if (partition.settled.has(offset)) return "handled"
+      if (skips && partition.failed.has(offset)) return "discarded"
+      return offset < partition.startOffset ? "expired" : "unsettled"
+    },
+    repeated: () => {
+      let count = 0
+      for (const { settled } of partitions.values()) for (const times of settled.values()) if (times > 1) count++
+      return count
+    },
 
     joins: (member, owned) => {
       const names = new Set(owned.map(nameOf))

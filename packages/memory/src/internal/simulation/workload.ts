@@ -42,7 +42,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
       retry: RetryPolicy.fixed({ retries: 2, delay: dice.pick(["100 millis", "1 second"]) }),
       deadLetter: DeadLetter.topic("orders-dlq")
     },
-    deadLetterTopics: { "orders-dlq": scenario.deadLetterPartitions },
+    isFast: true,
     context: Context.empty(),
     record: (index, dice) => {
       const script = dice.chance(trouble)

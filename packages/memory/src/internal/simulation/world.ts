@@ -5,11 +5,11 @@
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
-import type { Consumer, ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import type { Headers } from "@spillway/transport/Headers"
-import { Producer } from "@spillway/transport/Producer"
+import { Producer, ProducerError } from "@spillway/transport/Producer"
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,19 +39,24 @@ export interface SimulatedRecord {
 
 export interface Subject<A, E, R, RD> {
   readonly consumer: KafkaConsumer.KafkaConsumerOptions<A, E, R, RD>
-  /** Partitions of the dead letter topics. */
-  readonly deadLetterTopics: Readonly<Record<string, number>>
+  /** Its handlers are faster than a rebalance, so that in a calm scenario nothing settles twice. */
+  readonly isFast: boolean
   readonly record: (index: number, dice: Dice.Dice) => SimulatedRecord
   readonly context: Context.Context<Exclude<R | RD, Producer | Wire>>
 }
 
-/** What became of the records that producers got acknowledged. */
+/** What became of the records that producers got acknowledged; each counts once. */
 export interface Account {
   readonly acknowledged: number
   readonly handled: number
   readonly deadLettered: number
+  /** Given up, as the consumer is told to where it has no dead letters. */
+  readonly discarded: number
+  /** Deleted by retention before they had an outcome. */
   readonly expired: number
-  /** Settled more than once. */
+  /** Without an outcome, as a consumer is told to stop at them. */
+  readonly unsettled: number
+  /** Records that had an outcome more than once. */
   readonly repeated: number
 }
 
@@ -85,22 +90,28 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const note = (event: string): void => {
     if (tracing) trace.push(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
   }
-  const topic = subject.consumer.topics[0]!
-  const groupId = subject.consumer.groupId
+  const { groupId, topics } = subject.consumer
   const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>, ...part: ReadonlyArray<string | number>) =>
     Effect.withRandom(Logger.withMinimumLogLevel(effect, LogLevel.None), Dice.random(seed, ...part))
 
-  let result: Account = { acknowledged: 0, handled: 0, deadLettered: 0, expired: 0, repeated: 0 }
+  const result = { acknowledged: 0, handled: 0, deadLettered: 0, discarded: 0, expired: 0, unsettled: 0, repeated: 0 }
   let oracle!: Oracle.Oracle
 
   const main = Effect.gen(function* () {
+    const destination = yield* Effect.provideService(subject.consumer.deadLetter.destination, Producer, nobody).pipe(
+      Effect.provide(subject.context)
+    ) as Effect.Effect<DeadLetter.Destination>
+    const deadLetterTopics =
+      destination._tag === "Topic" ? Array.from(new Set(topics.map((topic) => destination.topicOf(topic)))) : []
+    const letterHeaders = destination._tag === "Topic" ? { headers: destination.headers } : {}
     const clusterScope = yield* Scope.make()
     const broker = yield* Scope.extend(
       makeBroker({
         nodes: scenario.nodes,
-        topics: Object.entries({ [topic]: scenario.partitions, ...subject.deadLetterTopics }).map(
-          ([name, partitions]) => ({ name, partitions })
-        ),
+        topics: [
+          ...topics.map((name) => ({ name, partitions: scenario.partitions })),
+          ...deadLetterTopics.map((name) => ({ name, partitions: scenario.deadLetterPartitions }))
+        ],
         replicationDelay: scenario.replicationDelay
       }),
       clusterScope
@@ -111,7 +122,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
 
     const deadLettersSeen = new Map<string, number>()
     const findDeadLetters = () => {
-      for (const name of Object.keys(subject.deadLetterTopics)) {
+      for (const name of deadLetterTopics) {
         const letters = Effect.runSync(broker.records(name))
         const seen = deadLettersSeen.get(name) ?? 0
         if (letters.length === seen) continue
@@ -120,15 +131,15 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           const place = `${name}-${letter.partition}@${letter.offset}`
           if (deadLettersSeen.has(place)) continue
           deadLettersSeen.set(place, 1)
-          const { offset, partition, topic } = Option.getOrThrow(DeadLetter.metadata(letter))
+          const { offset, partition, topic } = Option.getOrThrow(DeadLetter.metadata(letter, letterHeaders))
           oracle.deadLettered({ topic: topic!, partition: partition! }, offset!)
         }
       }
     }
     oracle = Oracle.make({
       now: sinceStart,
-      calm: scenario.calm,
-      skips: false,
+      calm: scenario.calm && subject.isFast,
+      skips: destination._tag === "None" && destination.otherwise === "skip",
       maxBytes: scenario.nodes * (settings.maxBufferedBytes + 1_024 * 1_024),
       findDeadLetters,
       onEvent: note
@@ -141,7 +152,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           fault: step.fault,
           apis: step.apis,
           ports: step.node === undefined ? undefined : [9091 + step.node],
-          topics: step.deadLetters ? Object.keys(subject.deadLetterTopics) : undefined,
+          topics: step.deadLetters ? deadLetterTopics : undefined,
           probability: step.probability,
           from: step.at,
           until: step.at + step.millis
@@ -192,13 +203,13 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       Effect.suspend(() => {
         const records = Array.from({ length: count }, () => ({
           ...subject.record(index++, recordDice),
-          topic,
+          topic: topics.length === 1 ? topics[0]! : recordDice.pick(topics),
           partition: recordDice.below(scenario.partitions)
         }))
         if (acks === "leader") {
           return Effect.forEach(
             records,
-            ({ key, headers, partition, value }) =>
+            ({ key, headers, partition, topic, value }) =>
               broker.produce(topic, [{ key, value, headers, partition }], { acks }),
             { discard: true }
           )
@@ -215,8 +226,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
                 },
                 onSuccess: ({ offset, partition }) => {
                   sending--
-                  acknowledged.push({ topic, partition, offset, value: record.value })
-                  oracle.produced({ topic, partition }, offset)
+                  acknowledged.push({ topic: record.topic, partition, offset, value: record.value })
+                  oracle.produced({ topic: record.topic, partition }, offset)
                 }
               }),
               "send",
@@ -244,6 +255,14 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         )
       )
     }
+
+    /** A consumer without dead letters that is told to stop at a record it can't handle. */
+    const isAskedFor = (failure: unknown): boolean =>
+      destination._tag === "None" &&
+      destination.otherwise === "stop" &&
+      failure instanceof ConsumerError &&
+      failure.reason === "HandlingFailed"
+    let stoppedAtRecord = false
 
     const observedHandler =
       (member: Oracle.Member) =>
@@ -293,6 +312,12 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           Effect.tapErrorCause((cause) =>
             Effect.sync(() => {
               if (Cause.isInterruptedOnly(cause)) return
+              const failure = Option.getOrUndefined(Cause.failureOption(cause))
+              if (isAskedFor(failure)) {
+                note(`member ${number} stops at a record, as it is told to`)
+                stoppedAtRecord = true
+                return
+              }
               oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Cause.pretty(cause)}`)
             })
           )
@@ -385,7 +410,9 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         case "JumpClock":
           return onEach(step.member, ({ process }) => process.jump(step.millis))
         case "MoveLeader":
-          return broker.moveLeader(topic, step.partition, step.node)
+          return Effect.forEach(topics, (topic) => broker.moveLeader(topic, step.partition, step.node), {
+            discard: true
+          })
         case "MoveCoordinator":
           return broker.moveCoordinator(groupId, step.node)
         case "StopNode":
@@ -396,12 +423,12 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
             })
           )
         case "Retain": {
-          const at = { topic, partition: step.partition }
+          const at = { topic: topics[0]!, partition: step.partition }
           return Effect.gen(function* () {
-            const records = yield* broker.records(topic)
+            const records = yield* broker.records(at.topic)
             const last = Math.max(-1, ...records.filter((r) => r.partition === step.partition).map((r) => r.offset))
             const startOffset = Math.max(0, last + 1 - step.last)
-            yield* Effect.ignore(broker.truncateBefore(topic, step.partition, startOffset))
+            yield* Effect.ignore(broker.truncateBefore(at.topic, step.partition, startOffset))
             oracle.expired(at, startOffset)
           })
         }
@@ -414,21 +441,22 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       oracle.violation() === undefined ? Effect.void : Effect.fail("broken" as const)
     )
 
+    const recordsOfAll = Effect.map(Effect.forEach(topics, broker.records), (all) => all.flat())
+
     const everythingIsDone = Effect.gen(function* () {
       if (sending > 0) return false
       const committed = yield* broker.committed(groupId)
-      const ends = new Map<number, number>()
-      for (const { offset, partition } of yield* broker.records(topic)) ends.set(partition, offset + 1)
-      return Array.from(ends).every(([partition, end]) =>
-        committed.some((at) => at.topic === topic && at.partition === partition && at.offset >= end)
-      )
+      const ends = new Map<string, number>()
+      for (const at of yield* recordsOfAll) ends.set(Oracle.nameOf(at), at.offset + 1)
+      for (const at of committed) if (at.offset >= (ends.get(Oracle.nameOf(at)) ?? 0)) ends.delete(Oracle.nameOf(at))
+      return ends.size === 0
     })
 
     const recover = Effect.gen(function* () {
       note("everything is mended")
       if (Array.from(running.values()).every(({ stopping }) => stopping)) yield* start(1_000)
       const deadline = time.now() + recoveryMs
-      while (!(yield* everythingIsDone)) {
+      while (!(stoppedAtRecord || (yield* everythingIsDone))) {
         yield* isBroken
         if (time.now() >= deadline) {
           const committed = yield* broker.committed(groupId)
@@ -452,23 +480,26 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
 
     const account = Effect.gen(function* () {
       const log = new Map(
-        (yield* broker.records(topic)).map((record) => [`${record.partition}@${record.offset}`, record.value])
+        (yield* recordsOfAll).map((record) => [`${Oracle.nameOf(record)}@${record.offset}`, record.value] as const)
       )
       findDeadLetters()
       for (const { offset, partition, topic, value } of acknowledged) {
         const at = { topic, partition }
-        const stored = log.get(`${partition}@${offset}`)
+        const stored = log.get(`${Oracle.nameOf(at)}@${offset}`)
         if (stored !== undefined && Buffer.compare(stored ?? nothing, value ?? nothing) !== 0) {
           oracle.broken(
             "no record is lost",
             `${Oracle.nameOf(at)}@${offset} is another record than the one acknowledged`
           )
         }
-        if (!oracle.isSettled(at, offset)) {
+        const outcome = oracle.outcome(at, offset)
+        result[outcome]++
+        if (outcome === "unsettled" && !stoppedAtRecord) {
           oracle.broken("no record is lost", `${Oracle.nameOf(at)}@${offset} was acknowledged and never settled`)
         }
       }
-      result = { ...result, acknowledged: acknowledged.length }
+      result.acknowledged = acknowledged.length
+      result.repeated = oracle.repeated()
     })
 
     const playing = Effect.gen(function* () {
@@ -500,3 +531,11 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
 }
 
 const nothing = new Uint8Array(0)
+
+/** Stands in where only a dead letter policy's topics are wanted. */
+const nobody = Producer.of({
+  send: ({ topic }) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" })),
+  sendAll: () => Effect.succeed([]),
+  sendAllEither: () => Effect.succeed([]),
+  partitions: (topic) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" }))
+})
