@@ -21,7 +21,8 @@ const reader = (bytes: Uint8Array) => {
   }
   const array = <A>(read: () => A): Array<A> => Array.from({ length: int32() }, read)
   const skipBytes = (): void => {
-    at += Math.max(0, int32())
+    const length = int32()
+    at += Math.max(0, length)
   }
   const partitions = (): ReadonlyArray<TopicPartition> =>
     array(() => {

@@ -21,6 +21,7 @@ export interface Settings {
   readonly maxLaneRecords: number
   readonly maxBufferedBytes: number
   readonly offsetOutOfRange: "fail" | "earliest"
+  readonly assignors: ReadonlyArray<"cooperative-sticky" | "range">
 }
 
 /** Whom a network fault befalls: a member by its number, the producers, or everybody. */
@@ -112,7 +113,7 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
-const settingsOf = (dice: Dice.Dice, calm: boolean, retains: boolean): Settings => {
+const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boolean): Settings => {
   const sessionTimeout = dice.between(6, 30) * 1_000
   const rebalanceTimeout = dice.between(12, 40) * 1_000
   return {
@@ -127,7 +128,8 @@ const settingsOf = (dice: Dice.Dice, calm: boolean, retains: boolean): Settings 
     fetchMaxWait: dice.pick([10_000, 20_000]),
     maxLaneRecords: dice.pick([1, 10, 500, 500]),
     maxBufferedBytes: dice.pick([200, 1_000, 64 * 1_024 * 1_024]),
-    offsetOutOfRange: retains ? "earliest" : "fail"
+    offsetOutOfRange: retains ? "earliest" : "fail",
+    assignors: [Dice.make(seed, "assignor").pick(["cooperative-sticky", "range"] as const)]
   }
 }
 
@@ -255,7 +257,7 @@ export const make = (seed: number): Scenario => {
     deadLetterPartitions: dice.between(1, partitions),
     maxOpsBeforeYield: dice.pick([2_048, 2_048, 2_048, 2_048, 200, 30]),
     replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
-    settings: settingsOf(dice, calm, troubles.has("retention")),
+    settings: settingsOf(seed, dice, calm, troubles.has("retention")),
     steps,
     end: Math.max(...steps.map((step) => step.at + ("millis" in step && step._tag !== "JumpClock" ? step.millis : 0)))
   }

@@ -1,0 +1,98 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import type { Wire } from "@spillway/kafka/Wire"
+import { Producer } from "@spillway/transport/Producer"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as TestClock from "effect/TestClock"
+import * as Faults from "../src/Faults.js"
+import { MemoryBroker, layer as memory } from "../src/MemoryBroker.js"
+
+const topic = "orders"
+
+/** Sends a record through a wire with faults; what became of it, what the log holds, and the faults that happened. */
+const send = (
+  rules: ReadonlyArray<Faults.FaultRule>,
+  options: KafkaProducer.KafkaProducerOptions = {},
+  seed = 1
+): Effect.Effect<{
+  readonly sent: string
+  readonly log: number
+  readonly faults: ReadonlyArray<string>
+}> =>
+  Effect.gen(function* () {
+    const faults: Array<string> = []
+    const onFault = ({ api, fault }: Faults.FaultEvent) => void faults.push(`${api ?? "connect"} ${fault._tag}`)
+    const wire: Layer.Layer<Wire, never, Wire> = Faults.layer({ seed, rules, onFault })
+    const sending = yield* Effect.fork(
+      Effect.flatMap(Producer, (producer) => producer.send({ topic, value: "a" })).pipe(
+        Effect.match({ onFailure: ({ reason }) => reason, onSuccess: ({ offset }) => `at ${offset}` }),
+        Effect.provide(Layer.provide(KafkaProducer.layer(options), wire))
+      )
+    )
+    yield* TestClock.adjust("5 minutes")
+    const broker = yield* MemoryBroker
+    return { sent: yield* Fiber.join(sending), log: (yield* broker.records(topic)).length, faults }
+  }).pipe(
+    Effect.provide(memory({ topics: { [topic]: 1 } })),
+    Effect.orDie,
+    Effect.provide(Logger.remove(Logger.defaultLogger))
+  )
+
+const once = { until: "1 second" } as const
+
+describe("Faults", () => {
+  it.effect("without a rule change nothing", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* send([]), { sent: "at 0", log: 1, faults: [] })
+    })
+  )
+
+  it.effect("carry out what they lose the response of, and nothing of a request they lose", () =>
+    Effect.gen(function* () {
+      const lost = (tag: "LoseRequest" | "LoseResponse") =>
+        send([{ fault: { _tag: tag }, apis: ["Produce"] }], { deliveryTimeout: "20 seconds" })
+      assert.deepInclude(yield* lost("LoseResponse"), { sent: "DeliveryTimeout", log: 1 })
+      assert.deepInclude(yield* lost("LoseRequest"), { sent: "DeliveryTimeout", log: 0 })
+    })
+  )
+
+  it.effect("end: what was lost is sent again, and written once", () =>
+    Effect.gen(function* () {
+      for (const fault of [
+        { _tag: "LoseResponse" },
+        { _tag: "LoseRequest" },
+        { _tag: "Disconnect", when: "before" },
+        { _tag: "Disconnect", when: "after" },
+        { _tag: "Delay", min: "1 second", max: "2 seconds" },
+        { _tag: "Freeze" },
+        { _tag: "Refuse" }
+      ] as const) {
+        const { faults, log, sent } = yield* send([{ fault, ...once }])
+        assert.deepStrictEqual({ sent, log }, { sent: "at 0", log: 1 }, fault._tag)
+        assert.isAbove(faults.length, 0, fault._tag)
+      }
+    })
+  )
+
+  it.effect("answer with a code instead of the broker, or when it has carried out the request", () =>
+    Effect.gen(function* () {
+      const answer = (when: "instead" | "after") =>
+        send([{ fault: { _tag: "Answer", code: 87, when }, apis: ["Produce"] }])
+      assert.deepInclude(yield* answer("instead"), { sent: "InvalidRecord", log: 0 })
+      assert.deepInclude(yield* answer("after"), { sent: "InvalidRecord", log: 1 })
+    })
+  )
+
+  it.effect("are the same for the same seed, and others for another", () =>
+    Effect.gen(function* () {
+      const rules = [{ fault: { _tag: "Disconnect", when: "before" }, probability: 0.5, until: "1 minute" }] as const
+      const [one, again] = [yield* send(rules), yield* send(rules)]
+      assert.deepStrictEqual(one, again)
+      const others = yield* Effect.forEach([2, 3, 4, 5], (seed) => send(rules, {}, seed))
+      assert.isTrue(others.some(({ faults }) => faults.length !== one.faults.length))
+    })
+  )
+})

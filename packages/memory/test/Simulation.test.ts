@@ -1,0 +1,84 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Codec from "@spillway/transport/Codec"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Effect from "effect/Effect"
+import { beforeEach } from "vitest"
+import * as Simulation from "../src/Simulation.js"
+
+const seeds = (count: number, from = 1): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => from + i)
+
+// Stacks of errors that faults make on purpose would cost more than all else.
+Error.stackTraceLimit = 0
+
+describe("Simulation", () => {
+  // The thread belongs to the test runner too.
+  beforeEach(() => new Promise((resume) => setImmediate(resume)))
+
+  // In parts, since each takes the thread until it is done.
+  for (const from of seeds(10).map((part) => 1 + (part - 1) * 50)) {
+    it(`breaks no promise in seeds ${from} to ${from + 49}`, () => {
+      let acknowledged = 0
+      for (const seed of seeds(50, from)) {
+        const { account } = Effect.runSync(Simulation.run(seed))
+        acknowledged += account.acknowledged
+        const settled = account.handled + account.deadLettered + account.expired
+        assert.strictEqual(settled, account.acknowledged, `seed ${seed} leaves records without an outcome`)
+      }
+      assert.isAbove(acknowledged, 200)
+    })
+  }
+
+  it("plays the same seed the same, to the last byte", () => {
+    for (const seed of seeds(10, 7)) {
+      const play = () => Effect.runSync(Simulation.run(seed, { trace: true }))
+      const first = play()
+      assert.isAbove(first.trace.length, 10)
+      assert.deepStrictEqual(play(), first)
+    }
+  })
+
+  const consumer = {
+    groupId: "billing",
+    topics: ["orders"],
+    value: Codec.text,
+    retry: RetryPolicy.none,
+    deadLetter: DeadLetter.topic("orders-dlq")
+  }
+
+  it("plays a user's handler: what it refuses is dead-lettered, the rest handled", () => {
+    const total = { handled: 0, deadLettered: 0, acknowledged: 0 }
+    for (const seed of seeds(10)) {
+      const { account } = Effect.runSync(
+        Simulation.run(seed, {
+          consumer: { ...consumer, handler: ({ value }) => (value === "bad" ? Effect.fail("refused") : Effect.void) },
+          record: (index) => ({ key: String(index), value: index % 3 === 0 ? "bad" : "good" })
+        })
+      )
+      total.handled += account.handled
+      total.deadLettered += account.deadLettered
+      total.acknowledged += account.acknowledged
+    }
+    assert.isAbove(total.handled, total.deadLettered)
+    assert.isAbove(total.deadLettered, 10)
+  })
+
+  it("names the promise that a user's consumer breaks, and the few steps that are enough", () => {
+    const failure = Effect.runSync(
+      Effect.flip(
+        Simulation.run(3, {
+          // A record that is retried for ever holds up its partition for ever.
+          consumer: {
+            ...consumer,
+            handler: () => Effect.fail("never"),
+            retry: RetryPolicy.fixed({ retries: Number.POSITIVE_INFINITY, delay: "1 minute" })
+          },
+          record: () => ({ value: "a" })
+        })
+      )
+    )
+    assert.strictEqual(failure.violation.promise, "everything is handled in the end")
+    assert.isAtMost(failure.schedule.length, 3)
+    assert.include(failure.message, "seed 3 breaks a promise")
+  })
+})
