@@ -61,6 +61,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
         options.onLost(reaction.memberIdKept)
         return Effect.never
       case "Retry":
+      case "Rejoin":
         return backoff.next
       default:
         return Effect.void
