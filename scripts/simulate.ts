@@ -1,6 +1,7 @@
 /**
  * `npm run simulate -- --seeds N [--from S]`: plays seeds one after the other and ends with one line of JSON. A seed
  * that breaks a promise prints how, and the command that plays it again: `--only` leaves out all other steps.
+ * `--until-violation` ends with the first.
  */
 import { parseArgs } from "node:util"
 import * as Simulation from "@spillway/memory/Simulation"
@@ -12,7 +13,8 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "500" },
     from: { type: "string", default: "1" },
     only: { type: "string" },
-    trace: { type: "boolean", default: false }
+    trace: { type: "boolean", default: false },
+    "until-violation": { type: "boolean", default: false }
   }
 })
 
@@ -43,6 +45,7 @@ for (let seed = from; seed < from + seeds; seed++) {
   if (values.trace) for (const line of failed.trace) console.log(line)
   console.log(failed.message)
   console.log(`replay: npm run simulate -- --seeds 1 --from ${seed} --only ${failed.only.join()} --trace\n`)
+  if (values["until-violation"]) break
 }
 const seedsPerSecond = Math.round((seeds / (performance.now() - startedAt)) * 10_000) / 10
 console.log(JSON.stringify({ simulation: { seeds, violations, seedsPerSecond } }))

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import { Wire } from "@spillway/kafka/Wire"
 import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Codec from "@spillway/transport/Codec"
 import type { ConsumerReport } from "@spillway/transport/Consumer"
@@ -11,6 +12,7 @@ import { Producer } from "@spillway/transport/Producer"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -26,6 +28,7 @@ import * as events from "../src/events.js"
 import * as handlers from "../src/handlers.js"
 import { place } from "../src/publishing.js"
 import * as retries from "../src/retries.js"
+import * as simulation from "../src/simulation.js"
 
 const Cluster = Layer.provideMerge(
   KafkaProducer.layer(),
@@ -231,6 +234,15 @@ describe("The guide", () => {
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Layer.build(connecting.secured("ca", "cert", "key")))
       assert.isTrue(Exit.isFailure(exit))
+    })
+  )
+
+  it.effect("simulates a handler as it says, and breaks the wire", () =>
+    Effect.gen(function* () {
+      const reports = yield* Effect.provide(simulation.simulated, makeBank().layer)
+      for (const { account } of reports) assert.strictEqual(account.handled, account.acknowledged - account.expired)
+      const wire = yield* Effect.scoped(Layer.build(simulation.Cluster))
+      assert.isAbove(Context.get(wire, Wire).bootstrap.length, 0)
     })
   )
 })

@@ -40,7 +40,7 @@ public class JavaClient {
   }
 
   static void send(String codec, String topic, int count) throws Exception {
-    try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("compression.type", codec, "batch.size", 200_000))) {
+    try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("compression.type", codec, "batch.size", 200_000, "linger.ms", 5_000))) {
       for (int i = 0; i < count; i++) {
         String value = (i + ": what a record says, ü. ").repeat(1 + i % 7);
         producer.send(new ProducerRecord<>(topic, 0, (long) i, bytes("key-" + i), bytes(value)));

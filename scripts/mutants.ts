@@ -1,0 +1,65 @@
+/**
+ * `npm run mutants [-- --only TEXT]`: breaks Spillway in one way after the other, and lets the simulation find it. The
+ * sources stay as they are. Ends with one line of JSON.
+ */
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { type Mutant, mutants } from "./mutants/mutants.js"
+
+const { values } = parseArgs({
+  options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "500" } }
+})
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** Longer than any seed takes: a mutant that never ends has been noticed too. */
+const limitMs = 120_000
+
+interface Ran {
+  readonly caught: boolean
+  /** The promise that it broke. */
+  readonly how: string
+}
+
+const run = ({ by, file, replace }: Mutant): Promise<Ran> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(
+      process.execPath,
+      [
+        "--conditions=@spillway/source",
+        ...["--import", here("mutants/register.mjs"), "--import", "tsx"],
+        ...[here("simulate.ts"), "--seeds", values.seeds, "--until-violation"]
+      ],
+      { env: { ...process.env, MUTATION: JSON.stringify({ file, replace, by }) }, stdio: ["ignore", "pipe", "pipe"] }
+    )
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (chunk) => {
+        output += String(chunk)
+      })
+    }
+    let hangs = false
+    const limit = setTimeout(() => {
+      hangs = true
+      child.kill("SIGKILL")
+    }, limitMs)
+    child.on("close", (code) => {
+      clearTimeout(limit)
+      const broken = /seed (\d+) breaks a promise: (.*)/.exec(output)
+      if (broken !== null) resolve({ caught: true, how: `seed ${broken[1]}: ${broken[2]}` })
+      else if (hangs) resolve({ caught: true, how: "it never ends" })
+      else if (code === 0) resolve({ caught: false, how: "no promise was broken" })
+      else reject(new Error(output))
+    })
+  })
+
+let caught = 0
+const wanted = mutants.filter(({ name }) => name.includes(values.only))
+for (const mutant of wanted) {
+  const found = await run(mutant)
+  if (found.caught) caught++
+  console.log(`${found.caught ? "caught" : "NOT CAUGHT"}: ${mutant.name} (${found.how})`)
+}
+console.log(JSON.stringify({ mutants: { total: wanted.length, caught } }))
+process.exitCode = caught === wanted.length ? 0 : 1

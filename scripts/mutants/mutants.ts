@@ -1,0 +1,168 @@
+/**
+ * Ways to break Spillway, one at a time: each must be caught by the simulation.
+ */
+export interface Mutant {
+  /** What is broken. */
+  readonly name: string
+  /** The end of the source file's path. */
+  readonly file: string
+  /** Text that stands in the file once. */
+  readonly replace: string
+  readonly by: string
+}
+
+const kafka = "packages/kafka/src/internal"
+const transport = "packages/transport/src/internal"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    name: "a record is settled when it starts",
+    file: `${kafka}/lane/worker.ts`,
+    replace: "    return processor.attempt(current)",
+    by: "    Ledger.settle(chunk.ledger, current.offset)\n    return processor.attempt(current)"
+  },
+  {
+    name: "a commit passes the first unsettled record",
+    file: `${kafka}/ledger.ts`,
+    replace: "ledger.offsets[ledger.head]! : ledger.end",
+    by: "ledger.offsets[ledger.head]! + 1 : ledger.end"
+  },
+  {
+    name: "what was fetched counts as settled",
+    file: `${kafka}/ledger.ts`,
+    replace: "  ledger.head < ledger.offsets.length ? ledger.offsets[ledger.head]! : ledger.end",
+    by: "  ledger.end"
+  },
+  {
+    name: "partitions are given up without waiting for what is in flight",
+    file: `${kafka}/ownership.ts`,
+    replace: "yield* Effect.forEach(ending, (lane) => lane.idle,",
+    by: "yield* Effect.forEach([] as typeof ending, (lane) => lane.idle,"
+  },
+  {
+    name: "partitions are given up without a commit",
+    file: `${kafka}/ownership.ts`,
+    replace: "if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMs)",
+    by: ""
+  },
+  {
+    name: "ended ownerships are committed",
+    file: `${kafka}/ownership.ts`,
+    replace: "        committer.lanes.delete(lane)\n",
+    by: ""
+  },
+  {
+    name: "lanes that are given up go on",
+    file: `${kafka}/ownership.ts`,
+    replace: "        lane.close()\n",
+    by: ""
+  },
+  {
+    name: "a drain doesn't wait for its last commit to be acknowledged",
+    file: `${kafka}/committer.ts`,
+    replace: "{ until: (complete) => complete }",
+    by: "{ until: () => true }"
+  },
+  {
+    name: "a refused commit counts as acknowledged",
+    file: `${kafka}/committer.ts`,
+    replace: "        if (errorCode === 0) {",
+    by: "        if (errorCode >= 0) {"
+  },
+  {
+    name: "commits go backwards",
+    file: `${kafka}/committer.ts`,
+    replace: "  return offset > lane.committed ? offset : undefined",
+    by: "  return offset > lane.committed ? offset : lane.committed > 1 ? lane.committed - 1 : undefined"
+  },
+  {
+    name: "a drain rejoins",
+    file: `${kafka}/consumer.ts`,
+    replace: "    yield* membership.stop\n",
+    by: ""
+  },
+  {
+    name: "a drain leaves before it has settled",
+    file: `${kafka}/consumer.ts`,
+    replace: "    yield* membership.stop\n",
+    by: "    yield* membership.leave\n"
+  },
+  {
+    name: "a rebalance isn't noticed",
+    file: `${kafka}/membership/heartbeats.ts`,
+    replace: "          options.onRebalance()\n",
+    by: ""
+  },
+  {
+    name: "a member that the group has forgotten asks on",
+    file: `${kafka}/membership/decisions.ts`,
+    replace: "      return lost(false)",
+    by: "      return retry"
+  },
+  {
+    name: "a moved coordinator is not looked up again",
+    file: `${kafka}/membership/decisions.ts`,
+    replace: "      return findCoordinator",
+    by: '      return fatal("Configuration")'
+  },
+  {
+    name: "cooperatively, nothing is given up",
+    file: `${kafka}/membership/decisions.ts`,
+    replace: 'protocol === "eager" ? owned : moving',
+    by: 'protocol === "eager" ? owned : []'
+  },
+  {
+    name: "a partition moves before its owner has given it up",
+    file: `${kafka}/assignors/cooperativeSticky.ts`,
+    replace: "      partitions.filter(isFree(memberId))\n",
+    by: "      partitions.filter(isFree(memberId)).concat(partitions.filter((one) => !isFree(memberId)(one)))\n"
+  },
+  {
+    name: "a fetch goes on one record too far",
+    file: `${kafka}/lane.ts`,
+    replace: "        lane.position = batch.nextOffset\n",
+    by: "        lane.position = batch.nextOffset + 1\n"
+  },
+  {
+    name: "records before the position are handed out",
+    file: `${kafka}/lane.ts`,
+    replace: "batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records",
+    by: "batch.records"
+  },
+  {
+    name: "buffers have no bound",
+    file: `${kafka}/fetcher.ts`,
+    replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []",
+    by: "all"
+  },
+  {
+    name: "an offset out of range goes on at the end",
+    file: `${kafka}/fetcher/answers.ts`,
+    replace: 'policy === "earliest" ? start : end',
+    by: "end"
+  },
+  {
+    name: "a dead letter isn't awaited",
+    file: `${transport}/deadLetterPublisher.ts`,
+    replace: "yield* Effect.exit(send(failed, metadata))",
+    by: "yield* Effect.as(Effect.forkDaemon(send(failed, metadata)), Exit.succeed(undefined as never))"
+  },
+  {
+    name: "a dead letter that can't be published is given up",
+    file: `${transport}/deadLetterPublisher.ts`,
+    replace: "      onFailure(record)\n",
+    by: "      onFailure(record)\n      if (Exit.isFailure(exit)) return Option.some(undefined as never)\n"
+  },
+  {
+    name: "a record that was interrupted counts as handled",
+    file: `${kafka}/lane/worker.ts`,
+    replace: "        attempted()\n        failure = cause\n",
+    by: '        attempted()\n        if (Cause.isInterruptedOnly(cause)) settle("handled")\n        else failure = cause\n'
+  },
+  {
+    name: "a join that is refused is tried again at once",
+    file: `${kafka}/membership/join.ts`,
+    replace: "    const backoff = Backoff.make()",
+    by: "    const backoff = Backoff.make(0, 0)"
+  }
+]
