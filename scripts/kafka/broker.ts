@@ -1,5 +1,5 @@
 /**
- * One Apache Kafka broker in KRaft mode on free ports of 127.0.0.1, with its data in a temporary folder.
+ * Apache Kafka brokers in KRaft mode on free ports of 127.0.0.1, with their data in temporary folders.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -69,9 +69,13 @@ const accepts = (port: number): Effect.Effect<void, "refused"> =>
     socket.on("error", () => resume(Effect.fail("refused")))
   })
 
-const format = (classes: string, directory: string, extra: ReadonlyArray<string>): Effect.Effect<void, BrokerFailed> =>
+const format = (
+  classes: string,
+  directory: string,
+  clusterId: string,
+  extra: ReadonlyArray<string>
+): Effect.Effect<void, BrokerFailed> =>
   Effect.async((resume) => {
-    const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url")
     const tool = spawn("java", [
       ...jvmOptions,
       ...["-cp", classes, "kafka.tools.StorageTool", "format"],
@@ -92,10 +96,19 @@ export interface BrokerOptions {
   readonly format?: ReadonlyArray<string>
 }
 
-/** A running broker, killed and its data removed when the scope closes. `properties` override the defaults. */
-export const make = Effect.fnUntraced(function* (
-  properties: Readonly<Record<string, string>> = {},
-  options: BrokerOptions = {}
+/** Where one of a cluster's nodes is. */
+interface Place {
+  readonly id: number
+  readonly port: number
+  readonly controllerPort: number
+  readonly listenerPorts: ReadonlyArray<number>
+}
+
+const startNode = Effect.fnUntraced(function* (
+  { controllerPort, id, listenerPorts, port }: Place,
+  cluster: { readonly id: string; readonly voters: string; readonly size: number },
+  properties: Readonly<Record<string, string>>,
+  options: BrokerOptions
 ): Effect.fn.Return<Broker, BrokerFailed | KafkaUnavailable, Scope.Scope> {
   const classes = yield* classPath
   const directory = yield* Effect.acquireRelease(
@@ -103,25 +116,25 @@ export const make = Effect.fnUntraced(function* (
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
   const protocols = Object.entries(options.listeners ?? {})
-  const [port = 0, controllerPort = 0, ...ports] = yield* freePorts(2 + protocols.length)
   const bootstrap = `127.0.0.1:${port}`
-  const listeners = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${ports[index]}`]))
+  const listeners = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${listenerPorts[index]}`]))
   const advertised = Object.entries({ PLAINTEXT: bootstrap, ...listeners }).map(([name, at]) => `${name}://${at}`)
   const securityProtocols = [["PLAINTEXT", "PLAINTEXT"], ["CONTROLLER", "PLAINTEXT"], ...protocols]
+  const replicas = String(Math.min(3, cluster.size))
   const settings = {
     "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
+    "node.id": String(id),
+    "controller.quorum.voters": cluster.voters,
     listeners: [...advertised, `CONTROLLER://127.0.0.1:${controllerPort}`].join(),
     "advertised.listeners": advertised.join(),
     "listener.security.protocol.map": securityProtocols.map(([name, protocol]) => `${name}:${protocol}`).join(),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "log.dirs": join(directory, "data"),
-    "offsets.topic.replication.factor": "1",
+    "offsets.topic.replication.factor": replicas,
     "offsets.topic.num.partitions": "3",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.replication.factor": replicas,
+    "transaction.state.log.min.isr": cluster.size > 2 ? "2" : "1",
     "transaction.state.log.num.partitions": "3",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
@@ -129,7 +142,7 @@ export const make = Effect.fnUntraced(function* (
   }
   const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
   writeFileSync(join(directory, "server.properties"), `${lines.join("\n")}\n`)
-  yield* format(classes, directory, options.format ?? [])
+  yield* format(classes, directory, cluster.id, options.format ?? [])
 
   let running: ChildProcess | undefined
 
@@ -176,3 +189,32 @@ export const make = Effect.fnUntraced(function* (
     resume: Effect.asVoid(signal("SIGCONT"))
   }
 })
+
+/** Running brokers of one cluster, killed and their data removed when the scope closes. `properties` override the defaults. */
+export const makeCluster = Effect.fnUntraced(function* (
+  size: number,
+  properties: Readonly<Record<string, string>> = {},
+  options: BrokerOptions = {}
+): Effect.fn.Return<ReadonlyArray<Broker>, BrokerFailed | KafkaUnavailable, Scope.Scope> {
+  const perNode = 2 + Object.keys(options.listeners ?? {}).length
+  const ports = yield* freePorts(size * perNode)
+  const places = Array.from({ length: size }, (_, index): Place => {
+    const [port = 0, controllerPort = 0, ...listenerPorts] = ports.slice(index * perNode, (index + 1) * perNode)
+    return { id: index + 1, port, controllerPort, listenerPorts }
+  })
+  const cluster = {
+    id: Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url"),
+    voters: places.map(({ controllerPort, id }) => `${id}@127.0.0.1:${controllerPort}`).join(),
+    size
+  }
+  return yield* Effect.forEach(places, (place) => startNode(place, cluster, properties, options), {
+    concurrency: "unbounded"
+  })
+})
+
+/** A cluster of one broker. */
+export const make = (
+  properties?: Readonly<Record<string, string>> | undefined,
+  options?: BrokerOptions | undefined
+): Effect.Effect<Broker, BrokerFailed | KafkaUnavailable, Scope.Scope> =>
+  Effect.map(makeCluster(1, properties, options), ([broker]) => broker!)

@@ -5,7 +5,7 @@ import { describe, inject } from "vitest"
 import { describeUnless } from "../testing.js"
 import "./globalSetup.js"
 
-export { type Broker, make as makeBroker } from "./broker.js"
+export { type Broker, make as makeBroker, makeCluster } from "./broker.js"
 
 /**
  * `describe` with the bootstrap list of the run's broker. Without one the suite is skipped (the reason was printed in

@@ -34,10 +34,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "  ledger.end"
   },
   {
-    name: "partitions are given up without waiting for what is in flight",
+    name: "partitions are given up while their records are handled",
     file: `${kafka}/ownership.ts`,
-    replace: "yield* Effect.forEach(ending, (lane) => lane.idle,",
-    by: "yield* Effect.forEach([] as typeof ending, (lane) => lane.idle,"
+    replace: `      yield* Effect.forEach(ending, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption(timeoutMs)
+      )
+      yield* endEach(ending)
+`,
+    by: ""
   },
   {
     name: "partitions are given up without a commit",
@@ -58,10 +62,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "a drain doesn't wait for its last commit to be acknowledged",
-    file: `${kafka}/committer.ts`,
-    replace: "{ until: (complete) => complete }",
-    by: "{ until: () => true }"
+    name: "a drain has no time for its last commit",
+    file: `${kafka}/consumer.ts`,
+    replace: "ownership.drain(settings.drainTimeoutMs, finalCommitMs)",
+    by: "ownership.drain(settings.drainTimeoutMs, 0)"
   },
   {
     name: "a refused commit counts as acknowledged",
@@ -74,12 +78,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${kafka}/committer.ts`,
     replace: "  return offset > lane.committed ? offset : undefined",
     by: "  return offset > lane.committed ? offset : lane.committed > 1 ? lane.committed - 1 : undefined"
-  },
-  {
-    name: "a drain rejoins",
-    file: `${kafka}/consumer.ts`,
-    replace: "    yield* membership.stop\n",
-    by: ""
   },
   {
     name: "a drain leaves before it has settled",

@@ -4,9 +4,11 @@
  *   npm start                                    in memory
  *   KAFKA_BROKERS=127.0.0.1:9092 npm start       on Kafka
  *   curl localhost:8080/metrics
+ *   curl localhost:8081/health
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as HealthServer from "@spillway/observability/HealthServer"
 import * as PrometheusServer from "@spillway/observability/PrometheusServer"
 import * as Consumer from "@spillway/transport/Consumer"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
@@ -25,7 +27,7 @@ const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer,
   Layer.provide(Payments.layer),
   Layer.provide(KafkaProducer.layer()),
   Layer.provide(Cluster.layer),
-  Layer.provide(PrometheusServer.layerConfig()),
+  Layer.provide([PrometheusServer.layerConfig(), HealthServer.layerConfig()]),
   Layer.provide(TransportMetrics.layer({ service: "example_service" }))
 )
 

@@ -43,6 +43,8 @@ describe("npm start, in memory", () => {
     assert.strictEqual(value("active_consumers"), 2)
     assert.strictEqual(value("active_producers"), 1)
 
+    assert.deepStrictEqual(await program.health(), { status: 200, ready: 200 })
+
     const waiting = await nextLongWait(program)
     const { code, millis } = await program.terminate()
     assert.strictEqual(code, 0)

@@ -11,6 +11,8 @@ export interface Program {
   /** The first line from now or before that fits; fails when the program ends without it. */
   readonly line: (fits: (line: LogLine) => boolean) => Promise<LogLine>
   readonly metrics: () => Promise<{ readonly contentType: string | null; readonly body: string }>
+  /** What `/health` and `/health/ready` answer with. */
+  readonly health: () => Promise<{ readonly status: number; readonly ready: number }>
   /** Sends SIGTERM to npm and waits for the end. */
   readonly terminate: () => Promise<{ readonly code: number | null; readonly millis: number }>
   /** Ends whatever is left of it. */
@@ -29,7 +31,14 @@ export const start = (environment: Readonly<Record<string, string>> = {}): Progr
   const { KAFKA_BROKERS: _, ...inherited } = process.env
   const child: ChildProcess = spawn("npm", ["start"], {
     cwd: new URL("..", import.meta.url),
-    env: { ...inherited, METRICS_PORT: "0", METRICS_HOST: "127.0.0.1", ...environment },
+    env: {
+      ...inherited,
+      METRICS_PORT: "0",
+      METRICS_HOST: "127.0.0.1",
+      HEALTH_PORT: "0",
+      HEALTH_HOST: "127.0.0.1",
+      ...environment
+    },
     detached: true,
     stdio: ["ignore", "pipe", "pipe"]
   })
@@ -67,6 +76,13 @@ export const start = (environment: Readonly<Record<string, string>> = {}): Progr
       const { path, port } = await line(({ message }) => message === "Metrics served")
       const response = await fetch(`http://127.0.0.1:${port}${path}`)
       return { contentType: response.headers.get("content-type"), body: await response.text() }
+    },
+    health: async () => {
+      const { path, port } = await line(({ message }) => message === "Health served")
+      const [all, ready] = await Promise.all(
+        ["", "/ready"].map((end) => fetch(`http://127.0.0.1:${port}${path}${end}`))
+      )
+      return { status: all!.status, ready: ready!.status }
     },
     terminate: async () => {
       const closed = once(child, "close")

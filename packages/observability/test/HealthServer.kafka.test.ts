@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { describeKafka, describeOwnKafka, makeBroker, uniqueName } from "../../../scripts/kafka/testing.js"
+import { describeKafka, describeOwnKafka, makeBroker, makeCluster, uniqueName } from "../../../scripts/kafka/testing.js"
 import { alterTopic } from "../../kafka/test/kafka/alterTopic.js"
 import { consume, createTopic, publish, refusing, run, shows, willing } from "./healthProgram.js"
 
@@ -23,6 +23,30 @@ const healthy = {
 }
 
 describeOwnKafka("Health, when the broker", () => {
+  it.live(
+    "is one of three, and is killed: is degraded while the others serve",
+    () =>
+      Effect.gen(function* () {
+        const brokers = yield* makeCluster(3)
+        yield* run(
+          brokers.map(({ bootstrap }) => bootstrap).join(),
+          "1 minute",
+          Effect.gen(function* () {
+            const topics = yield* Effect.forEach([1, 2, 3, 4], () => createTopic())
+            yield* consume(topics[0]!, { topics })
+            yield* shows("200 200 200", healthy)
+            yield* brokers[2]!.kill
+            const { "consumer.brokers": details } = yield* shows("200 200 200", {
+              "consumer.lifecycle": "running",
+              "consumer.brokers": "partlyUnreachable"
+            })
+            assert.include(details, brokers[2]!.bootstrap)
+          })
+        )
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
   it.live(
     "hangs, at the start or later, or is killed: tells it, stays live, and is ready again by itself",
     () =>
@@ -180,6 +204,26 @@ describeKafka("Health", (brokers) => {
         yield* shows("200 200 200", { ...healthy, "consumer.progress": "retrying" })
         yield* Deferred.succeed(cured, undefined)
         yield* shows("200 200 200", healthy)
+      })
+    )
+  )
+
+  it.live("is down while a circuit breaker is open, live and ready all the same", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        const topic = yield* createTopic()
+        const cured = yield* Deferred.make<void>()
+        yield* consume(topic, {
+          handler: () => Effect.flatMap(Deferred.isDone(cured), (done) => (done ? Effect.void : Effect.fail("down"))),
+          circuitBreaker: { window: { count: 1 }, minimumThroughput: 1, openTime: "2 seconds" }
+        })
+        yield* shows("200 200 200", { ...healthy, "consumer.circuitBreaker": "closed" })
+        yield* publish(topic)
+        yield* shows("503 200 200", { ...healthy, "consumer.circuitBreaker": "open" })
+        yield* Deferred.succeed(cured, undefined)
+        yield* shows("200 200 200", { ...healthy, "consumer.circuitBreaker": "closed" })
       })
     )
   )
