@@ -1,6 +1,6 @@
 /**
- * What observing costs: the consume benchmark with nothing on, with metrics, and with metrics, traces and log lines, on
- * records of traces that aren't sampled and of traces of which one in a hundred is.
+ * What observing costs: the consume benchmark with nothing on; with metrics; with metrics, health and log lines; and
+ * with traces too, on records of traces that aren't sampled and of traces of which one in a hundred is.
  */
 import * as Http from "node:http"
 import * as Effect from "effect/Effect"
@@ -19,6 +19,7 @@ interface Case {
 const cases: ReadonlyArray<Case> = [
   { name: "off", topic: "unsampled", variant: "off" },
   { name: "metrics", topic: "unsampled", variant: "metrics" },
+  { name: "metrics, health and logs", topic: "unsampled", variant: "watched" },
   { name: "on, unsampled", topic: "unsampled", variant: "on" },
   { name: "on, 1% sampled", topic: "sampled", variant: "on" }
 ]

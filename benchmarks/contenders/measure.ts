@@ -10,7 +10,7 @@ export interface Task {
   /** Take the time from the process's start on, not from the first record: joining and the first response count. */
   readonly fromStart?: boolean
   /** For `observed`: where an OTLP receiver listens, and what is on. */
-  readonly observed?: { readonly endpoint: string; readonly variant: "off" | "metrics" | "on" } | undefined
+  readonly observed?: { readonly endpoint: string; readonly variant: "off" | "metrics" | "watched" | "on" } | undefined
 }
 
 export interface Measurement {

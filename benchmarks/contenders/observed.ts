@@ -1,7 +1,7 @@
-/** Spillway with nothing observed, with metrics, or with metrics, traces and log lines. */
+/** Spillway with nothing observed, with metrics, with health and log lines too, or with traces on top of all. */
 import * as NodeFs from "node:fs"
 import { KafkaConsumer, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
-import { Telemetry } from "@spillway/observability"
+import { HealthServer, Telemetry } from "@spillway/observability"
 import { Codec, DeadLetter, TransportMetrics } from "@spillway/transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,12 +14,14 @@ const nowhere = NodeFs.openSync("/dev/null", "w")
 
 const logger = Logger.map(Logger.jsonLogger, (line) => void NodeFs.writeSync(nowhere, `${line}\n`))
 
-const metrics = variant === "off" ? Layer.empty : TransportMetrics.layer({ service: "benchmark" })
+const isWatched = variant === "watched" || variant === "on"
 
-const rest =
-  variant === "on"
-    ? Layer.merge(Telemetry.layer({ serviceName: "benchmark", endpoint }), Logger.replace(Logger.defaultLogger, logger))
-    : Logger.remove(Logger.defaultLogger)
+const observed = Layer.mergeAll(
+  variant === "off" ? Layer.empty : TransportMetrics.layer({ service: "benchmark" }),
+  isWatched ? HealthServer.layer({ host: "127.0.0.1", port: 0 }) : Layer.empty,
+  isWatched ? Logger.replace(Logger.defaultLogger, logger) : Logger.remove(Logger.defaultLogger),
+  variant === "on" ? Telemetry.layer({ serviceName: "benchmark", endpoint }) : Layer.empty
+)
 
 const consumer = KafkaConsumer.run(
   {
@@ -35,7 +37,7 @@ const consumer = KafkaConsumer.run(
 await consumer.pipe(
   Effect.provide(KafkaProducer.layer()),
   Effect.provide(KafkaJsWire.layer({ brokers: task.brokers })),
-  Effect.provide(Layer.merge(metrics, rest)),
+  Effect.provide(observed),
   Effect.runPromise
 )
 

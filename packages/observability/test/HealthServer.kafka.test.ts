@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
+import * as Health from "@spillway/transport/Health"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -214,16 +215,43 @@ describeKafka("Health", (brokers) => {
       "1 minute",
       Effect.gen(function* () {
         const topic = yield* createTopic()
-        const cured = yield* Deferred.make<void>()
+        const cured = yield* Effect.makeLatch(false)
+        let calls = 0
         yield* consume(topic, {
-          handler: () => Effect.flatMap(Deferred.isDone(cured), (done) => (done ? Effect.void : Effect.fail("down"))),
+          handler: () => (calls++ === 0 ? Effect.fail("down") : cured.await),
           circuitBreaker: { window: { count: 1 }, minimumThroughput: 1, openTime: "2 seconds" }
         })
         yield* shows("200 200 200", { ...healthy, "consumer.circuitBreaker": "closed" })
         yield* publish(topic)
         yield* shows("503 200 200", { ...healthy, "consumer.circuitBreaker": "open" })
-        yield* Deferred.succeed(cured, undefined)
+        yield* shows("200 200 200", { "consumer.circuitBreaker": "halfOpen", "consumer.progress": "working" })
+        yield* cured.open
         yield* shows("200 200 200", { ...healthy, "consumer.circuitBreaker": "closed" })
+      })
+    )
+  )
+
+  it.live("is down while a check throws, and tells of brokers that nothing was asked of yet", () =>
+    run(
+      brokers,
+      "1 minute",
+      Effect.gen(function* () {
+        yield* shows("200 200 200", { "producer.brokers": "unknown" })
+        yield* consume(yield* createTopic())
+        yield* shows("200 200 200", healthy)
+        const health = yield* Health.Health
+        const check = () => {
+          throw new Error("no pool")
+        }
+        const broken = yield* Scope.make()
+        yield* Scope.extend(
+          health.register("database", () => ({ connections: check() })),
+          broken
+        )
+        const told = yield* shows("503 200 200", { ...healthy, "database.connections": "unknown" })
+        assert.include(told["database.connections"], "no pool")
+        yield* Scope.close(broken, Exit.void)
+        yield* shows("200 200 200", healthy)
       })
     )
   )
