@@ -6,8 +6,9 @@ import { codecs } from "./codecs.js"
 import { consume } from "./consume.js"
 import { memory } from "./memory.js"
 import { observe } from "./observe.js"
+import { produce } from "./produce.js"
 
-const benchmarks = { codecs, consume, memory, observe }
+const benchmarks = { codecs, consume, memory, observe, produce }
 
 const name = process.argv[2] ?? ""
 

@@ -23,7 +23,13 @@ const valueOf = (number: number): Buffer => {
 /** The headers of a record by its number. */
 export type HeadersOf = (number: number) => kafkajs.IHeaders
 
-const fill = async (kafka: kafkajs.Kafka, topic: string, records: number, headersOf?: HeadersOf): Promise<void> => {
+const fill = async (
+  brokers: ReadonlyArray<string>,
+  topic: string,
+  records: number,
+  headersOf?: HeadersOf
+): Promise<void> => {
+  const kafka = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   await producer.connect()
   for (let sent = 0; sent < records; sent += recordsAtOnce) {
@@ -67,28 +73,47 @@ const fillCompressed = (brokers: ReadonlyArray<string>, topic: string, records: 
     Effect.orDie
   )
 
-/** The name of a new topic; it and its empty `-dlq` are deleted when the scope closes. */
+const administer = <A>(brokers: ReadonlyArray<string>, use: (admin: kafkajs.Admin) => Promise<A>): Effect.Effect<A> =>
+  Effect.promise(async () => {
+    const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    await admin.connect()
+    const used = await use(admin)
+    await admin.disconnect()
+    return used
+  })
+
+/** The name of a new, empty topic; it and its `-dlq` are deleted when the scope closes. */
+export const emptyTopic = Effect.fnUntraced(function* (
+  brokers: ReadonlyArray<string>,
+  prefix: string
+): Effect.fn.Return<string, never, Scope.Scope> {
+  const name = `${prefix}-${crypto.randomUUID()}`
+  const topics = [name, `${name}-dlq`]
+  yield* Effect.acquireRelease(
+    administer(brokers, (admin) =>
+      admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: partitions })) })
+    ),
+    () => administer(brokers, (admin) => admin.deleteTopics({ topics }))
+  )
+  return name
+})
+
+/** How many records a topic has taken. */
+export const recordsIn = (brokers: ReadonlyArray<string>, topic: string): Effect.Effect<number> =>
+  Effect.map(
+    administer(brokers, (admin) => admin.fetchTopicOffsets(topic)),
+    (offsets) => offsets.reduce((sum, { high }) => sum + Number(high), 0)
+  )
+
+/** The name of a new topic with so many records, deleted when the scope closes. */
 export const topic = Effect.fnUntraced(function* (
   brokers: ReadonlyArray<string>,
   records: number,
   { compression, headersOf }: { readonly compression?: Compression; readonly headersOf?: HeadersOf } = {}
 ): Effect.fn.Return<string, never, Scope.Scope> {
-  const kafka = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
-  const name = `consume-${crypto.randomUUID()}`
-  const topics = [name, `${name}-dlq`]
-  const admin = (use: (admin: kafkajs.Admin) => Promise<unknown>) =>
-    Effect.promise(async () => {
-      const admin = kafka.admin()
-      await admin.connect()
-      await use(admin)
-      await admin.disconnect()
-    })
-  yield* Effect.acquireRelease(
-    admin((to) => to.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: partitions })) })),
-    () => admin((to) => to.deleteTopics({ topics }))
-  )
+  const name = yield* emptyTopic(brokers, "consume")
   yield* compression === undefined
-    ? Effect.promise(() => fill(kafka, name, records, headersOf))
+    ? Effect.promise(() => fill(brokers, name, records, headersOf))
     : fillCompressed(brokers, name, records, compression)
   return name
 })

@@ -1,0 +1,30 @@
+/** Spillway with its defaults, idempotence among them; sequential sends have a linger of 0. */
+import { KafkaJsWire, KafkaProducer } from "@spillway/kafka"
+import { Producer, type ProducerError } from "@spillway/transport/Producer"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { measureProducing, type RunCallers, task } from "./produce.js"
+
+const { brokers, topic } = task()
+
+await measureProducing(async (way) => {
+  const runtime = ManagedRuntime.make(
+    KafkaProducer.layer(way === "sequential" ? { linger: 0 } : {}).pipe(Layer.provide(KafkaJsWire.layer({ brokers })))
+  )
+  const run: RunCallers = (callers, call, isOver) =>
+    runtime.runPromise(
+      Effect.flatMap(Producer, ({ send, sendAll }) => {
+        const next = Effect.suspend((): Effect.Effect<unknown, ProducerError> => {
+          const records = call().map(({ key, value }) => ({ topic, key, value }))
+          return records.length === 1 ? send(records[0]!) : sendAll(records)
+        })
+        const caller = Effect.whileLoop({ while: () => !isOver(), body: () => next, step: () => {} })
+        return Effect.all(
+          Array.from({ length: callers }, () => caller),
+          { concurrency: "unbounded", discard: true }
+        )
+      })
+    )
+  return { run, close: () => runtime.dispose() }
+})
