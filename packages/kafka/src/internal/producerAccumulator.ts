@@ -123,20 +123,20 @@ export const make = ({ lanes, now, run, sender, settings }: Options): Accumulato
       unblock()
       const woken = [...fresh, ...due]
       const mayLeave = isFlushing || settings.lingerMs === 0 || blocked.size > 0
+      const isReady = ({ lane }: Lane.Batch) => mayLeave || (settings.isEager && sender.isIdle(lane))
       const at = now()
+      lingering.release(isReady, (batch) => {
+        batch.ready = true
+        woken.push(batch.lane)
+      })
       for (const lane of fresh) {
         const last = lane.batches.at(-1)
-        if (last !== undefined && !last.sent) lingering.add(last, at)
+        if (last === undefined || last.sent) continue
+        if (isReady(last)) last.ready = true
+        else lingering.add(last, at)
       }
       fresh = []
       due = []
-      lingering.release(
-        ({ lane }) => mayLeave || (settings.isEager && sender.isIdle(lane)),
-        (batch) => {
-          batch.ready = true
-          woken.push(batch.lane)
-        }
-      )
       sender.wake(woken)
     })
   )
