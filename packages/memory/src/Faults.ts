@@ -39,6 +39,8 @@ export interface FaultRule {
   readonly topics?: ReadonlyArray<string> | undefined
   /** From 0 to 1. Default: 1. */
   readonly probability?: number | undefined
+  /** How often it happens at most. Default: any number of times. */
+  readonly times?: number | undefined
   /** Since the wire was wrapped. Default: 0. */
   readonly from?: Duration.DurationInput | undefined
   /** Since the wire was wrapped. Default: never. */

@@ -31,7 +31,7 @@ export interface Committer {
   readonly lanes: Set<Lane>
   /** Every partition's last acknowledged commit, ended ownerships too. */
   readonly committed: () => ReadonlyArray<CommittedOffset>
-  /** Commits once what has settled; true when nothing is left to commit of what had settled before. */
+  /** Commits once what has settled; true when nothing is left that could be committed of what had settled before. */
   readonly once: Effect.Effect<boolean>
   /** Runs while no commit is in flight. */
   readonly between: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -101,8 +101,9 @@ export const make = (options: CommitterOptions): Committer => {
           continue
         }
         if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
-        complete = false
-        yield* options.react(errorCode)
+        const reaction = yield* options.react(errorCode)
+        // What is refused for good ends the consumer: repeating it would only delay that.
+        if (reaction._tag !== "Fatal") complete = false
       }
     }
     return complete

@@ -74,7 +74,7 @@ const modules = "org.apache.kafka.common.security"
 /** As Java reads properties. */
 const escaped = (text: string): string =>
   text.replaceAll(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
-const plainModule = `${modules}.plain.PlainLoginModule required user_${username}="${escaped(secret)}";`
+export const plainModule = `${modules}.plain.PlainLoginModule required user_${username}="${escaped(secret)}";`
 const scramModule = `${modules}.scram.ScramLoginModule required;`
 const oauthModule = `${modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`
 

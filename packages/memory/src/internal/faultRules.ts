@@ -40,7 +40,8 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
     rule,
     dice: Dice.make(seed, "rule", index),
     from: origin + Duration.toMillis(rule.from ?? 0),
-    until: rule.until === undefined ? Number.POSITIVE_INFINITY : origin + Duration.toMillis(rule.until)
+    until: rule.until === undefined ? Number.POSITIVE_INFINITY : origin + Duration.toMillis(rule.until),
+    left: rule.times ?? Number.POSITIVE_INFINITY
   }))
 
   const concerns = ({ ports, roles }: FaultRule, to: Endpoint, role: Role): boolean =>
@@ -59,12 +60,14 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
       let delayMs = 0
       let mishap: Mishap | undefined
       let faults: Array<Fault> | undefined
-      for (const { dice, from, rule, until } of timed) {
-        if (now < from || now >= until || !concerns(rule, to, role)) continue
+      for (const entry of timed) {
+        const { dice, from, left, rule, until } = entry
+        if (left === 0 || now < from || now >= until || !concerns(rule, to, role)) continue
         const { fault, probability = 1 } = rule
         if (fault._tag === "Freeze" || fault._tag === "Refuse" || !matches(rule, api, request)) continue
         if (fault._tag !== "Delay" && mishap !== undefined) continue
         if (probability < 1 && !dice.chance(probability)) continue
+        entry.left--
         if (fault._tag === "Delay") {
           const min = Duration.toMillis(fault.min)
           delayMs += Math.round(min + dice.next() * (Duration.toMillis(fault.max) - min))
@@ -73,15 +76,16 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
       }
       return faults === undefined ? none : { delayMs, mishap, faults }
     },
-    refuses: (now, to, role) =>
-      timed.some(
-        ({ dice, from, rule, until }) =>
-          rule.fault._tag === "Refuse" &&
-          now >= from &&
-          now < until &&
-          concerns(rule, to, role) &&
-          dice.chance(rule.probability ?? 1)
-      ),
+    refuses: (now, to, role) => {
+      for (const entry of timed) {
+        const { dice, from, left, rule, until } = entry
+        if (rule.fault._tag !== "Refuse" || left === 0 || now < from || now >= until) continue
+        if (!concerns(rule, to, role) || !dice.chance(rule.probability ?? 1)) continue
+        entry.left--
+        return true
+      }
+      return false
+    },
     frozenUntil: (now, to, role) => {
       let at = now
       for (const { from, rule, until } of timed) {

@@ -101,9 +101,10 @@ export const onFindCoordinator = onAny
 
 /**
  * A commit refused because of a rebalance, or of a generation that has ended, is repeated while the ownership stands:
- * the heartbeat decides when it doesn't.
+ * the heartbeat decides when it doesn't. One that timed out may have come to a coordinator that is none any more.
  */
 export const onOffsetCommit = (code: number): Reaction => {
+  if (code === Code.REQUEST_TIMED_OUT) return findCoordinator
   const reaction = onAny(code)
   return reaction._tag === "Rejoin" || (reaction._tag === "Lost" && reaction.memberIdKept) ? retry : reaction
 }

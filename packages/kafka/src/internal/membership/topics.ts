@@ -19,7 +19,7 @@ export interface Topics {
   /** Asks once, so that missing topics are logged and forbidden ones fail before anything is joined. */
   readonly check: Effect.Effect<void, ConsumerError>
   /** Ends when the group should assign anew. */
-  readonly watch: (generation: Generation) => Effect.Effect<void>
+  readonly watch: (generation: Generation) => Effect.Effect<void, ConsumerError>
 }
 
 export const make = (options: {
@@ -65,9 +65,9 @@ export const make = (options: {
     while (true) {
       const missing = topics.some((topic) => !generation.partitionCounts.has(topic))
       yield* Effect.sleep(missing ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
-      const counts = yield* Effect.option(countPartitions(topics))
-      if (counts._tag === "None") continue
-      if (topics.some((topic) => counts.value.get(topic) !== generation.partitionCounts.get(topic))) return
+      const counts = yield* Effect.catchTag(countPartitions(topics), "WireError", () => Effect.succeed(undefined))
+      if (counts === undefined) continue
+      if (topics.some((topic) => counts.get(topic) !== generation.partitionCounts.get(topic))) return
     }
   })
 

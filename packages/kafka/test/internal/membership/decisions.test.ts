@@ -38,7 +38,12 @@ const always: Table = {
 }
 
 /** A commit is repeated while the ownership stands; whether it does, the heartbeat says. */
-const commits: Table = { ...always, ILLEGAL_GENERATION: retry, REBALANCE_IN_PROGRESS: retry }
+const commits: Table = {
+  ...always,
+  ILLEGAL_GENERATION: retry,
+  REBALANCE_IN_PROGRESS: retry,
+  REQUEST_TIMED_OUT: findCoordinator
+}
 
 const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction, Table]> = [
   // A JoinGroup refused because of a rebalance is sent again after a delay: nothing is owned that could be given up.
