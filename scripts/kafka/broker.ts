@@ -136,6 +136,7 @@ const startNode = Effect.fnUntraced(function* (
     "transaction.state.log.replication.factor": replicas,
     "transaction.state.log.min.isr": cluster.size > 2 ? "2" : "1",
     "transaction.state.log.num.partitions": "3",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "100",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
     ...properties

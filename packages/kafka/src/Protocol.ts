@@ -80,6 +80,12 @@ export interface InitProducerIdRequest {
   readonly transactionalId: string | null
   /** How long the coordinator leaves a transaction open; of no use without transactions. */
   readonly transactionTimeoutMs: number
+  /**
+   * What a transactional producer is known by already, to be given the next epoch (KIP-360); default: nothing, which
+   * fences whoever has used the transactional id before.
+   */
+  readonly producerId?: bigint | undefined
+  readonly producerEpoch?: number | undefined
 }
 
 export interface InitProducerIdResponse {
@@ -87,6 +93,43 @@ export interface InitProducerIdResponse {
   /** -1 with an error. */
   readonly producerId: bigint
   readonly producerEpoch: number
+}
+
+/** What every request within a transaction begins with. */
+export interface TransactionalProducer {
+  readonly transactionalId: string
+  readonly producerId: bigint
+  readonly producerEpoch: number
+}
+
+/** Tells the coordinator which partitions the transaction is about to write to, and begins it where none is open. */
+export interface AddPartitionsToTxnRequest extends TransactionalProducer {
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
+}
+
+export interface AddPartitionsToTxnResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>
+  }>
+}
+
+/** Tells the coordinator that the transaction is about to commit offsets of a group. */
+export interface AddOffsetsToTxnRequest extends TransactionalProducer {
+  readonly groupId: string
+}
+
+export interface AddOffsetsToTxnResponse {
+  readonly errorCode: number
+}
+
+export interface EndTxnRequest extends TransactionalProducer {
+  /** false aborts. */
+  readonly committed: boolean
+}
+
+export interface EndTxnResponse {
+  readonly errorCode: number
 }
 
 export interface FetchRequest {
@@ -270,8 +313,18 @@ export interface OffsetCommitResponse {
   }>
 }
 
+/** Offsets that count when the transaction is committed. The group's fields fence a former member (KIP-447). */
+export interface TxnOffsetCommitRequest extends OffsetCommitRequest, TransactionalProducer {}
+
+export type TxnOffsetCommitResponse = OffsetCommitResponse
+
 export interface OffsetFetchRequest {
   readonly groupId: string
+  /**
+   * Answers UNSTABLE_OFFSET_COMMIT for partitions whose offsets are part of an open transaction (KIP-447), from Kafka
+   * 2.5 on. Default: false, the last committed offset.
+   */
+  readonly requireStable?: boolean | undefined
   /** null asks for every partition the group has committed. */
   readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }> | null
 }
@@ -326,6 +379,10 @@ export interface Protocol {
   readonly FindCoordinator: readonly [FindCoordinatorRequest, FindCoordinatorResponse]
   readonly Produce: readonly [ProduceRequest, ProduceResponse]
   readonly InitProducerId: readonly [InitProducerIdRequest, InitProducerIdResponse]
+  readonly AddPartitionsToTxn: readonly [AddPartitionsToTxnRequest, AddPartitionsToTxnResponse]
+  readonly AddOffsetsToTxn: readonly [AddOffsetsToTxnRequest, AddOffsetsToTxnResponse]
+  readonly TxnOffsetCommit: readonly [TxnOffsetCommitRequest, TxnOffsetCommitResponse]
+  readonly EndTxn: readonly [EndTxnRequest, EndTxnResponse]
   readonly Fetch: readonly [FetchRequest, FetchResponse]
   readonly ListOffsets: readonly [ListOffsetsRequest, ListOffsetsResponse]
   readonly OffsetForLeaderEpoch: readonly [OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse]

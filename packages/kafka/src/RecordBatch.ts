@@ -59,6 +59,8 @@ export interface EncodeOptions {
   readonly baseSequence?: number | undefined
   /** Default: false. */
   readonly isTransactional?: boolean | undefined
+  /** Whether its one record is a marker, as brokers write them. Default: false. */
+  readonly isControl?: boolean | undefined
 }
 
 /** Encodes records as one batch, at consecutive offsets. There must be a record, and timestamps must be integers. */

@@ -18,9 +18,10 @@ export interface Endpoint {
  * hold up what is sent behind it: each role has a connection of its own.
  *
  * - `join`: JoinGroup, SyncGroup
- * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup
+ * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup, and those of transactions:
+ *   AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, InitProducerId with a transactional id
  * - `fetch`: Fetch, OffsetForLeaderEpoch
- * - `data`: Produce, InitProducerId, Metadata, ListOffsets, CreateTopics, DeleteTopics
+ * - `data`: Produce, InitProducerId without one, Metadata, ListOffsets, CreateTopics, DeleteTopics
  */
 export type Role = "join" | "group" | "fetch" | "data"
 

@@ -232,9 +232,9 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
               key,
               version,
               waitMs: 0,
-              encode: (out) => encode(out, request),
+              encode: (out) => encode(out, request, version),
               decode: (reader) => {
-                const decoded = decode(reader)
+                const decoded = decode(reader, version)
                 assert.strictEqual(reader.remaining, 0, `${api} v${version}`)
                 return decoded
               }

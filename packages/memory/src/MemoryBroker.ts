@@ -1,9 +1,10 @@
 /**
  * A Kafka broker in memory that answers `Wire` by Kafka's own rules: partitioned logs of encoded batches, consumer
- * groups with generations and session timeouts, committed offsets and long polls. It lives on Effect's Clock, so under
+ * groups with generations and session timeouts, committed offsets, transactions and long polls. It lives on Effect's Clock, so under
  * `TestClock` the consumers and producers that talk to Kafka in production run in a unit test without waiting.
  */
 import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
+import type { IsolationLevel } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import { Wire } from "@spillway/kafka/Wire"
 import type { CommittedOffset } from "@spillway/transport/Consumer"
@@ -24,6 +25,7 @@ import * as Nodes from "./internal/nodes.js"
 import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
 import * as Topics from "./internal/topics.js"
+import * as Transactions from "./internal/transactions.js"
 
 export interface MemoryTopic {
   readonly name: string
@@ -46,6 +48,13 @@ export interface MemoryBrokerOptions {
   readonly initialRebalanceDelay?: Duration.DurationInput | undefined
   /** How long replicas lag behind what was written with acks=1. Default: 0. */
   readonly replicationDelay?: Duration.DurationInput | undefined
+  /** A producer that asks for more time for its transactions is refused. Default: 15 minutes. */
+  readonly maxTransactionTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long after a transaction's end is decided its records and offsets count, or are taken back; until then the next
+   * one is refused with CONCURRENT_TRANSACTIONS, as brokers do for some milliseconds. Default: 0.
+   */
+  readonly transactionCompletionDelay?: Duration.DurationInput | undefined
   /** What the default client calls itself; its member ids begin so. Default: `"memory"`. */
   readonly clientId?: string | undefined
 }
@@ -162,9 +171,14 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
       records: ReadonlyArray<MemoryRecord>,
       options?: { readonly acks?: "all" | "leader" | undefined } | undefined
     ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly offset: number }>, MemoryBrokerError>
-    /** A topic's records by partition and offset; none when there is no such topic. */
+    /**
+     * A topic's records by partition and offset; none when there is no such topic. Those of transactions when they are
+     * committed, and not behind one that is open.
+     */
     readonly records: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
-    /** Waits until a topic, which may not exist yet, holds at least so many records, and returns them all. */
+    /** The same with those of open and aborted transactions. */
+    readonly uncommittedRecords: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
+    /** Waits until a topic, which may not exist yet, holds at least so many such records, and returns them all. */
     readonly awaitRecords: (topic: string, count: number) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
 
     /** What a group has committed, by topic and partition. */
@@ -210,7 +224,15 @@ export const make = (
       limits,
       partitionExists: (topic, partition) => topics.log(topic, partition) !== undefined
     })
-    const serve = Broker.make({ clock, placement, topics, coordinator })
+    const transactions = Transactions.make({
+      clock,
+      scope,
+      topics,
+      maxTimeoutMs: Duration.toMillis(options?.maxTransactionTimeout ?? "15 minutes"),
+      completionDelayMs: Duration.toMillis(options?.transactionCompletionDelay ?? 0),
+      endOffsets: coordinator.endTransaction
+    })
+    const serve = Broker.make({ clock, placement, topics, coordinator, transactions })
     const connections = Connections.make({ nodes: placement.nodes, serve, runtime, scope })
     const nodes = Nodes.make({ clock, scope, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
@@ -240,9 +262,9 @@ export const make = (
 
     for (const topic of topicsOf(options?.topics)) yield* createTopic(topic.name, topic)
 
-    const records = (topic: string): ReadonlyArray<ConsumedRecord> =>
+    const records = (topic: string, isolationLevel: IsolationLevel = "read_committed"): ReadonlyArray<ConsumedRecord> =>
       (topics.get(topic)?.partitions ?? []).flatMap((log, partition) =>
-        Log.records(log).map(({ headers, key, offset, timestamp, value }) => ({
+        Log.records(log, isolationLevel).map(({ headers, key, offset, timestamp, value }) => ({
           topic,
           partition,
           offset,
@@ -254,7 +276,7 @@ export const make = (
       )
 
     const count = (topic: string): number =>
-      (topics.get(topic)?.partitions ?? []).reduce((sum, log) => sum + log.endOffset - log.startOffset, 0)
+      (topics.get(topic)?.partitions ?? []).reduce((sum, log) => sum + Log.count(log), 0)
 
     const describe = (groupId: string): GroupDescription => {
       const group = coordinator.group(groupId)
@@ -279,8 +301,10 @@ export const make = (
           const name = clientId ?? `client-${++clients}`
           return { clientId: name, ...connections.client(name) }
         }),
-      stop: Effect.zipRight(connections.stop(everyNode), coordinator.stop),
-      start: Effect.zipRight(coordinator.start, connections.start(everyNode)),
+      stop: Effect.all([connections.stop(everyNode), coordinator.stop, Effect.sync(transactions.stop)], {
+        discard: true
+      }),
+      start: Effect.all([coordinator.start, transactions.start, connections.start(everyNode)], { discard: true }),
       stopNode: nodes.stop,
       startNode: nodes.start,
       moveLeader: (topic, partition, nodeId, options) =>
@@ -303,6 +327,7 @@ export const make = (
           })
         }),
       records: (topic) => Effect.sync(() => records(topic)),
+      uncommittedRecords: (topic) => Effect.sync(() => records(topic, "read_uncommitted")),
       awaitRecords: (topic, wanted) =>
         Signal.until([topics.changed], () => (count(topic) >= wanted ? records(topic) : undefined)),
       committed: (groupId) => Effect.sync(() => coordinator.committed(groupId)),

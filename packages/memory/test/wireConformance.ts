@@ -8,6 +8,7 @@ import type { Suite } from "./conformance/harness.js"
 import { idempotence } from "./conformance/idempotence.js"
 import { offsets } from "./conformance/offsets.js"
 import { records } from "./conformance/records.js"
+import { transactions } from "./conformance/transactions.js"
 
 export type { Harness, HarnessClient, Suite } from "./conformance/harness.js"
 
@@ -16,5 +17,6 @@ export const wireConformance = (suite: Suite): void => {
   describe(`${suite.name}: idempotence`, () => idempotence(suite))
   describe(`${suite.name}: groups`, () => groups(suite))
   describe(`${suite.name}: offsets`, () => offsets(suite))
+  describe(`${suite.name}: transactions`, () => transactions(suite))
   describe(`${suite.name}: consumers`, () => consumers(suite))
 }

@@ -34,6 +34,8 @@ export interface Reachability {
   readonly unreachable: ReadonlyArray<string>
 }
 
+type KeyType = Request<"FindCoordinator">["keyType"]
+
 export interface Cluster {
   /** Sends a request to a broker by its node id, connecting first if need be. */
   readonly request: <A extends Api>(
@@ -54,9 +56,9 @@ export interface Cluster {
   readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
   /** Drops what is known of a topic, so that the next refresh is believed whatever its leader epochs are. */
   readonly forgetTopic: (topic: string) => void
-  /** The node id of a group's coordinator; remembered until forgotten. */
-  readonly coordinator: (groupId: string) => Effect.Effect<number, WireError | ResponseError>
-  readonly forgetCoordinator: (groupId: string) => void
+  /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
+  readonly coordinator: (key: string, keyType?: KeyType) => Effect.Effect<number, WireError | ResponseError>
+  readonly forgetCoordinator: (key: string, keyType?: KeyType) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
   readonly reachability: () => Reachability
@@ -202,16 +204,16 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       )
     )
 
-  const coordinator = (groupId: string) =>
+  const coordinator = (key: string, keyType: KeyType = "group") =>
     Effect.suspend(() => {
-      const known = coordinators.get(groupId)
+      const known = coordinators.get(`${keyType}/${key}`)
       if (known !== undefined) return Effect.succeed(known)
-      return Effect.flatMap(requestAny("group", "FindCoordinator", { key: groupId, keyType: "group" }), (answer) => {
+      return Effect.flatMap(requestAny("group", "FindCoordinator", { key, keyType }), (answer) => {
         if (answer.errorCode !== KafkaErrorCode.NONE) {
           return Effect.fail(new ResponseError({ api: "FindCoordinator", code: answer.errorCode }))
         }
         nodes.set(answer.coordinator.nodeId, answer.coordinator)
-        coordinators.set(groupId, answer.coordinator.nodeId)
+        coordinators.set(`${keyType}/${key}`, answer.coordinator.nodeId)
         return Effect.succeed(answer.coordinator.nodeId)
       })
     })
@@ -240,8 +242,8 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       topics.delete(topic)
     },
     coordinator,
-    forgetCoordinator: (groupId) => {
-      coordinators.delete(groupId)
+    forgetCoordinator: (key, keyType = "group") => {
+      coordinators.delete(`${keyType}/${key}`)
     }
   }
 })

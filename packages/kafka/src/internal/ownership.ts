@@ -49,6 +49,8 @@ export const make = <R>(options: {
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
     const { cluster, committer, context, fail, fetcher, settings } = options
     const { groupId } = settings
+    /** Where a transaction may yet commit beyond what is committed, its end is waited for, as in Java. */
+    const requireStable = settings.isolationLevel === "read_committed"
     const groupMetrics = options.metrics.group({ groupId })
     const lanes = new Set<Lane.Lane>()
     /** Whether the last assignment is what is owned. */
@@ -62,7 +64,9 @@ export const make = <R>(options: {
       const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
       const backoff = Backoff.make()
       while (true) {
-        const answer = yield* Effect.option(options.toCoordinator("group", "OffsetFetch", { groupId, topics }))
+        const answer = yield* Effect.option(
+          options.toCoordinator("group", "OffsetFetch", { groupId, topics, requireStable })
+        )
         if (answer._tag === "Some") {
           const answers = answer.value.topics.flatMap(({ topic, partitions }) =>
             partitions.map((partition) => ({ topic, ...partition }))

@@ -1,6 +1,6 @@
 /**
  * Which part of the cluster answers which request: any node the questions for metadata, a partition's leader those for
- * its records, a group's coordinator those of its members.
+ * its records, a group's coordinator those of its members, a transactional id's those of its transactions.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
@@ -12,12 +12,14 @@ import type { Placement } from "./placement.js"
 import * as Records from "./records.js"
 import * as Refusal from "./refusal.js"
 import type { Topics } from "./topics.js"
+import type { Transactions } from "./transactions.js"
 
 export interface Parts {
   readonly clock: Clock.Clock
   readonly placement: Placement
   readonly topics: Topics
   readonly coordinator: Coordinator
+  readonly transactions: Transactions
 }
 
 interface Asked {
@@ -31,26 +33,44 @@ type Handlers = {
 
 const withCode = (answer: Effect.Effect<number>) => Effect.map(answer, (errorCode) => ({ errorCode }))
 
-const groupApis = new Set<Api>(["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch"])
+const groupApis = new Set<Api>([
+  "JoinGroup",
+  "SyncGroup",
+  "Heartbeat",
+  "LeaveGroup",
+  "OffsetCommit",
+  "OffsetFetch",
+  "TxnOffsetCommit"
+])
+
+const transactionApis = new Set<Api>(["InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn"])
 
 const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics"])
 
-export const make = ({ clock, coordinator, placement, topics }: Parts): Serve => {
-  let nextProducerId = 1_000n
-
+export const make = ({ clock, coordinator, placement, topics, transactions }: Parts): Serve => {
   const handlers: Handlers = {
     Metadata: (request) => Effect.sync(() => topics.metadata(request)),
     FindCoordinator: (request) => {
-      const found = placement.coordinator(request.key)
+      const found =
+        request.keyType === "group" ? placement.coordinator(request.key) : placement.transactionCoordinator(request.key)
       return Effect.succeed(
         found === undefined
           ? Refusal.of("FindCoordinator", request, KafkaErrorCode.COORDINATOR_NOT_AVAILABLE)
           : { errorCode: KafkaErrorCode.NONE, coordinator: found }
       )
     },
-    Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, nodeId, request)),
-    InitProducerId: () =>
-      Effect.sync(() => ({ errorCode: KafkaErrorCode.NONE, producerId: nextProducerId++, producerEpoch: 0 })),
+    Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, transactions, nodeId, request)),
+    InitProducerId: transactions.init,
+    AddPartitionsToTxn: transactions.addPartitions,
+    AddOffsetsToTxn: (request) => withCode(transactions.addOffsets(request)),
+    EndTxn: (request) => withCode(transactions.end(request)),
+    TxnOffsetCommit: (request) =>
+      Effect.suspend(() => {
+        const errorCode = transactions.verifyOffsets(request)
+        return errorCode === KafkaErrorCode.NONE
+          ? coordinator.commitInTransaction(request)
+          : Effect.succeed(Refusal.of("TxnOffsetCommit", request, errorCode))
+      }),
     Fetch: (request, { nodeId }) => Records.fetch(topics, nodeId, clock, request),
     ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
     OffsetForLeaderEpoch: (request, { nodeId }) =>
@@ -70,6 +90,12 @@ export const make = ({ clock, coordinator, placement, topics }: Parts): Serve =>
     if (groupApis.has(api)) {
       const { groupId } = request as Request<"Heartbeat">
       return placement.coordinator(groupId)?.nodeId === nodeId ? KafkaErrorCode.NONE : KafkaErrorCode.NOT_COORDINATOR
+    }
+    if (transactionApis.has(api)) {
+      const { transactionalId } = request as Request<"InitProducerId">
+      return transactionalId === null || placement.transactionCoordinator(transactionalId)?.nodeId === nodeId
+        ? KafkaErrorCode.NONE
+        : KafkaErrorCode.NOT_COORDINATOR
     }
     return controllerApis.has(api) && placement.controllerId() !== nodeId
       ? KafkaErrorCode.NOT_CONTROLLER

@@ -13,7 +13,8 @@ import type {
   OffsetFetchRequest,
   OffsetFetchResponse,
   SyncGroupRequest,
-  SyncGroupResponse
+  SyncGroupResponse,
+  TxnOffsetCommitRequest
 } from "@spillway/kafka/Protocol"
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type * as Clock from "effect/Clock"
@@ -24,20 +25,15 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import * as Group from "./group.js"
+import * as GroupOffsets from "./groupOffsets.js"
 import * as GroupState from "./groupState.js"
 import * as Signal from "./signal.js"
-
-interface Committed {
-  readonly offset: number
-  readonly leaderEpoch: number
-  readonly metadata: string | null
-}
 
 /** A group with what isn't part of its membership: its committed offsets and its timer. */
 interface Entry {
   readonly groupId: string
   group: GroupState.Group
-  readonly offsets: Map<string, Map<number, Committed>>
+  readonly offsets: GroupOffsets.GroupOffsets
   alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined
 }
 
@@ -57,6 +53,10 @@ export interface Coordinator {
   /** The error code. */
   readonly leave: (request: LeaveGroupRequest) => Effect.Effect<number>
   readonly commit: (request: OffsetCommitRequest) => Effect.Effect<OffsetCommitResponse>
+  /** Offsets that wait for the end of their transaction. */
+  readonly commitInTransaction: (request: TxnOffsetCommitRequest) => Effect.Effect<OffsetCommitResponse>
+  /** A producer's transaction has ended for the offsets of a group. */
+  readonly endTransaction: (groupId: string, producerId: bigint, isCommit: boolean) => void
   readonly fetchOffsets: (request: OffsetFetchRequest) => OffsetFetchResponse
   /** The group, unless nobody ever asked for it. */
   readonly group: (groupId: string) => GroupState.Group | undefined
@@ -77,9 +77,6 @@ export interface Coordinator {
   /** Notified whenever a group or its offsets have changed. */
   readonly changed: Signal.Signal
 }
-
-/** `offset.metadata.max.bytes` */
-const maxMetadataBytes = 4096
 
 export const make = ({ clock, limits, partitionExists, scope }: Options): Coordinator => {
   const groups = new Map<string, Entry>()
@@ -135,7 +132,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
 
   /** A group that isn't known yet becomes so with its first member or offset. */
   const entryOf = (groupId: string): Entry =>
-    groups.get(groupId) ?? { groupId, group: GroupState.empty, offsets: new Map(), alarm: undefined }
+    groups.get(groupId) ?? { groupId, group: GroupState.empty, offsets: GroupOffsets.make(), alarm: undefined }
 
   /** Parks a request until its group answers it; who gives up waiting leaves the group as it is. */
   const park = <A>(
@@ -159,23 +156,19 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       return entry === undefined ? Effect.succeed(KafkaErrorCode.UNKNOWN_MEMBER_ID) : apply(entry, transition)
     })
 
-  const store = (entry: Entry, topic: string, partition: number, committed: Committed): number => {
-    if ((committed.metadata?.length ?? 0) > maxMetadataBytes) return KafkaErrorCode.OFFSET_METADATA_TOO_LARGE
-    const partitions = entry.offsets.get(topic) ?? new Map<number, Committed>()
-    entry.offsets.set(topic, partitions.set(partition, committed))
-    return KafkaErrorCode.NONE
-  }
-
   /** Partitions that don't exist are sorted out before the group is asked, and answered first. */
-  const commit = (request: OffsetCommitRequest): Effect.Effect<OffsetCommitResponse> =>
+  const commit = (
+    request: OffsetCommitRequest,
+    transition: GroupState.Transition,
+    producerId?: bigint
+  ): Effect.Effect<OffsetCommitResponse> =>
     Effect.suspend(() => {
       const answers: Array<CommitAnswer> = []
-      const commits: Array<CommitAnswer & Committed> = []
+      const commits: Array<GroupOffsets.Placed> = []
       for (const { partitions, topic } of request.topics) {
         for (const { leaderEpoch = -1, metadata, offset, partition } of partitions) {
-          if (partitionExists(topic, partition)) {
-            commits.push({ topic, partition, offset, leaderEpoch, metadata, errorCode: KafkaErrorCode.NONE })
-          } else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
+          if (partitionExists(topic, partition)) commits.push({ topic, partition, offset, leaderEpoch, metadata })
+          else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
         }
       }
       if (commits.length === 0) return Effect.succeed(responseOf(answers))
@@ -183,13 +176,12 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       const decided: Effect.Effect<number> =
         request.generationId >= 0 && !groups.has(request.groupId)
           ? Effect.succeed(KafkaErrorCode.ILLEGAL_GENERATION)
-          : apply(entry, Group.commit(limits, request))
+          : apply(entry, transition)
       return Effect.map(decided, (refusal) => {
-        for (const { leaderEpoch, metadata, offset, partition, topic } of commits) {
+        for (const placed of commits) {
+          const { partition, topic } = placed
           const errorCode =
-            refusal === KafkaErrorCode.NONE
-              ? store(entry, topic, partition, { offset, leaderEpoch, metadata })
-              : refusal
+            refusal === KafkaErrorCode.NONE ? GroupOffsets.store(entry.offsets, placed, producerId) : refusal
           answers.push({ topic, partition, errorCode })
         }
         if (refusal === KafkaErrorCode.NONE) {
@@ -198,13 +190,14 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
         }
         return responseOf(answers)
       })
-    })
+    }).pipe(Effect.uninterruptible)
 
-  const offsets = (groupId: string): OffsetFetchResponse["topics"] =>
-    Array.from(groups.get(groupId)?.offsets ?? [], ([topic, partitions]) => ({
-      topic,
-      partitions: Array.from(partitions, ([partition, committed]) => ({ partition, errorCode: 0, ...committed }))
-    }))
+  const offsets = (
+    groupId: string,
+    topics: OffsetFetchRequest["topics"] = null,
+    requireStable = false
+  ): OffsetFetchResponse["topics"] =>
+    GroupOffsets.list(groups.get(groupId)?.offsets ?? GroupOffsets.make(), topics, requireStable)
 
   return {
     changed,
@@ -222,23 +215,23 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
     sync: (request) => park(syncs, request.groupId, (token) => Group.sync(limits, token, request)),
     heartbeat: (request) => decide(request.groupId, Group.heartbeat(limits, request)),
     leave: (request) => decide(request.groupId, Group.leave(limits, request)),
-    commit: (request) => Effect.uninterruptible(commit(request)),
-    fetchOffsets: ({ groupId, topics }) => ({
+    commit: (request) => commit(request, Group.commit(limits, request)),
+    commitInTransaction: (request) => commit(request, Group.commitInTransaction(limits, request), request.producerId),
+    endTransaction: (groupId, producerId, isCommit) => {
+      const entry = groups.get(groupId)
+      if (entry === undefined) return
+      GroupOffsets.end(entry.offsets, producerId, isCommit)
+      Signal.notify(changed)
+    },
+    fetchOffsets: ({ groupId, requireStable, topics }) => ({
       errorCode: KafkaErrorCode.NONE,
-      topics:
-        topics === null
-          ? offsets(groupId)
-          : topics.map(({ partitions, topic }) => ({
-              topic,
-              partitions: partitions.map((partition) => ({
-                partition,
-                errorCode: KafkaErrorCode.NONE,
-                ...(groups.get(groupId)?.offsets.get(topic)?.get(partition) ?? nothingCommitted)
-              }))
-            }))
+      topics: offsets(groupId, topics, requireStable)
     }),
     group: (groupId) => groups.get(groupId)?.group,
-    offset: (groupId, topic, partition) => groups.get(groupId)?.offsets.get(topic)?.get(partition)?.offset,
+    offset: (groupId, topic, partition) => {
+      const entry = groups.get(groupId)
+      return entry && GroupOffsets.offset(entry.offsets, topic, partition)
+    },
     committed: (groupId) =>
       offsets(groupId)
         .flatMap(({ partitions, topic }) => partitions.map(({ offset, partition }) => ({ topic, partition, offset })))
@@ -256,7 +249,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
         return Effect.asVoid(apply(entry, Group.restart))
       }),
     forgetTopic: (topic) => {
-      for (const { offsets } of groups.values()) offsets.delete(topic)
+      for (const { offsets } of groups.values()) GroupOffsets.forgetTopic(offsets, topic)
       Signal.notify(changed)
     },
     stop: Effect.suspend(() => {
@@ -272,8 +265,6 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
 }
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
-
-const nothingCommitted: Committed = { offset: -1, leaderEpoch: -1, metadata: "" }
 
 interface CommitAnswer {
   readonly topic: string

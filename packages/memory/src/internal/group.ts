@@ -140,6 +140,18 @@ export const commit = (limits: Limits, request: OffsetCommitRequest): Transition
     return KafkaErrorCode.NONE
   })
 
+/** The same in a transaction, whose producer may be no member, and during a rebalance too (KIP-447). */
+export const commitInTransaction = (limits: Limits, request: OffsetCommitRequest): Transition =>
+  transition(limits, (draft) => {
+    const { generationId, groupInstanceId, memberId } = request
+    if (generationId < 0 && (draft.phase === "Empty" || (memberId === "" && groupInstanceId === null))) {
+      return KafkaErrorCode.NONE
+    }
+    const invalid = validateGeneration(draft, memberId, groupInstanceId, generationId)
+    if (invalid === KafkaErrorCode.NONE) restartSession(draft, memberId)
+    return invalid
+  })
+
 /** Answers the first error of the members that leave; the others leave all the same. */
 export const leave = (limits: Limits, request: LeaveGroupRequest): Transition =>
   transition(limits, (draft) => {

@@ -2,8 +2,9 @@
  * The log of one partition: encoded record batches, kept as they came but for the offsets the broker stamps on them.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
-import { earliestTimestamp, latestTimestamp } from "@spillway/kafka/Protocol"
+import { earliestTimestamp, type IsolationLevel, latestTimestamp } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import * as Transactions from "./logTransactions.js"
 import * as ProducerState from "./producerState.js"
 
 interface StoredBatch {
@@ -12,6 +13,8 @@ interface StoredBatch {
   readonly nextOffset: number
   readonly maxTimestamp: number
   readonly leaderEpoch: number
+  /** What a control batch marks. */
+  readonly marker?: Transactions.Marker
 }
 
 /** Changed by the functions of this file alone. */
@@ -23,6 +26,7 @@ export interface Log {
   readonly batches: Array<StoredBatch>
   /** What it knows of the producers that wrote to it. */
   producers: ProducerState.ProducerStates
+  transactions: Transactions.LogTransactions
   /** The first offset that may be read. */
   startOffset: number
   /** The offset of the next record. */
@@ -36,6 +40,7 @@ export const make = (leader: number): Log => ({
   leaderEpoch: 0,
   batches: [],
   producers: new Map(),
+  transactions: Transactions.make(),
   startOffset: 0,
   endOffset: 0,
   highWatermark: 0
@@ -56,6 +61,9 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   if (header.isControl || recordCount < 1 || lastOffsetDelta !== recordCount - 1) {
     return refused(KafkaErrorCode.INVALID_RECORD)
   }
+  if (!header.isTransactional && log.transactions.open.has(header.producerId)) {
+    return refused(KafkaErrorCode.INVALID_TXN_STATE)
+  }
   const verdict = ProducerState.check(log.producers, header)
   if (verdict._tag === "Refuse") return refused(verdict.errorCode)
   if (verdict._tag === "Duplicate") return { errorCode: KafkaErrorCode.NONE, baseOffset: verdict.baseOffset }
@@ -66,8 +74,39 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp, leaderEpoch: log.leaderEpoch })
   log.endOffset = nextOffset
   ProducerState.onAppended(log.producers, header, baseOffset)
+  Transactions.onAppended(log.transactions, header, baseOffset)
   return { errorCode: KafkaErrorCode.NONE, baseOffset }
 }
+
+/** Appends the marker that ends a producer's transaction, not yet replicated. */
+export const appendMarker = (
+  log: Log,
+  marker: Transactions.Marker,
+  { producerEpoch, producerId }: { readonly producerId: bigint; readonly producerEpoch: number },
+  timestamp: number
+): void => {
+  const { endOffset: baseOffset, leaderEpoch } = log
+  const encoded = Transactions.encodeMarker(marker, producerId, producerEpoch, timestamp)
+  log.batches.push({
+    bytes: RecordBatch.withBaseOffset(encoded, baseOffset, leaderEpoch),
+    baseOffset,
+    nextOffset: baseOffset + 1,
+    maxTimestamp: timestamp,
+    leaderEpoch,
+    marker
+  })
+  log.endOffset = baseOffset + 1
+  ProducerState.onMarker(log.producers, producerId, producerEpoch)
+  Transactions.onMarker(log.transactions, producerId, marker, baseOffset)
+}
+
+/** Whether a producer's transaction has begun to be written, in the epoch of the batch. */
+export const hasOpenTransaction = (log: Log, { producerEpoch, producerId }: RecordBatch.BatchHeader): boolean =>
+  log.transactions.open.has(producerId) && log.producers.get(producerId)?.epoch === producerEpoch
+
+/** Where reading ends. */
+export const endFor = ({ highWatermark, transactions }: Log, isolationLevel: IsolationLevel): number =>
+  isolationLevel === "read_committed" ? Transactions.lastStableOffset(transactions, highWatermark) : highWatermark
 
 /** The replicas have caught up with the leader. */
 export const replicate = (log: Log): void => {
@@ -85,7 +124,7 @@ export const elect = (log: Log, leader: number, tail: "kept" | "lost" | number):
   if (tail !== "kept") {
     log.batches.length = batchAt(log, tail === "lost" ? log.highWatermark : tail)
     log.endOffset = log.batches.at(-1)?.nextOffset ?? log.startOffset
-    log.producers = producersOf(log)
+    restore(log)
   }
   replicate(log)
 }
@@ -98,16 +137,21 @@ export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: num
   return { leaderEpoch, endOffset: next?.baseOffset ?? log.endOffset }
 }
 
-/** What the batches that are left tell, as a new leader knows it. */
-const producersOf = ({ batches }: Log): ProducerState.ProducerStates => {
-  const states: ProducerState.ProducerStates = new Map()
-  for (const { baseOffset, bytes } of batches) {
+/** Knows of producers and transactions what the batches that are left tell, as a new leader does. */
+const restore = (log: Log): void => {
+  log.producers = new Map()
+  log.transactions = Transactions.make()
+  for (const { baseOffset, bytes, marker } of log.batches) {
     const header = RecordBatch.readHeader(bytes)
-    if (header !== undefined && !(header instanceof RecordBatch.RecordBatchError)) {
-      ProducerState.onAppended(states, header, baseOffset)
+    if (header === undefined || header instanceof RecordBatch.RecordBatchError) continue
+    if (marker === undefined) {
+      ProducerState.onAppended(log.producers, header, baseOffset)
+      Transactions.onAppended(log.transactions, header, baseOffset)
+    } else {
+      ProducerState.onMarker(log.producers, header.producerId, header.producerEpoch)
+      Transactions.onMarker(log.transactions, header.producerId, marker, baseOffset)
     }
   }
-  return states
 }
 
 /** Deletes the records before an offset, as retention does; whole batches are freed. */
@@ -118,33 +162,74 @@ export const truncateBefore = (log: Log, offset: number): void => {
 
 export const canRead = (log: Log, offset: number): boolean => offset >= log.startOffset && offset <= log.endOffset
 
-/**
- * Whole replicated batches from the one that holds the offset on, while they fit into the limit; the first always, if
- * `atLeastOne`.
- */
-export const read = (log: Log, offset: number, maxBytes: number, atLeastOne: boolean): ReadonlyArray<Uint8Array> => {
-  const read: Array<Uint8Array> = []
-  let size = 0
-  for (let i = batchAt(log, offset); i < log.batches.length; i++) {
-    const { bytes, nextOffset } = log.batches[i]!
-    if (nextOffset > log.highWatermark) break
-    size += bytes.length
-    if (size > maxBytes && !(atLeastOne && read.length === 0)) break
-    read.push(bytes)
-  }
-  return read
+export interface Read {
+  readonly batches: ReadonlyArray<Uint8Array>
+  readonly abortedTransactions: ReadonlyArray<RecordBatch.AbortedTransaction>
 }
 
-/** Every record that may be read. */
-export const records = (log: Log): ReadonlyArray<RecordBatch.DecodedRecord> =>
-  log.batches
-    .flatMap(({ bytes }) => RecordBatch.decode(bytes).batches.flatMap((batch) => batch.records))
+/**
+ * Whole readable batches from the one that holds the offset on, while they fit into the limit; the first always, if
+ * `atLeastOne`. For who reads committed, with the aborted transactions among them.
+ */
+export const read = (
+  log: Log,
+  offset: number,
+  isolationLevel: IsolationLevel,
+  maxBytes: number,
+  atLeastOne: boolean
+): Read => {
+  const batches: Array<Uint8Array> = []
+  const end = endFor(log, isolationLevel)
+  let size = 0
+  let to = offset
+  for (let i = batchAt(log, offset); i < log.batches.length; i++) {
+    const { bytes, nextOffset } = log.batches[i]!
+    if (nextOffset > end) break
+    size += bytes.length
+    if (size > maxBytes && !(atLeastOne && batches.length === 0)) break
+    batches.push(bytes)
+    to = nextOffset
+  }
+  return {
+    batches,
+    abortedTransactions:
+      isolationLevel === "read_committed" ? Transactions.abortedBetween(log.transactions, offset, to) : []
+  }
+}
+
+/** Every record that is there to be read. */
+export const records = (log: Log, isolationLevel: IsolationLevel): ReadonlyArray<RecordBatch.DecodedRecord> => {
+  const { abortedTransactions, batches } = read(log, log.startOffset, isolationLevel, Number.POSITIVE_INFINITY, true)
+  return RecordBatch.decode(concat(batches), { abortedTransactions })
+    .batches.flatMap((batch) => batch.records)
     .filter((record) => record.offset >= log.startOffset)
+}
+
+/** How many records are there to be read by who reads committed. */
+export const count = (log: Log): number =>
+  log.batches.some(({ marker }) => marker !== undefined) || log.transactions.open.size > 0
+    ? records(log, "read_committed").length
+    : log.endOffset - log.startOffset
+
+export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (parts.length === 1) return parts[0]!
+  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
 
 /** The first offset at or after a timestamp, -1 when no record is that late. */
-export const offsetFor = (log: Log, timestamp: number): { readonly offset: number; readonly timestamp: number } => {
+export const offsetFor = (
+  log: Log,
+  timestamp: number,
+  isolationLevel: IsolationLevel
+): { readonly offset: number; readonly timestamp: number } => {
   if (timestamp === earliestTimestamp) return { offset: log.startOffset, timestamp: -1 }
-  if (timestamp === latestTimestamp) return { offset: log.highWatermark, timestamp: -1 }
+  if (timestamp === latestTimestamp) return { offset: endFor(log, isolationLevel), timestamp: -1 }
   for (const batch of log.batches) {
     if (batch.maxTimestamp < timestamp) continue
     for (const { records } of RecordBatch.decode(batch.bytes).batches) {

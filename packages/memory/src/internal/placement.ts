@@ -1,6 +1,6 @@
 /**
- * What runs where in a cluster in memory: which nodes are up, and which of them coordinates a group. Leaders of
- * partitions are part of their logs.
+ * What runs where in a cluster in memory: which nodes are up, and which of them coordinates a group or a
+ * transactional id. Leaders of partitions are part of their logs.
  */
 import type { BrokerEndpoint } from "@spillway/kafka/Protocol"
 
@@ -15,6 +15,8 @@ export interface Placement {
   readonly controllerId: () => number
   /** The node that coordinates a group, undefined when none is live. It stays where it is while its node is live. */
   readonly coordinator: (groupId: string) => BrokerEndpoint | undefined
+  /** The same, of a transactional id. */
+  readonly transactionCoordinator: (transactionalId: string) => BrokerEndpoint | undefined
   readonly moveCoordinator: (groupId: string, nodeId: number) => void
   /** The groups that a node coordinates, or would if it were live. */
   readonly coordinatedBy: (nodeId: number) => ReadonlyArray<string>
@@ -27,6 +29,7 @@ export const make = (count: number): Placement => {
   const nodes = Array.from({ length: count }, (_, index) => ({ nodeId: index + 1, host: "memory", port: 9092 + index }))
   const missed = new Set<number>()
   const coordinators = new Map<string, number>()
+  const transactionCoordinators = new Map<string, number>()
   const isLive = (nodeId: number) => nodeId >= 1 && nodeId <= count && !missed.has(nodeId)
   const live = () => nodes.filter(({ nodeId }) => isLive(nodeId))
 
@@ -38,6 +41,14 @@ export const make = (count: number): Placement => {
     return -1
   }
 
+  const placed = (places: Map<string, number>, key: string): BrokerEndpoint | undefined => {
+    const known = places.get(key)
+    const nodeId = known !== undefined && isLive(known) ? known : successor(known ?? places.size)
+    if (nodeId === -1) return undefined
+    places.set(key, nodeId)
+    return nodes[nodeId - 1]
+  }
+
   return {
     nodes,
     live,
@@ -47,13 +58,8 @@ export const make = (count: number): Placement => {
       else missed.add(nodeId)
     },
     controllerId: () => live()[0]?.nodeId ?? -1,
-    coordinator: (groupId) => {
-      const known = coordinators.get(groupId)
-      const nodeId = known !== undefined && isLive(known) ? known : successor(known ?? coordinators.size)
-      if (nodeId === -1) return undefined
-      coordinators.set(groupId, nodeId)
-      return nodes[nodeId - 1]
-    },
+    coordinator: (groupId) => placed(coordinators, groupId),
+    transactionCoordinator: (transactionalId) => placed(transactionCoordinators, transactionalId),
     moveCoordinator: (groupId, nodeId) => {
       coordinators.set(groupId, nodeId)
     },

@@ -53,7 +53,7 @@ export const check = (states: ProducerStates, batch: BatchHeader): Verdict => {
   )
   if (again !== undefined) return { _tag: "Duplicate", baseOffset: again.baseOffset }
   const last = known.written.at(-1)
-  return last === undefined || sequenceAfter(last.lastSequence) === batch.baseSequence ? append : outOfOrder
+  return batch.baseSequence === (last === undefined ? 0 : sequenceAfter(last.lastSequence)) ? append : outOfOrder
 }
 
 /** Remembers a batch that was appended. */
@@ -63,4 +63,10 @@ export const onAppended = (states: ProducerStates, batch: BatchHeader, baseOffse
   const before = known?.epoch === batch.producerEpoch ? known.written : []
   const written = [...before, { baseSequence: batch.baseSequence, lastSequence: lastSequence(batch), baseOffset }]
   states.set(batch.producerId, { epoch: batch.producerEpoch, written: written.slice(-remembered) })
+}
+
+/** Remembers a marker that was appended: a higher epoch than its producer's fences it. */
+export const onMarker = (states: ProducerStates, producerId: bigint, epoch: number): void => {
+  const known = states.get(producerId)
+  if (known === undefined || known.epoch < epoch) states.set(producerId, { epoch, written: [] })
 }

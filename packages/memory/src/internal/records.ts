@@ -13,24 +13,42 @@ import type {
   ProduceRequest,
   ProduceResponse
 } from "@spillway/kafka/Protocol"
+import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Log from "./log.js"
 import * as Signal from "./signal.js"
 import type { Topics } from "./topics.js"
+import type { Transactions } from "./transactions.js"
 
-export const produce = (topics: Topics, nodeId: number, request: ProduceRequest): ProduceResponse => {
-  const { acks } = request
+export const produce = (
+  topics: Topics,
+  transactions: Pick<Transactions, "verify">,
+  nodeId: number,
+  request: ProduceRequest
+): ProduceResponse => {
+  const { acks, transactionalId } = request
+  /** Why a broker asks its transaction's coordinator in vain, or 0. */
+  const unverified = (topic: string, partition: number, batch: Uint8Array): number => {
+    const header = RecordBatch.readHeader(batch)
+    return header === undefined || header instanceof RecordBatch.RecordBatchError || !header.isTransactional
+      ? KafkaErrorCode.NONE
+      : transactions.verify(transactionalId, header, { topic, partition })
+  }
   const append = (topic: string, partition: number, batch: Uint8Array): Log.Appended => {
     if (acks !== -1 && acks !== 0 && acks !== 1) {
       return { errorCode: KafkaErrorCode.INVALID_REQUIRED_ACKS, baseOffset: -1 }
     }
     const log = topics.log(topic, partition)
-    const appended =
+    const errorCode =
       log !== undefined && log.leader !== nodeId
-        ? { errorCode: KafkaErrorCode.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 }
-        : topics.append(topic, partition, batch, acks === -1 ? "all" : "leader")
+        ? KafkaErrorCode.NOT_LEADER_OR_FOLLOWER
+        : unverified(topic, partition, batch)
+    const appended =
+      errorCode === KafkaErrorCode.NONE
+        ? topics.append(topic, partition, batch, acks === -1 ? "all" : "leader")
+        : { errorCode, baseOffset: -1 }
     // Without acknowledgement nothing comes back, whatever became of the records.
     return acks === 0 ? { errorCode: KafkaErrorCode.NONE, baseOffset: -1 } : appended
   }
@@ -68,7 +86,13 @@ export const fetch = (
     return Effect.raceFirst(ready, expired)
   })
 
-const nothing = new Uint8Array(0)
+const unread: Omit<FetchPartitionResponse, "partition" | "errorCode"> = {
+  highWatermark: -1,
+  lastStableOffset: -1,
+  logStartOffset: -1,
+  abortedTransactions: [],
+  records: new Uint8Array(0)
+}
 
 const read = (
   topics: Topics,
@@ -78,17 +102,35 @@ const read = (
   let bytesRead = 0
   let hasError = false
 
-  const readOne = (topic: string, wanted: FetchRequest["topics"][number]["partitions"][number]) => {
+  const readOne = (
+    topic: string,
+    wanted: FetchRequest["topics"][number]["partitions"][number]
+  ): FetchPartitionResponse => {
     const log = topics.log(topic, wanted.partition)
     const errorCode = log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : refusal(log, nodeId, wanted)
     if (log === undefined || errorCode !== KafkaErrorCode.NONE) {
       hasError = true
-      return answer(wanted.partition, errorCode, { highWatermark: -1, startOffset: -1 }, nothing)
+      return { ...unread, partition: wanted.partition, errorCode }
     }
     const limit = Math.min(wanted.maxBytes, request.maxBytes - bytesRead)
-    const records = concat(Log.read(log, wanted.fetchOffset, limit, bytesRead === 0))
+    const { abortedTransactions, batches } = Log.read(
+      log,
+      wanted.fetchOffset,
+      request.isolationLevel,
+      limit,
+      bytesRead === 0
+    )
+    const records = Log.concat(batches)
     bytesRead += records.length
-    return answer(wanted.partition, errorCode, log, records)
+    return {
+      partition: wanted.partition,
+      errorCode,
+      highWatermark: log.highWatermark,
+      lastStableOffset: Log.endFor(log, "read_committed"),
+      logStartOffset: log.startOffset,
+      abortedTransactions,
+      records
+    }
   }
 
   const response: FetchResponse = {
@@ -122,32 +164,6 @@ const refusal = (
   return Log.canRead(log, wanted.fetchOffset) ? KafkaErrorCode.NONE : KafkaErrorCode.OFFSET_OUT_OF_RANGE
 }
 
-const answer = (
-  partition: number,
-  errorCode: number,
-  { highWatermark, startOffset }: Pick<Log.Log, "highWatermark" | "startOffset">,
-  records: Uint8Array
-): FetchPartitionResponse => ({
-  partition,
-  errorCode,
-  highWatermark,
-  lastStableOffset: highWatermark,
-  logStartOffset: startOffset,
-  abortedTransactions: [],
-  records
-})
-
-const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  if (parts.length <= 1) return parts[0] ?? nothing
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
-
 export const offsetForLeaderEpoch = (
   topics: Topics,
   nodeId: number,
@@ -166,15 +182,19 @@ export const offsetForLeaderEpoch = (
   }))
 })
 
-export const listOffsets = (topics: Topics, nodeId: number, request: ListOffsetsRequest): ListOffsetsResponse => ({
-  topics: request.topics.map(({ partitions, topic }) => ({
+export const listOffsets = (
+  topics: Topics,
+  nodeId: number,
+  { isolationLevel = "read_uncommitted", topics: asked }: ListOffsetsRequest
+): ListOffsetsResponse => ({
+  topics: asked.map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map(({ partition, timestamp }) => {
       const log = topics.log(topic, partition)
       const refused = (errorCode: number) => ({ partition, errorCode, timestamp: -1, offset: -1 })
       if (log === undefined) return refused(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
       if (log.leader !== nodeId) return refused(KafkaErrorCode.NOT_LEADER_OR_FOLLOWER)
-      return { partition, errorCode: KafkaErrorCode.NONE, ...Log.offsetFor(log, timestamp) }
+      return { partition, errorCode: KafkaErrorCode.NONE, ...Log.offsetFor(log, timestamp, isolationLevel) }
     })
   }))
 })

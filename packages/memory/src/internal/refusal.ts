@@ -24,6 +24,17 @@ const refusals: Refusals = {
     topics: perPartition(topics, (partition) => ({ partition, errorCode, baseOffset: -1, logAppendTimeMs: -1 }))
   }),
   InitProducerId: (_, errorCode) => ({ errorCode, producerId: -1n, producerEpoch: -1 }),
+  AddPartitionsToTxn: ({ topics }, errorCode) => ({
+    topics: topics.map(({ partitions, topic }) => ({
+      topic,
+      partitions: partitions.map((partition) => ({ partition, errorCode }))
+    }))
+  }),
+  AddOffsetsToTxn: (_, errorCode) => ({ errorCode }),
+  TxnOffsetCommit: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode }))
+  }),
+  EndTxn: (_, errorCode) => ({ errorCode }),
   Fetch: ({ topics }, errorCode) => ({
     errorCode: 0,
     topics: perPartition(topics, (partition) => ({

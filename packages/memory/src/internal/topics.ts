@@ -33,6 +33,8 @@ export interface TopicSettings {
   readonly maxMessageBytes: number
 }
 
+type Tail<A extends ReadonlyArray<unknown>> = A extends readonly [unknown, ...infer Rest] ? Rest : never
+
 export interface Topics {
   readonly get: (name: string) => Topic | undefined
   readonly log: (name: string, partition: number) => Log.Log | undefined
@@ -42,6 +44,12 @@ export interface Topics {
   readonly delete: (name: string) => number
   /** `all`: replicated before it is acknowledged; `leader`: some time after. */
   readonly append: (topic: string, partition: number, batch: Uint8Array, acks: "all" | "leader") => Log.Appended
+  /** Writes the marker of a transaction's end, replicated at once. */
+  readonly appendMarker: (
+    topic: string,
+    partition: number,
+    ...marker: Tail<Parameters<typeof Log.appendMarker>>
+  ) => void
   /** Another node leads a partition from now on; -1: none does. */
   readonly elect: (topic: string, partition: number, leader: number, tail: "kept" | "lost" | number) => void
   /** Names every partition that a node leads. */
@@ -157,6 +165,14 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       if (acks === "all" || afterReplicationDelay === undefined) replicate()
       else afterReplicationDelay(replicate)
       return appended
+    },
+    appendMarker: (name, partition, ...marker) => {
+      const topic = topics.get(name)
+      const log = topic?.partitions[partition]
+      if (topic === undefined || log === undefined) return
+      Log.appendMarker(log, ...marker)
+      Log.replicate(log)
+      notify(topic)
     },
     elect: (name, partition, leader, tail) => {
       const topic = topics.get(name)

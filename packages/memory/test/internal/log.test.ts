@@ -30,7 +30,7 @@ describe("log", () => {
         const startOffset = Math.min(start, timestamps.length)
         Log.truncateBefore(log, startOffset)
         assert.deepStrictEqual(
-          Log.records(log).map(({ offset, timestamp }) => [offset, timestamp]),
+          Log.records(log, "read_committed").map(({ offset, timestamp }) => [offset, timestamp]),
           timestamps.map((timestamp, offset) => [offset, timestamp]).slice(startOffset)
         )
         assert.deepStrictEqual([log.startOffset, log.endOffset], [startOffset, timestamps.length])
@@ -44,7 +44,7 @@ describe("log", () => {
         const [batches, at, maxBytes, atLeastOne] = given
         const log = logOf(batches)
         const offset = Math.min(at, log.endOffset)
-        const parts = Log.read(log, offset, maxBytes, atLeastOne)
+        const { batches: parts } = Log.read(log, offset, "read_committed", maxBytes, atLeastOne)
         const records = decode(parts)
         const size = parts.reduce((sum, part) => sum + part.length, 0)
         assert.isTrue(size <= maxBytes || (atLeastOne && parts.length === 1))
@@ -64,7 +64,7 @@ describe("log", () => {
       FastCheck.property(batches, FastCheck.nat(60), (batches, timestamp) => {
         const all = batches.flat()
         const expected = all.findIndex((one) => one >= timestamp)
-        assert.deepStrictEqual(Log.offsetFor(logOf(batches), timestamp), {
+        assert.deepStrictEqual(Log.offsetFor(logOf(batches), timestamp, "read_committed"), {
           offset: expected,
           timestamp: all[expected] ?? -1
         })

@@ -18,11 +18,13 @@ export interface Decoded<A> {
 /** One of the protocol's requests on the wire. */
 export interface Codec<I, O> {
   readonly key: number
-  /** Versions whose layouts are the one encoded and decoded here. */
+  /** Versions whose layouts are encoded and decoded here. */
   readonly versions: VersionRange
+  /** The oldest of them that can say what the request says. */
+  readonly oldest: (request: I) => number
   /** Writes the request, and returns what is to be sent from where it lies. */
-  readonly encode: (out: Encoder, request: I) => ReadonlyArray<Attachment>
-  readonly decode: (reader: Reader) => Decoded<O>
+  readonly encode: (out: Encoder, request: I, version: number) => ReadonlyArray<Attachment>
+  readonly decode: (reader: Reader, version: number) => Decoded<O>
   /** How long the request lets the broker take, milliseconds, on top of the request timeout. */
   readonly waitMs: (request: I) => number
   /** The response to a request that the broker doesn't answer. */
@@ -37,15 +39,17 @@ const none: ReadonlyArray<Attachment> = []
 export const simple = <I, O>(options: {
   readonly key: number
   readonly versions: VersionRange
-  readonly encode: (out: Encoder, request: I) => void
-  readonly decode: (reader: Reader) => Decoded<O>
+  readonly oldest?: (request: I) => number
+  readonly encode: (out: Encoder, request: I, version: number) => void
+  readonly decode: (reader: Reader, version: number) => Decoded<O>
   readonly waitMs?: (request: I) => number
 }): Codec<I, O> => ({
   waitMs: () => 0,
+  oldest: () => 0,
   unanswered: () => undefined,
   ...options,
-  encode: (out, request) => {
-    options.encode(out, request)
+  encode: (out, request, version) => {
+    options.encode(out, request, version)
     return none
   }
 })
@@ -61,6 +65,10 @@ export const writeArray = <A>(out: Encoder, elements: ReadonlyArray<A>, write: (
 export const writeInt64 = (out: Encoder, value: number): void => {
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no offset or timestamp`)
   out.writeInt32(Math.floor(value / 2 ** 32)).writeUInt32(value >>> 0)
+}
+
+export const writeBigInt64 = (out: Encoder, value: bigint): void => {
+  out.writeInt32(Number(BigInt.asIntN(32, value >> 32n))).writeUInt32(Number(BigInt.asUintN(32, value)))
 }
 
 export const writeBytes = (out: Encoder, bytes: Uint8Array): void => {

@@ -108,30 +108,30 @@ const makeConnection = (
   endpoint: Endpoint,
   ranges: ReadonlyMap<number, Versions.VersionRange>
 ): Connection => {
-  const unsupported = (api: Api) => {
-    const { key, versions } = apis[api]
-    const brokers = ranges.get(key)
+  const unsupported = (api: Api, ours: Versions.VersionRange) => {
+    const brokers = ranges.get(apis[api].key)
     return new WireError({
       reason: "UnsupportedVersion",
       endpoint: formatEndpoint(endpoint),
       api,
-      description: `Spillway speaks versions ${Versions.describe(versions)}, the broker ${Versions.describe(brokers)}`
+      description: `Spillway speaks versions ${Versions.describe(ours)}, the broker ${Versions.describe(brokers)}`
     })
   }
   return {
     closed: link.closed,
     request: <A extends Api>(api: A, request: Request<A>) => {
-      const { key, versions, encode, decode, waitMs, unanswered } = apis[api]
-      const version = Versions.choose(versions, ranges.get(key))
-      if (version === undefined) return Effect.fail(unsupported(api))
+      const { key, versions, encode, decode, oldest, waitMs, unanswered } = apis[api]
+      const ours = { min: Math.max(versions.min, oldest(request)), max: versions.max }
+      const version = Versions.choose(ours, ranges.get(key))
+      if (version === undefined) return Effect.fail(unsupported(api, ours))
       return Effect.suspend(() =>
         link.send({
           api,
           key,
           version,
           waitMs: waitMs(request),
-          encode: (out) => encode(out, request),
-          decode,
+          encode: (out) => encode(out, request, version),
+          decode: (reader) => decode(reader, version),
           unanswered: unanswered(request)
         })
       )

@@ -86,6 +86,7 @@ export const Produce: Codec<ProduceRequest, ProduceResponse> = {
     const topics = reader.array((each) => ({ topic: each.string(), partitions: each.array(readProduced) }))
     return { throttleTimeMs: reader.int32(), response: { topics } }
   },
+  oldest: () => 0,
   waitMs: ({ timeoutMs }) => timeoutMs,
   unanswered: ({ acks, topics }) =>
     acks !== 0

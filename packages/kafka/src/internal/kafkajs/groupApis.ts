@@ -14,7 +14,10 @@ import type {
   SyncGroupRequest,
   SyncGroupResponse
 } from "../../Protocol.js"
-import { only, readBroker, simple, writeArray, writeBytes, writeInt64 } from "./api.js"
+import { type Decoded, only, readBroker, simple, writeArray, writeBytes, writeInt64 } from "./api.js"
+import * as Flexible from "./flexible.js"
+import type { Encoder } from "./kafkajs.js"
+import type { Reader } from "./reader.js"
 
 /** v1 and v2 share one layout. */
 export const FindCoordinator = simple<FindCoordinatorRequest, FindCoordinatorResponse>({
@@ -140,21 +143,63 @@ export const OffsetCommit = simple<OffsetCommitRequest, OffsetCommitResponse>({
   }
 })
 
-/** v5: the first with leader epochs. */
+const writeOffsetFetch = (out: Encoder, { groupId, topics }: OffsetFetchRequest): void => {
+  out.writeString(groupId)
+  if (topics === null) out.writeInt32(-1)
+  else {
+    writeArray(out, topics, ({ topic, partitions }) => {
+      out.writeString(topic)
+      writeArray(out, partitions, (partition) => out.writeInt32(partition))
+    })
+  }
+}
+
+const writeFlexibleOffsetFetch = (
+  out: Encoder,
+  { groupId, requireStable = false, topics }: OffsetFetchRequest,
+  version: number
+): void => {
+  Flexible.writeTags(out)
+  Flexible.writeString(out, groupId)
+  Flexible.writeArray(out, topics, ({ topic, partitions }) => {
+    Flexible.writeString(out, topic)
+    Flexible.writeArray(out, partitions, (partition) => out.writeInt32(partition))
+    Flexible.writeTags(out)
+  })
+  if (version > 6) out.writeBoolean(requireStable)
+  Flexible.writeTags(out)
+}
+
+const readFlexibleOffsetFetch = (reader: Reader): Decoded<OffsetFetchResponse> => {
+  Flexible.skipTags(reader)
+  const throttleTimeMs = reader.int32()
+  const topics = Flexible.readArray(reader, (each) => {
+    const topic = Flexible.readString(each)
+    const partitions = Flexible.readArray(each, (inner) => {
+      const partition = inner.int32()
+      const offset = inner.int64()
+      const leaderEpoch = inner.int32()
+      const metadata = Flexible.readNullableString(inner)
+      const errorCode = inner.int16()
+      Flexible.skipTags(inner)
+      return { partition, errorCode, offset, leaderEpoch, metadata }
+    })
+    Flexible.skipTags(each)
+    return { topic, partitions }
+  })
+  return { throttleTimeMs, response: { errorCode: reader.int16(), topics } }
+}
+
+/** v5: the first with leader epochs; v6: the first flexible one; v7: the first that can leave out what isn't stable (KIP-447). */
 export const OffsetFetch = simple<OffsetFetchRequest, OffsetFetchResponse>({
   key: 9,
-  versions: only(5),
-  encode: (out, { groupId, topics }) => {
-    out.writeString(groupId)
-    if (topics === null) out.writeInt32(-1)
-    else {
-      writeArray(out, topics, ({ topic, partitions }) => {
-        out.writeString(topic)
-        writeArray(out, partitions, (partition) => out.writeInt32(partition))
-      })
-    }
+  versions: { min: 5, max: 7 },
+  encode: (out, request, version) => {
+    if (version < 6) writeOffsetFetch(out, request)
+    else writeFlexibleOffsetFetch(out, request, version)
   },
-  decode: (reader) => {
+  decode: (reader, version) => {
+    if (version > 5) return readFlexibleOffsetFetch(reader)
     const throttleTimeMs = reader.int32()
     const topics = reader.array((each) => ({
       topic: each.string(),

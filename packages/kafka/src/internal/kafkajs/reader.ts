@@ -57,8 +57,27 @@ export class Reader {
     return this.#bytes.readInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4)
   }
 
+  /** Of up to 32 bits. */
+  unsignedVarint(): number {
+    let value = 0
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes[this.#take(1)]!
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value
+      if (shift === 28) throw new RangeError(`varint of more than 5 bytes at ${this.#offset - 5}`)
+    }
+  }
+
+  skip(length: number): void {
+    this.#take(length)
+  }
+
   nullableString(): string | null {
-    const length = this.int16()
+    return this.text(this.int16())
+  }
+
+  /** UTF-8 of so many bytes; null of -1. */
+  text(length: number): string | null {
     if (length === -1) return null
     const start = this.#take(length)
     return this.#bytes.toString("utf8", start, start + length)

@@ -88,7 +88,9 @@ const writeHeader = (
 ): void => {
   const view = viewOf(out)
   const attributes =
-    ids[options.compression ?? "none"] | (options.isTransactional === true ? Attribute.transactional : 0)
+    ids[options.compression ?? "none"] |
+    (options.isTransactional === true ? Attribute.transactional : 0) |
+    (options.isControl === true ? Attribute.control : 0)
   view.setBigInt64(At.baseOffset, BigInt(options.baseOffset ?? 0))
   view.setInt32(At.length, out.length - lengthOverhead)
   view.setInt32(At.leaderEpoch, options.partitionLeaderEpoch ?? -1)

@@ -30,7 +30,7 @@ describe("Fetch", () => {
       out.writeInt32(0).writeInt32(-1).writeInt32(0)
     })
     const response = out.buffer
-    const { throttleTimeMs, response: decoded } = Fetch.decode(new Reader(response))
+    const { throttleTimeMs, response: decoded } = Fetch.decode(new Reader(response), Fetch.versions.max)
     assert.strictEqual(throttleTimeMs, 12)
     const offsets = { highWatermark: 30, lastStableOffset: 20, logStartOffset: 10 }
     const nothing = { abortedTransactions: [], records: new Uint8Array() }
