@@ -26,6 +26,8 @@ export interface PartitionMetadata {
 export interface TopicMetadata {
   readonly errorCode: number
   readonly topic: string
+  /** Whether it is one of Kafka's own, as `__consumer_offsets`. */
+  readonly isInternal: boolean
   readonly partitions: ReadonlyArray<PartitionMetadata>
 }
 

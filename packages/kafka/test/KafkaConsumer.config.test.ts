@@ -37,6 +37,16 @@ describe("KafkaConsumer.config", () => {
       })
     })
   )
+
+  it.effect("has topics by a pattern where slashes are around it", () =>
+    Effect.gen(function* () {
+      const config = KafkaConsumer.config({ groupId: "billing" })
+      const { topics } = yield* read(config, { KAFKA_CONSUMER_TOPICS: "/^orders\\.(eu|us)$/i" })
+      assert.deepStrictEqual(topics, /^orders\.(eu|us)$/i)
+      const error = yield* Effect.flip(read(config, { KAFKA_CONSUMER_TOPICS: "/(/" }))
+      assert.include(String(error), 'topics must be topics or a regular expression, not "/(/"')
+    })
+  )
 })
 
 describe("KafkaConsumer.layerConfig", () => {

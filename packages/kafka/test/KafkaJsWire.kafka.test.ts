@@ -85,7 +85,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
       const topic = uniqueName("wire")
       const missing = yield* connection.request("Metadata", { topics: [topic] })
       assert.deepStrictEqual(missing.topics, [
-        { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, topic, partitions: [] }
+        { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, topic, isInternal: false, partitions: [] }
       ])
       assert.deepStrictEqual((yield* connection.request("Metadata", { topics: [] })).topics, [])
       yield* createTopic(connection, topic, 2)

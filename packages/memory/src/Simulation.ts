@@ -32,7 +32,7 @@ export interface SimulationOptions<A, E, R, RD> {
    * The consumer to simulate, with its handler. What it leaves out of its tuning (timeouts, intervals, buffers) is drawn
    * from the seed. Its handler runs in virtual time: it may wait by Effect's Clock, but for no Promise of its own.
    */
-  readonly consumer: KafkaConsumerOptions<A, E, R, RD>
+  readonly consumer: KafkaConsumerOptions<A, E, R, RD> & { readonly topics: ReadonlyArray<string> }
   /** The record to send next; `random` gives numbers from 0 to 1, the same for the same seed. */
   readonly record: (index: number, random: () => number) => SimulatedRecord
   /** The steps of the scenario to play, by their place in it, as a failure names them. Default: all. */

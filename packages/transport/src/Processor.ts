@@ -11,7 +11,7 @@ import type { Caller } from "./CircuitBreaker.js"
 import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
 import type { LaneActivity } from "./ConsumerSnapshot.js"
-import type { DeadLetterPolicy } from "./DeadLetter.js"
+import type { DeadLetterPolicy, Destination } from "./DeadLetter.js"
 import type { ConsumedRecord } from "./Envelope.js"
 import type { Handler } from "./Handler.js"
 import * as HandlerError from "./HandlerError.js"
@@ -60,10 +60,15 @@ export interface Processor<out R> {
     cause: Cause.Cause<unknown>,
     lane: RecordLane
   ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
+  /** Where the dead letters of a topic's records go; undefined when nowhere. */
+  readonly deadLetterTopicOf: (topic: string) => string | undefined
+  /** Checks the dead letter topics of topics that weren't known when it was made, as `make` does. */
+  readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
 }
 
 export interface ProcessorOptions<A, E, R, RD> {
   readonly groupId: string
+  /** Those that are known when it is made. */
   readonly topics: ReadonlyArray<string>
   readonly handler: Handler<A, E, R>
   readonly value: Decoder<A>
@@ -94,7 +99,11 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   const tracing = yield* TransportTracing
   const { attempt, following } = tracing.processing(Attempt.make(options.value, options.handler), options)
   const log = RecordLog.make(groupId, options.logPayloads ?? false)
-  const settleFailed = yield* makeSettleFailed(options, log)
+  const destination = yield* options.deadLetter.destination
+  const checkTopics = (topics: ReadonlyArray<string>) =>
+    destination._tag === "None" ? Effect.void : DeadLetterPublisher.check(destination, topics, groupId)
+  yield* checkTopics(options.topics)
+  const settleFailed = yield* makeSettleFailed(options, destination, log)
 
   const retried = Effect.fnUntraced(function* (record: ConsumedRecord, number: number) {
     const { processingDuration, retried } = metrics.consumer({ topic: record.topic, groupId })
@@ -148,7 +157,10 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
 
   return {
     attempt: (record) => attempt(record, 1),
-    recover: (record, cause, lane) => following(record, recover(record, cause, lane))
+    recover: (record, cause, lane) => following(record, recover(record, cause, lane)),
+    checkTopics,
+    deadLetterTopicOf: (topic) =>
+      destination._tag === "None" ? undefined : Option.getOrUndefined(Option.liftThrowable(destination.topicOf)(topic))
   }
 })
 
@@ -188,11 +200,11 @@ type SettleFailed = (
 ) => Effect.Effect<Option.Option<Outcome>, ConsumerError>
 
 const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
-  { deadLetter, groupId, onBlocked = () => {}, topics }: ProcessorOptions<A, E, R, RD>,
+  { groupId, onBlocked = () => {} }: ProcessorOptions<A, E, R, RD>,
+  destination: Destination,
   log: RecordLog.RecordLog
-): Effect.fn.Return<SettleFailed, ConsumerError, RD> {
+): Effect.fn.Return<SettleFailed> {
   const metrics = yield* TransportMetrics
-  const destination = yield* deadLetter.destination
   const consumerMetrics = ({ topic }: ConsumedRecord) => metrics.consumer({ topic, groupId })
 
   if (destination._tag === "None") {
@@ -211,7 +223,6 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
     }
   }
 
-  yield* DeadLetterPublisher.check(destination, topics, groupId)
   const publish = DeadLetterPublisher.make({
     destination,
     groupId,

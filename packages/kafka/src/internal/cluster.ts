@@ -48,8 +48,11 @@ export interface Cluster {
   readonly requestAny: <A extends Api>(role: Role, api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
   /** Sends a request to the cluster's controller. */
   readonly requestController: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
-  /** Asks for the topics' metadata now and keeps what it learns; an unknown topic has its error code. */
-  readonly refresh: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TopicMetadata>, WireError>
+  /**
+   * Asks for the metadata of topics, or of all that there are, and keeps what it learns; an unknown topic has its error
+   * code.
+   */
+  readonly refresh: (topics: ReadonlyArray<string> | null) => Effect.Effect<ReadonlyArray<TopicMetadata>, WireError>
   /** What is known of a topic, without asking. */
   readonly topic: (topic: string) => TopicMetadata | undefined
   /** The partition's metadata if it has a leader, without asking. */
@@ -186,7 +189,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     })
   }
 
-  const refresh = (names: ReadonlyArray<string>) =>
+  const refresh = (names: ReadonlyArray<string> | null) =>
     Effect.map(requestAny("data", "Metadata", { topics: names }), (metadata) => {
       nodes.clear()
       for (const broker of metadata.brokers) nodes.set(broker.nodeId, broker)

@@ -26,6 +26,7 @@ import * as Membership from "./membership.js"
 import * as Ownership from "./ownership.js"
 import * as Pauses from "./pauses.js"
 import * as Signal from "./signal.js"
+import * as Subscription from "./subscription.js"
 import { byPlace, placeOf } from "./topicPartition.js"
 
 /** How long the last commit of a drain is repeated, in milliseconds. */
@@ -91,6 +92,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
   const cluster = yield* Scope.extend(Cluster.make, runtime)
+  const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
   const committer = Committer.make({
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
@@ -116,6 +118,7 @@ export const make = Effect.fnUntraced(function* <R>(
     Ownership.make({
       cluster,
       settings,
+      subscription,
       context,
       metrics,
       committer,
@@ -125,13 +128,21 @@ export const make = Effect.fnUntraced(function* <R>(
     }),
     runtime
   )
-  const control = Control.make({ settings, cluster, ownership, committer, lifecycle, context, pauses })
+  const control = Control.make({ settings, subscription, cluster, ownership, committer, lifecycle, context, pauses })
   const onJoined = control.follow.pipe(
     Effect.zipRight(Deferred.succeed(joined, undefined)),
     Effect.zipRight(health.onJoined)
   )
   const membership: Membership.Membership = yield* Scope.extend(
-    Membership.make({ cluster, settings, ownership, fail, onJoined }),
+    Membership.make({
+      cluster,
+      settings,
+      subscription,
+      checkTopics: processor.checkTopics,
+      ownership,
+      fail,
+      onJoined
+    }),
     runtime
   )
 
@@ -144,6 +155,7 @@ export const make = Effect.fnUntraced(function* <R>(
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
   yield* health.watch({
     cluster,
+    subscription,
     snapshot,
     membership: () => {
       const { isStable, ...view } = membership.view()

@@ -3,13 +3,22 @@
  */
 import * as Environment from "@spillway/transport/Environment"
 import type { Config } from "effect/Config"
+import * as Either from "effect/Either"
 import * as ConsumerSettings from "./consumerSettings.js"
 
 export const prefix = "KAFKA_CONSUMER"
 
+/** Names separated by commas, or a pattern between slashes, which are in no topic's name. */
+const topics: Environment.Parser<ReadonlyArray<string> | RegExp> = (text) => {
+  const pattern = /^\/(.+)\/([a-z]*)$/.exec(text)
+  if (pattern === null) return Environment.list(text)
+  const [, source = "", flags = ""] = pattern
+  return Either.try({ try: () => new RegExp(source, flags), catch: () => "must be topics or a regular expression" })
+}
+
 const parsers: Environment.Parsers<ConsumerSettings.ConsumerOptions> = {
   groupId: Environment.text,
-  topics: Environment.list,
+  topics,
   initialOffset: Environment.oneOf("earliest", "latest"),
   offsetOutOfRange: Environment.oneOf("fail", "earliest", "latest"),
   isolationLevel: Environment.oneOf("read_committed", "read_uncommitted"),

@@ -13,10 +13,12 @@ import type { Cluster } from "./cluster.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Checks from "./health/consumer.js"
 import * as Progress from "./health/progress.js"
+import type { Subscription } from "./subscription.js"
 
 /** Where a consumer that has been put together is read. */
 export interface Sources {
   readonly cluster: Cluster
+  readonly subscription: Subscription
   readonly snapshot: () => ConsumerSnapshot
   readonly membership: () => Checks.MembershipView
   readonly failure: () => ConsumerError | undefined
@@ -48,15 +50,22 @@ export const make = Effect.fnUntraced(function* (
   let progress = Progress.start(now())
   let sources: Sources | undefined
 
+  const missing = (cluster: Cluster, subscription: Subscription): ReadonlyArray<string> => {
+    const topics = subscription.topics()
+    const { topicPattern } = settings
+    if (topicPattern !== undefined && topics.length === 0) return [String(topicPattern)]
+    return topics.filter((topic) => cluster.topic(topic) === undefined)
+  }
+
   yield* health.register(`consumer ${settings.groupId}`, () => {
     if (sources === undefined) return Checks.starting
-    const { cluster, failure, membership, snapshot } = sources
+    const { cluster, failure, membership, snapshot, subscription } = sources
     return Checks.checks({
       snapshot: snapshot(),
       failure: failure(),
       reachability: cluster.reachability(),
       membership: membership(),
-      missingTopics: settings.topics.filter((topic) => cluster.topic(topic) === undefined),
+      missingTopics: missing(cluster, subscription),
       progress,
       blocked: Array.from(blocked.values()),
       limits,
@@ -76,7 +85,7 @@ export const make = Effect.fnUntraced(function* (
         )
       }),
     onJoined: Effect.suspend(() =>
-      sources === undefined ? Effect.void : Effect.ignore(sources.cluster.refresh(settings.topics))
+      sources === undefined ? Effect.void : Effect.ignore(sources.cluster.refresh(sources.subscription.topics()))
     ),
     onBlocked: (record, error) => {
       const { offset, partition, topic } = record

@@ -81,13 +81,20 @@ export interface ConsumerTuning {
 /** What every consumer is made of, besides its code. */
 export interface ConsumerOptions extends ConsumerTuning {
   readonly groupId: string
-  readonly topics: ReadonlyArray<string>
+  /**
+   * The topics by name, or every topic that a pattern matches anywhere in its name: `/^orders\./` those that begin so.
+   * Topics that come later are taken up, and those that go given up, within `metadataInterval`. A pattern matches none
+   * of Kafka's own topics, and not the dead letter topics of those that it matches.
+   */
+  readonly topics: ReadonlyArray<string> | RegExp
 }
 
 /** Durations in milliseconds. */
 export interface ConsumerSettings {
   readonly groupId: string
+  /** Empty with a pattern. */
   readonly topics: ReadonlyArray<string>
+  readonly topicPattern: RegExp | undefined
   readonly initialOffset: "earliest" | "latest"
   readonly offsetOutOfRange: "fail" | "earliest" | "latest"
   readonly isolationLevel: IsolationLevel
@@ -116,6 +123,9 @@ export interface ConsumerSettings {
 /** The largest 32-bit number: the protocol's fields hold no more, and timers in milliseconds no longer. */
 const maxInt32 = 2 ** 31 - 1
 
+/** A pattern that is tested from the start of a name each time. */
+const stateless = ({ flags, source }: RegExp): RegExp => new RegExp(source, flags.replaceAll(/[gy]/g, ""))
+
 /** The settings, which are good where there is no issue. */
 export const check = (
   options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | undefined }
@@ -142,8 +152,10 @@ export const check = (
     return value
   }
   check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
-  check(options.topics.length > 0, "topics", options.topics, "must name a topic")
-  for (const [index, topic] of options.topics.entries()) {
+  const { topics } = options
+  const named = topics instanceof RegExp ? [] : topics
+  check(topics instanceof RegExp || named.length > 0, "topics", topics, "must name a topic")
+  for (const [index, topic] of named.entries()) {
     check(isTopicName(topic), `topics[${index}]`, topic, "must be a legal topic name")
   }
   const offered = options.assignors ?? ["cooperative-sticky"]
@@ -158,7 +170,8 @@ export const check = (
   const breaker = options.circuitBreaker === undefined ? undefined : CircuitBreaker.check(options.circuitBreaker)
   const settings: ConsumerSettings = {
     groupId: options.groupId,
-    topics: Array.from(new Set(options.topics)),
+    topics: Array.from(new Set(named)),
+    topicPattern: topics instanceof RegExp ? stateless(topics) : undefined,
     initialOffset: oneOf("initialOffset", options.initialOffset ?? "earliest", "earliest", "latest"),
     offsetOutOfRange: oneOf("offsetOutOfRange", options.offsetOutOfRange ?? "fail", "fail", "earliest", "latest"),
     isolationLevel: oneOf(

@@ -11,6 +11,7 @@ import type { Lifecycle } from "./lifecycle.js"
 import type { OwnedLanes } from "./ownership.js"
 import * as Pauses from "./pauses.js"
 import * as Seek from "./seek.js"
+import type { Subscription } from "./subscription.js"
 import { byPlace, placeOf } from "./topicPartition.js"
 
 export interface Control extends Pick<Consumer, "pause" | "resume" | "paused" | "seek"> {
@@ -22,12 +23,13 @@ export const make = (options: {
   readonly settings: ConsumerSettings
   readonly cluster: Cluster
   readonly ownership: OwnedLanes
+  readonly subscription: Subscription
   readonly committer: Committer
   readonly lifecycle: Lifecycle
   readonly context: Pick<LaneContext<never>, "buffer" | "isPaused">
   readonly pauses: { current: Pauses.Pauses }
 }): Control => {
-  const { context, lifecycle, ownership, pauses, settings } = options
+  const { context, lifecycle, ownership, pauses, settings, subscription } = options
   const { groupId } = settings
 
   const follow = lifecycle.follow(() => (Pauses.isWhole(pauses.current, ownership.lanes) ? "Paused" : "Running"))
@@ -36,7 +38,7 @@ export const make = (options: {
     const refuse = (field: string, value: unknown, description: string) =>
       Effect.fail(new ControlError({ reason: "InvalidArgument", groupId, field, value, description }))
     for (const [i, { partition, topic }] of partitions.entries()) {
-      if (!settings.topics.includes(topic)) return refuse(`partitions[${i}].topic`, topic, "not consumed")
+      if (!subscription.includes(topic)) return refuse(`partitions[${i}].topic`, topic, "not consumed")
       if (!Number.isSafeInteger(partition) || partition < 0) {
         return refuse(`partitions[${i}].partition`, partition, "must be a whole number from 0")
       }

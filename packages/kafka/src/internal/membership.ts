@@ -18,6 +18,7 @@ import * as Join from "./membership/join.js"
 import * as Member from "./membership/member.js"
 import * as Topics from "./membership/topics.js"
 import * as Signal from "./signal.js"
+import type { Subscription } from "./subscription.js"
 import { show, without } from "./topicPartition.js"
 
 /** What becomes of partitions as they come and go. */
@@ -61,13 +62,16 @@ const leaveTimeout = "2 seconds"
 export const make = Effect.fnUntraced(function* (options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
+  readonly subscription: Subscription
+  /** Fails where a topic that is read can't be read safely. */
+  readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
   readonly ownership: Ownership
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly onJoined: Effect.Effect<void>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {
-  const { cluster, ownership, settings } = options
+  const { checkTopics, cluster, ownership, settings, subscription } = options
   const member = Member.make(cluster, settings)
-  const topics = Topics.make({ cluster, member, settings })
+  const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
   const stopping = yield* Deferred.make<void>()
   const halted = yield* Deferred.make<void>()
   const attempted = Signal.make()
@@ -104,7 +108,7 @@ export const make = Effect.fnUntraced(function* (options: {
     settings,
     onLost,
     owned: ownership.owned,
-    topics: Effect.succeed(settings.topics),
+    topics: subscription.refresh,
     countPartitions: topics.countPartitions,
     onGeneration: Effect.suspend(() => {
       rebalance = Deferred.unsafeMake(FiberId.none)

@@ -17,6 +17,7 @@ import * as Lane from "./lane.js"
 import { listOffset } from "./listOffsets.js"
 import * as Decisions from "./membership/decisions.js"
 import type { Membership, Ownership } from "./membership.js"
+import type { Subscription } from "./subscription.js"
 import { byTopic, keyOf } from "./topicPartition.js"
 
 export interface OwnedLanes extends Ownership {
@@ -39,6 +40,7 @@ interface Opening {
 export const make = <R>(options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
+  readonly subscription: Subscription
   readonly context: Lane.LaneContext<R>
   readonly metrics: Metrics
   readonly committer: Committer
@@ -58,7 +60,7 @@ export const make = <R>(options: {
     /** Partitions whose lanes are being opened. */
     const opening = new Map<string, Opening>()
     /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
-    const initialCounts = new Map<string, number>()
+    let initialCounts: Map<string, number> | undefined
 
     const committedOffsets = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
       const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
@@ -85,7 +87,7 @@ export const make = <R>(options: {
     })
 
     const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition) {
-      const isNew = owned.partition >= (initialCounts.get(owned.topic) ?? 0)
+      const isNew = owned.partition >= (initialCounts?.get(owned.topic) ?? 0)
       const timestamp = settings.initialOffset === "latest" && !isNew ? latestTimestamp : earliestTimestamp
       return yield* Effect.mapError(
         listOffset(cluster, owned, timestamp, settings.isolationLevel),
@@ -101,9 +103,9 @@ export const make = <R>(options: {
     }
 
     const rememberCounts = () => {
-      for (const topic of settings.topics) {
-        if (!initialCounts.has(topic)) initialCounts.set(topic, cluster.topic(topic)?.partitions.length ?? 0)
-      }
+      initialCounts ??= new Map(
+        options.subscription.topics().map((topic) => [topic, cluster.topic(topic)?.partitions.length ?? 0])
+      )
     }
 
     const openLane = (start: Lane.Start): Effect.Effect<void> => {

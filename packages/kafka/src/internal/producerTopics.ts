@@ -59,7 +59,13 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
     run(
       cluster.refresh([topic]).pipe(
         Effect.map(
-          ([metadata]) => metadata ?? { topic, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, partitions: [] }
+          ([metadata]): TopicMetadata =>
+            metadata ?? {
+              topic,
+              errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+              isInternal: false,
+              partitions: []
+            }
         ),
         Effect.exit,
         Effect.flatMap((exit) =>

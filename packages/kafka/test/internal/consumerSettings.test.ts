@@ -18,6 +18,7 @@ describe("consumerSettings", () => {
       assert.deepStrictEqual(yield* ConsumerSettings.decode(group), {
         groupId: "g",
         topics: ["t"],
+        topicPattern: undefined,
         initialOffset: "earliest",
         offsetOutOfRange: "fail",
         isolationLevel: "read_committed",

@@ -17,7 +17,7 @@ const refusals: Refusals = {
   Metadata: ({ topics }, errorCode) => ({
     brokers: [],
     controllerId: -1,
-    topics: (topics ?? []).map((topic) => ({ errorCode, topic, partitions: [] }))
+    topics: (topics ?? []).map((topic) => ({ errorCode, topic, isInternal: false, partitions: [] }))
   }),
   FindCoordinator: (_, errorCode) => ({ errorCode, coordinator: { nodeId: -1, host: "", port: -1 } }),
   Produce: ({ topics }, errorCode) => ({

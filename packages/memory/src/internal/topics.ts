@@ -27,6 +27,9 @@ export interface Topic {
 /** Kafka's default for `max.message.bytes`. */
 export const defaultMaxMessageBytes = 1_048_588
 
+/** Kafka's own, which a pattern doesn't match. */
+const internalTopics = new Set(["__consumer_offsets", "__transaction_state"])
+
 export interface TopicSettings {
   readonly name: string
   readonly partitions: number
@@ -121,7 +124,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       const errorCode = isValidName(name)
         ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         : KafkaErrorCode.INVALID_TOPIC_EXCEPTION
-      return { errorCode, topic: name, partitions: [] }
+      return { errorCode, topic: name, isInternal: false, partitions: [] }
     }
     const partitions = topic.partitions.map(({ leader, leaderEpoch }, partition) => ({
       errorCode: leader === -1 ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.NONE,
@@ -129,7 +132,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       leader,
       leaderEpoch
     }))
-    return { errorCode: KafkaErrorCode.NONE, topic: name, partitions }
+    return { errorCode: KafkaErrorCode.NONE, topic: name, isInternal: internalTopics.has(name), partitions }
   }
 
   const createOne = ({ configs, partitions, replicationFactor, topic }: CreateTopicsRequest["topics"][number]) => {

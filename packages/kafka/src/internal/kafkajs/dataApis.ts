@@ -48,8 +48,8 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
     const topics = reader.array((each) => {
       const errorCode = each.int16()
       const topic = each.string()
-      each.boolean() // is internal
-      return { errorCode, topic, partitions: each.array(readPartitionMetadata) }
+      const isInternal = each.boolean()
+      return { errorCode, topic, isInternal, partitions: each.array(readPartitionMetadata) }
     })
     return { throttleTimeMs, response: { brokers, controllerId, topics } }
   }

@@ -16,6 +16,8 @@ import type { Member } from "./member.js"
 /** One generation as this member lives it. */
 export interface Generation {
   readonly isLeader: boolean
+  /** What the member said it reads. */
+  readonly topics: ReadonlyArray<string>
   /** The partition counts the leader assigned by; empty for a follower. */
   readonly partitionCounts: ReadonlyMap<string, number>
   readonly assignment: ReadonlyArray<TopicPartition>
@@ -70,8 +72,9 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
 
   const attempt = Effect.gen(function* () {
     const before = member.generationId
+    const topics = yield* options.topics
     const metadata = ConsumerProtocol.encodeSubscription({
-      topics: yield* options.topics,
+      topics,
       ownedPartitions: options.owned(),
       generationId: before,
       rackId: settings.rackId
@@ -108,7 +111,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     if (onSync._tag !== "Ok") return { reaction: onSync, api: "SyncGroup", code: synced.errorCode } satisfies Refusal
     member.phase = "Stable"
     const assignment = ConsumerProtocol.decodeAssignment(synced.assignment)
-    return { isLeader, partitionCounts: plan.partitionCounts, assignment } satisfies Generation
+    return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment } satisfies Generation
   })
 
   const unanswered = (cause: WireError | ResponseError): Effect.Effect<Refusal, ConsumerError> =>

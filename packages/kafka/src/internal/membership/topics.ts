@@ -8,6 +8,7 @@ import type { WireError } from "../../Wire.js"
 import * as Backoff from "../backoff.js"
 import type { Cluster } from "../cluster.js"
 import type { ConsumerSettings } from "../consumerSettings.js"
+import type { Subscription } from "../subscription.js"
 import type { Generation } from "./join.js"
 import type { Member } from "./member.js"
 
@@ -26,8 +27,11 @@ export const make = (options: {
   readonly cluster: Cluster
   readonly member: Member
   readonly settings: ConsumerSettings
+  readonly subscription: Subscription
+  readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
 }): Topics => {
-  const { cluster, member, settings } = options
+  const { cluster, member, settings, subscription } = options
+  const pattern = settings.topicPattern
 
   const countPartitions = Effect.fnUntraced(function* (topics: ReadonlyArray<string>) {
     const counts = new Map<string, number>()
@@ -40,34 +44,51 @@ export const make = (options: {
     return counts
   })
 
+  const log = (message: string, topic: string) =>
+    Effect.annotateLogs(Effect.logWarning(message), { groupId: settings.groupId, topic })
+
+  const look = Effect.gen(function* () {
+    const topics = yield* subscription.refresh
+    return { topics, counts: yield* countPartitions(topics) }
+  })
+
   const check = Effect.gen(function* () {
     const backoff = Backoff.make()
     while (true) {
-      const counts = yield* Effect.catchTag(countPartitions(settings.topics), "WireError", (cause) =>
+      const found = yield* Effect.catchTag(look, "WireError", (cause) =>
         Effect.as(Effect.zipRight(member.rejectFatal(cause), backoff.next), undefined)
       )
-      if (counts === undefined) continue
-      for (const topic of settings.topics) {
-        if (counts.has(topic)) continue
-        yield* Effect.annotateLogs(Effect.logWarning("The topic does not exist: waiting for it"), {
-          groupId: settings.groupId,
-          topic
-        })
+      if (found === undefined) continue
+      for (const topic of found.topics) {
+        if (!found.counts.has(topic)) yield* log("The topic does not exist: waiting for it", topic)
       }
-      return
+      if (pattern === undefined) return
+      if (found.topics.length === 0) yield* log("No topic matches the pattern: waiting for one", String(pattern))
+      return yield* options.checkTopics(found.topics)
     }
   })
 
-  /** The leader looks for topics and partitions that came or went; nobody else's rejoin would change the assignment. */
+  /** Whether the group assigned by topics or partitions that aren't those of now. */
+  const isStale = Effect.fnUntraced(function* (generation: Generation) {
+    const subscribed = yield* subscription.refresh
+    if (subscribed.join() !== generation.topics.join()) return true
+    if (!generation.isLeader) return false
+    const topics = Array.from(new Set([...generation.partitionCounts.keys(), ...subscribed]))
+    const counts = yield* countPartitions(topics)
+    return topics.some((topic) => counts.get(topic) !== generation.partitionCounts.get(topic))
+  })
+
+  /**
+   * The leader looks for topics and partitions that came or went, and who reads by a pattern for its topics; nobody
+   * else's rejoin would change the assignment.
+   */
   const watch = Effect.fnUntraced(function* (generation: Generation) {
-    if (!generation.isLeader) return yield* Effect.never
-    const topics = Array.from(new Set([...generation.partitionCounts.keys(), ...settings.topics]))
+    if (!generation.isLeader && pattern === undefined) return yield* Effect.never
+    const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
+    const isUrgent = generation.isLeader && isMissing
     while (true) {
-      const missing = topics.some((topic) => !generation.partitionCounts.has(topic))
-      yield* Effect.sleep(missing ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
-      const counts = yield* Effect.catchTag(countPartitions(topics), "WireError", () => Effect.succeed(undefined))
-      if (counts === undefined) continue
-      if (topics.some((topic) => counts.get(topic) !== generation.partitionCounts.get(topic))) return
+      yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
+      if (yield* Effect.catchTag(isStale(generation), "WireError", () => Effect.succeed(false))) return
     }
   })
 

@@ -38,7 +38,7 @@ export interface SimulatedRecord {
 }
 
 export interface Subject<A, E, R, RD> {
-  readonly consumer: KafkaConsumer.KafkaConsumerOptions<A, E, R, RD>
+  readonly consumer: KafkaConsumer.KafkaConsumerOptions<A, E, R, RD> & { readonly topics: ReadonlyArray<string> }
   /** Its handlers are faster than a rebalance, so that in a calm scenario nothing settles twice. */
   readonly isFast: boolean
   readonly record: (index: number, dice: Dice.Dice) => SimulatedRecord
