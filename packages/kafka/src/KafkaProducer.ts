@@ -21,6 +21,9 @@ import {
   type PartitionerInput,
   type ProducerOptions
 } from "./internal/producerSettings.js"
+import * as internalTransactional from "./internal/transaction/producer.js"
+import * as TransactionalSettings from "./internal/transaction/settings.js"
+import { TransactionalProducer, type TransactionError } from "./Transaction.js"
 import type { Wire } from "./Wire.js"
 
 export { KafkaProducerConfigError, type PartitionerInput }
@@ -60,3 +63,24 @@ export const layerConfig = (
   options: Config.Config.Wrap<KafkaProducerOptions> = config()
 ): Layer.Layer<Producer, KafkaProducerConfigError | ConfigError, Wire> =>
   Layer.scoped(Producer, Effect.flatMap(Config.unwrap(options), make))
+
+export type TransactionalProducerOptions = TransactionalSettings.TransactionalOptions
+
+/**
+ * A producer of transactions (KIP-98), which are theirs alone or of a group that reads, handles and writes; see
+ * `Transaction`. Returns when the coordinator has given it its epoch: the producer that had the transactional id before
+ * is fenced then, and what it left open aborted. Needs Kafka 2.5 or later.
+ */
+export const transactional = (
+  options: TransactionalProducerOptions
+): Effect.Effect<
+  Context.Tag.Service<TransactionalProducer>,
+  KafkaProducerConfigError | TransactionError,
+  Wire | Scope.Scope
+> => Effect.flatMap(TransactionalSettings.decode(options), internalTransactional.make)
+
+/** The `TransactionalProducer` service; see `transactional`. */
+export const layerTransactional = (
+  options: TransactionalProducerOptions
+): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError, Wire> =>
+  Layer.scoped(TransactionalProducer, transactional(options))

@@ -43,6 +43,8 @@ export type ProducerErrorReason =
   | "BufferFull"
   /** Another producer has taken over: this one may not write any more. */
   | "Fenced"
+  /** The transaction that the record is part of is aborted, or has ended. */
+  | "Aborted"
   /** The producer was closed: if the record had left, it may have been written all the same. */
   | "Closed"
   | "Broker"

@@ -1,28 +1,28 @@
 /**
  * A producer: checks records, hands them to the accumulator, and gives every caller its result.
  */
-import { type Producer, ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
+import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import { TransportTracing } from "@spillway/transport/TransportTracing"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { PCGRandom } from "effect/Utils"
-import type { TopicMetadata } from "../Protocol.js"
 import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
 import * as Expiry from "./expiry.js"
 import * as ProducerHealth from "./health/producer.js"
 import * as Accumulator from "./producerAccumulator.js"
+import * as Admission from "./producerAdmission.js"
 import * as Call from "./producerCall.js"
 import type { Failure } from "./producerFailure.js"
+import * as Intake from "./producerIntake.js"
+import * as Lane from "./producerLane.js"
 import * as Lanes from "./producerLanes.js"
-import * as Record from "./producerRecord.js"
 import * as Sender from "./producerSender.js"
 import type { ProducerSettings } from "./producerSettings.js"
 import * as Topics from "./producerTopics.js"
@@ -30,12 +30,32 @@ import * as Signal from "./signal.js"
 
 const closedFailure: Failure = { reason: "Closed", description: "the producer is closed" }
 
-/** Fails a record that was found invalid before it was sent: alone, or all of its call with it. */
-type Refuse = (call: Call.Call, index: number, failure: Failure) => void
+/** A producer for one who decides when its records leave, and what becomes of all of them. */
+export interface Core {
+  readonly producer: Context.Tag.Service<Producer>
+  readonly cluster: Cluster.Cluster
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly gate: Admission.Gate
+  /** Sends at once what was accepted, and ends when all of it has its result, or when nobody is to wait any more. */
+  readonly flush: (isOver: () => boolean) => Effect.Effect<void>
+  /** Fails all that was accepted and has no result yet. */
+  readonly discard: (failure: Failure) => void
+  /** Ends when nothing is in flight, and forgets what was discarded, and the sequences of all partitions. */
+  readonly reset: Effect.Effect<void>
+}
 
 export const make = (
   settings: ProducerSettings
 ): Effect.Effect<Context.Tag.Service<Producer>, never, Wire | Scope.Scope> =>
+  Effect.map(
+    makeCore(settings, settings.idempotent ? Admission.idempotent : () => Admission.free),
+    ({ producer }) => producer
+  )
+
+export const makeCore = (
+  settings: ProducerSettings,
+  makeAdmission: (core: Pick<Core, "cluster" | "run" | "gate" | "discard">) => Admission.Admission
+): Effect.Effect<Core, never, Wire | Scope.Scope> =>
   Effect.gen(function* () {
     const metrics = yield* TransportMetrics
     const tracing = yield* TransportTracing
@@ -65,12 +85,12 @@ export const make = (
     yield* Effect.addFinalizer((exit) =>
       Effect.suspend(() => {
         closing = true
-        accumulator.flush()
+        accumulator.flush(true)
         return drained.pipe(Effect.interruptible, Effect.timeoutOption(settings.closeTimeoutMs))
       }).pipe(
         Effect.zipRight(
           Effect.suspend(() => {
-            for (const call of calls) abort(call, closedFailure)
+            discard(closedFailure)
             return Deferred.fail(gone, closedFailure)
           })
         ),
@@ -95,12 +115,24 @@ export const make = (
       topics,
       settings,
       metrics,
+      admission: () => admission,
       run,
       now,
       onTake: ({ lane }) => lanes.spend(lane),
-      onDone: (batch) => accumulator.release(batch),
-      onIdle: () => accumulator.turn()
+      onDone: (batch) => {
+        accumulator.release(batch)
+        changed.notify()
+      },
+      onIdle: () => {
+        accumulator.turn()
+        changed.notify()
+      }
     })
+    const discard = (failure: Failure) => {
+      for (const call of calls) abort(call, failure)
+      changed.notify()
+    }
+    const admission = makeAdmission({ cluster, run, gate: sender, discard })
     const accumulator = Accumulator.make({ settings, lanes, run, now, sender })
     const deadlines = Expiry.make<Call.Call>({
       delayMs: settings.deliveryTimeoutMs,
@@ -132,6 +164,7 @@ export const make = (
         if (entry.settled) continue
         Call.reject(entry, failure)
         accumulator.withdraw(entry)
+        if (entry.batch?.sent === true) admission.onFailed(failure)
       }
     }
 
@@ -148,100 +181,21 @@ export const make = (
       }
     }
 
-    /** Makes the call's entries, with their fields as bytes. */
-    const prepare = (call: Call.Call, refuse: Refuse): void => {
-      const { records } = call
-      const timestamp = Math.floor(clock.unsafeCurrentTimeMillis())
-      for (let index = 0; index < records.length && !call.over; index++) {
-        const given = records[index]!
-        const record = Record.prepare(given, timestamp)
-        const size = "reason" in record ? record : Record.sizeOf(record, settings.maxBatchBytes)
-        if ("reason" in record || typeof size === "object") refuse(call, index, size as Failure)
-        else {
-          const { topic } = given
-          call.entries.push({ call, index, topic, partition: -1, record, size, batch: undefined, settled: false })
-        }
-      }
-    }
-
-    /** The topics that too little is known of. */
-    const missingOf = (call: Call.Call): ReadonlySet<string> | undefined => {
-      let missing: Set<string> | undefined
-      let last: string | undefined
-      let known: TopicMetadata | undefined
-      for (const { index, topic } of call.entries) {
-        if (topic !== last) known = topics.isAwaited(topic) ? undefined : topics.known(topic)
-        last = topic
-        const { partition } = call.records[index]!
-        // A partition that isn't known may have been added since.
-        if (known === undefined || (partition !== undefined && partition >= known.partitions.length)) {
-          missing ??= new Set()
-          missing.add(topic)
-        }
-      }
-      return missing
-    }
-
-    const lookUp = (call: Call.Call, missing: ReadonlySet<string>, refuse: Refuse): void => {
-      let left = missing.size
-      for (const topic of missing) {
-        topics.await(topic, {
-          isOver: () => call.over,
-          onTrouble: (trouble) => {
-            call.trouble = trouble
-          },
-          onEnd: (failure) => {
-            if (failure !== undefined) refuseTopic(call, topic, refuse, failure)
-            if (--left === 0) enqueue(call, refuse)
-          }
-        })
-      }
-    }
-
-    const refuseTopic = (call: Call.Call, topic: string, refuse: Refuse, failure: Failure): void => {
-      for (const entry of call.entries) {
-        if (entry.topic !== topic || entry.settled || call.over) continue
-        entry.settled = true
-        refuse(call, entry.index, failure)
-      }
-    }
-
-    /** Chooses the partitions, then adds all records to their lanes. */
-    const enqueue = (call: Call.Call, refuse: Refuse): void => {
-      let last: string | undefined
-      let metadata: TopicMetadata | undefined
-      for (const entry of call.entries) {
-        if (call.over) return
-        if (entry.settled) continue
-        if (entry.topic !== last) metadata = cluster.topic(entry.topic)
-        last = entry.topic
-        const partition: number | Failure =
-          metadata === undefined
-            ? { reason: "UnknownTopic", description: "the topic is no longer known" }
-            : lanes.partitionOf(call.records[entry.index]!, entry.record, metadata)
-        if (typeof partition === "number") entry.partition = partition
-        else {
-          entry.settled = true
-          refuse(call, entry.index, partition)
-        }
-      }
-      if (!call.over) accumulator.place(call)
-    }
-
-    const begin = (call: Call.Call, refuse: Refuse): void => {
-      if (closing) {
-        for (let index = 0; index < call.records.length && !call.over; index++) refuse(call, index, closedFailure)
-      } else prepare(call, refuse)
-      if (call.over) return
-      accept(call)
-      const missing = missingOf(call)
-      if (missing === undefined) enqueue(call, refuse)
-      else lookUp(call, missing, refuse)
-    }
+    const begin = Intake.make({
+      settings,
+      clock,
+      cluster,
+      topics,
+      lanes,
+      isClosing: () => closing,
+      closed: closedFailure,
+      accept,
+      place: (call) => accumulator.place(call)
+    })
 
     const publish = <A, E>(
       records: ReadonlyArray<ProducerRecord>,
-      refuse: Refuse,
+      refuse: Intake.Refuse,
       exitOf: (results: ReadonlyArray<Call.Result>) => Effect.Effect<A, E>
     ): Effect.Effect<A, E> =>
       Effect.async<A, E>((resume) => {
@@ -282,19 +236,36 @@ export const make = (
         )
       })
 
-    return tracing.producer({
-      send: (record) => publish([record], Call.refuseAll, ([result]) => exitOfOne(result!)),
-      sendAll: (records) => publishAll(records, Call.refuseAll, exitOfAll),
-      sendAllEither: (records) => publishAll(records, Call.refuse, (results) => Effect.succeed(results.map(eitherOf))),
+    const producer = tracing.producer({
+      send: (record) => publish([record], Call.refuseAll, ([result]) => Call.exitOfOne(result!)),
+      sendAll: (records) => publishAll(records, Call.refuseAll, Call.exitOfAll),
+      sendAllEither: (records) =>
+        publishAll(records, Call.refuse, (results) => Effect.succeed(results.map(Call.eitherOf))),
       partitions
     })
+
+    const until = (condition: () => boolean): Effect.Effect<void> =>
+      Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(changed.wait(), until(condition))))
+
+    return {
+      producer,
+      cluster,
+      run,
+      gate: sender,
+      flush: (isOver) =>
+        Effect.zipRight(
+          Effect.sync(() => accumulator.flush(true)),
+          until(() => isOver() || (calls.size === 0 && lanes.all().every(({ batches }) => batches.length === 0)))
+        ).pipe(Effect.ensuring(Effect.sync(() => accumulator.flush(closing)))),
+      discard,
+      reset: Effect.map(
+        until(() => lanes.all().every(({ inFlight }) => inFlight === 0)),
+        () => {
+          for (const lane of lanes.all()) {
+            for (const batch of lane.batches) accumulator.release(batch)
+            Lane.reset(lane)
+          }
+        }
+      )
+    }
   })
-
-const exitOfOne = (result: Call.Result): Effect.Effect<RecordMetadata, ProducerError> =>
-  result instanceof ProducerError ? result : Effect.succeed(result)
-
-const exitOfAll = (results: ReadonlyArray<Call.Result>): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> =>
-  results.find((result) => result instanceof ProducerError) ?? Effect.succeed(results as ReadonlyArray<RecordMetadata>)
-
-const eitherOf = (result: Call.Result): Either.Either<RecordMetadata, ProducerError> =>
-  result instanceof ProducerError ? Either.left(result) : Either.right(result)

@@ -20,8 +20,8 @@ export interface Accumulator {
   readonly release: (batch: Lane.Batch) => void
   /** Looks at the end of the turn for what may leave now. */
   readonly turn: () => void
-  /** From now on nothing lingers. */
-  readonly flush: () => void
+  /** From now on nothing lingers, or everything again as it should. */
+  readonly flush: (flushing: boolean) => void
 }
 
 export interface Options {
@@ -157,8 +157,8 @@ export const make = ({ lanes, now, run, sender, settings }: Options): Accumulato
     },
     release: buffer.releaseBatch,
     turn,
-    flush: () => {
-      isFlushing = true
+    flush: (flushing) => {
+      isFlushing = flushing
       turn()
     }
   }

@@ -2,6 +2,8 @@
  * One `send` or `sendAll` from its acceptance until each of its records has its result.
  */
 import { ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { EncodableRecord } from "../RecordBatch.js"
 import type { Failure } from "./producerFailure.js"
 import type { Batch } from "./producerLane.js"
@@ -106,3 +108,14 @@ export const refuseAll = (call: Call, index: number, failure: Failure): void => 
   call.over = true
   call.onDone(call)
 }
+
+export const exitOfOne = (result: Result): Effect.Effect<RecordMetadata, ProducerError> =>
+  result instanceof ProducerError ? result : Effect.succeed(result)
+
+export const exitOfAll = (
+  results: ReadonlyArray<Result>
+): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> =>
+  results.find((result) => result instanceof ProducerError) ?? Effect.succeed(results as ReadonlyArray<RecordMetadata>)
+
+export const eitherOf = (result: Result): Either.Either<RecordMetadata, ProducerError> =>
+  result instanceof ProducerError ? Either.left(result) : Either.right(result)

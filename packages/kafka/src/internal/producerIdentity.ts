@@ -12,6 +12,8 @@ import * as Failure from "./producerFailure.js"
 export interface Identity {
   readonly producerId: bigint
   readonly producerEpoch: number
+  /** Epochs are the transaction coordinator's to give. */
+  readonly isTransactional: boolean
 }
 
 export interface Identities {
@@ -70,7 +72,7 @@ export const make = ({ cluster, onTrouble, run }: Options): Identities => {
       const answer = yield* ask(cluster)
       if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) {
         const { producerEpoch, producerId } = answer.right
-        identity = { producerId, producerEpoch }
+        identity = { producerId, producerEpoch, isTransactional: false }
         return end(undefined)
       }
       const verdict = verdictOf(answer)

@@ -23,6 +23,8 @@ export interface Batch {
   attempts: number
   /** From its first departure on, where the lane has a sequence. */
   stamp: Sequence.Stamp | undefined
+  /** Where the batch was numbered that this is the first half of. */
+  baseSequence: number | undefined
 }
 
 export interface Lane {
@@ -79,7 +81,8 @@ const makeBatch = (lane: Lane, entries: Array<Entry>, ready: boolean): Batch => 
     inFlight: false,
     sent: false,
     attempts: 0,
-    stamp: undefined
+    stamp: undefined,
+    baseSequence: undefined
   }
   batch.bytes = entries.reduce((sum, entry) => sum + entry.size, RecordBatch.batchOverhead)
   for (const entry of entries) entry.batch = batch
@@ -125,8 +128,19 @@ export const withdraw = (batch: Batch, entry: Entry): void => {
   if (batch.withdrawn * 2 > batch.entries.length) compact(batch)
 }
 
+/** In a transaction what was refused makes place for what follows, under the same epoch: nothing of it was written. */
+const renumberFromSplit = ({ batches }: Lane, sequence: Sequence.Sequence): Sequence.Sequence => {
+  const from = batches.findIndex(({ stamp }) => stamp === undefined)
+  for (const batch of batches.slice(from)) batch.stamp = undefined
+  return { ...sequence, next: batches[from]?.baseSequence ?? sequence.next }
+}
+
 const renumber = (lane: Lane): void => {
   lane.mustRenumber = false
+  if (lane.sequence?.isTransactional === true) {
+    lane.sequence = renumberFromSplit(lane, lane.sequence)
+    return
+  }
   for (const batch of lane.batches) batch.stamp = undefined
   if (lane.sequence === undefined) return
   const { producerId } = lane.sequence
@@ -193,9 +207,20 @@ export const split = (batch: Batch): boolean => {
   if (entries.length < 2) return false
   const middle = Math.ceil(entries.length / 2)
   const halves = [makeBatch(lane, entries.slice(0, middle), true), makeBatch(lane, entries.slice(middle), true)]
+  halves[0]!.baseSequence = batch.stamp?.baseSequence
   lane.batches.splice(lane.batches.indexOf(batch), 1, ...halves)
   if (batch.stamp !== undefined) lane.mustRenumber = true
   return true
+}
+
+/** Forgets all that it was about to send, and its sequence; nothing may be in flight. */
+export const reset = (lane: Lane): void => {
+  lane.batches = []
+  lane.trouble = undefined
+  lane.sequence = undefined
+  lane.spentId = undefined
+  lane.mustRenumber = false
+  recovered(lane)
 }
 
 /** The broker answered for good: the lane is as good as new. */

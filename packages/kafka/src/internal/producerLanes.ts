@@ -21,6 +21,7 @@ export interface Lanes {
   readonly of: (entry: Entry) => Lane.Lane
   /** Tells that a batch takes no more records: the next records without a key go to another partition. */
   readonly spend: (lane: Lane.Lane) => void
+  readonly all: () => ReadonlyArray<Lane.Lane>
 }
 
 interface Sticky {
@@ -86,6 +87,7 @@ export const make = ({ cluster, random, settings }: Options): Lanes => {
       known[partition] = lane
       return lane
     },
+    all: () => Array.from(lanes.values()).flatMap((known) => known.filter((lane) => lane !== undefined)),
     spend: ({ partition, topic }) => {
       const sticky = stickies.get(topic)
       if (sticky?.partition === partition) sticky.spent = true

@@ -8,15 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { KafkaErrorCode } from "../KafkaErrorCode.js"
-import type { ProduceRequest, ProduceResponse } from "../Protocol.js"
+import type { ProduceResponse } from "../Protocol.js"
 import * as RecordBatch from "../RecordBatch.js"
 import type { WireError } from "../Wire.js"
 import type { Cluster } from "./cluster.js"
+import type { Admission, Gate } from "./producerAdmission.js"
 import * as Call from "./producerCall.js"
 import * as Failure from "./producerFailure.js"
-import * as Identity from "./producerIdentity.js"
 import * as Lane from "./producerLane.js"
-import * as Sequence from "./producerSequence.js"
+import { type Answer, answersOf, requestOf } from "./producerRequest.js"
 import type { ProducerSettings } from "./producerSettings.js"
 import type { Topics } from "./producerTopics.js"
 
@@ -35,6 +35,7 @@ export interface Options {
   readonly topics: Topics
   readonly settings: ProducerSettings
   readonly metrics: Metrics
+  readonly admission: () => Admission
   readonly run: (effect: Effect.Effect<void>) => void
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
@@ -46,14 +47,11 @@ export interface Options {
   readonly onIdle: () => void
 }
 
-export interface Sender {
-  /** Sends what may be sent of lanes. */
-  readonly wake: (lanes: ReadonlyArray<Lane.Lane>) => void
+/** `wake` sends what may be sent of lanes; `rejectAll` fails all that a lane holds. */
+export interface Sender extends Gate {
   /** Whether the lane could be sent for at once, with no request in flight to its broker. */
   readonly isIdle: (lane: Lane.Lane) => boolean
 }
-
-type Answer = ProduceResponse["topics"][number]["partitions"][number]
 
 const unanswered: Failure.Verdict = {
   _tag: "Retry",
@@ -66,17 +64,8 @@ const isWritten = (errorCode: number): boolean =>
   errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER
 
 export const make = (options: Options): Sender => {
-  const { cluster, metrics, now, onDone, onIdle, onTake, run, settings, topics } = options
+  const { admission, cluster, metrics, now, onDone, onIdle, onTake, run, settings, topics } = options
   const nodes = new Map<number, Node>()
-  /** Lanes that wait for the producer's identity. */
-  const anonymous = new Set<Lane.Lane>()
-
-  const onTrouble = (failure: Failure.Failure): void => {
-    for (const { batches } of anonymous)
-      for (const { entries } of batches) for (const { call } of entries) call.trouble = failure
-  }
-
-  const identities = Identity.make({ cluster, run, onTrouble })
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
@@ -90,35 +79,15 @@ export const make = (options: Options): Sender => {
     while (true) {
       const batch = Lane.next(lane)
       if (batch === undefined || batch.entries.some((entry) => !entry.settled)) return batch
-      // It has left before, and nobody waits for it any more.
+      // It has left before, and nobody waits for it any more; but a transaction is to know whether it holds it.
+      if (admission().transactionalId !== null) return batch
       end(batch)
     }
   }
 
-  /** Gives the lane a sequence if it needs one; false when it has to wait for that. */
-  const identify = (lane: Lane.Lane): boolean => {
-    if (!settings.idempotent || lane.sequence !== undefined) return true
-    if (lane.spentId !== undefined) identities.retire(lane.spentId)
-    const identity = identities.current()
-    if (identity !== undefined) {
-      lane.sequence = Sequence.begin(identity)
-      return true
-    }
-    anonymous.add(lane)
-    if (anonymous.size === 1) identities.request(onIdentity)
-    return false
-  }
-
-  const onIdentity = (failure: Failure.Failure | undefined): void => {
-    const lanes = [...anonymous]
-    anonymous.clear()
-    if (failure !== undefined) for (const lane of lanes) rejectAll(lane, failure)
-    wake(lanes)
-  }
-
   /** Queues the lane at its leader, if it has a batch to send. */
   const offer = (lane: Lane.Lane): Node | undefined => {
-    if (lane.isOffered || next(lane) === undefined || !identify(lane)) return undefined
+    if (lane.isOffered || next(lane) === undefined || !admission().admit(lane)) return undefined
     const leader = cluster.leader(lane.topic, lane.partition)
     if (leader === undefined) {
       const exists = cluster.topic(lane.topic)?.partitions.some(({ partition }) => partition === lane.partition)
@@ -166,7 +135,7 @@ export const make = (options: Options): Sender => {
         continue
       }
       lane.isOffered = false
-      if (batch === undefined || !identify(lane)) continue
+      if (batch === undefined || !admission().admit(lane)) continue
       Lane.take(batch, node.id)
       bytes += batch.bytes
       taken.push(batch)
@@ -176,7 +145,9 @@ export const make = (options: Options): Sender => {
   }
 
   const exchange = (node: Node, batches: ReadonlyArray<Lane.Batch>): Effect.Effect<void> =>
-    Effect.suspend(() => cluster.request(node.id, "data", "Produce", requestOf(batches))).pipe(
+    Effect.suspend(() =>
+      cluster.request(node.id, "data", "Produce", requestOf(batches, settings, admission().transactionalId))
+    ).pipe(
       Effect.exit,
       Effect.flatMap((exit) => Effect.sync(() => onAnswer(node, batches, exit)))
     )
@@ -197,36 +168,10 @@ export const make = (options: Options): Sender => {
     if (node.requests === 0) onIdle()
   }
 
-  const requestOf = (batches: ReadonlyArray<Lane.Batch>): ProduceRequest => {
-    const byTopic = new Map<string, Array<ProduceRequest["topics"][number]["partitions"][number]>>()
-    for (const { entries, lane, stamp } of batches) {
-      const { partition, topic } = lane
-      const records = RecordBatch.encode(
-        entries.map((entry) => entry.record),
-        { compression: settings.compression, ...stamp }
-      )
-      const partitions = byTopic.get(topic)
-      if (partitions === undefined) byTopic.set(topic, [{ partition, records }])
-      else partitions.push({ partition, records })
-    }
-    return {
-      transactionalId: null,
-      acks: -1,
-      timeoutMs: settings.acknowledgeTimeoutMs,
-      topics: Array.from(byTopic, ([topic, partitions]) => ({ topic, partitions }))
-    }
-  }
-
-  const settle = (batches: ReadonlyArray<Lane.Batch>, { topics }: ProduceResponse): void => {
-    const answers = new Map<string, Map<number, Answer>>()
-    for (const { partitions, topic } of topics) {
-      const ofTopic = answers.get(topic) ?? new Map<number, Answer>()
-      answers.set(topic, ofTopic)
-      for (const answer of partitions) ofTopic.set(answer.partition, answer)
-    }
+  const settle = (batches: ReadonlyArray<Lane.Batch>, response: ProduceResponse): void => {
+    const answerFor = answersOf(response)
     for (const batch of batches) {
-      const { partition, topic } = batch.lane
-      const answer = answers.get(topic)?.get(partition)
+      const answer = answerFor(batch)
       if (answer === undefined) conclude(batch, unanswered)
       else if (isWritten(answer.errorCode)) acknowledge(batch, answer)
       else conclude(batch, Failure.ofCode(answer.errorCode))
@@ -252,6 +197,7 @@ export const make = (options: Options): Sender => {
     Lane.skip(batch)
     end(batch)
     for (const entry of batch.entries) Call.reject(entry, failure)
+    admission().onFailed(failure)
   }
 
   const rejectAll = (lane: Lane.Lane, failure: Failure.Failure): void => {
@@ -286,7 +232,13 @@ export const make = (options: Options): Sender => {
         return
       case "OutOfOrder":
         // Behind one that is to be sent again, that is to be expected.
-        if (lane.batches[0] === batch) lane.mustRenumber = true
+        if (lane.batches[0] === batch) {
+          if (admission().transactionalId !== null) {
+            reject(batch, verdict.failure)
+            break
+          }
+          lane.mustRenumber = true
+        }
         trouble(lane, { _tag: "Retry", failure: verdict.failure, unknownTopic: false })
         return
       case "TooLarge":
@@ -333,6 +285,7 @@ export const make = (options: Options): Sender => {
 
   return {
     wake,
+    rejectAll,
     isIdle: (lane) => {
       if (lane.trouble !== undefined || lane.inFlight > 0) return false
       const leader = cluster.leader(lane.topic, lane.partition)

@@ -19,16 +19,17 @@ export interface Stamp extends Identity {
 
 /** The stamp of the next batch, and the sequence after it; sequences begin anew after the last int32. */
 export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Sequence] => {
-  const { next: baseSequence, producerEpoch, producerId } = sequence
+  const { isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
   return [
-    { producerId, producerEpoch, baseSequence },
+    { producerId, producerEpoch, baseSequence, isTransactional },
     { ...sequence, next: (baseSequence + records) % 0x80000000 }
   ]
 }
 
-export const begin = ({ producerEpoch, producerId }: Identity): Sequence => ({
+export const begin = ({ isTransactional, producerEpoch, producerId }: Identity): Sequence => ({
   producerId,
   producerEpoch,
+  isTransactional,
   next: 0,
   isEstablished: false
 })
@@ -40,5 +41,5 @@ const lastEpoch = 0x7fff
  * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
  * to the partition.
  */
-export const beginAnew = ({ producerEpoch, producerId }: Identity): Sequence | undefined =>
-  producerEpoch >= lastEpoch ? undefined : begin({ producerId, producerEpoch: producerEpoch + 1 })
+export const beginAnew = (identity: Identity): Sequence | undefined =>
+  identity.producerEpoch >= lastEpoch ? undefined : begin({ ...identity, producerEpoch: identity.producerEpoch + 1 })

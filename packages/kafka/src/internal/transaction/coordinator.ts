@@ -1,0 +1,96 @@
+/**
+ * Requests to the coordinator of a transactional id, or of a group whose offsets are part of a transaction: asked again
+ * for as long as the answer may change.
+ */
+import * as Effect from "effect/Effect"
+import { nameOf } from "../../KafkaErrorCode.js"
+import type { Api, Request, Response } from "../../Protocol.js"
+import { TransactionError, type TransactionErrorReason } from "../../Transaction.js"
+import type { WireError } from "../../Wire.js"
+import * as Backoff from "../backoff.js"
+import type { Cluster, ResponseError } from "../cluster.js"
+import * as Decisions from "./decisions.js"
+
+export interface Asked<A extends Api> {
+  readonly api: A
+  readonly request: () => Request<A>
+  /** The answer's error code; the first that isn't 0, where it has several. */
+  readonly codeOf: (response: Response<A>) => number
+  /** Default: `Decisions.onCode`. */
+  readonly react?: ((code: number) => Decisions.Reaction) | undefined
+  /** Whose coordinator is asked, if not the transactional id's. */
+  readonly groupId?: string
+  /** Called before each request is sent. */
+  readonly onSent?: () => void
+}
+
+/** An answer that no repetition changes. */
+export interface Refusal {
+  readonly reaction: Exclude<Decisions.Reaction, { readonly _tag: "Ok" | "Retry" | "FindCoordinator" }>
+  readonly error: TransactionError
+}
+
+export interface Coordinator {
+  readonly error: (
+    reason: TransactionErrorReason,
+    description: string,
+    more?: { readonly code?: number; readonly cause?: unknown }
+  ) => TransactionError
+  /** Asks until there is an answer for good. */
+  readonly ask: <A extends Api>(asked: Asked<A>) => Effect.Effect<Response<A>, Refusal>
+}
+
+/** Brokers end a transaction within some milliseconds. */
+const firstDelayMs = 20
+
+export const make = (cluster: Cluster, transactionalId: string): Coordinator => {
+  const error: Coordinator["error"] = (reason, description, more) =>
+    new TransactionError({ reason, transactionalId, description, ...more })
+
+  const fatal = (reason: TransactionErrorReason, cause: WireError | ResponseError): Refusal => ({
+    reaction: { _tag: "Fatal", reason },
+    error: error(reason, cause.message, { cause })
+  })
+
+  const refusalOf = (api: Api, code: number, reaction: Refusal["reaction"]): Refusal => {
+    const reason = "reason" in reaction ? reaction.reason : reaction._tag === "Fenced" ? "Fenced" : "Aborted"
+    return { reaction, error: error(reason, `${api} was answered with ${nameOf(code)}`, { code }) }
+  }
+
+  const ask: Coordinator["ask"] = Effect.fnUntraced(function* <A extends Api>(asked: Asked<A>) {
+    const { api, codeOf, groupId, onSent, react = Decisions.onCode, request } = asked
+    const key: readonly [string, "group" | "transaction"] =
+      groupId === undefined ? [transactionalId, "transaction"] : [groupId, "group"]
+    const backoff = Backoff.make(firstDelayMs, 1_000)
+    while (true) {
+      const answer = yield* Effect.either(
+        Effect.flatMap(cluster.coordinator(...key), (nodeId) => {
+          onSent?.()
+          return cluster.request(nodeId, "group", api, request())
+        })
+      )
+      if (answer._tag === "Right") {
+        const code = codeOf(answer.right)
+        const reaction = react(code)
+        if (reaction._tag === "Ok") return answer.right
+        if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(...key)
+        else if (reaction._tag !== "Retry") return yield* Effect.fail(refusalOf(api, code, reaction))
+      } else {
+        const { left } = answer
+        cluster.forgetCoordinator(...key)
+        if (left._tag === "WireError") {
+          if (left.reason === "Authentication") return yield* Effect.fail(fatal("Authorization", left))
+          if (left.reason === "UnsupportedVersion") return yield* Effect.fail(fatal("UnsupportedBroker", left))
+        } else {
+          const reaction = react(left.code)
+          if (reaction._tag === "Fatal" || reaction._tag === "Abort") {
+            return yield* Effect.fail(refusalOf(left.api, left.code, reaction))
+          }
+        }
+      }
+      yield* backoff.next
+    }
+  })
+
+  return { error, ask }
+}

@@ -1,0 +1,127 @@
+/**
+ * The partitions of a transaction: each is announced to the coordinator before its first batch leaves, many at once.
+ */
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+import type { Gate } from "../producerAdmission.js"
+import type { Failure } from "../producerFailure.js"
+import type { Identity } from "../producerIdentity.js"
+import type { Lane } from "../producerLane.js"
+import { byTopic } from "../topicPartition.js"
+import type { Coordinator, Refusal } from "./coordinator.js"
+import * as Decisions from "./decisions.js"
+
+export interface Partitions {
+  /** Whether the lane's partition is announced; if not, it will be, and the lane woken. */
+  readonly has: (lane: Lane) => boolean
+  /** Announces nothing more. */
+  readonly end: () => void
+}
+
+export interface Options {
+  readonly coordinator: Coordinator
+  readonly transactionalId: string
+  readonly identity: Identity
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly now: () => number
+  readonly unknownTopicTimeoutMs: number
+  readonly gate: Gate
+  /** Called before each request is sent. */
+  readonly onSent: () => void
+  readonly onRefused: (refusal: Refusal) => void
+}
+
+/** A partition that doesn't exist keeps the others of its request out. */
+const unknown: Failure = {
+  reason: "UnknownTopic",
+  description: "the transaction's coordinator doesn't know the partition"
+}
+
+export const make = (options: Options): Partitions => {
+  const { coordinator, gate, identity, now, onRefused, onSent, run, transactionalId, unknownTopicTimeoutMs } = options
+  const announced = new Set<Lane>()
+  const waiting = new Set<Lane>()
+  let isAnnouncing = false
+  let isOver = false
+  let unknownSince: number | undefined
+
+  const announce = Effect.gen(function* () {
+    while (waiting.size > 0 && !isOver) {
+      // Those that are woken in the same turn come along.
+      yield* Effect.yieldNow()
+      let asked: ReadonlyArray<Lane> = []
+      let missing: ReadonlyArray<Lane> = []
+      yield* coordinator.ask({
+        api: "AddPartitionsToTxn",
+        onSent,
+        request: () => {
+          asked = Array.from(waiting)
+          return {
+            transactionalId,
+            producerId: identity.producerId,
+            producerEpoch: identity.producerEpoch,
+            topics: Array.from(byTopic(asked), ([topic, partitions]) => ({ topic, partitions }))
+          }
+        },
+        codeOf: ({ topics }) => {
+          const answers = topics.flatMap(({ partitions, topic }) => partitions.map((one) => ({ topic, ...one })))
+          missing = asked.filter((lane) =>
+            answers.some(
+              ({ errorCode, partition, topic }) =>
+                errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && topic === lane.topic && partition === lane.partition
+            )
+          )
+          const codes = answers.map(({ errorCode }) => errorCode).filter((code) => code !== Code.NONE)
+          // The others were only not attempted.
+          return codes.find((code) => code !== Code.OPERATION_NOT_ATTEMPTED) ?? codes[0] ?? Code.NONE
+        },
+        react: (code) => {
+          if (isOver) return { _tag: "Ok" }
+          if (code !== Code.UNKNOWN_TOPIC_OR_PARTITION) {
+            unknownSince = undefined
+            return Decisions.onCode(code)
+          }
+          unknownSince ??= now()
+          return now() - unknownSince >= unknownTopicTimeoutMs ? { _tag: "Ok" } : { _tag: "Retry" }
+        }
+      })
+      if (isOver) return
+      for (const lane of missing) {
+        waiting.delete(lane)
+        gate.rejectAll(lane, unknown)
+      }
+      if (missing.length > 0) continue
+      for (const lane of asked) {
+        waiting.delete(lane)
+        announced.add(lane)
+      }
+      gate.wake(asked)
+    }
+  }).pipe(
+    Effect.catchAll((refusal) =>
+      Effect.sync(() => {
+        if (!isOver) onRefused(refusal)
+      })
+    ),
+    Effect.ensuring(
+      Effect.sync(() => {
+        isAnnouncing = false
+      })
+    )
+  )
+
+  return {
+    has: (lane) => {
+      if (announced.has(lane)) return true
+      waiting.add(lane)
+      if (!isAnnouncing) {
+        isAnnouncing = true
+        run(announce)
+      }
+      return false
+    },
+    end: () => {
+      isOver = true
+    }
+  }
+}
