@@ -8,6 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { classPath, type KafkaUnavailable } from "./distribution.js"
@@ -15,7 +16,7 @@ import { classPath, type KafkaUnavailable } from "./distribution.js"
 export interface Broker {
   /** `127.0.0.1:port`; the same after a restart. */
   readonly bootstrap: string
-  /** Where each listener that was asked for besides listens. */
+  /** Where clients reach each listener that was asked for besides. */
   readonly listeners: Readonly<Record<string, string>>
   /** Starts the stopped or killed broker again, on the same port and data. */
   readonly start: Effect.Effect<void, BrokerFailed>
@@ -92,6 +93,8 @@ const format = (
 export interface BrokerOptions {
   /** Listeners besides the plaintext one: each name's security protocol. */
   readonly listeners?: Readonly<Record<string, "PLAINTEXT" | "SASL_PLAINTEXT" | "SSL" | "SASL_SSL">>
+  /** Puts something in front of a listener's address, and returns the address that clients are told instead. */
+  readonly advertise?: (address: string) => Effect.Effect<string, never, Scope.Scope>
   /** More arguments of the storage tool's `format`. */
   readonly format?: ReadonlyArray<string>
 }
@@ -117,16 +120,18 @@ const startNode = Effect.fnUntraced(function* (
   )
   const protocols = Object.entries(options.listeners ?? {})
   const bootstrap = `127.0.0.1:${port}`
-  const listeners = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${listenerPorts[index]}`]))
-  const advertised = Object.entries({ PLAINTEXT: bootstrap, ...listeners }).map(([name, at]) => `${name}://${at}`)
+  const bound = Object.fromEntries(protocols.map(([name], index) => [name, `127.0.0.1:${listenerPorts[index]}`]))
+  const listeners = yield* Effect.all(Record.map(bound, options.advertise ?? Effect.succeed))
+  const urls = (addresses: Readonly<Record<string, string>>) =>
+    Object.entries({ PLAINTEXT: bootstrap, ...addresses }).map(([name, at]) => `${name}://${at}`)
   const securityProtocols = [["PLAINTEXT", "PLAINTEXT"], ["CONTROLLER", "PLAINTEXT"], ...protocols]
   const replicas = String(Math.min(3, cluster.size))
   const settings = {
     "process.roles": "broker,controller",
     "node.id": String(id),
     "controller.quorum.voters": cluster.voters,
-    listeners: [...advertised, `CONTROLLER://127.0.0.1:${controllerPort}`].join(),
-    "advertised.listeners": advertised.join(),
+    listeners: [...urls(bound), `CONTROLLER://127.0.0.1:${controllerPort}`].join(),
+    "advertised.listeners": urls(listeners).join(),
     "listener.security.protocol.map": securityProtocols.map(([name, protocol]) => `${name}:${protocol}`).join(),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
@@ -162,8 +167,8 @@ const startNode = Effect.fnUntraced(function* (
 
   // Kafka opens its listener when it is ready to serve.
   const listening = Effect.retry(accepts(port), Schedule.spaced("50 millis")).pipe(
-    Effect.timeout("60 seconds"),
-    Effect.mapError(() => new BrokerFailed({ output: "it did not listen within 60 seconds" }))
+    Effect.timeout("3 minutes"),
+    Effect.mapError(() => new BrokerFailed({ output: "it did not listen within 3 minutes" }))
   )
 
   const start = Effect.raceFirst(spawned, listening)

@@ -16,9 +16,10 @@ import * as KafkaAdmin from "../../src/KafkaAdmin.js"
 import { nameOf } from "../../src/KafkaErrorCode.js"
 import * as KafkaJsWire from "../../src/KafkaJsWire.js"
 import * as KafkaProducer from "../../src/KafkaProducer.js"
-import * as RecordBatch from "../../src/RecordBatch.js"
 import type { Wire } from "../../src/Wire.js"
 import * as Journal from "./journal.js"
+
+export { committedOffsets, readTopic } from "../../../../scripts/kafka/inspect.js"
 
 export const layer = (brokers: string) =>
   Layer.provideMerge(
@@ -62,54 +63,6 @@ export const produce = (topic: string, partitions: number, count: number, from =
         value: String(from + i)
       }))
     )
-  )
-
-/** All records of a topic, read from the leaders. */
-export const readTopic = (topic: string) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make
-      const [metadata] = yield* cluster.refresh([topic])
-      const found: Array<ConsumedRecord> = []
-      for (const { leader, partition } of metadata!.partitions) {
-        let fetchOffset = 0
-        let end = 1
-        while (fetchOffset < end) {
-          const response = yield* cluster.request(leader, "fetch", "Fetch", {
-            maxWaitMs: 100,
-            minBytes: 1,
-            maxBytes: 10_000_000,
-            isolationLevel: "read_uncommitted",
-            rackId: "",
-            topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: -1, fetchOffset, maxBytes: 10_000_000 }] }]
-          })
-          const answer = response.topics[0]!.partitions[0]!
-          end = answer.highWatermark
-          for (const batch of RecordBatch.decode(answer.records).batches) {
-            for (const { headers, key, offset, timestamp, value } of batch.records) {
-              found.push({ topic, partition, offset, timestamp, key, value, headers })
-            }
-            fetchOffset = batch.nextOffset
-          }
-        }
-      }
-      return found
-    })
-  )
-
-/** What the group's coordinator holds, as a report orders it. */
-export const committedOffsets = (groupId: string) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make
-      const coordinator = yield* cluster.coordinator(groupId)
-      const response = yield* cluster.request(coordinator, "group", "OffsetFetch", { groupId, topics: null })
-      return response.topics
-        .flatMap(({ partitions, topic }) =>
-          partitions.map(({ offset, partition }): CommittedOffset => ({ topic, partition, offset }))
-        )
-        .sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
-    })
   )
 
 /** What each partition of a topic is committed up to when every one of its records has an outcome. */

@@ -1,0 +1,87 @@
+/**
+ * The account of every record: how often it was handled or dead-lettered, and why it was so more than once.
+ */
+
+/** One record handled by one member. */
+export interface Handling {
+  readonly member: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly partition: number
+  readonly offset: number
+}
+
+/** What happened to the members; times in milliseconds since the epoch. */
+export interface History {
+  /** When each was killed. */
+  readonly killed: ReadonlyMap<string, number>
+  readonly frozen: ReadonlyArray<{ readonly member: string; readonly from: number; readonly until: number }>
+  /** When each noticed that it had lost its membership. */
+  readonly lost: ReadonlyArray<{ readonly member: string; readonly at: number }>
+}
+
+/**
+ * Why a record was handled again: whoever handled it before was killed or lost its session before the commit, while it
+ * was frozen or while the brokers or the network were in trouble.
+ */
+export type Why = "memberKilled" | "memberFrozen" | "sessionLost" | "unexplained"
+
+/** A member learns that it has lost its session when it reaches its coordinator again. */
+const learnsWithin = 60_000
+
+export const why = ({ frozen, killed, lost }: History, before: Handling, again: Handling): Why => {
+  const { member } = before
+  const killedAt = killed.get(member)
+  if (killedAt !== undefined && killedAt <= again.at && killedAt >= before.at) return "memberKilled"
+  const hasLost = lost.some((one) => one.member === member && one.at >= before.at && one.at <= again.at + learnsWithin)
+  const wasFrozen = frozen.some(
+    ({ from, member: of, until }) => of === member && from <= again.at && until >= before.at
+  )
+  // One that was killed before it could tell had lost its session, too.
+  const diedSince = killedAt !== undefined && killedAt >= again.at && killedAt <= again.at + learnsWithin
+  if (wasFrozen && (hasLost || diedSince)) return "memberFrozen"
+  return hasLost || diedSince ? "sessionLost" : "unexplained"
+}
+
+export interface Account {
+  readonly acknowledged: number
+  readonly handled: number
+  readonly deadLettered: number
+  /** Acknowledged records that were neither handled nor dead-lettered. */
+  readonly lost: ReadonlyArray<number>
+  /** Records that the log holds more than once. */
+  readonly writtenTwice: ReadonlyArray<number>
+  /** How often records were handled again. */
+  readonly handledAgain: Readonly<Record<Why, number>>
+  readonly unexplained: ReadonlyArray<readonly [number, Handling, Handling]>
+}
+
+export const account = (options: {
+  readonly acknowledged: ReadonlySet<number>
+  /** By record, in the order of time. */
+  readonly handlings: ReadonlyMap<number, ReadonlyArray<Handling>>
+  readonly deadLettered: ReadonlySet<number>
+  /** How often the log holds each record. */
+  readonly written: ReadonlyMap<number, number>
+  readonly history: History
+}): Account => {
+  const { acknowledged, deadLettered, handlings, history, written } = options
+  const handledAgain: Record<Why, number> = { memberKilled: 0, memberFrozen: 0, sessionLost: 0, unexplained: 0 }
+  const unexplained: Array<readonly [number, Handling, Handling]> = []
+  for (const [record, times] of handlings) {
+    for (let i = 1; i < times.length; i++) {
+      const reason = why(history, times[i - 1]!, times[i]!)
+      handledAgain[reason]++
+      if (reason === "unexplained") unexplained.push([record, times[i - 1]!, times[i]!])
+    }
+  }
+  return {
+    acknowledged: acknowledged.size,
+    handled: handlings.size,
+    deadLettered: deadLettered.size,
+    lost: [...acknowledged].filter((record) => !handlings.has(record) && !deadLettered.has(record)),
+    writtenTwice: [...written].filter(([, times]) => times > 1).map(([record]) => record),
+    handledAgain,
+    unexplained
+  }
+}
