@@ -1,61 +1,113 @@
 /**
- * How fast records are produced, beside the peers: each contender in a process of its own, round after round in turn,
- * on one broker.
+ * How fast records are produced, beside the peers: a process for each contender, which take turns of a second on one
+ * broker, way by way and round after round.
  */
+import { fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import { median, numberArgument } from "./arguments.js"
 import * as Brokers from "./brokers.js"
 import * as Preload from "./preload.js"
-import { type Measured, type ProduceTask, ways } from "./producers/produce.js"
-import * as Program from "./program.js"
+import { type Produced, type ProduceTask, type Turn, type Way, ways } from "./producers/produce.js"
 
-const contenders = ["spillway", "kafkajs", "platformatic"] as const
+const names = ["spillway", "kafkajs", "platformatic"] as const
 
-type Contender = (typeof contenders)[number]
+type Name = (typeof names)[number]
 
-/** One turn of a contender, on a topic of its own that must have taken exactly what was acknowledged. */
-const measure = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>, contender: Contender, seconds: number) {
+interface Contender {
+  readonly name: Name
+  readonly take: (turn: Turn) => Effect.Effect<Produced, Error>
+  /** Closes it; its topic must hold exactly what was acknowledged. */
+  readonly close: Effect.Effect<void, Error>
+}
+
+const start = Effect.fnUntraced(function* (name: Name, brokers: ReadonlyArray<string>) {
   const topic = yield* Preload.emptyTopic(brokers, "produce")
-  const task: ProduceTask = { brokers, topic, seconds }
-  const measured = yield* Program.run<Measured>(`producers/${contender}`, task)
-  const written = yield* Preload.recordsIn(brokers, topic)
-  if (written !== measured.acknowledged) {
-    return yield* Effect.fail(new Error(`${contender}: ${written} records of ${measured.acknowledged} acknowledged`))
+  const task: ProduceTask = { brokers, topic }
+  const program = fileURLToPath(new URL(`producers/${name}.ts`, import.meta.url))
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      fork(program, [JSON.stringify(task)], {
+        execArgv: ["--conditions=@spillway/source", "--import", "tsx"],
+        env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" }
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  const ended = Effect.async<never, Error>((resume) => {
+    const onClose = (code: number | null) => resume(Effect.fail(new Error(`${name}: exit code ${code}`)))
+    child.once("close", onClose)
+    return Effect.sync(() => child.off("close", onClose))
+  })
+  const answer = Effect.async<Produced>((resume) => {
+    child.once("message", (message) => resume(Effect.succeed(message as Produced)))
+  })
+  const ask = (message: Turn | null) => Effect.sync(() => child.send(message as Turn))
+  yield* Effect.raceFirst(answer, ended)
+  let acknowledged = 0
+  const contender: Contender = {
+    name,
+    take: (turn) =>
+      Effect.zipRight(ask(turn), Effect.raceFirst(answer, ended)).pipe(
+        Effect.tap(({ records }) =>
+          Effect.sync(() => {
+            acknowledged += records
+          })
+        )
+      ),
+    close: Effect.gen(function* () {
+      yield* Effect.flip(Effect.zipRight(ask(null), ended))
+      const written = yield* Preload.recordsIn(brokers, topic)
+      if (written === acknowledged) return
+      yield* Effect.fail(new Error(`${name}: ${written} records, of which ${acknowledged} are acknowledged`))
+    })
   }
-  return measured.rates
-}, Effect.scoped)
+  return contender
+})
+
+const rateOf = ({ records, seconds }: Produced): number => records / seconds
 
 const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
-  const seconds = numberArgument("seconds", 3)
-  const rounds = numberArgument("rounds", 5)
-  const measured: Record<Contender, Array<Measured["rates"]>> = { spillway: [], kafkajs: [], platformatic: [] }
-  for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < contenders.length; turn++) {
-      const name = contenders[(round + turn) % contenders.length]!
-      const rates = yield* measure(brokers, name, seconds)
-      measured[name].push(rates)
-      const shown = ways.map((way) => `${way} ${Math.round(rates[way].recordsPerSecond)}`)
-      console.error(`round ${round + 1}: ${name}: ${shown.join(", ")} records/s`)
+  const rounds = numberArgument("rounds", 15)
+  const milliseconds = numberArgument("milliseconds", 1_000)
+  const contenders = yield* Effect.forEach(names, (name) => start(name, brokers))
+  const measured = new Map(ways.map((way) => [way, new Map(names.map((name) => [name, [] as Array<Produced>]))]))
+  // The first two rounds warm up.
+  for (let round = -1; round <= rounds; round++) {
+    for (const way of ways) {
+      for (let turn = 0; turn < contenders.length; turn++) {
+        const contender = contenders[(round + 1 + turn) % contenders.length]!
+        const produced = yield* contender.take({ way, milliseconds })
+        if (round > 0) measured.get(way)!.get(contender.name)!.push(produced)
+      }
     }
+    console.error(round > 0 ? `round ${round}: ${shown(measured)}` : "warming up")
   }
+  for (const contender of contenders) yield* contender.close
   const cases = ways.map((way) => {
-    const medianOf = (name: Contender, field: keyof Measured["rates"][typeof way]) =>
-      median(measured[name].map((rates) => rates[way][field]))
-    const rate = (name: Contender) => medianOf(name, "recordsPerSecond")
+    const turns = (name: Name) => measured.get(way)!.get(name)!
+    /** The median of what both reached in the same round. */
+    const ratio = (peer: Name) =>
+      Number(median(turns("spillway").map((turn, round) => rateOf(turn) / rateOf(turns(peer)[round]!))).toFixed(2))
     return {
       case: way,
-      contenders: contenders.map((name) => ({
+      contenders: names.map((name) => ({
         name,
-        recordsPerSecond: Math.round(rate(name)),
-        cpuMicrosPerRecord: Number(medianOf(name, "cpuMicrosPerRecord").toFixed(3))
+        recordsPerSecond: Math.round(median(turns(name).map(rateOf))),
+        cpuMicrosPerRecord: Number(
+          median(turns(name).map(({ cpuSeconds, records }) => (cpuSeconds * 1e6) / records)).toFixed(2)
+        )
       })),
-      ratios: {
-        vsKafkaJs: Number((rate("spillway") / rate("kafkajs")).toFixed(2)),
-        vsPlatformatic: Number((rate("spillway") / rate("platformatic")).toFixed(2))
-      }
+      ratios: { vsKafkaJs: ratio("kafkajs"), vsPlatformatic: ratio("platformatic") }
     }
   })
   console.log(JSON.stringify({ benchmark: "produce", cases }))
 })
+
+const shown = (measured: ReadonlyMap<Way, ReadonlyMap<Name, ReadonlyArray<Produced>>>): string =>
+  Array.from(
+    measured,
+    ([way, byName]) => `${way} ${Array.from(byName.values(), (turns) => Math.round(rateOf(turns.at(-1)!))).join(" / ")}`
+  ).join(", ")
 
 export const produce = Effect.scoped(Effect.flatMap(Brokers.given, compare))

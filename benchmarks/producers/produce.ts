@@ -1,11 +1,10 @@
 /**
- * What every producing contender's process does alike: it sends 100-byte records with keys in four ways, each for some
- * seconds after warming up, and prints the rates as the last line.
+ * What every producing contender's process does alike: it is told by messages how to send for how long, and answers with
+ * what it reached. So contenders take turns of a second, and what else the machine does meets all of them.
  */
 export interface ProduceTask {
   readonly brokers: ReadonlyArray<string>
   readonly topic: string
-  readonly seconds: number
 }
 
 /** 500 callers at once with one record each; one caller with a record, a hundred, a thousand at a time. */
@@ -13,16 +12,18 @@ export const ways = ["concurrent", "sequential", "hundreds", "thousands"] as con
 
 export type Way = (typeof ways)[number]
 
-export interface Produced {
-  readonly recordsPerSecond: number
-  /** User and system time of the process, in microseconds. */
-  readonly cpuMicrosPerRecord: number
+/** From the parent; without one, the contender closes. */
+export interface Turn {
+  readonly way: Way
+  readonly milliseconds: number
 }
 
-export interface Measured {
-  readonly rates: Readonly<Record<Way, Produced>>
-  /** Records acknowledged in all. */
-  readonly acknowledged: number
+/** The answer to a turn: records acknowledged. */
+export interface Produced {
+  readonly records: number
+  readonly seconds: number
+  /** User and system time of the process. */
+  readonly cpuSeconds: number
 }
 
 interface Message {
@@ -35,31 +36,28 @@ const recordBytes = 100
 const callers = 500
 const sizes: Readonly<Record<Way, number>> = { concurrent: 1, sequential: 1, hundreds: 100, thousands: 1_000 }
 
-/** As often as each of them is needed, so that a contender only hands them over. */
+/** Made once, so that a contender only hands them over. */
 const messages: ReadonlyArray<Message> = Array.from({ length: keys }, (_, number) => ({
   key: Buffer.from(`key-${number}`),
   value: Buffer.alloc(recordBytes, "x")
 }))
 
-/** Sends messages and ends when all of them are acknowledged. */
-export type Send = (messages: ReadonlyArray<Message>) => Promise<unknown>
-
-export interface Contender {
-  readonly send: Send
-  readonly close: () => Promise<unknown>
+/** What each call of a way sends, in turn. */
+const callsOf = (way: Way): ReadonlyArray<ReadonlyArray<Message>> => {
+  const size = sizes[way]
+  return Array.from({ length: keys / size }, (_, call) => messages.slice(call * size, (call + 1) * size))
 }
 
-/** Runs callers that each send one call after the other until it is time. */
+/** Runs callers that each send one call after the other, waiting for its acknowledgement, until it is over. */
 export type RunCallers = (
   callers: number,
   call: () => ReadonlyArray<Message>,
   isOver: () => boolean
 ) => Promise<unknown>
 
-export const task = (): ProduceTask => JSON.parse(process.argv[2] ?? "") as ProduceTask
-
-const promised =
-  (send: Send): RunCallers =>
+/** `RunCallers` by a function that sends messages and ends when all of them are acknowledged. */
+export const promised =
+  (send: (messages: ReadonlyArray<Message>) => Promise<unknown>): RunCallers =>
   (callers, call, isOver) =>
     Promise.all(
       Array.from({ length: callers }, async () => {
@@ -67,50 +65,28 @@ const promised =
       })
     )
 
-/** One way's rate, by a contender of its own. */
-const rateOf = async (way: Way, run: RunCallers, seconds: number, acknowledge: (records: number) => void) => {
-  const size = sizes[way]
-  const calls = Array.from({ length: keys / size }, (_, call) => messages.slice(call * size, (call + 1) * size))
+const take = async ({ milliseconds, way }: Turn, run: RunCallers): Promise<Produced> => {
+  const calls = callsOf(way)
   let sent = 0
-  const next = () => calls[sent++ % calls.length]!
-  const during = async (seconds: number) => {
-    const endsAt = performance.now() + seconds * 1_000
-    await run(way === "concurrent" ? callers : 1, next, () => performance.now() >= endsAt)
-  }
-  await during(1)
-  acknowledge(sent * size)
-  sent = 0
-  const startedAt = performance.now()
   const cpu = process.cpuUsage()
-  await during(seconds)
-  const took = (performance.now() - startedAt) / 1_000
-  const used = process.cpuUsage(cpu)
-  const records = sent * size
-  acknowledge(records)
-  return { recordsPerSecond: records / took, cpuMicrosPerRecord: (used.user + used.system) / records }
+  const startedAt = performance.now()
+  const isOver = () => performance.now() - startedAt >= milliseconds
+  await run(way === "concurrent" ? callers : 1, () => calls[sent++ % calls.length]!, isOver)
+  const seconds = (performance.now() - startedAt) / 1_000
+  const { system, user } = process.cpuUsage(cpu)
+  return { records: sent * sizes[way], seconds, cpuSeconds: (user + system) / 1e6 }
 }
 
-/** Measures all ways, each with a producer of its own, prints the measurement and ends the process. */
-export const measureProducing = async (
-  make: (way: Way) => Promise<{ readonly run: RunCallers; readonly close: () => Promise<unknown> }>
-): Promise<void> => {
-  const { seconds } = task()
-  const rates: Partial<Record<Way, Produced>> = {}
-  let acknowledged = 0
-  for (const way of ways) {
-    const { close, run } = await make(way)
-    rates[way] = await rateOf(way, run, seconds, (records) => {
-      acknowledged += records
-    })
-    await close()
-  }
-  console.log(JSON.stringify({ rates, acknowledged }))
-  process.exit(0)
-}
+export const task = (): ProduceTask => JSON.parse(process.argv[2] ?? "") as ProduceTask
 
-/** As `measureProducing`, for a producer of promises. */
-export const measurePromises = (make: (way: Way) => Promise<Contender>): Promise<void> =>
-  measureProducing(async (way) => {
-    const { close, send } = await make(way)
-    return { run: promised(send), close }
+/** Serves turns until told to close. */
+export const serve = (contender: {
+  readonly run: (way: Way) => RunCallers
+  readonly close: () => Promise<unknown>
+}) => {
+  process.on("message", (turn: Turn | null) => {
+    if (turn === null) void contender.close().then(() => process.exit(0))
+    else void take(turn, contender.run(turn.way)).then((produced) => process.send!(produced))
   })
+  process.send!("ready")
+}

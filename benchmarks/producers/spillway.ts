@@ -4,15 +4,19 @@ import { Producer, type ProducerError } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import { measureProducing, type RunCallers, task } from "./produce.js"
+import { type RunCallers, serve, task } from "./produce.js"
 
 const { brokers, topic } = task()
 
-await measureProducing(async (way) => {
-  const runtime = ManagedRuntime.make(
-    KafkaProducer.layer(way === "sequential" ? { linger: 0 } : {}).pipe(Layer.provide(KafkaJsWire.layer({ brokers })))
-  )
-  const run: RunCallers = (callers, call, isOver) =>
+const producer = (options?: KafkaProducer.KafkaProducerOptions) =>
+  ManagedRuntime.make(KafkaProducer.layer(options).pipe(Layer.provide(KafkaJsWire.layer({ brokers }))))
+
+const lingering = producer()
+const immediate = producer({ linger: 0 })
+
+const runBy =
+  (runtime: typeof lingering): RunCallers =>
+  (callers, call, isOver) =>
     runtime.runPromise(
       Effect.flatMap(Producer, ({ send, sendAll }) => {
         const next = Effect.suspend((): Effect.Effect<unknown, ProducerError> => {
@@ -26,5 +30,8 @@ await measureProducing(async (way) => {
         )
       })
     )
-  return { run, close: () => runtime.dispose() }
+
+serve({
+  run: (way) => runBy(way === "sequential" ? immediate : lingering),
+  close: () => Promise.all([lingering.dispose(), immediate.dispose()])
 })
