@@ -236,6 +236,7 @@ export const make = (
     const connections = Connections.make({ nodes: placement.nodes, serve, runtime, scope })
     const nodes = Nodes.make({ clock, scope, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
+    yield* Effect.addFinalizer(() => connections.stop(everyNode))
     let clients = 0
 
     const refuseWith = (

@@ -73,7 +73,7 @@ export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
 }
 
 /** How many times a failing scenario is played again to find what matters in it. */
-const shrinkAttempts = 150
+const shrinkAttempts = 60
 
 const encoder = new TextEncoder()
 

@@ -166,15 +166,21 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
 
-  const committing = Effect.forever(Effect.zipRight(Effect.sleep(settings.commitIntervalMs), committer.once))
+  const committing = Effect.gen(function* () {
+    while (true) {
+      yield* Effect.sleep(settings.commitIntervalMs)
+      yield* committer.once
+    }
+  })
 
   // One watchdog for all lanes: no timer a record.
-  const watching = Effect.forever(
-    Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10)).pipe(
-      Effect.zipRight(Clock.currentTimeMillis),
-      Effect.flatMap((now) => Effect.forEach(ownership.lanes, (lane) => lane.watch(now), { discard: true }))
-    )
-  )
+  const watching = Effect.gen(function* () {
+    while (true) {
+      yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
+      const now = yield* Clock.currentTimeMillis
+      for (const lane of ownership.lanes) yield* lane.watch(now)
+    }
+  })
 
   const background = <E>(effect: Effect.Effect<never, E>) => Effect.forkIn(effect, runtime)
 

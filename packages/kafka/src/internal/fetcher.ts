@@ -157,16 +157,13 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
-  const follow = Effect.forever(
-    Effect.flatMap(
-      Effect.suspend(() => cluster.refreshed.wait()),
-      () =>
-        Effect.sync(() => {
-          changed.notify()
-          buffer.room.notify()
-        })
-    )
-  )
+  const follow = Effect.gen(function* () {
+    while (true) {
+      yield* cluster.refreshed.wait()
+      changed.notify()
+      buffer.room.notify()
+    }
+  })
   yield* Effect.forkScoped(Effect.interruptible(follow))
   const manager = yield* Effect.forkScoped(Effect.interruptible(manage))
 

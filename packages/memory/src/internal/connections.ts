@@ -7,8 +7,8 @@ import { type Connection, type Endpoint, Wire, WireError } from "@spillway/kafka
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
@@ -63,16 +63,15 @@ export const make = ({ nodes, runtime, scope, serve }: Options): Connections => 
   const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>) =>
     Effect.gen(function* () {
       const closed = yield* Deferred.make<WireError>()
-      const queue = yield* Queue.unbounded<Sent>()
+      /** In the order they were sent; the first is being served. */
       const unanswered = new Set<Sent>()
       let ended: string | undefined
+      let serving: Fiber.RuntimeFiber<void> | undefined
 
-      const worker = fork(
-        Effect.forever(Effect.flatMap(Queue.take(queue), (sent) => sent.serve)).pipe(
-          Effect.ensuring(Effect.suspend(() => close("the broker has gone")))
-        ),
-        { scope, immediate: false }
-      )
+      const serveAll = Effect.gen(function* () {
+        for (const sent of unanswered) yield* sent.serve
+        serving = undefined
+      })
 
       const close = (description: string): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -82,7 +81,7 @@ export const make = ({ nodes, runtime, scope, serve }: Options): Connections => 
           everyone.delete(opened)
           for (const sent of unanswered) sent.fail(description)
           Deferred.unsafeDone(closed, Effect.succeed(error(node, "Disconnected", description)))
-          worker.unsafeInterruptAsFork(FiberId.none)
+          serving?.unsafeInterruptAsFork(FiberId.none)
           return Effect.void
         })
 
@@ -103,7 +102,7 @@ export const make = ({ nodes, runtime, scope, serve }: Options): Connections => 
               Deferred.unsafeDone(response, Effect.fail(error(node, "Disconnected", description, api)))
           }
           unanswered.add(sent)
-          queue.unsafeOffer(sent)
+          serving ??= fork(serveAll, { scope, immediate: false })
           return Deferred.await(response)
         })
 

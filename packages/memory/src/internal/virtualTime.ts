@@ -34,7 +34,10 @@ export interface VirtualTime {
   readonly process: () => Process
   /** Starts an effect under a process. */
   readonly fork: <A, E>(process: Process, effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
-  /** Runs everything until the fibre has ended; undefined when nothing is left that could end it, or `giveUp` says so. */
+  /**
+   * Runs everything until the fibre has ended; undefined when nothing is left that could end it, time stands
+   * still for good, or `giveUp` says so.
+   */
   readonly run: <A, E>(
     fiber: Fiber.RuntimeFiber<A, E>,
     giveUp?: (() => boolean) | undefined
@@ -70,6 +73,9 @@ export interface Options {
   readonly maxOpsBeforeYield?: number | undefined
 }
 
+/** Tasks that run while time stands still, before they are taken for a loop that never ends. */
+const maxTasksAtOnce = 1_000_000
+
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
 
@@ -98,13 +104,18 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     if (task.process.phase === "running") task.run()
   }
 
-  /** False when nothing is left to do. */
-  const step = (): boolean => {
-    const task = takeReady()
-    if (task !== undefined) {
+  /** False when it never rests. */
+  const runReady = (): boolean => {
+    for (let left = maxTasksAtOnce; left > 0; left--) {
+      const task = takeReady()
+      if (task === undefined) return true
       perform(task)
-      return true
     }
+    return false
+  }
+
+  /** False when nothing is left to wait for. */
+  const moveOn = (): boolean => {
     const timer = Heap.take(timers)
     if (timer === undefined) return false
     if (timer.cancelled) return true
@@ -187,9 +198,10 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     run: (fiber, giveUp = () => false) =>
       withoutIntervals(() => {
         while (!giveUp()) {
-          for (let i = 0; i < 64; i++) if (!step()) return fiber.unsafePoll() ?? undefined
+          const rests = runReady()
           const exit = fiber.unsafePoll()
           if (exit !== null) return exit
+          if (!rests || !moveOn()) return undefined
         }
         return undefined
       })

@@ -14,6 +14,12 @@ import * as Protocol from "./protocol.js"
 
 const { KafkaErrorCode: Code } = KafkaErrorCode
 
+/** What a member sends of itself. */
+interface Identity {
+  readonly memberId: string
+  readonly generationId: number
+}
+
 type Observe = {
   readonly [A in Api]?: {
     readonly asked?: (request: Request<A>) => void
@@ -56,11 +62,15 @@ export const client = (
   oracle: Oracle,
   onEvent: (event: string) => void
 ): Context.Tag.Service<Wire> => {
-  const code = (api: Api, errorCode: number) => {
+  /** What it has last joined as. */
+  let joined: Identity | undefined
+  const code = (api: Api, errorCode: number, sent?: Identity) => {
     if (errorCode === Code.NONE) return
     onEvent(`member ${member.number}: ${api} answered ${KafkaErrorCode.nameOf(errorCode)}`)
     const isRebalance = errorCode === Code.REBALANCE_IN_PROGRESS && api === "Heartbeat"
     if (!isRebalance) member.troubles++
+    // An answer to what it was before says nothing of what it is now.
+    if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat") oracle.lost(member)
   }
@@ -68,10 +78,13 @@ export const client = (
     member.troubles++
     onEvent(`member ${member.number}: ${api} failed`)
   }
-  return observing(wire, {
+  const observed = observing(wire, {
     JoinGroup: {
       asked: ({ protocols }) => oracle.joins(member, Protocol.owned(protocols[0]!.metadata)),
-      answered: ({ errorCode }) => code("JoinGroup", errorCode),
+      answered: ({ errorCode, generationId, memberId }) => {
+        code("JoinGroup", errorCode)
+        if (errorCode === Code.NONE) joined = { generationId, memberId }
+      },
       failed: failed("JoinGroup")
     },
     SyncGroup: {
@@ -81,7 +94,10 @@ export const client = (
       },
       failed: failed("SyncGroup")
     },
-    Heartbeat: { answered: ({ errorCode }) => code("Heartbeat", errorCode), failed: failed("Heartbeat") },
+    Heartbeat: {
+      answered: ({ errorCode }, sent) => code("Heartbeat", errorCode, sent),
+      failed: failed("Heartbeat")
+    },
     OffsetFetch: {
       answered: ({ errorCode, topics }) => {
         code("OffsetFetch", errorCode)
@@ -92,8 +108,8 @@ export const client = (
       asked: ({ topics }) => {
         for (const at of flatten(topics)) oracle.commits(member, at, at.offset)
       },
-      answered: ({ topics }) => {
-        for (const { errorCode } of flatten(topics)) code("OffsetCommit", errorCode)
+      answered: ({ topics }, sent) => {
+        for (const { errorCode } of flatten(topics)) code("OffsetCommit", errorCode, sent)
       },
       failed: failed("OffsetCommit")
     },
@@ -107,6 +123,17 @@ export const client = (
         }
       }
     }
+  })
+  return Wire.of({
+    bootstrap: observed.bootstrap,
+    connect: (endpoint, role) =>
+      Effect.suspend(() => {
+        member.connecting++
+        return Effect.ensuring(
+          observed.connect(endpoint, role),
+          Effect.sync(() => member.connecting--)
+        )
+      })
   })
 }
 

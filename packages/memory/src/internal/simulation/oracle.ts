@@ -55,6 +55,8 @@ export interface Member {
   readonly owned: Map<string, Ownership>
   /** How often the group has refused it something, or not answered. */
   troubles: number
+  /** Connections that it waits for. */
+  connecting: number
 }
 
 export interface Options {
@@ -178,7 +180,7 @@ export const make = (options: Options): Oracle => {
     violation: () => violation,
     broken,
     member: (number) => {
-      const member: Member = { number, owned: new Map(), troubles: 0 }
+      const member: Member = { number, owned: new Map(), troubles: 0, connecting: 0 }
       members.set(number, member)
       return member
     },

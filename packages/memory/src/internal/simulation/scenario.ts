@@ -114,17 +114,17 @@ const kinds = [
 type Kind = (typeof kinds)[number]
 
 const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boolean): Settings => {
-  const sessionTimeout = dice.between(6, 30) * 1_000
-  const rebalanceTimeout = dice.between(12, 40) * 1_000
+  const sessionTimeout = dice.between(6, 10) * 1_000
+  const rebalanceTimeout = dice.between(8, 20) * 1_000
   return {
     sessionTimeout,
     heartbeatInterval: Math.round(sessionTimeout / dice.between(3, 5)),
     rebalanceTimeout,
-    revokeTimeout: calm ? rebalanceTimeout - 1_000 : dice.between(1, 10) * 1_000,
-    drainTimeout: calm ? 30_000 : dice.between(1, 20) * 1_000,
+    revokeTimeout: calm ? rebalanceTimeout - 1_000 : dice.between(1, 5) * 1_000,
+    drainTimeout: calm ? 15_000 : dice.between(1, 10) * 1_000,
     commitInterval: dice.pick([1_000, 2_000, 5_000]),
-    handlerTimeout: dice.between(4, 15) * 1_000,
-    metadataInterval: dice.pick([10_000, 30_000]),
+    handlerTimeout: dice.between(3, 8) * 1_000,
+    metadataInterval: dice.pick([5_000, 15_000]),
     fetchMaxWait: dice.pick([10_000, 20_000]),
     maxLaneRecords: dice.pick([1, 10, 500, 500]),
     maxBufferedBytes: dice.pick([200, 1_000, 64 * 1_024 * 1_024]),
@@ -139,13 +139,13 @@ export const make = (seed: number): Scenario => {
   const troubles = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
   const nodes = dice.between(1, 3)
   const partitions = dice.between(1, 4)
-  const span = dice.between(20, 50) * 1_000
+  const span = dice.between(10, 20) * 1_000
   const steps: Array<Step> = []
   const time = (): number => dice.between(0, span)
   let members = dice.between(1, 3)
 
   for (let member = 1; member <= members; member++) {
-    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 8_000), member })
+    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 4_000), member })
   }
   for (let burst = dice.between(2, 6); burst > 0; burst--) {
     const acks = troubles.has("nodes") && dice.chance(0.3) ? "leader" : "all"
@@ -155,7 +155,7 @@ export const make = (seed: number): Scenario => {
   const node = (): number => dice.between(1, nodes)
   const replace = (at: number) => {
     members++
-    steps.push({ _tag: "Start", at: at + dice.between(0, 5_000), member: members })
+    steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members })
   }
   const comingsAndGoings = calm || troubles.has("members") ? dice.between(1, 4) : dice.between(0, 1)
   for (let i = 0; i < comingsAndGoings; i++) {
@@ -175,7 +175,7 @@ export const make = (seed: number): Scenario => {
     steps.push({
       _tag: "Fault",
       at: time(),
-      millis: dice.between(500, 15_000),
+      millis: dice.between(500, 8_000),
       whom: whom(),
       node: dice.chance(0.4) ? node() : undefined,
       apis: undefined,
@@ -206,7 +206,7 @@ export const make = (seed: number): Scenario => {
     befall(fault, { apis: [api] })
   })
   times("freezes", 2, () =>
-    befall({ _tag: "Freeze" }, { millis: dice.between(500, 40_000), whom: "all", node: node() })
+    befall({ _tag: "Freeze" }, { millis: dice.between(500, 16_000), whom: "all", node: node() })
   )
   times("deadLetters", 2, () =>
     befall(
@@ -217,7 +217,7 @@ export const make = (seed: number): Scenario => {
     )
   )
   times("pauses", 2, () =>
-    steps.push({ _tag: "FreezeMember", at: time(), member: member(), millis: dice.between(500, 60_000) })
+    steps.push({ _tag: "FreezeMember", at: time(), member: member(), millis: dice.between(500, 24_000) })
   )
   times("clocks", 2, () =>
     steps.push({
@@ -239,8 +239,8 @@ export const make = (seed: number): Scenario => {
       _tag: "StopNode",
       at: time(),
       node: node(),
-      millis: dice.between(500, 20_000),
-      electAfter: dice.pick([0, 1_000, 6_000]),
+      millis: dice.between(500, 10_000),
+      electAfter: dice.pick([0, 1_000, 3_000]),
       tail: dice.chance(0.5) ? "kept" : "lost"
     })
   )

@@ -16,13 +16,13 @@ import type { Subject } from "./world.js"
 /** What an attempt does, a letter each; what goes beyond the letters succeeds. */
 const attempts: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
   s: Effect.void,
-  w: Effect.sleep("300 millis"),
+  w: Effect.sleep("200 millis"),
   t: HandlerError.temporary("temporary", "200 millis"),
   f: Effect.fail("failed"),
   d: Effect.die("defect"),
   i: Effect.interrupt,
   n: HandlerError.nonRetryable("never"),
-  l: Effect.sleep("1500 millis"),
+  l: Effect.sleep("1 second"),
   h: Effect.sleep("1 hour")
 }
 

@@ -13,6 +13,7 @@ import { Producer, ProducerError } from "@spillway/transport/Producer"
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
@@ -77,10 +78,10 @@ interface Running {
 }
 
 /** How long everything may take to be handled once nothing goes wrong any more, in milliseconds. */
-const recoveryMs = 10 * 60_000
+const recoveryMs = 4 * 60_000
 
 /** A request that gets no answer fails after this long, in milliseconds. */
-const requestTimeoutMs = 10_000
+const requestTimeoutMs = 5_000
 
 export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, RD>, tracing: boolean): Played => {
   const { seed, settings } = scenario
@@ -214,27 +215,26 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
             { discard: true }
           )
         }
-        for (const record of records) {
-          sending++
-          fork(
-            producing,
-            quietly(
-              Effect.matchCause(producer.send(record), {
-                onFailure: (cause) => {
-                  sending--
-                  note(`sending failed: ${Cause.pretty(cause)}`)
-                },
-                onSuccess: ({ offset, partition }) => {
-                  sending--
-                  acknowledged.push({ topic: record.topic, partition, offset, value: record.value })
-                  oracle.produced({ topic: record.topic, partition }, offset)
+        sending++
+        fork(
+          producing,
+          quietly(
+            Effect.map(producer.sendAllEither(records), (results) => {
+              sending--
+              for (const [i, result] of results.entries()) {
+                if (Either.isLeft(result)) {
+                  note(`sending failed: ${result.left.message}`)
+                  continue
                 }
-              }),
-              "send",
-              index
-            )
+                const { offset, partition, topic } = result.right
+                acknowledged.push({ topic, partition, offset, value: records[i]!.value })
+                oracle.produced({ topic, partition }, offset)
+              }
+            }),
+            "send",
+            index
           )
-        }
+        )
         return Effect.void
       })
 
@@ -349,7 +349,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         const stopped = Effect.sync(() => {
           const tookMs = time.now() - startedAt
           note(`member ${number} has stopped in ${tookMs} ms`)
-          if (member.troubles > troubles || tookMs >= settings.drainTimeout) return
+          if (member.troubles > troubles || member.connecting > 0 || tookMs >= settings.drainTimeout) return
           const committed = new Map(
             Effect.runSync(broker.committed(groupId)).map((at) => [Oracle.nameOf(at), at.offset] as const)
           )
@@ -523,7 +523,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const rootProcess = time.process()
   const exit = time.run(time.fork(rootProcess, quietly(main, "root")), () => oracle?.violation() !== undefined)
   if (exit === undefined && oracle.violation() === undefined) {
-    oracle.broken("everything is handled in the end", "nothing is left that could go on")
+    oracle.broken("everything is handled in the end", "nothing is left that could go on, or time stands still")
   } else if (exit !== undefined && Exit.isFailure(exit)) {
     oracle.broken("no record is lost", `the simulation failed: ${Cause.pretty(exit.cause)}`)
   }
