@@ -7,8 +7,9 @@ import { consume } from "./consume.js"
 import { memory } from "./memory.js"
 import { observe } from "./observe.js"
 import { produce } from "./produce.js"
+import { rebalance } from "./rebalance.js"
 
-const benchmarks = { codecs, consume, memory, observe, produce }
+const benchmarks = { codecs, consume, memory, observe, produce, rebalance }
 
 const name = process.argv[2] ?? ""
 

@@ -85,13 +85,14 @@ const administer = <A>(brokers: ReadonlyArray<string>, use: (admin: kafkajs.Admi
 /** The name of a new, empty topic; it and its `-dlq` are deleted when the scope closes. */
 export const emptyTopic = Effect.fnUntraced(function* (
   brokers: ReadonlyArray<string>,
-  prefix: string
+  prefix: string,
+  numPartitions = partitions
 ): Effect.fn.Return<string, never, Scope.Scope> {
   const name = `${prefix}-${crypto.randomUUID()}`
   const topics = [name, `${name}-dlq`]
   yield* Effect.acquireRelease(
     administer(brokers, (admin) =>
-      admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: partitions })) })
+      admin.createTopics({ waitForLeaders: false, topics: topics.map((topic) => ({ topic, numPartitions })) })
     ),
     () => administer(brokers, (admin) => admin.deleteTopics({ topics }))
   )
