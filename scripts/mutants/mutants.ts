@@ -158,6 +158,36 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: '        attempted()\n        if (Cause.isInterruptedOnly(cause)) settle("handled")\n        else failure = cause\n'
   },
   {
+    name: "a drain follows rebalances",
+    file: `${kafka}/membership.ts`,
+    replace: "if (!(yield* Deferred.isDone(stopping))) yield* Effect.raceFirst(generations, stopped)",
+    by: "yield* generations"
+  },
+  {
+    name: "a batch that is sent again is another one to the broker",
+    file: `${kafka}/producerLane.ts`,
+    replace: "if (lane.sequence === undefined || batch.stamp !== undefined) return",
+    by: "if (lane.sequence === undefined) return"
+  },
+  {
+    name: "batches have no sequence",
+    file: `${kafka}/producerLane.ts`,
+    replace: "  batch.stamp = stamp\n",
+    by: ""
+  },
+  {
+    name: "a batch that is refused counts as written",
+    file: `${kafka}/producerSender.ts`,
+    replace: "errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER",
+    by: "errorCode >= 0"
+  },
+  {
+    name: "several batches are in flight without a sequence",
+    file: `${kafka}/producerLane.ts`,
+    replace: "sequence?.isEstablished === true ? 5 : 1",
+    by: "5"
+  },
+  {
     name: "a join that is refused is tried again at once",
     file: `${kafka}/membership/join.ts`,
     replace: "    const backoff = Backoff.make()",

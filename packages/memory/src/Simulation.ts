@@ -13,8 +13,9 @@ import * as Effect from "effect/Effect"
 import type { Violation } from "./internal/simulation/oracle.js"
 import * as Scenario from "./internal/simulation/scenario.js"
 import { shrink } from "./internal/simulation/shrink.js"
+import type { Subject } from "./internal/simulation/subject.js"
 import * as Workload from "./internal/simulation/workload.js"
-import { type Account, play, type Subject } from "./internal/simulation/world.js"
+import { type Account, play } from "./internal/simulation/world.js"
 
 export type { Account, Violation }
 

@@ -8,11 +8,14 @@ import type { TopicPartition } from "@spillway/transport/Consumer"
 export interface Violation {
   readonly promise:
     | "no record is lost"
+    | "no record is written twice"
+    | "records are written in order"
     | "nothing unsettled is committed"
     | "only owners commit"
     | "commits never go backwards"
     | "records are handled in order"
     | "a clean drain commits all that settled"
+    | "a drain takes part in no further rebalance"
     | "a calm rebalance repeats nothing"
     | "memory is bounded"
     | "transient faults fail no consumer"
@@ -57,6 +60,10 @@ export interface Member {
   troubles: number
   /** Connections that it waits for. */
   connecting: number
+  /** Has asked to join, and has no assignment yet. */
+  isJoining: boolean
+  /** Since when it drains, in milliseconds since the start, unless it was joining then. */
+  drainingSince: number | undefined
 }
 
 export interface Options {
@@ -66,8 +73,8 @@ export interface Options {
   readonly skips: boolean
   /** The most bytes that a member may hold. */
   readonly maxBytes: number
-  /** Looks for dead letters that are new, and tells of them by `deadLettered`. */
-  readonly findDeadLetters: () => void
+  /** The records whose dead letters have come since it was last asked. */
+  readonly newDeadLetters: () => ReadonlyArray<TopicPartition & { readonly offset: number }>
   readonly onEvent: (event: string) => void
 }
 
@@ -77,11 +84,12 @@ export interface Oracle {
   readonly member: (number: number) => Member
   readonly produced: (at: TopicPartition, offset: number) => void
   readonly expired: (at: TopicPartition, startOffset: number) => void
-  readonly deadLettered: (at: TopicPartition, offset: number) => void
   readonly outcome: (at: TopicPartition, offset: number) => Outcome
   /** How many records have settled more than once. */
   readonly repeated: () => number
 
+  /** A member begins to drain. */
+  readonly drains: (member: Member) => void
   /** A member joins, and says what it still owns. */
   readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
   readonly assigned: (member: Member, partitions: ReadonlyArray<TopicPartition>) => void
@@ -106,7 +114,7 @@ export interface Oracle {
 export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 
 export const make = (options: Options): Oracle => {
-  const { calm, findDeadLetters, maxBytes, now, onEvent, skips } = options
+  const { calm, maxBytes, newDeadLetters, now, onEvent, skips } = options
   const partitions = new Map<string, Partition>()
   const members = new Map<number, Member>()
   let violation: Violation | undefined
@@ -158,6 +166,15 @@ export const make = (options: Options): Oracle => {
     if (calm && times > 1) broken("a calm rebalance repeats nothing", `${partition.name}@${offset} settled again`)
   }
 
+  const findDeadLetters = () => {
+    for (const { offset, ...at } of newDeadLetters()) {
+      onEvent(`dead letter of ${nameOf(at)}@${offset}`)
+      const partition = partitionOf(at)
+      partition.deadLettered.add(offset)
+      settle(partition, offset)
+    }
+  }
+
   const newOwnership = (): Ownership => ({
     expected: undefined,
     last: undefined,
@@ -180,7 +197,14 @@ export const make = (options: Options): Oracle => {
     violation: () => violation,
     broken,
     member: (number) => {
-      const member: Member = { number, owned: new Map(), troubles: 0, connecting: 0 }
+      const member: Member = {
+        number,
+        owned: new Map(),
+        troubles: 0,
+        connecting: 0,
+        isJoining: false,
+        drainingSince: undefined
+      }
       members.set(number, member)
       return member
     },
@@ -190,14 +214,9 @@ export const make = (options: Options): Oracle => {
       partition.startOffset = Math.max(partition.startOffset, startOffset)
       onEvent(`expired ${partition.name} before ${startOffset}`)
     },
-    deadLettered: (at, offset) => {
-      onEvent(`dead letter of ${nameOf(at)}@${offset}`)
-      const partition = partitionOf(at)
-      partition.deadLettered.add(offset)
-      settle(partition, offset)
-    },
     outcome: (at, offset) => {
       const partition = partitionOf(at)
+      if (!has(partition, offset)) findDeadLetters()
       if (partition.deadLettered.has(offset)) return "deadLettered"
       if (partition.settled.has(offset)) return "handled"
       if (skips && partition.failed.has(offset)) return "discarded"
@@ -209,12 +228,21 @@ export const make = (options: Options): Oracle => {
       return count
     },
 
+    drains: (member) => {
+      member.drainingSince = member.isJoining ? undefined : now()
+    },
     joins: (member, owned) => {
+      member.isJoining = true
+      // At the same instant both may have been under way.
+      if (member.drainingSince !== undefined && now() > member.drainingSince) {
+        broken("a drain takes part in no further rebalance", `member ${member.number} joins while it drains`)
+      }
       const names = new Set(owned.map(nameOf))
       for (const name of member.owned.keys()) if (!names.has(name)) member.owned.delete(name)
     },
     assigned: (member, partitions) => {
       onEvent(`member ${member.number} is assigned ${partitions.map(nameOf).join(" ")}`)
+      member.isJoining = false
       for (const at of partitions) ownershipOf(member, at)
     },
     lost: (member) => {

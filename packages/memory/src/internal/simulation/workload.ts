@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Dice from "../dice.js"
 import type { Scenario } from "./scenario.js"
-import type { Subject } from "./world.js"
+import type { Subject } from "./subject.js"
 
 /** What an attempt does, a letter each; what goes beyond the letters succeeds. */
 const attempts: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {

@@ -1,0 +1,191 @@
+/**
+ * The members of the group in a simulated world: processes that run the consumer, and start, stop and die.
+ */
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import { Wire } from "@spillway/kafka/Wire"
+import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
+import type { Destination } from "@spillway/transport/DeadLetter"
+import type { Envelope } from "@spillway/transport/Envelope"
+import { Producer } from "@spillway/transport/Producer"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { MemoryClient } from "../../MemoryBroker.js"
+import type * as VirtualTime from "../virtualTime.js"
+import * as Observed from "./observed.js"
+import * as Oracle from "./oracle.js"
+import * as Protocol from "./protocol.js"
+import type { Stage } from "./stage.js"
+import type { Subject } from "./subject.js"
+
+interface Running {
+  readonly process: VirtualTime.Process
+  readonly client: MemoryClient
+  readonly member: Oracle.Member
+  readonly scope: Scope.CloseableScope
+  consumer: Consumer | undefined
+  stopping: boolean
+}
+
+export interface Members {
+  /** Those that run, by their number. */
+  readonly running: ReadonlyMap<number, Pick<Running, "process" | "stopping">>
+  readonly start: (number: number) => Effect.Effect<void>
+  /** Asks a member to stop; one that has not come to run its consumer is killed. */
+  readonly stop: (number: number) => Effect.Effect<void>
+  readonly kill: (number: number) => Effect.Effect<void>
+  /** Whether a consumer has stopped at a record that it can't handle, as it was told to. */
+  readonly haveStoppedAtRecord: () => boolean
+}
+
+export const make = <A, E, R, RD>(
+  { broker, faulty, note, oracle, quietly, scenario: { settings }, time }: Stage,
+  subject: Subject<A, E, R, RD>,
+  destination: Destination
+): Members => {
+  const { groupId } = subject.consumer
+  const running = new Map<number, Running>()
+  let stoppedAtRecord = false
+
+  const isAnothers = (at: TopicPartition, generation: number, memberId: string): boolean => {
+    const group = Effect.runSync(broker.group(groupId))
+    return (
+      group.generation === generation &&
+      group.members.some(
+        (other) =>
+          other.memberId !== memberId &&
+          Protocol.assigned(other.assignment).some(
+            ({ partition, topic }) => topic === at.topic && partition === at.partition
+          )
+      )
+    )
+  }
+
+  /** A consumer without dead letters that is told to stop at a record it can't handle. */
+  const isAskedFor = (failure: unknown): boolean =>
+    destination._tag === "None" &&
+    destination.otherwise === "stop" &&
+    failure instanceof ConsumerError &&
+    failure.reason === "HandlingFailed"
+
+  const onFailure = (number: number, cause: Cause.Cause<unknown>): void => {
+    if (Cause.isInterruptedOnly(cause)) return
+    if (isAskedFor(Option.getOrUndefined(Cause.failureOption(cause)))) {
+      note(`member ${number} stops at a record, as it is told to`)
+      stoppedAtRecord = true
+      return
+    }
+    oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Cause.pretty(cause)}`)
+  }
+
+  const observedHandler =
+    (member: Oracle.Member) =>
+    (envelope: Envelope<A>): Effect.Effect<unknown, E, R> =>
+      Effect.suspend(() => {
+        const { attempt, offset } = envelope
+        oracle.started(member, envelope, offset, attempt)
+        return Effect.onExit(subject.consumer.handler(envelope), (exit) =>
+          Effect.sync(() => {
+            const outcome = Exit.isSuccess(exit) ? "handled" : Exit.isInterrupted(exit) ? "interrupted" : "failed"
+            oracle.ended(member, envelope, offset, outcome)
+          })
+        )
+      })
+
+  const start = Effect.fnUntraced(function* (number: number) {
+    const process = time.process()
+    const client = yield* broker.client(`member-${number}`)
+    const member = oracle.member(number)
+    const scope = yield* Scope.make()
+    const wire = Observed.client(
+      faulty(Observed.cluster(client.wire, member, oracle, isAnothers), number),
+      member,
+      oracle,
+      note
+    )
+    const state: Running = { process, client, member, scope, consumer: undefined, stopping: false }
+    running.set(number, state)
+    note(`member ${number} starts`)
+    const made = Effect.gen(function* () {
+      const producer = yield* KafkaProducer.make({ deliveryTimeout: "30 seconds" })
+      const consumer = yield* KafkaConsumer.make<A, E, R, RD>({
+        ...settings,
+        ...subject.consumer,
+        handler: observedHandler(member)
+      }).pipe(Effect.provideService(Producer, producer), Effect.provide(subject.context)) as Effect.Effect<
+        Consumer,
+        ConsumerError,
+        Wire | Scope.Scope
+      >
+      state.consumer = consumer
+      yield* consumer.wait
+    }).pipe(
+      Effect.provideService(Wire, wire),
+      (effect) => Scope.extend(effect, scope),
+      Effect.tapErrorCause((cause) => Effect.sync(() => onFailure(number, cause)))
+    )
+    time.fork(process, quietly(Effect.exit(made), "member", number))
+  })
+
+  const kill = (number: number) =>
+    Effect.suspend(() => {
+      const found = running.get(number)
+      if (found === undefined) return Effect.void
+      running.delete(number)
+      note(`member ${number} is killed`)
+      found.process.kill()
+      return found.client.cut
+    })
+
+  const stop = (number: number) =>
+    Effect.suspend(() => {
+      const found = running.get(number)
+      if (found === undefined || found.stopping) return Effect.void
+      found.stopping = true
+      return found.consumer === undefined ? kill(number) : Effect.asVoid(Effect.forkDaemon(drain(number, found)))
+    })
+
+  const drain = Effect.fnUntraced(function* (number: number, found: Running) {
+    const { client, member, process, scope } = found
+    note(`member ${number} stops`)
+    const { troubles } = member
+    const startedAt = time.now()
+    const ownedBefore = new Set(member.owned.keys())
+    const close = Effect.zipRight(
+      Effect.sync(() => oracle.drains(member)),
+      found.consumer!.close
+    )
+    yield* Fiber.await(time.fork(process, quietly(close, "stop", number)))
+    const tookMs = time.now() - startedAt
+    note(`member ${number} has stopped in ${tookMs} ms`)
+    const isClean = member.troubles === troubles && member.connecting === 0 && tookMs < settings.drainTimeout
+    if (isClean) yield* checkCommitted(member, ownedBefore)
+    yield* Fiber.await(time.fork(process, quietly(Scope.close(scope, Exit.void), "close", number)))
+    yield* client.cut
+    // What was interrupted has its last turn.
+    yield* Effect.sleep(1)
+    if (process.pending() > 0) {
+      oracle.broken("nothing outlives a closed consumer", `member ${number} left ${process.pending()} tasks or timers`)
+    }
+    process.kill()
+    running.delete(number)
+  })
+
+  const checkCommitted = (member: Oracle.Member, ownedBefore: ReadonlySet<string>) =>
+    Effect.map(broker.committed(groupId), (committed) => {
+      const offsets = new Map(committed.map((at) => [Oracle.nameOf(at), at.offset]))
+      for (const { name, offset } of oracle.settledBy(member)) {
+        if (!ownedBefore.has(name) || offset < (offsets.get(name) ?? 0)) continue
+        oracle.broken(
+          "a clean drain commits all that settled",
+          `member ${member.number} settled ${name}@${offset}, but the group has committed ${offsets.get(name) ?? 0}`
+        )
+      }
+    })
+
+  return { running, start, stop, kill, haveStoppedAtRecord: () => stoppedAtRecord }
+}

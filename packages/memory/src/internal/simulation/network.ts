@@ -1,0 +1,57 @@
+/**
+ * The network of a simulated world, with the faults of its scenario.
+ */
+import type { Wire } from "@spillway/kafka/Wire"
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import type * as Runtime from "effect/Runtime"
+import type { FaultRule } from "../../Faults.js"
+import * as Dice from "../dice.js"
+import * as FaultRules from "../faultRules.js"
+import * as FaultyConnection from "../faultyConnection.js"
+import * as VirtualTime from "../virtualTime.js"
+import type { Scenario, Whom } from "./scenario.js"
+import type { Stage } from "./stage.js"
+
+/** A request that gets no answer fails after this long, in milliseconds. */
+const requestTimeoutMs = 5_000
+
+export interface Options {
+  readonly scenario: Scenario
+  readonly deadLetterTopics: ReadonlyArray<string>
+  readonly runtime: Runtime.Runtime<never>
+  readonly clock: Clock.Clock
+  readonly note: ((event: string) => void) | undefined
+}
+
+const rulesFor = ({ deadLetterTopics, scenario }: Options, whom: Whom): ReadonlyArray<FaultRule> =>
+  scenario.steps.flatMap((step) => {
+    if (step._tag !== "Fault" || (step.whom !== "all" && step.whom !== whom)) return []
+    return {
+      fault: step.fault,
+      apis: step.apis,
+      ports: step.node === undefined ? undefined : [9091 + step.node],
+      topics: step.deadLetters ? deadLetterTopics : undefined,
+      probability: step.probability,
+      from: step.at,
+      until: step.at + step.millis
+    }
+  })
+
+export const make =
+  (options: Options): Stage["faulty"] =>
+  (wire: Context.Tag.Service<Wire>, whom: Whom) => {
+    const { clock, note, runtime, scenario } = options
+    return FaultyConnection.wrap(wire, {
+      runtime,
+      clock,
+      rules: FaultRules.make(
+        { seed: Dice.make(scenario.seed, "faults", whom).below(2 ** 31), rules: rulesFor(options, whom) },
+        VirtualTime.epoch
+      ),
+      requestTimeoutMs,
+      connectTimeoutMs: requestTimeoutMs,
+      onFault: ({ api, endpoint, fault }) =>
+        note?.(`network of ${whom}: ${api ?? "connect"} to ${endpoint}: ${JSON.stringify(fault)}`)
+    })
+  }

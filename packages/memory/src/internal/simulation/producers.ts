@@ -1,0 +1,146 @@
+/**
+ * The producers of a simulated world, and what the log must hold of what they sent: each acknowledged record where it
+ * was said to be, in the order they were sent, and none twice.
+ */
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import { Wire } from "@spillway/kafka/Wire"
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Dice from "../dice.js"
+import * as Oracle from "./oracle.js"
+import type { Stage } from "./stage.js"
+import type { SimulatedRecord } from "./subject.js"
+
+/** A record that was acknowledged. */
+export interface Acknowledged extends TopicPartition {
+  readonly offset: number
+  readonly value: Uint8Array | null
+}
+
+export interface Producers {
+  /** Records sent by the producer under test, or with `acks: "leader"`, straight to the leader, who may lose them. */
+  readonly produce: (count: number, acks: "all" | "leader") => Effect.Effect<void>
+  readonly isSending: () => boolean
+  /** In the order they were sent. */
+  readonly acknowledged: () => ReadonlyArray<Acknowledged>
+  /** Tells the oracle what is wrong with the log at the end. */
+  readonly check: (log: ReadonlyArray<ConsumedRecord>) => void
+  readonly close: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function* (
+  { broker, faulty, note, oracle, quietly, scenario, time }: Stage,
+  options: {
+    readonly topics: ReadonlyArray<string>
+    readonly record: (index: number, dice: Dice.Dice) => SimulatedRecord
+  }
+): Effect.fn.Return<Producers> {
+  const { topics } = options
+  const process = time.process()
+  const scope = yield* Scope.make()
+  const client = yield* broker.client("producers")
+  const dice = Dice.make(scenario.seed, "records")
+  /** By the order they were sent in; some are missing. */
+  const acknowledged: Array<Acknowledged> = []
+  /** Where records were written without the producer. */
+  const others = new Set<string>()
+  let sent = 0
+  let sending = 0
+  /** Records whose sending has failed: each may have been written all the same. */
+  let inDoubt = 0
+
+  const producer = yield* Fiber.join(
+    time.fork(
+      process,
+      quietly(
+        Scope.extend(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), scope).pipe(
+          Effect.provideService(Wire, faulty(client.wire, "producers"))
+        ),
+        "producer"
+      )
+    )
+  )
+
+  const produce = (count: number, acks: "all" | "leader") =>
+    Effect.suspend(() => {
+      const first = sent
+      const records = Array.from({ length: count }, () => ({
+        ...options.record(sent++, dice),
+        topic: topics.length === 1 ? topics[0]! : dice.pick(topics),
+        partition: dice.below(scenario.partitions)
+      }))
+      if (acks === "leader") {
+        return Effect.forEach(
+          records,
+          ({ key, headers, partition, topic, value }) =>
+            Effect.map(broker.produce(topic, [{ key, value, headers, partition }], { acks }), ([written]) => {
+              others.add(placeOf({ topic, partition, offset: written!.offset }))
+            }),
+          { discard: true }
+        ).pipe(Effect.orDie)
+      }
+      sending++
+      const send = Effect.map(producer.sendAllEither(records), (results) => {
+        sending--
+        for (const [i, result] of results.entries()) {
+          if (Either.isLeft(result)) {
+            inDoubt++
+            note(`sending failed: ${result.left.message}`)
+            continue
+          }
+          const { offset, partition, topic } = result.right
+          acknowledged[first + i] = { topic, partition, offset, value: records[i]!.value }
+          oracle.produced({ topic, partition }, offset)
+        }
+      })
+      time.fork(process, quietly(send, "send", first))
+      return Effect.void
+    })
+
+  const all = () => acknowledged.filter((record) => record !== undefined)
+
+  const checkOrder = (): void => {
+    const last = new Map<string, number>()
+    for (const at of all()) {
+      const name = Oracle.nameOf(at)
+      const before = last.get(name) ?? -1
+      if (at.offset <= before) {
+        oracle.broken("records are written in order", `${placeOf(at)} was sent after ${name}@${before}`)
+      }
+      last.set(name, at.offset)
+    }
+  }
+
+  const check = (log: ReadonlyArray<ConsumedRecord>): void => {
+    const stored = new Map(log.map((record) => [placeOf(record), record.value]))
+    for (const { value, ...at } of all()) {
+      const found = stored.get(placeOf(at))
+      if (found !== undefined && Buffer.compare(found ?? nothing, value ?? nothing) !== 0) {
+        oracle.broken("no record is lost", `${placeOf(at)} is another record than the one acknowledged`)
+      }
+    }
+    checkOrder()
+    const known = new Set(all().map(placeOf))
+    const unknown = Array.from(stored.keys()).filter((place) => !known.has(place) && !others.has(place))
+    if (unknown.length > inDoubt) {
+      oracle.broken("no record is written twice", `nobody was told of ${unknown.join(" ")}`)
+    }
+  }
+
+  return {
+    produce,
+    isSending: () => sending > 0,
+    acknowledged: all,
+    check,
+    close: Scope.close(scope, Exit.void)
+  }
+})
+
+const placeOf = (at: TopicPartition & { readonly offset: number }): string => `${Oracle.nameOf(at)}@${at.offset}`
+
+const nothing = new Uint8Array(0)

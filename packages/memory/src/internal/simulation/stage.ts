@@ -1,0 +1,26 @@
+/**
+ * What everybody in a simulated world shares: its time, its cluster, its network, and the oracle that watches.
+ */
+import type { Wire } from "@spillway/kafka/Wire"
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { MemoryBroker } from "../../MemoryBroker.js"
+import type * as VirtualTime from "../virtualTime.js"
+import type { Oracle } from "./oracle.js"
+import type { Scenario, Whom } from "./scenario.js"
+
+export interface Stage {
+  readonly scenario: Scenario
+  readonly time: VirtualTime.VirtualTime
+  readonly broker: Context.Tag.Service<MemoryBroker>
+  readonly oracle: Oracle
+  /** Writes a line of the trace. */
+  readonly note: (event: string) => void
+  /** Without logs, and with random numbers of the seed and of this part of it. */
+  readonly quietly: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    ...part: ReadonlyArray<string | number>
+  ) => Effect.Effect<A, E, R>
+  /** The faults that the scenario has for somebody. */
+  readonly faulty: (wire: Context.Tag.Service<Wire>, whom: Whom) => Context.Tag.Service<Wire>
+}
