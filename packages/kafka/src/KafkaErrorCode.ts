@@ -83,7 +83,8 @@ export const KafkaErrorCode = {
   UNSTABLE_OFFSET_COMMIT: 88,
   THROTTLING_QUOTA_EXCEEDED: 89,
   PRODUCER_FENCED: 90,
-  UNKNOWN_TOPIC_ID: 100
+  UNKNOWN_TOPIC_ID: 100,
+  INCONSISTENT_TOPIC_ID: 103
 } as const
 
 export type KafkaErrorName = keyof typeof KafkaErrorCode

@@ -26,6 +26,8 @@ export interface PartitionMetadata {
 export interface TopicMetadata {
   readonly errorCode: number
   readonly topic: string
+  /** Tells topics of one name apart that were created one after the other (KIP-516); empty when the version doesn't. */
+  readonly topicId: string
   /** Whether it is one of Kafka's own, as `__consumer_offsets`. */
   readonly isInternal: boolean
   readonly partitions: ReadonlyArray<PartitionMetadata>
@@ -139,9 +141,12 @@ export interface FetchRequest {
   readonly minBytes: number
   readonly maxBytes: number
   readonly isolationLevel: IsolationLevel
+  /** The client's; empty when it has none. */
   readonly rackId: string
   readonly topics: ReadonlyArray<{
     readonly topic: string
+    /** Another topic's records are refused, though it has the name now. Default: unknown, whichever has it. */
+    readonly topicId?: string | undefined
     readonly partitions: ReadonlyArray<{
       readonly partition: number
       /** -1 when unknown. */
@@ -161,6 +166,8 @@ export interface FetchPartitionResponse {
   readonly logStartOffset: number
   /** Under `read_committed`, those that reach into `records`. */
   readonly abortedTransactions: ReadonlyArray<{ readonly producerId: bigint; readonly firstOffset: number }>
+  /** The broker to read from for as long as it can be reached, given with no records (KIP-392); -1: this one. */
+  readonly preferredReadReplica: number
   /** Encoded record batches; the last may be cut off. A view into the response: copy what is kept. */
   readonly records: Uint8Array
 }

@@ -85,7 +85,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
       const topic = uniqueName("wire")
       const missing = yield* connection.request("Metadata", { topics: [topic] })
       assert.deepStrictEqual(missing.topics, [
-        { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, topic, isInternal: false, partitions: [] }
+        { errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, topic, topicId: "", isInternal: false, partitions: [] }
       ])
       assert.deepStrictEqual((yield* connection.request("Metadata", { topics: [] })).topics, [])
       yield* createTopic(connection, topic, 2)
@@ -234,7 +234,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
               waitMs: 0,
               encode: (out) => encode(out, request, version),
               decode: (reader) => {
-                const decoded = decode(reader, version)
+                const decoded = decode(reader, version, request)
                 assert.strictEqual(reader.remaining, 0, `${api} v${version}`)
                 return decoded
               }

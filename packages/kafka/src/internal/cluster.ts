@@ -57,6 +57,8 @@ export interface Cluster {
   readonly topic: (topic: string) => TopicMetadata | undefined
   /** The partition's metadata if it has a leader, without asking. */
   readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
+  /** Whether another topic of that name was there before. */
+  readonly isRecreated: (topic: string) => boolean
   /** Drops what is known of a topic, so that the next refresh is believed whatever its leader epochs are. */
   readonly forgetTopic: (topic: string) => void
   /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
@@ -72,6 +74,8 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const scope = yield* Effect.scope
   const nodes = new Map<number, BrokerEndpoint>()
   const topics = new Map<string, TopicMetadata>()
+  /** The ids of topics, those that were deleted too, by name; the last is that of now. */
+  const topicIds = new Map<string, Set<string>>()
   const refreshed = Signal.make()
   const coordinators = new Map<string, number>()
   const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
@@ -173,12 +177,24 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
         : send(endpoint, role, api, request)
     })
 
+  /** A broker that lags behind may tell of a topic that was deleted since. */
+  const isOutdated = ({ topic, topicId }: TopicMetadata): boolean => {
+    if (topicId === "") return false
+    const ids = topicIds.get(topic) ?? new Set()
+    if (ids.has(topicId)) return Array.from(ids).at(-1) !== topicId
+    topicIds.set(topic, ids.add(topicId))
+    return false
+  }
+
   const learnTopic = (answer: TopicMetadata) => {
     if (answer.errorCode !== KafkaErrorCode.NONE) {
       if (answer.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) topics.delete(answer.topic)
       return
     }
-    const before = new Map(topics.get(answer.topic)?.partitions.map((partition) => [partition.partition, partition]))
+    if (isOutdated(answer)) return
+    const known = topics.get(answer.topic)
+    const same = known?.topicId === answer.topicId ? known.partitions : []
+    const before = new Map(same.map((partition) => [partition.partition, partition]))
     topics.set(answer.topic, {
       ...answer,
       partitions: answer.partitions.map((partition) => {
@@ -233,6 +249,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     requestController,
     refresh,
     topic: (topic) => topics.get(topic),
+    isRecreated: (topic) => (topicIds.get(topic)?.size ?? 0) > 1,
     leader: (topic, partition) => {
       const partitions = topics.get(topic)?.partitions
       // They usually are in order.

@@ -22,6 +22,8 @@ export interface CommitterOptions {
   ) => Effect.Effect<OffsetCommitResponse | undefined, WireError | ResponseError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
   readonly react: (code: number) => Effect.Effect<Reaction>
+  /** Whether the lane's offsets are of a topic that is no more: those of another one now, they would pass its records over. */
+  readonly isStale: (lane: Lane) => boolean
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
   readonly metrics: GroupMetrics
@@ -60,7 +62,7 @@ export const make = (options: CommitterOptions): Committer => {
     const topics = new Map<string, Map<number, Sent>>()
     for (const lane of lanes) {
       const offset = offsetToCommit(lane)
-      if (offset === undefined) continue
+      if (offset === undefined || options.isStale(lane)) continue
       const partitions = topics.get(lane.topic) ?? new Map()
       topics.set(lane.topic, partitions.set(lane.partition, { lane, offset, leaderEpoch: lane.settledEpoch() }))
     }

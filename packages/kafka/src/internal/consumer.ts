@@ -96,6 +96,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const committer = Committer.make({
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
+    isStale: (lane) => fetcher.isGone(lane),
     isGone: (topic) =>
       Effect.match(cluster.refresh([topic]), {
         onFailure: () => false,
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function* <R>(
       }),
     metrics: metrics.group({ groupId })
   })
-  const fetcher = yield* Scope.extend(
+  const fetcher: Fetcher.Fetcher = yield* Scope.extend(
     Fetcher.make({
       cluster,
       settings,

@@ -15,6 +15,7 @@ import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Answers from "./fetcher/answers.js"
+import * as Recreated from "./fetcher/recreated.js"
 import * as Validation from "./fetcher/validation.js"
 import type { Lane, LaneContext } from "./lane.js"
 import * as Signal from "./signal.js"
@@ -25,6 +26,8 @@ const busyWaitMs = 50
 export interface Fetcher {
   readonly add: (lane: Lane) => void
   readonly remove: (lane: Lane) => void
+  /** Whether the lane's topic was deleted, and another created by its name. */
+  readonly isGone: (lane: Lane) => boolean
   /** Stops fetching for good; what is parked at a broker is abandoned. */
   readonly stop: Effect.Effect<void>
 }
@@ -44,7 +47,8 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
   let isSettled = true
 
-  const answers = Answers.make(options)
+  const recreated = Recreated.make(options)
+  const answers = Answers.make({ ...options, recreated })
   const validation = Validation.make(cluster, answers)
 
   const lanesOf = (nodeId: number): Array<Lane> =>
@@ -68,7 +72,11 @@ export const make = Effect.fnUntraced(function* (options: {
       maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
       isolationLevel: settings.isolationLevel,
       rackId: "",
-      topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
+      topics: Array.from(topics, ([topic, partitions]) => ({
+        topic,
+        topicId: cluster.topic(topic)?.topicId,
+        partitions
+      }))
     }
   }
 
@@ -82,6 +90,7 @@ export const make = Effect.fnUntraced(function* (options: {
       for (const partition of partitions) {
         const found = asked.get(`${topic}-${partition.partition}`)
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
+        if (recreated.isGone(found.lane)) continue
         if (yield* answers.receive(found.lane, partition)) inDoubt = true
         // Asked for last the next time, so that a full response starves no partition.
         else if (partition.records.byteLength > 0 && lanes.delete(found.lane)) lanes.add(found.lane)
@@ -108,7 +117,7 @@ export const make = Effect.fnUntraced(function* (options: {
     while (true) {
       const led = lanesOf(nodeId)
       if (led.length === 0) return
-      const all = led.filter((lane) => !lane.isPaused())
+      const all = led.filter((lane) => !lane.isPaused() && !recreated.isGone(lane))
       // An equal share for each lane, or one that is held up would hold up the others with all the bytes it waits on.
       const share = settings.maxBufferedBytes / lanes.size
       const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []
@@ -156,10 +165,18 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
+  const restarts = yield* FiberMap.make<Lane>()
+
+  const restart = (lane: Lane) =>
+    FiberMap.run(restarts, lane, Effect.ensuring(answers.restart(lane), Effect.sync(buffer.room.notify)), {
+      onlyIfMissing: true
+    })
+
   // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
   const follow = Effect.gen(function* () {
     while (true) {
       yield* cluster.refreshed.wait()
+      yield* Effect.forEach(Array.from(lanes).filter(recreated.isGone), restart, { discard: true })
       changed.notify()
       buffer.room.notify()
     }
@@ -170,6 +187,7 @@ export const make = Effect.fnUntraced(function* (options: {
   return {
     add: (lane) => {
       lanes.add(lane)
+      recreated.isGone(lane)
       isSettled = false
       changed.notify()
       buffer.room.notify()
@@ -179,6 +197,7 @@ export const make = Effect.fnUntraced(function* (options: {
       changed.notify()
       buffer.room.notify()
     },
-    stop: Effect.zipRight(Fiber.interrupt(manager), FiberMap.clear(loops))
+    isGone: recreated.isGone,
+    stop: Effect.zipRight(Fiber.interrupt(manager), Effect.zipRight(FiberMap.clear(restarts), FiberMap.clear(loops)))
   }
 })

@@ -87,7 +87,7 @@ export const make = <R>(options: {
     })
 
     const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition) {
-      const isNew = owned.partition >= (initialCounts?.get(owned.topic) ?? 0)
+      const isNew = cluster.isRecreated(owned.topic) || owned.partition >= (initialCounts?.get(owned.topic) ?? 0)
       const timestamp = settings.initialOffset === "latest" && !isNew ? latestTimestamp : earliestTimestamp
       return yield* Effect.mapError(
         listOffset(cluster, owned, timestamp, settings.isolationLevel),

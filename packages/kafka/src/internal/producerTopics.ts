@@ -62,6 +62,7 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
           ([metadata]): TopicMetadata =>
             metadata ?? {
               topic,
+              topicId: "",
               errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
               isInternal: false,
               partitions: []

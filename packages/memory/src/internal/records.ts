@@ -91,6 +91,7 @@ const unread: Omit<FetchPartitionResponse, "partition" | "errorCode"> = {
   lastStableOffset: -1,
   logStartOffset: -1,
   abortedTransactions: [],
+  preferredReadReplica: -1,
   records: new Uint8Array(0)
 }
 
@@ -103,15 +104,18 @@ const read = (
   let hasError = false
 
   const readOne = (
-    topic: string,
+    { topic, topicId = "" }: FetchRequest["topics"][number],
     wanted: FetchRequest["topics"][number]["partitions"][number]
   ): FetchPartitionResponse => {
-    const log = topics.log(topic, wanted.partition)
-    const errorCode = log === undefined ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : refusal(log, nodeId, wanted)
-    if (log === undefined || errorCode !== KafkaErrorCode.NONE) {
+    const refuse = (errorCode: number): FetchPartitionResponse => {
       hasError = true
       return { ...unread, partition: wanted.partition, errorCode }
     }
+    if (topicId !== "" && topics.get(topic)?.id !== topicId) return refuse(KafkaErrorCode.UNKNOWN_TOPIC_ID)
+    const log = topics.log(topic, wanted.partition)
+    if (log === undefined) return refuse(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    const errorCode = refusal(log, nodeId, wanted)
+    if (errorCode !== KafkaErrorCode.NONE) return refuse(errorCode)
     const limit = Math.min(wanted.maxBytes, request.maxBytes - bytesRead)
     const { abortedTransactions, batches } = Log.read(
       log,
@@ -129,17 +133,18 @@ const read = (
       lastStableOffset: Log.endFor(log, "read_committed"),
       logStartOffset: log.startOffset,
       abortedTransactions,
+      preferredReadReplica: -1,
       records
     }
   }
 
   const response: FetchResponse = {
     errorCode: KafkaErrorCode.NONE,
-    topics: request.topics.map(({ partitions, topic }) => ({
-      topic,
+    topics: request.topics.map((asked) => ({
+      topic: asked.topic,
       // As on a real broker, partitions aren't answered in the order of the request: errors come last.
-      partitions: partitions
-        .map((wanted) => readOne(topic, wanted))
+      partitions: asked.partitions
+        .map((wanted) => readOne(asked, wanted))
         .sort((one, other) => Math.abs(one.errorCode) - Math.abs(other.errorCode))
     }))
   }

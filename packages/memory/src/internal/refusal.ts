@@ -17,7 +17,7 @@ const refusals: Refusals = {
   Metadata: ({ topics }, errorCode) => ({
     brokers: [],
     controllerId: -1,
-    topics: (topics ?? []).map((topic) => ({ errorCode, topic, isInternal: false, partitions: [] }))
+    topics: (topics ?? []).map((topic) => ({ errorCode, topic, topicId: "", isInternal: false, partitions: [] }))
   }),
   FindCoordinator: (_, errorCode) => ({ errorCode, coordinator: { nodeId: -1, host: "", port: -1 } }),
   Produce: ({ topics }, errorCode) => ({
@@ -44,6 +44,7 @@ const refusals: Refusals = {
       lastStableOffset: -1,
       logStartOffset: -1,
       abortedTransactions: [],
+      preferredReadReplica: -1,
       records: nothing
     }))
   }),

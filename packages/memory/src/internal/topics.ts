@@ -17,6 +17,8 @@ import * as Signal from "./signal.js"
 
 export interface Topic {
   readonly name: string
+  /** As Kafka prints it; another one each time that a topic of the name is created. */
+  readonly id: string
   readonly partitions: ReadonlyArray<Log.Log>
   /** `max.message.bytes`: the largest batch. */
   readonly maxMessageBytes: number
@@ -66,6 +68,13 @@ export interface Topics {
   readonly changed: Signal.Signal
 }
 
+/** Without chance, so that what is played again is the same. */
+const idOf = (number: number): string => {
+  const bytes = Buffer.alloc(16)
+  bytes.writeUInt32BE(number, 12)
+  return bytes.toString("base64url")
+}
+
 const isValidName = (name: string): boolean => /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
 
 const invalid = (settings: TopicSettings): number => {
@@ -86,6 +95,7 @@ export interface Options {
 
 export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): Topics => {
   const topics = new Map<string, Topic>()
+  let created = 0
   const changed = Signal.make()
 
   const create = (settings: TopicSettings): number => {
@@ -94,6 +104,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
     if (topics.has(settings.name)) return KafkaErrorCode.TOPIC_ALREADY_EXISTS
     topics.set(settings.name, {
       name: settings.name,
+      id: idOf(++created),
       maxMessageBytes: settings.maxMessageBytes,
       partitions: Array.from({ length: settings.partitions }, (_, partition) =>
         Log.make(placement.successor(partition))
@@ -124,7 +135,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       const errorCode = isValidName(name)
         ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         : KafkaErrorCode.INVALID_TOPIC_EXCEPTION
-      return { errorCode, topic: name, isInternal: false, partitions: [] }
+      return { errorCode, topic: name, topicId: "", isInternal: false, partitions: [] }
     }
     const partitions = topic.partitions.map(({ leader, leaderEpoch }, partition) => ({
       errorCode: leader === -1 ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.NONE,
@@ -132,7 +143,13 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       leader,
       leaderEpoch
     }))
-    return { errorCode: KafkaErrorCode.NONE, topic: name, isInternal: internalTopics.has(name), partitions }
+    return {
+      errorCode: KafkaErrorCode.NONE,
+      topic: name,
+      topicId: topic.id,
+      isInternal: internalTopics.has(name),
+      partitions
+    }
   }
 
   const createOne = ({ configs, partitions, replicationFactor, topic }: CreateTopicsRequest["topics"][number]) => {

@@ -8,17 +8,20 @@ import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { FetchPartitionResponse } from "../../Protocol.js"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
 import * as RecordBatch from "../../RecordBatch.js"
-import type { Cluster } from "../cluster.js"
+import type { Cluster, ResponseError } from "../cluster.js"
 import type { ConsumerSettings } from "../consumerSettings.js"
 import type { Lane } from "../lane.js"
 import { listOffset } from "../listOffsets.js"
+import type { Recreated } from "./recreated.js"
 import type * as Validation from "./validation.js"
 
 export interface Answers {
   /** What follows an error code; true when the leader's metadata is in doubt. */
   readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
-  /** The leader's log no longer holds what was read before the lane's position. */
-  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<void>
+  /** The leader's log no longer holds what was read before the lane's position; true when nobody can be asked why. */
+  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<boolean>
+  /** Lets a lane begin anew whose topic was. */
+  readonly restart: (lane: Lane) => Effect.Effect<void>
   /** True when the leader's metadata is in doubt. */
   readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<boolean>
   /** Fails the consumer at a lane's position. */
@@ -48,8 +51,9 @@ export const make = (options: {
   readonly metrics: (topic: string) => ConsumerMetrics
   /** Runs an effect while no commit is in flight, so that a commit of before isn't taken for one of after. */
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
+  readonly recreated: Recreated
 }): Answers => {
-  const { cluster, fail, metrics, settings } = options
+  const { cluster, fail, metrics, recreated, settings } = options
   /** Positions at which a batch was found corrupt once. */
   const suspected = new WeakMap<Lane, number>()
 
@@ -71,8 +75,19 @@ export const make = (options: {
       })
     )
 
-  const outOfRange = (lane: Lane): Effect.Effect<void> =>
-    Effect.catchAll(reset(lane), (cause) => failAt(lane, "Authorization", cause.message, cause))
+  const outOfRange = (lane: Lane): Effect.Effect<void> => orUnauthorized(lane, reset(lane))
+
+  const orUnauthorized = (lane: Lane, effect: Effect.Effect<void, ResponseError>) =>
+    Effect.catchAll(effect, (cause) => failAt(lane, "Authorization", cause.message, cause))
+
+  const restart: Answers["restart"] = (lane) => orUnauthorized(lane, recreated.restart(lane))
+
+  /** What a log that differs from what was read calls for, unless it is that of a new topic; true when nobody knows. */
+  const unlessRecreated = (lane: Lane, policy: Effect.Effect<void>): Effect.Effect<boolean> =>
+    Effect.matchEffect(cluster.refresh([lane.topic]), {
+      onFailure: () => Effect.succeed(true),
+      onSuccess: () => Effect.as(recreated.isGone(lane) ? restart(lane) : policy, false)
+    })
 
   const reset = Effect.fnUntraced(function* (lane: Lane) {
     const policy = settings.offsetOutOfRange
@@ -94,7 +109,9 @@ export const make = (options: {
     yield* resume(lane, offset, resumedAt, -1)
   })
 
-  const truncated: Answers["truncated"] = Effect.fnUntraced(function* (lane, { endOffset, leaderEpoch }) {
+  const truncated: Answers["truncated"] = (lane, answer) => unlessRecreated(lane, cutBack(lane, answer))
+
+  const cutBack = Effect.fnUntraced(function* (lane: Lane, { endOffset, leaderEpoch }: Validation.Answer) {
     const { partition, position: offset, topic } = lane
     const readEpoch = lane.leaderEpoch()
     if (settings.offsetOutOfRange === "fail") {
@@ -158,8 +175,7 @@ export const make = (options: {
   const refused: Answers["refused"] = Effect.fnUntraced(function* (lane, errorCode) {
     switch (errorCode) {
       case Code.OFFSET_OUT_OF_RANGE:
-        yield* outOfRange(lane)
-        return false
+        return yield* unlessRecreated(lane, outOfRange(lane))
       case Code.TOPIC_AUTHORIZATION_FAILED:
         yield* failAt(lane, "Authorization", nameOf(errorCode))
         return false
@@ -168,6 +184,8 @@ export const make = (options: {
         yield* failAt(lane, "CorruptBatch", nameOf(errorCode))
         return false
       case Code.UNKNOWN_TOPIC_OR_PARTITION:
+      case Code.UNKNOWN_TOPIC_ID:
+      case Code.INCONSISTENT_TOPIC_ID:
       case Code.UNKNOWN_LEADER_EPOCH:
         cluster.forgetTopic(lane.topic)
         return true
@@ -185,5 +203,5 @@ export const make = (options: {
     return false
   })
 
-  return { failAt, receive, refused, truncated }
+  return { failAt, receive, refused, restart, truncated }
 }

@@ -33,7 +33,8 @@ export const make = (
   options: {
     /** A leader's error code, as a fetch would get it: true when the metadata is in doubt. */
     readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
-    readonly truncated: (lane: Lane, answer: Answer) => Effect.Effect<void>
+    /** True when the metadata is in doubt. */
+    readonly truncated: (lane: Lane, answer: Answer) => Effect.Effect<boolean>
   }
 ): Validation => {
   /** The leader epochs in which positions were last validated. */
@@ -81,8 +82,9 @@ export const make = (
           if (yield* options.refused(lane, found.answer.errorCode)) inDoubt = true
           continue
         }
-        if (isTruncated(found.answer, position)) yield* options.truncated(lane, found.answer)
-        else validated.set(lane, currentLeaderEpoch)
+        if (isTruncated(found.answer, position)) {
+          if (yield* options.truncated(lane, found.answer)) inDoubt = true
+        } else validated.set(lane, currentLeaderEpoch)
       }
       return inDoubt
     })

@@ -1,4 +1,4 @@
-import type { Api, BrokerEndpoint, Request, Response } from "../../Protocol.js"
+import type { Api, BrokerEndpoint, IsolationLevel, Request, Response } from "../../Protocol.js"
 import type { Encoder } from "./kafkajs.js"
 import type { Reader } from "./reader.js"
 import type { VersionRange } from "./versions.js"
@@ -22,9 +22,11 @@ export interface Codec<I, O> {
   readonly versions: VersionRange
   /** The oldest of them that can say what the request says. */
   readonly oldest: (request: I) => number
+  /** The newest of them that can. */
+  readonly newest: (request: I) => number
   /** Writes the request, and returns what is to be sent from where it lies. */
   readonly encode: (out: Encoder, request: I, version: number) => ReadonlyArray<Attachment>
-  readonly decode: (reader: Reader, version: number) => Decoded<O>
+  readonly decode: (reader: Reader, version: number, request: I) => Decoded<O>
   /** How long the request lets the broker take, milliseconds, on top of the request timeout. */
   readonly waitMs: (request: I) => number
   /** The response to a request that the broker doesn't answer. */
@@ -41,11 +43,13 @@ export const simple = <I, O>(options: {
   readonly versions: VersionRange
   readonly oldest?: (request: I) => number
   readonly encode: (out: Encoder, request: I, version: number) => void
-  readonly decode: (reader: Reader, version: number) => Decoded<O>
+  readonly newest?: (request: I) => number
+  readonly decode: (reader: Reader, version: number, request: I) => Decoded<O>
   readonly waitMs?: (request: I) => number
 }): Codec<I, O> => ({
   waitMs: () => 0,
   oldest: () => 0,
+  newest: () => Number.POSITIVE_INFINITY,
   unanswered: () => undefined,
   ...options,
   encode: (out, request, version) => {
@@ -69,6 +73,10 @@ export const writeInt64 = (out: Encoder, value: number): void => {
 
 export const writeBigInt64 = (out: Encoder, value: bigint): void => {
   out.writeInt32(Number(BigInt.asIntN(32, value >> 32n))).writeUInt32(Number(BigInt.asUintN(32, value)))
+}
+
+export const writeIsolationLevel = (out: Encoder, level: IsolationLevel | undefined): void => {
+  out.writeInt8(level === "read_committed" ? 1 : 0)
 }
 
 export const writeBytes = (out: Encoder, bytes: Uint8Array): void => {

@@ -1,9 +1,19 @@
 import * as adminApis from "./adminApis.js"
 import type { Apis } from "./api.js"
 import * as dataApis from "./dataApis.js"
+import { Fetch } from "./fetchApi.js"
 import * as groupApis from "./groupApis.js"
+import { Metadata } from "./metadataApi.js"
 import * as producerApis from "./producerApis.js"
 import * as transactionApis from "./transactionApis.js"
 
 /** Every request of the Protocol on the wire. Brokers from Kafka 2.4 on speak these versions, of transactions from 2.5 on. */
-export const apis: Apis = { ...dataApis, ...groupApis, ...producerApis, ...transactionApis, ...adminApis }
+export const apis: Apis = {
+  Metadata,
+  Fetch,
+  ...dataApis,
+  ...groupApis,
+  ...producerApis,
+  ...transactionApis,
+  ...adminApis
+}

@@ -120,8 +120,8 @@ const makeConnection = (
   return {
     closed: link.closed,
     request: <A extends Api>(api: A, request: Request<A>) => {
-      const { key, versions, encode, decode, oldest, waitMs, unanswered } = apis[api]
-      const ours = { min: Math.max(versions.min, oldest(request)), max: versions.max }
+      const { key, versions, encode, decode, newest, oldest, waitMs, unanswered } = apis[api]
+      const ours = { min: Math.max(versions.min, oldest(request)), max: Math.min(versions.max, newest(request)) }
       const version = Versions.choose(ours, ranges.get(key))
       if (version === undefined) return Effect.fail(unsupported(api, ours))
       return Effect.suspend(() =>
@@ -131,7 +131,7 @@ const makeConnection = (
           version,
           waitMs: waitMs(request),
           encode: (out) => encode(out, request, version),
-          decode: (reader) => decode(reader, version),
+          decode: (reader) => decode(reader, version, request),
           unanswered: unanswered(request)
         })
       )

@@ -39,6 +39,9 @@ export const readNullableString = (reader: Reader): string | null => reader.text
 /** A string, a null one read as empty. */
 export const readString = (reader: Reader): string => readNullableString(reader) ?? ""
 
+/** A view of the bytes, null ones read as empty. */
+export const readBytes = (reader: Reader): Uint8Array => reader.view(reader.unsignedVarint() - 1)
+
 /** An array, a null one read as empty. Each element reads its own tagged fields. */
 export const readArray = <A>(reader: Reader, element: (reader: Reader) => A): Array<A> => {
   const elements: Array<A> = []

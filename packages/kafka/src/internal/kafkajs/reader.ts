@@ -68,6 +68,13 @@ export class Reader {
     }
   }
 
+  /** As Kafka prints it; empty for the id that is none. */
+  uuid(): string {
+    const start = this.#take(16)
+    const bytes = this.#bytes.subarray(start, this.#offset)
+    return bytes.every((byte) => byte === 0) ? "" : bytes.toString("base64url")
+  }
+
   skip(length: number): void {
     this.#take(length)
   }
@@ -90,7 +97,11 @@ export class Reader {
 
   /** A view of the bytes, null ones read as empty. No Buffer: a Buffer's `slice` doesn't copy, as its users expect. */
   bytes(): Uint8Array {
-    const length = this.int32()
+    return this.view(this.int32())
+  }
+
+  /** A view of so many bytes; of none for -1. */
+  view(length: number): Uint8Array {
     const start = this.#take(length === -1 ? 0 : length)
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#offset - start)
   }

@@ -72,7 +72,10 @@ export const make = (options: {
   const isStale = Effect.fnUntraced(function* (generation: Generation) {
     const subscribed = yield* subscription.refresh
     if (subscribed.join() !== generation.topics.join()) return true
-    if (!generation.isLeader) return false
+    if (!generation.isLeader) {
+      if (pattern === undefined) yield* cluster.refresh(subscribed)
+      return false
+    }
     const topics = Array.from(new Set([...generation.partitionCounts.keys(), ...subscribed]))
     const counts = yield* countPartitions(topics)
     return topics.some((topic) => counts.get(topic) !== generation.partitionCounts.get(topic))
@@ -80,10 +83,9 @@ export const make = (options: {
 
   /**
    * The leader looks for topics and partitions that came or went, and who reads by a pattern for its topics; nobody
-   * else's rejoin would change the assignment.
+   * else's rejoin would change the assignment. But each has to learn of topics that were created anew.
    */
   const watch = Effect.fnUntraced(function* (generation: Generation) {
-    if (!generation.isLeader && pattern === undefined) return yield* Effect.never
     const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
     const isUrgent = generation.isLeader && isMissing
     while (true) {
