@@ -6,10 +6,11 @@ import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
 import type { Codec } from "@spillway/transport/Codec"
 import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
+import type { Envelope } from "@spillway/transport/Envelope"
 import type { Handler } from "@spillway/transport/Handler"
 import type { Classify } from "@spillway/transport/HandlerError"
 import * as Processor from "@spillway/transport/Processor"
-import type { Producer } from "@spillway/transport/Producer"
+import { Producer, type ProducerRecord } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
 import { off, TransportMetrics } from "@spillway/transport/TransportMetrics"
@@ -25,6 +26,9 @@ import * as ConsumerEnvironment from "./internal/consumerEnvironment.js"
 import * as ConsumerHealth from "./internal/consumerHealth.js"
 import type { ConsumerOptions } from "./internal/consumerSettings.js"
 import * as ConsumerSettings from "./internal/consumerSettings.js"
+import type { TransactionalParts } from "./internal/transaction/consumer.js"
+import * as internalTransactional from "./internal/transaction/consumer.js"
+import type { TransactionalOptions } from "./internal/transaction/settings.js"
 import type { Wire } from "./Wire.js"
 
 export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
@@ -53,7 +57,8 @@ export const make = <A, E, R, RD>(
   options.metrics === false ? Effect.provideService(start(options), TransportMetrics, off) : start(options)
 
 const start = Effect.fnUntraced(function* <A, E, R, RD>(
-  options: KafkaConsumerOptions<A, E, R, RD>
+  options: KafkaConsumerOptions<A, E, R, RD>,
+  transactional?: TransactionalParts | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
   const health = yield* ConsumerHealth.make(settings)
@@ -73,7 +78,9 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
     },
     onBlocked: health.onBlocked
   })
-  return yield* internal.make(settings, processor, counts, health)
+  return transactional === undefined
+    ? yield* internal.make(settings, processor, counts, health)
+    : yield* internal.make(settings, transactional.outputs.recovering(processor), counts, health, transactional.commits)
 })
 
 /** A consumer as a Layer: built when it has first joined its group, drained when the layer is released. */
@@ -131,3 +138,82 @@ export const run = <A, E, R, RD, E2 = never, R2 = never>(
   Effect.scoped(
     Effect.flatMap(make(options), (consumer) => Effect.zipRight(Effect.raceFirst(until, consumer.wait), consumer.close))
   )
+
+export interface TransactionalConsumerOptions<A, E, R, RD>
+  extends Omit<KafkaConsumerOptions<A, E, R, RD>, "handler">,
+    Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
+  /** What is to be written for a record; it is called again for the record only when it failed. */
+  readonly handler: (envelope: Envelope<A>) => Effect.Effect<ReadonlyArray<ProducerRecord>, E, R>
+  /** How often a transaction is committed. Default: 100 milliseconds. */
+  readonly commitInterval?: Duration.DurationInput | undefined
+  /** A transaction is committed at once, and no record is started, while so much is to be written. Default: 8 MiB. */
+  readonly maxTransactionBytes?: number | undefined
+  /** The options of the producer of the transactions. */
+  readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined
+}
+
+/**
+ * A consumer whose effect on Kafka is exactly once: what its handler returns is written in one transaction with the
+ * offset of the record that it came from, in batches; so is a dead letter, which needs no `Producer` of the program's.
+ * Who reads committed sees each record's results once, whatever crashes, rebalances or is replaced.
+ *
+ * Each instance needs a `transactionalId` of its own; one that is kept over a restart ends at once what its predecessor
+ * left open, else that takes up to `transactionTimeout`. A transaction that is aborted is repeated without handling its
+ * records again. When another instance takes over the id, the consumer fails with `FencedProducer`. What a handler does
+ * elsewhere than in its result is as with every consumer: at least once. Needs Kafka 2.5 or later.
+ */
+export const makeTransactional = <A, E, R, RD>(
+  options: TransactionalConsumerOptions<A, E, R, RD>
+): Effect.Effect<Consumer, ConsumerError, R | Exclude<RD, Producer> | Wire | Scope.Scope> => {
+  const started = startTransactional(options)
+  return options.metrics === false ? Effect.provideService(started, TransportMetrics, off) : started
+}
+
+const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
+  commitInterval = "100 millis",
+  handler,
+  maxTransactionBytes = 8 * 1024 * 1024,
+  producer,
+  transactionTimeout,
+  transactionalId,
+  ...options
+}: TransactionalConsumerOptions<A, E, R, RD>): Effect.fn.Return<
+  Consumer,
+  ConsumerError,
+  R | Exclude<RD, Producer> | Wire | Scope.Scope
+> {
+  const parts = yield* internalTransactional.make(
+    options.groupId,
+    { ...producer, transactionalId, transactionTimeout },
+    maxTransactionBytes
+  )
+  const { outputs } = parts
+  const { destination } = options.deadLetter
+  return yield* start(
+    {
+      ...options,
+      commitInterval,
+      handler: (envelope: Envelope<A>) =>
+        Effect.flatMap(handler(envelope), (records) => outputs.handled(envelope, records)),
+      deadLetter: { destination: Effect.provideService(destination, Producer, outputs.producer) }
+    },
+    parts
+  )
+})
+
+/** `run` of a transactional consumer; see `makeTransactional`. */
+export const runTransactional = <A, E, R, RD, E2 = never, R2 = never>(
+  options: TransactionalConsumerOptions<A, E, R, RD>,
+  until: Effect.Effect<unknown, E2, R2> = Effect.never
+): Effect.Effect<ConsumerReport, ConsumerError | E2, R | Exclude<RD, Producer> | R2 | Wire> =>
+  Effect.scoped(
+    Effect.flatMap(makeTransactional(options), (consumer) =>
+      Effect.zipRight(Effect.raceFirst(until, consumer.wait), consumer.close)
+    )
+  )
+
+/** A transactional consumer as a Layer; see `makeTransactional`. */
+export const layerTransactional = <A, E, R, RD>(
+  options: TransactionalConsumerOptions<A, E, R, RD>
+): Layer.Layer<never, ConsumerError, R | Exclude<RD, Producer> | Wire> =>
+  Layer.scopedDiscard(makeTransactional(options))

@@ -87,5 +87,7 @@ export class TransactionalProducer extends Context.Tag("@spillway/kafka/Transact
      * has no error channel, so one that can't be committed is a defect there: `transaction` fails with it instead.
      */
     readonly begin: Effect.Effect<Transaction, TransactionError, Scope.Scope>
+    /** How many partitions a topic has; fails with `UnknownTopic` when it doesn't exist. */
+    readonly partitions: Context.Tag.Service<Producer>["partitions"]
   }
 >() {}

@@ -151,6 +151,20 @@ describe("Transaction", () => {
     })
   )
 
+  it.scoped("goes on where it was when the one before failed with nothing in it", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics })
+      const producer = yield* make(broker)
+      for (const value of ["a", "b", "c"]) {
+        yield* one(producer, value)
+        yield* Effect.flip(
+          producer.transaction((transaction) => transaction.sendAll([to("orders", "x"), to("orders", "", 9)]))
+        )
+      }
+      assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["a", "b", "c"])
+    })
+  )
+
   it.scoped("lets a program take part that knows of a producer only", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })

@@ -23,6 +23,8 @@ export type ConsumerErrorReason =
   | "LogTruncated"
   | "CorruptBatch"
   | "FencedInstance"
+  /** Another producer has taken over the transactional id of a transactional consumer. */
+  | "FencedProducer"
   | "UnsupportedBroker"
 
 /** A consumer that can't go on: nothing it had not handled was committed. */

@@ -3,11 +3,13 @@
  * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
+import type { ProducerError } from "@spillway/transport/Producer"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
+import type { TransactionError } from "../Transaction.js"
 import type { WireError } from "../Wire.js"
 import * as Backoff from "./backoff.js"
 import type { ResponseError } from "./cluster.js"
@@ -15,11 +17,12 @@ import type { Lane } from "./lane.js"
 import type { Reaction } from "./membership/decisions.js"
 import { byPlace } from "./topicPartition.js"
 
+/** Why there is no answer to a commit. */
+export type CommitError = WireError | ResponseError | TransactionError | ProducerError
+
 export interface CommitterOptions {
   /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
-  readonly send: (
-    topics: OffsetCommitRequest["topics"]
-  ) => Effect.Effect<OffsetCommitResponse | undefined, WireError | ResponseError>
+  readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
   readonly react: (code: number) => Effect.Effect<Reaction>
   /** Whether the lane's offsets are of a topic that is no more: those of another one now, they would pass its records over. */

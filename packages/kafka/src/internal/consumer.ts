@@ -27,7 +27,8 @@ import * as Ownership from "./ownership.js"
 import * as Pauses from "./pauses.js"
 import * as Signal from "./signal.js"
 import * as Subscription from "./subscription.js"
-import { byPlace, placeOf } from "./topicPartition.js"
+import { byPlace, keyOf, placeOf } from "./topicPartition.js"
+import type { Commits, CommittingConsumer } from "./transaction/commits.js"
 
 /** How long the last commit of a drain is repeated, in milliseconds. */
 const finalCommitMs = 5_000
@@ -44,7 +45,8 @@ export const make = Effect.fnUntraced(function* <R>(
   settings: ConsumerSettings,
   processor: Processor<R>,
   counts: Counts,
-  health: ConsumerHealth
+  health: ConsumerHealth,
+  commits?: Commits | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
   const { groupId } = settings
   const supervisor = yield* ConsumerSupervisor
@@ -74,7 +76,7 @@ export const make = Effect.fnUntraced(function* <R>(
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     maxRecords: settings.maxLaneRecords,
-    gate: { open: true },
+    gate: { open: true, isFull: commits?.isFull ?? (() => false) },
     breaker,
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
@@ -125,7 +127,8 @@ export const make = Effect.fnUntraced(function* <R>(
       committer,
       fetcher,
       fail,
-      toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request)
+      toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request),
+      onTurn: (partition) => commits?.forget(partition)
     }),
     runtime
   )
@@ -142,10 +145,23 @@ export const make = Effect.fnUntraced(function* <R>(
       checkTopics: processor.checkTopics,
       ownership,
       fail,
-      onJoined
+      onJoined,
+      sendOffsets: (member, topics) =>
+        commits === undefined
+          ? membership.toCoordinator("group", "OffsetCommit", { ...member, topics })
+          : commits.commit(member, topics, committing)
     }),
     runtime
   )
+  const committing: CommittingConsumer = {
+    fetchOffsets: (request) => membership.toCoordinator("group", "OffsetFetch", request),
+    rewind: (partition, offset) => {
+      // A lane that is being given up, too: its records are the next owner's from there on.
+      for (const lane of ownership.lanes) if (keyOf(lane) === keyOf(partition)) lane.restartAt(offset)
+    },
+    nudge: ownership.nudge,
+    fail
+  }
 
   const snapshot = (): ConsumerSnapshot => ({
     status: lifecycle.now(),
@@ -167,10 +183,17 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
 
-  const committing = Effect.gen(function* () {
+  const interval = Effect.sleep(settings.commitIntervalMs)
+  /** After a commit that failed it isn't due before the interval is over, however much waits. */
+  const due = (isComplete: boolean) => {
+    if (commits === undefined) return interval
+    return isComplete && commits.isFull() ? Effect.void : Effect.raceFirst(interval, commits.filled())
+  }
+  const commitWhenDue = Effect.gen(function* () {
+    let isComplete = true
     while (true) {
-      yield* Effect.sleep(settings.commitIntervalMs)
-      yield* committer.once
+      yield* due(isComplete)
+      isComplete = yield* committer.once
     }
   })
 
@@ -186,7 +209,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const background = <E>(effect: Effect.Effect<never, E>) => Effect.forkIn(effect, runtime)
 
   const main = Effect.gen(function* () {
-    yield* background(committing)
+    yield* background(commitWhenDue)
     yield* background(watching)
     yield* background(
       Effect.catchAllCause(membership.run, (cause) =>

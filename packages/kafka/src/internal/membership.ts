@@ -8,9 +8,10 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
-import type { WireError } from "../Wire.js"
+import type { GroupMember } from "../Transaction.js"
 import * as Backoff from "./backoff.js"
-import type { Cluster, ResponseError } from "./cluster.js"
+import type { Cluster } from "./cluster.js"
+import type { CommitError } from "./committer.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Decisions from "./membership/decisions.js"
 import * as Heartbeats from "./membership/heartbeats.js"
@@ -48,7 +49,7 @@ export interface Membership {
   /** Sends a commit in the present generation; `undefined` where the phase lets none through. */
   readonly commit: (
     topics: OffsetCommitRequest["topics"]
-  ) => Effect.Effect<OffsetCommitResponse | undefined, WireError | ResponseError>
+  ) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   readonly onCommitError: (code: number) => Effect.Effect<Decisions.Reaction>
   /** Sends a request to the group's coordinator, looking it up first if need be. */
   readonly toCoordinator: Member.Member["toCoordinator"]
@@ -68,6 +69,11 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly ownership: Ownership
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly onJoined: Effect.Effect<void>
+  /** Commits offsets as the member of a generation. */
+  readonly sendOffsets: (
+    member: GroupMember,
+    topics: OffsetCommitRequest["topics"]
+  ) => Effect.Effect<OffsetCommitResponse, CommitError>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {
   const { checkTopics, cluster, ownership, settings, subscription } = options
   const member = Member.make(cluster, settings)
@@ -186,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: {
       Effect.suspend(() => {
         if (!Decisions.mayCommit(member.protocol, member.phase)) return Effect.succeed(undefined)
         committing = member.identity()
-        return member.toCoordinator("group", "OffsetCommit", { ...committing, topics })
+        return options.sendOffsets(committing, topics)
       }),
     onCommitError: (code) =>
       Effect.suspend((): Effect.Effect<Decisions.Reaction> => {

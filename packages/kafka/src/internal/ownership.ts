@@ -47,6 +47,8 @@ export const make = <R>(options: {
   readonly fetcher: Fetcher
   readonly toCoordinator: Membership["toCoordinator"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
+  /** An ownership begins, or has ended: what is left of the one before is of no account any more. */
+  readonly onTurn: (partition: TopicPartition) => void
 }): Effect.Effect<OwnedLanes, never, R | Scope.Scope> =>
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
     const { cluster, committer, context, fail, fetcher, settings } = options
@@ -113,6 +115,7 @@ export const make = <R>(options: {
       return Lane.make(context, metrics, options.metrics.enabled, start).pipe(
         Effect.tap((lane) =>
           Effect.sync(() => {
+            options.onTurn(lane)
             lanes.add(lane)
             committer.lanes.add(lane)
             fetcher.add(lane)
@@ -182,6 +185,7 @@ export const make = <R>(options: {
         lanes.delete(lane)
         committer.lanes.delete(lane)
         fetcher.remove(lane)
+        options.onTurn(lane)
       }
     }
 

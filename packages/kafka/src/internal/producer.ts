@@ -40,8 +40,8 @@ export interface Core {
   readonly flush: (isOver: () => boolean) => Effect.Effect<void>
   /** Fails all that was accepted and has no result yet. */
   readonly discard: (failure: Failure) => void
-  /** Ends when nothing is in flight, and forgets what was discarded, and the sequences of all partitions. */
-  readonly reset: Effect.Effect<void>
+  /** Ends when nothing is in flight, and forgets what was discarded; under another epoch, sequences begin anew. */
+  readonly reset: (isNewEpoch: boolean) => Effect.Effect<void>
 }
 
 export const make = (
@@ -258,14 +258,15 @@ export const makeCore = (
           until(() => isOver() || (calls.size === 0 && lanes.all().every(({ batches }) => batches.length === 0)))
         ).pipe(Effect.ensuring(Effect.sync(() => accumulator.flush(closing)))),
       discard,
-      reset: Effect.map(
-        until(() => lanes.all().every(({ inFlight }) => inFlight === 0)),
-        () => {
-          for (const lane of lanes.all()) {
-            for (const batch of lane.batches) accumulator.release(batch)
-            Lane.reset(lane)
+      reset: (isNewEpoch) =>
+        Effect.map(
+          until(() => lanes.all().every(({ inFlight }) => inFlight === 0)),
+          () => {
+            for (const lane of lanes.all()) {
+              for (const batch of lane.batches) accumulator.release(batch)
+              Lane.reset(lane, isNewEpoch)
+            }
           }
-        }
-      )
+        )
     }
   })

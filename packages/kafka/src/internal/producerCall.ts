@@ -112,10 +112,15 @@ export const refuseAll = (call: Call, index: number, failure: Failure): void => 
 export const exitOfOne = (result: Result): Effect.Effect<RecordMetadata, ProducerError> =>
   result instanceof ProducerError ? result : Effect.succeed(result)
 
+/** Of a transaction's records one fails by itself, and the others because of it. */
+const isRootCause = (result: Result): boolean => result instanceof ProducerError && result.reason !== "Aborted"
+
 export const exitOfAll = (
   results: ReadonlyArray<Result>
-): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> =>
-  results.find((result) => result instanceof ProducerError) ?? Effect.succeed(results as ReadonlyArray<RecordMetadata>)
+): Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError> => {
+  const failed = results.find(isRootCause) ?? results.find((result) => result instanceof ProducerError)
+  return failed instanceof ProducerError ? failed : Effect.succeed(results as ReadonlyArray<RecordMetadata>)
+}
 
 export const eitherOf = (result: Result): Either.Either<RecordMetadata, ProducerError> =>
   result instanceof ProducerError ? Either.left(result) : Either.right(result)

@@ -213,14 +213,18 @@ export const split = (batch: Batch): boolean => {
   return true
 }
 
-/** Forgets all that it was about to send, and its sequence; nothing may be in flight. */
-export const reset = (lane: Lane): void => {
+/**
+ * Forgets all that it was about to send; nothing may be in flight. Its sequence begins anew only under another epoch: else
+ * the broker would take what comes for what it has already.
+ */
+export const reset = (lane: Lane, isNewEpoch: boolean): void => {
   lane.batches = []
   lane.trouble = undefined
+  recovered(lane)
+  if (!isNewEpoch) return
   lane.sequence = undefined
   lane.spentId = undefined
   lane.mustRenumber = false
-  recovered(lane)
 }
 
 /** The broker answered for good: the lane is as good as new. */

@@ -35,7 +35,7 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     }),
     handlerTimeout: Duration.seconds(1),
     maxRecords: 10,
-    gate: { open: true },
+    gate: { open: true, isFull: () => false },
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
     isPaused: () => false,

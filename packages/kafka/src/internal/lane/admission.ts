@@ -18,11 +18,18 @@ export interface Admission {
   readonly admit: () => boolean
 }
 
+/** What a consumer's lanes pass before each attempt. */
+export interface Gate {
+  open: boolean
+  /** Whether as much waits to be committed as may. */
+  readonly isFull: () => boolean
+}
+
 /** `changed` is called when the answers may have. */
-export const make = (gate: { readonly open: boolean }, caller: Caller | undefined, changed: () => void): Admission => {
+export const make = (gate: Gate, caller: Caller | undefined, changed: () => void): Admission => {
   let paused = false
   let holds = 0
-  const isFree = () => gate.open && !paused && holds === 0
+  const isFree = () => gate.open && !paused && holds === 0 && !gate.isFull()
   return {
     isPaused: () => paused,
     setPaused: (value) => {

@@ -28,7 +28,7 @@ export interface WorkerContext<R> {
   readonly processor: Processor<R>
   readonly handlerTimeout: Duration.Duration
   /** While closed no lane starts a record; whoever opens it nudges the lanes. */
-  readonly gate: { open: boolean }
+  readonly gate: Admission.Gate
   /** Absent when the consumer has none; nudges the lanes when it lets records through. */
   readonly breaker?: CircuitBreakerRuntime | undefined
   /** When, in milliseconds, the lanes next let timers and sockets have their turn. */

@@ -39,6 +39,7 @@ export interface Manager {
   readonly commit: Effect.Effect<void, TransactionError>
   /** Aborts the open transaction; what the coordinator can't be told now it is told before the next one begins. */
   readonly abort: Effect.Effect<void>
+  readonly partitions: Transaction["partitions"]
 }
 
 /** How long an abort waits for the coordinator. */
@@ -153,7 +154,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
      * way, and lets sequences begin anew.
      */
     const recover = Effect.gen(function* () {
-      yield* core.reset
+      yield* core.reset(true)
       if (identity === undefined) yield* init({})
       else {
         const { producerEpoch, producerId } = identity
@@ -317,12 +318,12 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       open = undefined
       left = own.startedAt
       // Nothing of it left: there is nothing to make an end of.
-      if (left === undefined) return core.reset
+      if (left === undefined) return core.reset(false)
       return fatal === undefined ? Effect.ignore(Effect.timeout(recover, abortTimeout)) : Effect.void
     })
 
     yield* Effect.catchAll(init({}), ({ error: failure }) => Effect.fail(failure))
-    return { begin, commit, abort }
+    return { begin, commit, abort, partitions: core.producer.partitions }
   })
 
 const topicsOf = (offsets: ReadonlyArray<TransactionOffset>): OffsetCommitRequest["topics"] => {

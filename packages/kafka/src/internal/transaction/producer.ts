@@ -12,7 +12,7 @@ import type { TransactionalSettings } from "./settings.js"
 export const make = (
   settings: TransactionalSettings
 ): Effect.Effect<TransactionalProducer["Type"], TransactionError, Wire | Scope.Scope> =>
-  Effect.map(Manager.make(settings), ({ abort, begin, commit }) => {
+  Effect.map(Manager.make(settings), ({ abort, begin, commit, partitions }) => {
     const oneAtATime = Effect.unsafeMakeSemaphore(1)
     const commitOrAbort = Effect.onError(commit, () => abort)
 
@@ -31,6 +31,7 @@ export const make = (
     return {
       transactionalId: settings.transactionalId,
       transaction,
+      partitions,
       begin: Effect.zipRight(
         Effect.acquireRelease(oneAtATime.take(1), () => oneAtATime.release(1)),
         Effect.acquireRelease(Effect.interruptible(begin), (_, exit) =>

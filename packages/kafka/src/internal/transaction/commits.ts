@@ -1,0 +1,195 @@
+/**
+ * Commits a consumer's offsets and what came of its records in one transaction. One that is aborted is repeated with the
+ * same records, which needn't be handled again for that.
+ */
+import { ConsumerError, type ConsumerErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
+import { limited } from "@spillway/transport/Logging"
+import type { ProducerError } from "@spillway/transport/Producer"
+import * as Effect from "effect/Effect"
+import type {
+  OffsetCommitRequest,
+  OffsetCommitResponse,
+  OffsetFetchRequest,
+  OffsetFetchResponse
+} from "../../Protocol.js"
+import {
+  type GroupMember,
+  type TransactionalProducer,
+  TransactionError,
+  type TransactionErrorReason
+} from "../../Transaction.js"
+import type { WireError } from "../../Wire.js"
+import type { ResponseError } from "../cluster.js"
+import * as Outbox from "./outbox.js"
+import { type Outputs, refusedBytes } from "./outputs.js"
+
+type Topics = OffsetCommitRequest["topics"]
+
+/** What a transactional consumer does elsewhere than others. */
+export interface Commits {
+  /** Takes the place of OffsetCommit. */
+  readonly commit: (
+    member: GroupMember,
+    topics: Topics,
+    consumer: CommittingConsumer
+  ) => Effect.Effect<OffsetCommitResponse, WireError | ResponseError | TransactionError | ProducerError>
+  /** As much waits to be committed as may: no record is started. */
+  readonly isFull: () => boolean
+  /** Ends when it next is full: a commit is due. */
+  readonly filled: () => Effect.Effect<void>
+  /** The partition isn't owned any more, or is owned anew: nothing that came of its records before is committed. */
+  readonly forget: (partition: TopicPartition) => void
+}
+
+/** The consumer that commits. */
+export interface CommittingConsumer {
+  readonly fetchOffsets: (request: OffsetFetchRequest) => Effect.Effect<OffsetFetchResponse, WireError | ResponseError>
+  /** Handles a partition's records from an offset on again, if it is still owned. */
+  readonly rewind: (partition: TopicPartition, offset: number) => void
+  /** Lets lanes look again whether they may start. */
+  readonly nudge: () => void
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+}
+
+/** A commit that may have been made. */
+interface Doubt {
+  readonly offsets: ReadonlyArray<Outbox.Source>
+  /** What the offsets' metadata tells the commit by. */
+  readonly mark: string
+}
+
+const fatalReasons: Partial<Record<TransactionErrorReason, ConsumerErrorReason>> = {
+  Fenced: "FencedProducer",
+  Authorization: "Authorization",
+  Configuration: "Configuration",
+  UnsupportedBroker: "UnsupportedBroker"
+}
+
+/** The consumer's error when the reason is one that no later transaction does better by. */
+export const fatalError = (groupId: string, cause: TransactionError): ConsumerError | undefined => {
+  const reason = fatalReasons[cause.reason]
+  return reason && new ConsumerError({ reason, groupId, description: cause.message, cause })
+}
+
+/** How long records like one that a broker refused aren't tried again. */
+const refusedForMs = 30_000
+
+export const make = (options: {
+  readonly groupId: string
+  readonly producer: TransactionalProducer["Type"]
+  readonly outbox: Outbox.Outbox
+  readonly outputs: Outputs
+  readonly now: () => number
+  /** A name that no other commit's mark begins with. */
+  readonly name: string
+}): Pick<Commits, "commit"> => {
+  const { groupId, name, now, outbox, outputs, producer } = options
+  const pass = limited({ lines: 1, every: "10 seconds" })
+  let doubt: Doubt | undefined
+  let commits = 0
+
+  const answer = (topics: Topics, errorCode: number): OffsetCommitResponse => ({
+    topics: topics.map(({ partitions, topic }) => ({
+      topic,
+      partitions: partitions.map(({ partition }) => ({ partition, errorCode }))
+    }))
+  })
+
+  /** Finds out what became of a commit that nobody answered: its transaction has ended when another has begun. */
+  const resolve = Effect.fnUntraced(function* ({ mark, offsets }: Doubt, { fetchOffsets }: CommittingConsumer) {
+    yield* producer.transaction(() => Effect.void)
+    const topics = offsets.map(({ partition, topic }) => ({ topic, partitions: [partition] }))
+    const found = yield* fetchOffsets({ groupId, requireStable: true, topics })
+    const answers = found.topics.flatMap(({ partitions }) => partitions)
+    const unknown = [found.errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
+    if (unknown !== undefined) {
+      return yield* new TransactionError({
+        reason: "Unknown",
+        transactionalId: producer.transactionalId,
+        description: "it isn't known yet whether the last transaction was committed",
+        code: unknown
+      })
+    }
+    if (answers.some(({ metadata }) => metadata === mark)) Outbox.settle(outbox, offsets)
+    doubt = undefined
+  })
+
+  /** The record that a broker refused can't be written: what it came from is handled again, and fails by it. */
+  const onRefused = (error: ProducerError, entries: ReadonlyArray<Outbox.Entry>, consumer: CommittingConsumer) =>
+    Effect.suspend(() => {
+      if (error.reason === "Authorization") {
+        return consumer.fail(
+          new ConsumerError({ reason: "Authorization", groupId, description: error.message, cause: error })
+        )
+      }
+      const { record } = error
+      const isOfRecord = error.reason === "InvalidRecord" || error.reason === "RecordTooLarge"
+      const isGuilty = ({ records }: Outbox.Entry) =>
+        isOfRecord
+          ? record !== undefined && records.includes(record)
+          : error.reason === "UnknownTopic" && records.some(({ topic }) => topic === error.topic)
+      for (const { source } of entries.filter(isGuilty)) {
+        const bytes = record === undefined ? 0 : refusedBytes(error, record, now())
+        if (isOfRecord) outputs.refuse(source, { error, topic: error.topic, bytes, until: now() + refusedForMs })
+        else outputs.refuse(source, { error, topic: error.topic, bytes: 0, until: 0 })
+        Outbox.drop(outbox, source, source.offset)
+        consumer.rewind(source, source.offset)
+      }
+      return Effect.void
+    })
+
+  const log = (error: TransactionError | ProducerError) =>
+    pass(
+      Effect.annotateLogs(Effect.logWarning("The transaction was not committed, it is repeated"), {
+        groupId,
+        transactionalId: producer.transactionalId,
+        reason: error.reason,
+        error: error.message
+      })
+    )
+
+  return {
+    commit: Effect.fnUntraced(function* (member, topics, consumer) {
+      if (doubt !== undefined) yield* resolve(doubt, consumer)
+      const mark = `${name}-${++commits}`
+      const offsets = topics.flatMap(({ partitions, topic }) =>
+        partitions.map(({ leaderEpoch, offset, partition }) => ({
+          topic,
+          partition,
+          offset,
+          leaderEpoch,
+          metadata: mark
+        }))
+      )
+      const entries = Outbox.before(outbox, offsets)
+      const records = entries.flatMap((entry) => entry.records)
+      doubt = { offsets, mark }
+      const done = yield* Effect.either(
+        producer.transaction((transaction) =>
+          Effect.zipRight(
+            records.length === 0 ? Effect.void : transaction.sendAll(records),
+            transaction.sendOffsets(offsets, member)
+          )
+        )
+      )
+      if (done._tag === "Right") {
+        doubt = undefined
+        Outbox.settle(outbox, offsets)
+        consumer.nudge()
+        return answer(topics, 0)
+      }
+      const error = done.left
+      if (error._tag === "ProducerError") {
+        doubt = undefined
+        yield* onRefused(error, entries, consumer)
+      } else {
+        if (error.reason !== "Unknown") doubt = undefined
+        const fatal = fatalError(groupId, error)
+        if (fatal !== undefined) yield* consumer.fail(fatal)
+        if (error.reason === "NotMember" && error.code !== undefined) return answer(topics, error.code)
+      }
+      yield* log(error)
+      return yield* Effect.fail(error)
+    })
+  }
+}

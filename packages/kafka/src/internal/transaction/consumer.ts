@@ -1,0 +1,63 @@
+/**
+ * What a transactional consumer is made of besides a consumer: the producer of its transactions, the outbox that its
+ * handler and its dead letters fill, and the commits that empty it.
+ */
+import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import type { Wire } from "../../Wire.js"
+import * as Signal from "../signal.js"
+import * as Commits from "./commits.js"
+import * as Outbox from "./outbox.js"
+import * as Outputs from "./outputs.js"
+import * as TransactionalProducer from "./producer.js"
+import * as Settings from "./settings.js"
+
+export interface TransactionalParts {
+  readonly outputs: Outputs.Outputs
+  readonly commits: Commits.Commits
+}
+
+export const make = Effect.fnUntraced(function* (
+  groupId: string,
+  options: Settings.TransactionalOptions,
+  maxTransactionBytes: number
+): Effect.fn.Return<TransactionalParts, ConsumerError, Wire | Scope.Scope> {
+  const configuration = (description: string, cause?: unknown) =>
+    new ConsumerError({ reason: "Configuration", groupId, description, cause })
+  if (!(Number.isSafeInteger(maxTransactionBytes) && maxTransactionBytes >= 1)) {
+    return yield* configuration(`maxTransactionBytes: must be a whole number from 1, not ${maxTransactionBytes}`)
+  }
+  const settings = yield* Effect.mapError(Settings.decode(options), (cause) => configuration(cause.message, cause))
+  const producer = yield* Effect.mapError(
+    TransactionalProducer.make(settings),
+    (cause) => Commits.fatalError(groupId, cause) ?? configuration(cause.message, cause)
+  )
+  const clock = yield* Effect.clock
+  const now = () => clock.unsafeCurrentTimeMillis()
+  const outbox = Outbox.make()
+  const filled = Signal.make()
+  const isFull = () => outbox.bytes >= maxTransactionBytes
+  const outputs = Outputs.make({
+    outbox,
+    maxBatchBytes: settings.maxBatchBytes,
+    partitions: producer.partitions,
+    now,
+    onPut: () => {
+      if (isFull()) filled.notify()
+    }
+  })
+  const { commit } = Commits.make({
+    groupId,
+    producer,
+    outbox,
+    outputs,
+    now,
+    name: `${settings.transactionalId}-${yield* Random.nextIntBetween(0, 0x7fffffff)}`
+  })
+  return {
+    outputs,
+    commits: { commit, isFull, filled: filled.wait, forget: (partition) => Outbox.drop(outbox, partition) }
+  }
+})
