@@ -6,10 +6,15 @@ import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as Effect from "effect/Effect"
 import * as Cluster from "../../packages/kafka/src/internal/cluster.js"
 import { nameOf } from "../../packages/kafka/src/KafkaErrorCode.js"
+import type { IsolationLevel } from "../../packages/kafka/src/Protocol.js"
 import * as RecordBatch from "../../packages/kafka/src/RecordBatch.js"
 
-/** Hands out all records of a topic, partition by partition, read from the leaders. */
-export const forEachRecord = (topic: string, onRecord: (record: ConsumedRecord) => void) =>
+/** Hands out all records of a topic, partition by partition, read from the leaders; committed ones to its last, if asked. */
+export const forEachRecord = (
+  topic: string,
+  onRecord: (record: ConsumedRecord) => void,
+  isolationLevel: IsolationLevel = "read_uncommitted"
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const cluster = yield* Cluster.make
@@ -22,14 +27,14 @@ export const forEachRecord = (topic: string, onRecord: (record: ConsumedRecord) 
             maxWaitMs: 100,
             minBytes: 1,
             maxBytes: 10_000_000,
-            isolationLevel: "read_uncommitted",
+            isolationLevel,
             rackId: "",
             topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: -1, fetchOffset, maxBytes: 10_000_000 }] }]
           })
-          const { errorCode, highWatermark, records } = response.topics[0]!.partitions[0]!
+          const { abortedTransactions, errorCode, highWatermark, records } = response.topics[0]!.partitions[0]!
           if (errorCode !== 0) return yield* Effect.fail(new Error(`Fetch answered ${nameOf(errorCode)}`))
           end = highWatermark
-          for (const batch of RecordBatch.decode(records).batches) {
+          for (const batch of RecordBatch.decode(records, { abortedTransactions }).batches) {
             for (const { headers, key, offset, timestamp, value } of batch.records) {
               onRecord({ topic, partition, offset, timestamp, key, value, headers })
             }
