@@ -97,6 +97,8 @@ export interface BrokerOptions {
   readonly advertise?: (address: string) => Effect.Effect<string, never, Scope.Scope>
   /** More arguments of the storage tool's `format`. */
   readonly format?: ReadonlyArray<string>
+  /** Properties that differ from node to node, by node id. */
+  readonly ofNode?: (id: number) => Readonly<Record<string, string>>
 }
 
 /** Where one of a cluster's nodes is. */
@@ -213,9 +215,13 @@ export const makeCluster = Effect.fnUntraced(function* (
     voters: places.map(({ controllerPort, id }) => `${id}@127.0.0.1:${controllerPort}`).join(),
     size
   }
-  return yield* Effect.forEach(places, (place) => startNode(place, cluster, properties, options), {
-    concurrency: "unbounded"
-  })
+  return yield* Effect.forEach(
+    places,
+    (place) => startNode(place, cluster, { ...properties, ...options.ofNode?.(place.id) }, options),
+    {
+      concurrency: "unbounded"
+    }
+  )
 })
 
 /** A cluster of one broker. */

@@ -38,6 +38,11 @@ export interface MemoryTopic {
 export interface MemoryBrokerOptions {
   /** How many brokers the cluster has, with node ids from 1 on. Default: 1. */
   readonly nodes?: number | undefined
+  /**
+   * The rack of each node, in their order. A leader then sends consumers of another rack (`rackId`) to a node of theirs,
+   * as `RackAwareReplicaSelector` does (KIP-392); every node has a replica of every partition. Default: none.
+   */
+  readonly racks?: ReadonlyArray<string> | undefined
   /** The topics there are from the start, by name with their number of partitions, or as a list. Default: none. */
   readonly topics?: Readonly<Record<string, number>> | ReadonlyArray<MemoryTopic> | undefined
   /** A member that asks for a shorter session is refused. Default: 6 seconds. */
@@ -207,7 +212,7 @@ export const make = (
       initialRebalanceDelayMs: Duration.toMillis(options?.initialRebalanceDelay ?? 0)
     }
     const runtime = yield* Effect.runtime<never>()
-    const placement = Placement.make(options?.nodes ?? 1)
+    const placement = Placement.make(options?.nodes ?? 1, options?.racks)
     const replicationDelay = Duration.decode(options?.replicationDelay ?? 0)
     const topics = Topics.make({
       placement,

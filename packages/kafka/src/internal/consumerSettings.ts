@@ -46,7 +46,11 @@ export interface ConsumerTuning {
    * `sessionTimeout` is over (KIP-1092). Default: true, but false for a static member.
    */
   readonly leaveOnClose?: boolean | undefined
-  /** The rack (or zone) this runs in, told to the group (KIP-881). Default: none. */
+  /**
+   * The rack (or zone) this runs in, told to the group (KIP-881), and to leaders: where the brokers have a
+   * `replica.selector.class`, a partition is read from a replica of this rack (KIP-392), and from its leader when that
+   * fails. Default: none.
+   */
   readonly rackId?: string | undefined
   /** A member that the coordinator hasn't heard of for this long is dead. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined

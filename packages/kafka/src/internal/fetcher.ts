@@ -1,5 +1,5 @@
 /**
- * Reads the owned partitions: one loop for each leader, asking only for lanes that have room, so that one slow lane
+ * Reads the owned partitions: one loop for each broker, asking only for lanes that have room, so that one slow lane
  * never holds up another and memory stays within the buffer's bounds.
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
@@ -15,6 +15,7 @@ import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import * as Answers from "./fetcher/answers.js"
+import * as ReadReplica from "./fetcher/readReplica.js"
 import * as Recreated from "./fetcher/recreated.js"
 import * as Validation from "./fetcher/validation.js"
 import type { Lane, LaneContext } from "./lane.js"
@@ -51,8 +52,28 @@ export const make = Effect.fnUntraced(function* (options: {
   const answers = Answers.make({ ...options, recreated })
   const validation = Validation.make(cluster, answers)
 
+  const clock = yield* Effect.clock
+  const replicas = ReadReplica.make({
+    expiryMs: settings.metadataIntervalMs,
+    now: () => clock.unsafeCurrentTimeMillis()
+  })
+
+  /** The broker that a lane reads from: only a leader can be asked whether its log is the one that was read before. */
+  const brokerOf = (lane: Lane): number | undefined => {
+    const leader = cluster.leader(lane.topic, lane.partition)?.leader
+    const replica = leader === undefined ? undefined : replicas.of(lane)
+    return replica === undefined || validation.isDue(lane) ? leader : replica
+  }
+
+  /** Lets the leader be asked again, if the broker isn't it; true if so. */
+  const leaveReplica = (lane: Lane, nodeId: number): boolean => {
+    const isReplica = replicas.leave(lane, nodeId)
+    if (isReplica) changed.notify()
+    return isReplica
+  }
+
   const lanesOf = (nodeId: number): Array<Lane> =>
-    Array.from(lanes).filter((lane) => lane.isOpen() && cluster.leader(lane.topic, lane.partition)?.leader === nodeId)
+    Array.from(lanes).filter((lane) => lane.isOpen() && brokerOf(lane) === nodeId)
 
   const requestFor = (ready: ReadonlyArray<Lane>, all: number): FetchRequest => {
     const topics = new Map<string, Array<FetchRequest["topics"][number]["partitions"][number]>>()
@@ -71,7 +92,7 @@ export const make = Effect.fnUntraced(function* (options: {
       minBytes: 1,
       maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
       isolationLevel: settings.isolationLevel,
-      rackId: "",
+      rackId: settings.rackId === null || ready.some(replicas.isLeft) ? "" : settings.rackId,
       topics: Array.from(topics, ([topic, partitions]) => ({
         topic,
         topicId: cluster.topic(topic)?.topicId,
@@ -91,6 +112,15 @@ export const make = Effect.fnUntraced(function* (options: {
         const found = asked.get(`${topic}-${partition.partition}`)
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
         if (recreated.isGone(found.lane)) continue
+        // A follower that lags behind knows less than the leader: what it refuses is the leader's to say.
+        if (partition.errorCode !== Code.NONE && leaveReplica(found.lane, nodeId)) {
+          inDoubt = true
+          continue
+        }
+        if (partition.preferredReadReplica >= 0) {
+          replicas.prefer(found.lane, partition.preferredReadReplica)
+          changed.notify()
+        }
         if (yield* answers.receive(found.lane, partition)) inDoubt = true
         // Asked for last the next time, so that a full response starves no partition.
         else if (partition.records.byteLength > 0 && lanes.delete(found.lane)) lanes.add(found.lane)
@@ -125,14 +155,15 @@ export const make = Effect.fnUntraced(function* (options: {
         yield* buffer.room.wait()
         continue
       }
-      const inDoubt = yield* Effect.catchAll(ask(nodeId, all, ready), (cause) =>
-        Effect.as(
+      const inDoubt = yield* Effect.catchAll(ask(nodeId, all, ready), (cause) => {
+        for (const lane of led) leaveReplica(lane, nodeId)
+        return Effect.as(
           cause._tag === "WireError" && cause.reason === "Authentication"
             ? answers.failAt(ready[0]!, "Authorization", cause.message, cause)
             : Effect.logDebug("Fetch failed, it will be repeated", cause),
           true
         )
-      )
+      })
       if (!inDoubt) {
         backoff.reset()
         continue
@@ -151,9 +182,9 @@ export const make = Effect.fnUntraced(function* (options: {
       let leaderless = false
       for (const lane of lanes) {
         if (!lane.isOpen()) continue
-        const leader = cluster.leader(lane.topic, lane.partition)?.leader
-        if (leader === undefined) leaderless = true
-        else yield* FiberMap.run(loops, leader, Effect.ensuring(loop(leader), ended), { onlyIfMissing: true })
+        const broker = brokerOf(lane)
+        if (broker === undefined) leaderless = true
+        else yield* FiberMap.run(loops, broker, Effect.ensuring(loop(broker), ended), { onlyIfMissing: true })
       }
       if (leaderless) {
         yield* Effect.ignore(refresh)

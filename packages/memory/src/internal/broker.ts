@@ -71,7 +71,7 @@ export const make = ({ clock, coordinator, placement, topics, transactions }: Pa
           ? coordinator.commitInTransaction(request)
           : Effect.succeed(Refusal.of("TxnOffsetCommit", request, errorCode))
       }),
-    Fetch: (request, { nodeId }) => Records.fetch(topics, nodeId, clock, request),
+    Fetch: (request, { nodeId }) => Records.fetch(topics, placement, nodeId, clock, request),
     ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
     OffsetForLeaderEpoch: (request, { nodeId }) =>
       Effect.sync(() => Records.offsetForLeaderEpoch(topics, nodeId, request)),

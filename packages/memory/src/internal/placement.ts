@@ -22,10 +22,14 @@ export interface Placement {
   readonly coordinatedBy: (nodeId: number) => ReadonlyArray<string>
   /** The live node that comes after another one in turn; -1 when there is none. */
   readonly successor: (nodeId: number) => number
+  /**
+   * Which live node those of a rack had better read from than from this one, which may be it; -1: that can't be told.
+   */
+  readonly nearest: (nodeId: number, rackId: string) => number
 }
 
 /** Nodes 1 to `count`. */
-export const make = (count: number): Placement => {
+export const make = (count: number, racks: ReadonlyArray<string> = []): Placement => {
   const nodes = Array.from({ length: count }, (_, index) => ({ nodeId: index + 1, host: "memory", port: 9092 + index }))
   const missed = new Set<number>()
   const coordinators = new Map<string, number>()
@@ -65,6 +69,11 @@ export const make = (count: number): Placement => {
     },
     coordinatedBy: (nodeId) =>
       Array.from(coordinators.keys()).filter((groupId) => coordinators.get(groupId) === nodeId),
-    successor
+    successor,
+    nearest: (nodeId, rackId) => {
+      if (rackId === "" || racks.length === 0) return -1
+      if (racks[nodeId - 1] === rackId) return nodeId
+      return live().find((node) => racks[node.nodeId - 1] === rackId)?.nodeId ?? nodeId
+    }
   }
 }

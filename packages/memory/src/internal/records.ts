@@ -18,6 +18,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Log from "./log.js"
+import type { Placement } from "./placement.js"
 import * as Signal from "./signal.js"
 import type { Topics } from "./topics.js"
 import type { Transactions } from "./transactions.js"
@@ -67,21 +68,22 @@ export const produce = (
 /** Answers at once when there is enough to read or an error to tell, else when there is or the wait is over. */
 export const fetch = (
   topics: Topics,
+  placement: Placement,
   nodeId: number,
   clock: Clock.Clock,
   request: FetchRequest
 ): Effect.Effect<FetchResponse> =>
   Effect.suspend(() => {
-    const first = read(topics, nodeId, request)
+    const first = read(topics, placement, nodeId, request)
     if (first.isReady || request.maxWaitMs <= 0) return Effect.succeed(first.response)
     const signals = request.topics.flatMap(({ topic }) => topics.get(topic)?.changed ?? [])
     const ready = Signal.until(signals, () => {
-      const next = read(topics, nodeId, request)
+      const next = read(topics, placement, nodeId, request)
       return next.isReady ? next.response : undefined
     })
     const expired = Effect.map(
       clock.sleep(Duration.millis(request.maxWaitMs)),
-      () => read(topics, nodeId, request).response
+      () => read(topics, placement, nodeId, request).response
     )
     return Effect.raceFirst(ready, expired)
   })
@@ -97,10 +99,12 @@ const unread: Omit<FetchPartitionResponse, "partition" | "errorCode"> = {
 
 const read = (
   topics: Topics,
+  placement: Placement,
   nodeId: number,
   request: FetchRequest
 ): { readonly isReady: boolean; readonly response: FetchResponse } => {
   let bytesRead = 0
+  /** An error or another replica to tell. */
   let hasError = false
 
   const readOne = (
@@ -114,8 +118,14 @@ const read = (
     if (topicId !== "" && topics.get(topic)?.id !== topicId) return refuse(KafkaErrorCode.UNKNOWN_TOPIC_ID)
     const log = topics.log(topic, wanted.partition)
     if (log === undefined) return refuse(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    const errorCode = refusal(log, nodeId, wanted)
+    const nearest = placement.nearest(log.leader, request.rackId)
+    const isReplica = nearest !== -1 && log.leader !== -1
+    const errorCode = refusal(log, isReplica ? log.leader : nodeId, wanted)
     if (errorCode !== KafkaErrorCode.NONE) return refuse(errorCode)
+    if (isReplica && log.leader === nodeId && nearest !== nodeId) {
+      hasError = true
+      return { ...unread, partition: wanted.partition, errorCode, preferredReadReplica: nearest }
+    }
     const limit = Math.min(wanted.maxBytes, request.maxBytes - bytesRead)
     const { abortedTransactions, batches } = Log.read(
       log,
