@@ -33,9 +33,17 @@ interface Handled {
   readonly timestamp: number
   readonly startedAt: number
   readonly endedAt: number
+  /** Since when the member has owned the partition without a break. */
+  readonly ownedSince: number
 }
 
-/** How long a partition stood still, milliseconds, and whether another member went on. */
+interface Member {
+  readonly scope: Scope.CloseableScope
+  /** By partition that it owns, since when. */
+  readonly owned: Map<number, number>
+}
+
+/** How long a partition stood still, milliseconds, and whether it changed hands meanwhile. */
 interface Stop {
   readonly ms: number
   readonly moved: boolean
@@ -61,7 +69,7 @@ const stopsOf = (handled: ReadonlyArray<Handled>, changes: ReadonlyArray<number>
       const change = changes.findLastIndex((at) => at <= next.startedAt)
       if (change < 0) continue
       const ms = Math.max(0, next.startedAt - Math.max(before.endedAt, next.timestamp))
-      const moved = before.member !== next.member
+      const moved = before.member !== next.member || next.ownedSince > before.endedAt
       const key = `${partition}/${change}/${moved}`
       if (ms >= (longest.get(key)?.ms ?? 0)) longest.set(key, { ms, moved })
     }
@@ -83,15 +91,16 @@ const measure = Effect.fnUntraced(function* (assignor: Assignor, brokers: Readon
   const handled: Array<Handled> = []
   const settled = new Set<string>()
   const random = Random.make(1)
-  const members: Array<Scope.CloseableScope> = []
+  const members: Array<Member> = []
   const moving = yield* FiberSet.make()
   let count = 0
 
   const join = Effect.gen(function* () {
-    const member = ++count
+    const number = ++count
     const scope = yield* Scope.make()
-    members.push(scope)
-    const consumer = KafkaConsumer.make({
+    const owned = new Map<number, number>()
+    members.push({ scope, owned })
+    const consumer = yield* KafkaConsumer.make({
       groupId,
       topics: [topic],
       value: Codec.bytes,
@@ -101,21 +110,29 @@ const measure = Effect.fnUntraced(function* (assignor: Assignor, brokers: Readon
           const startedAt = Date.now()
           return Effect.map(Effect.sleep(handlerMs), () => {
             settled.add(`${partition}-${offset}`)
-            handled.push({ partition, offset, member, timestamp, startedAt, endedAt: Date.now() })
+            const ownedSince = owned.get(partition) ?? startedAt
+            handled.push({ partition, offset, member: number, timestamp, startedAt, endedAt: Date.now(), ownedSince })
           })
         }),
       deadLetter: DeadLetter.none("stop")
+    }).pipe(Scope.extend(scope))
+    const look = Effect.map(consumer.assignment, (assignment) => {
+      const now = new Set(assignment.map(({ partition }) => partition))
+      for (const partition of owned.keys()) if (!now.has(partition)) owned.delete(partition)
+      for (const partition of now) if (!owned.has(partition)) owned.set(partition, Date.now())
     })
-    yield* Scope.extend(consumer, scope)
+    yield* Effect.forkIn(Effect.repeat(look, Schedule.spaced("20 millis")), scope)
   })
 
+  const close = ({ scope }: Member) => Scope.close(scope, Exit.void)
+
   const leave = Effect.gen(function* () {
-    const [scope] = members.splice(yield* random.nextIntBetween(0, members.length), 1)
-    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+    const [member] = members.splice(yield* random.nextIntBetween(0, members.length), 1)
+    if (member !== undefined) yield* close(member)
   })
 
   yield* Effect.replicateEffect(join, memberCount, { concurrency: "unbounded" })
-  yield* Effect.addFinalizer(() => Effect.forEach(members, (scope) => Scope.close(scope, Exit.void)))
+  yield* Effect.addFinalizer(() => Effect.forEach(members, close))
 
   const { sendAll } = yield* Producer.Producer
   const everyMs = 50

@@ -8,8 +8,8 @@ import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import kafkajs from "kafkajs"
 import { makeCluster } from "../kafka/broker.js"
+import { durable, inSync } from "../kafka/durable.js"
 import * as Inspect from "../kafka/inspect.js"
 import * as Account from "./account.js"
 import * as Faults from "./faults.js"
@@ -42,26 +42,6 @@ const memberCount = 3
 /** With the request timeout, how long a connection that is half open goes unnoticed. */
 const acknowledgeTimeout = "3 seconds"
 
-const properties = {
-  "default.replication.factor": "3",
-  "min.insync.replicas": "2",
-  "unclean.leader.election.enable": "false"
-}
-
-/** Ends when each replica of every topic is in sync. */
-const inSync = (brokers: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.tryPromise(async () => {
-    const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
-    try {
-      await admin.connect()
-      const { topics } = await admin.fetchTopicMetadata()
-      const all = topics.flatMap(({ partitions }) => partitions)
-      if (all.some(({ isr, replicas }) => isr.length < replicas.length)) throw new Error("a replica is out of sync")
-    } finally {
-      await admin.disconnect()
-    }
-  }).pipe(Effect.retry(Schedule.spaced("500 millis")), Effect.orDie)
-
 const recordOf = (value: Uint8Array | null): number => Number.parseInt(Buffer.from(value ?? []).toString(), 10)
 
 /** How often a topic holds each record, and its partitions' ends. */
@@ -79,7 +59,7 @@ const contentOf = Effect.fnUntraced(function* (topic: string) {
 export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOptions) =>
   Effect.gen(function* () {
     const proxies = new Map<string, Proxy.Proxy>()
-    const brokers = yield* makeCluster(3, properties, {
+    const brokers = yield* makeCluster(3, durable, {
       listeners: { [listener]: "PLAINTEXT" },
       advertise: (address) =>
         Effect.map(Proxy.make(address), (proxy) => {

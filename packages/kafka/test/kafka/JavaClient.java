@@ -2,14 +2,17 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -19,6 +22,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * that is a dot alone.
  *
  * send CODEC TOPIC COUNT           numbered records, as large as some text, to partition 0
+ * choose TOPIC KEY...              sends a record for each key, in base64, and tells the partitions it chose
  * read TOPIC COUNT                 the records of partition 0 from the start: key and value in base64
  * begin ID                         begins a transaction, of a producer that is made at first
  * put ID TOPIC PARTITION VALUE     writes a record within it, at once
@@ -49,6 +53,16 @@ public class JavaClient {
     }
   }
 
+  static void choose(String[] words) throws Exception {
+    try (KafkaProducer<byte[], byte[]> producer = producer(Map.of())) {
+      List<Future<RecordMetadata>> sent = new ArrayList<>();
+      for (int i = 2; i < words.length; i++) {
+        sent.add(producer.send(new ProducerRecord<>(words[1], Base64.getDecoder().decode(words[i]), bytes("java"))));
+      }
+      for (Future<RecordMetadata> one : sent) System.out.println(one.get().partition());
+    }
+  }
+
   static void read(String topic, int count) {
     Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "earliest");
     try (KafkaConsumer<byte[], byte[]> consumer =
@@ -75,6 +89,7 @@ public class JavaClient {
   static void run(String[] words) throws Exception {
     switch (words[0]) {
       case "send" -> send(words[1], words[2], Integer.parseInt(words[3]));
+      case "choose" -> choose(words);
       case "read" -> read(words[1], Integer.parseInt(words[2]));
       case "begin" -> transactional(words[1]).beginTransaction();
       case "put" ->

@@ -21,9 +21,9 @@ import * as Journal from "./journal.js"
 
 export { committedOffsets, readTopic } from "../../../../scripts/kafka/inspect.js"
 
-export const layer = (brokers: string) =>
+export const layer = (brokers: string, options?: KafkaProducer.KafkaProducerOptions) =>
   Layer.provideMerge(
-    KafkaProducer.layer({ maxBatchBytes: 8 * 1024 * 1024 }),
+    KafkaProducer.layer({ maxBatchBytes: 8 * 1024 * 1024, ...options }),
     KafkaJsWire.layer({ brokers: brokers.split(",") })
   )
 

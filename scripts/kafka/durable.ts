@@ -1,0 +1,27 @@
+/**
+ * Clusters of three brokers in which one may be missing without a loss.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import kafkajs from "kafkajs"
+
+/** Ends when each replica of every topic is in sync. */
+export const inSync = (brokers: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.tryPromise(async () => {
+    const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    try {
+      await admin.connect()
+      const { topics } = await admin.fetchTopicMetadata()
+      const all = topics.flatMap(({ partitions }) => partitions)
+      if (all.some(({ isr, replicas }) => isr.length < replicas.length)) throw new Error("a replica is out of sync")
+    } finally {
+      await admin.disconnect()
+    }
+  }).pipe(Effect.retry(Schedule.spaced("500 millis")), Effect.orDie)
+
+/** Acknowledged is what two replicas have. */
+export const durable: Readonly<Record<string, string>> = {
+  "default.replication.factor": "3",
+  "min.insync.replicas": "2",
+  "unclean.leader.election.enable": "false"
+}
