@@ -188,6 +188,37 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "5"
   },
   {
+    name: "what a transaction holds is dropped when it is aborted",
+    file: `${kafka}/transaction/commits.ts`,
+    replace: "      const error = done.left\n",
+    by: "      const error = done.left\n      Outbox.settle(outbox, offsets)\n"
+  },
+  {
+    name: "a commit in doubt is taken for one that failed",
+    file: `${kafka}/transaction/commits.ts`,
+    replace: '        if (error.reason !== "Unknown") doubt = undefined\n',
+    by: "        doubt = undefined\n"
+  },
+  {
+    name: "what came of a lost partition is committed all the same",
+    file: `${kafka}/transaction/consumer.ts`,
+    replace: "forget: (partition) => Outbox.drop(outbox, partition)",
+    by: "forget: () => {}"
+  },
+  {
+    name: "offsets are committed beside the transaction",
+    file: `${kafka}/transaction/commits.ts`,
+    replace:
+      "            records.length === 0 ? Effect.void : transaction.sendAll(records),\n            transaction.sendOffsets(offsets, member)",
+    by: "            transaction.sendOffsets(offsets, member),\n            Effect.void"
+  },
+  {
+    name: "zombies are not fenced",
+    file: `${kafka}/transaction/commits.ts`,
+    replace: '  Fenced: "FencedProducer",\n',
+    by: ""
+  },
+  {
     name: "a join that is refused is tried again at once",
     file: `${kafka}/membership/join.ts`,
     replace: "    const backoff = Backoff.make()",

@@ -1,8 +1,10 @@
 /**
  * Where a simulated consumer's dead letters go, and which of them are new.
  */
+
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
-import type { Envelope } from "@spillway/transport/Envelope"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { Producer, ProducerError } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,13 +18,18 @@ const nobody = Producer.of({
   partitions: (topic) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" }))
 })
 
+/** The place of a record. */
+export interface Source extends TopicPartition {
+  readonly offset: number
+}
+
 export interface DeadLetters {
   readonly destination: DeadLetter.Destination
   readonly topics: ReadonlyArray<string>
   /** Where the letters came from that weren't among those of the times before. */
-  readonly findNew: (
-    letters: ReadonlyArray<Pick<Envelope<unknown>, "topic" | "partition" | "offset" | "headers">>
-  ) => ReadonlyArray<{ readonly topic: string; readonly partition: number; readonly offset: number }>
+  readonly findNew: (letters: ReadonlyArray<Source & Pick<ConsumedRecord, "headers">>) => ReadonlyArray<Source>
+  /** Where all came from that were found. */
+  readonly found: () => ReadonlyArray<Source>
 }
 
 export const make = <A, E, R, RD>({ consumer, context }: Subject<A, E, R, RD>): Effect.Effect<DeadLetters> =>
@@ -32,18 +39,25 @@ export const make = <A, E, R, RD>({ consumer, context }: Subject<A, E, R, RD>): 
     Effect.map((destination): DeadLetters => {
       const isTopic = destination._tag === "Topic"
       const seen = new Set<string>()
+      const sources: Array<Source> = []
+      const sourceOf = (letter: Source & Pick<ConsumedRecord, "headers">): Source => {
+        const from = DeadLetter.metadata(letter, isTopic ? { headers: destination.headers } : {})
+        const { offset, partition, topic } = Option.getOrThrow(from)
+        return { topic: topic!, partition: partition!, offset: offset! }
+      }
       return {
         destination,
         topics: isTopic ? Array.from(new Set(consumer.topics.map((topic) => destination.topicOf(topic)))) : [],
-        findNew: (letters) =>
-          letters.flatMap((letter) => {
-            const place = `${letter.topic}-${letter.partition}@${letter.offset}`
-            if (seen.has(place)) return []
-            seen.add(place)
-            const from = DeadLetter.metadata(letter, isTopic ? { headers: destination.headers } : {})
-            const { offset, partition, topic } = Option.getOrThrow(from)
-            return { topic: topic!, partition: partition!, offset: offset! }
+        findNew: (letters) => {
+          const fresh = letters.filter(({ offset, partition, topic }) => {
+            const place = `${topic}-${partition}@${offset}`
+            return !seen.has(place) && seen.add(place)
           })
+          const found = fresh.map(sourceOf)
+          sources.push(...found)
+          return found
+        },
+        found: () => sources
       }
     })
   )

@@ -19,6 +19,7 @@ import type * as VirtualTime from "../virtualTime.js"
 import * as Observed from "./observed.js"
 import * as Oracle from "./oracle.js"
 import * as Protocol from "./protocol.js"
+import * as Results from "./results.js"
 import type { Stage } from "./stage.js"
 import type { Subject } from "./subject.js"
 
@@ -43,7 +44,7 @@ export interface Members {
 }
 
 export const make = <A, E, R, RD>(
-  { broker, faulty, note, oracle, quietly, scenario: { settings }, time }: Stage,
+  { broker, faulty, note, oracle, quietly, scenario: { settings, transactions }, time }: Stage,
   subject: Subject<A, E, R, RD>,
   destination: Destination
 ): Members => {
@@ -72,14 +73,20 @@ export const make = <A, E, R, RD>(
     failure instanceof ConsumerError &&
     failure.reason === "HandlingFailed"
 
-  const onFailure = (number: number, cause: Cause.Cause<unknown>): void => {
-    if (Cause.isInterruptedOnly(cause)) return
-    if (isAskedFor(Option.getOrUndefined(Cause.failureOption(cause)))) {
-      note(`member ${number} stops at a record, as it is told to`)
-      stoppedAtRecord = true
-      return
-    }
-    oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Cause.pretty(cause)}`)
+  /** A consumer whose transactional id another one has taken over. */
+  const isFenced = (failure: unknown): boolean =>
+    (transactions?.sharedIds ?? 0) > 0 && failure instanceof ConsumerError && failure.reason === "FencedProducer"
+
+  const onFailure = (number: number, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+    const failure = Option.getOrUndefined(Cause.failureOption(cause))
+    if (Cause.isInterruptedOnly(cause)) return Effect.void
+    if (isFenced(failure)) return kill(number)
+    return Effect.sync(() => {
+      if (isAskedFor(failure)) {
+        note(`member ${number} stops at a record, as it is told to`)
+        stoppedAtRecord = true
+      } else oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Cause.pretty(cause)}`)
+    })
   }
 
   const observedHandler =
@@ -96,6 +103,21 @@ export const make = <A, E, R, RD>(
         )
       })
 
+  const make = Effect.fnUntraced(function* (member: Oracle.Member) {
+    const options = { ...settings, ...subject.consumer, handler: observedHandler(member) }
+    if (transactions === undefined) {
+      const producer = yield* KafkaProducer.make({ deliveryTimeout: "30 seconds" })
+      return yield* Effect.provideService(KafkaConsumer.make<A, E, R, RD>(options), Producer, producer)
+    }
+    const { sharedIds, timeout } = transactions
+    return yield* KafkaConsumer.makeTransactional<A, E, R, RD>({
+      ...options,
+      transactionalId: `${groupId}-${sharedIds === 0 ? member.number : member.number % sharedIds}`,
+      transactionTimeout: timeout,
+      handler: (envelope) => Effect.as(options.handler(envelope), [Results.of(groupId, envelope)])
+    })
+  })
+
   const start = Effect.fnUntraced(function* (number: number) {
     const process = time.process()
     const client = yield* broker.client(`member-${number}`)
@@ -111,14 +133,9 @@ export const make = <A, E, R, RD>(
     running.set(number, state)
     note(`member ${number} starts`)
     const made = Effect.gen(function* () {
-      const producer = yield* KafkaProducer.make({ deliveryTimeout: "30 seconds" })
-      const consumer = yield* KafkaConsumer.make<A, E, R, RD>({
-        ...settings,
-        ...subject.consumer,
-        handler: observedHandler(member)
-      }).pipe(Effect.provideService(Producer, producer), Effect.provide(subject.context)) as Effect.Effect<
+      const consumer = yield* Effect.provide(make(member), subject.context) as Effect.Effect<
         Consumer,
-        ConsumerError,
+        ConsumerError | KafkaProducer.KafkaProducerConfigError,
         Wire | Scope.Scope
       >
       state.consumer = consumer
@@ -126,7 +143,7 @@ export const make = <A, E, R, RD>(
     }).pipe(
       Effect.provideService(Wire, wire),
       (effect) => Scope.extend(effect, scope),
-      Effect.tapErrorCause((cause) => Effect.sync(() => onFailure(number, cause)))
+      Effect.tapErrorCause((cause) => onFailure(number, cause))
     )
     time.fork(process, quietly(Effect.exit(made), "member", number))
   })

@@ -9,6 +9,7 @@ export interface Violation {
   readonly promise:
     | "no record is lost"
     | "no record is written twice"
+    | "each record has its result exactly once"
     | "records are written in order"
     | "nothing unsettled is committed"
     | "only owners commit"
@@ -71,6 +72,8 @@ export interface Options {
   readonly calm: boolean
   /** Records that are given up are skipped, not dead-lettered. */
   readonly skips: boolean
+  /** Dead letters show only when they are committed, some time after the next record has started. */
+  readonly deadLettersAreDeferred: boolean
   /** The most bytes that a member may hold. */
   readonly maxBytes: number
   /** The records whose dead letters have come since it was last asked. */
@@ -85,6 +88,9 @@ export interface Oracle {
   readonly produced: (at: TopicPartition, offset: number) => void
   readonly expired: (at: TopicPartition, startOffset: number) => void
   readonly outcome: (at: TopicPartition, offset: number) => Outcome
+  readonly isExpired: (at: TopicPartition, offset: number) => boolean
+  /** Learns of the dead letters that have come. */
+  readonly findDeadLetters: () => void
   /** How many records have settled more than once. */
   readonly repeated: () => number
 
@@ -114,7 +120,7 @@ export interface Oracle {
 export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 
 export const make = (options: Options): Oracle => {
-  const { calm, maxBytes, newDeadLetters, now, onEvent, skips } = options
+  const { calm, deadLettersAreDeferred, maxBytes, newDeadLetters, now, onEvent, skips } = options
   const partitions = new Map<string, Partition>()
   const members = new Map<number, Member>()
   let violation: Violation | undefined
@@ -154,6 +160,9 @@ export const make = (options: Options): Oracle => {
     findDeadLetters()
     return has(partition, offset)
   }
+
+  const mayBeSettled = (partition: Partition, offset: number): boolean =>
+    deadLettersAreDeferred || isSettled(partition, offset)
 
   const settledTo = (partition: Partition, wanted: number): number => {
     if (advance(partition) < wanted) findDeadLetters()
@@ -214,6 +223,8 @@ export const make = (options: Options): Oracle => {
       partition.startOffset = Math.max(partition.startOffset, startOffset)
       onEvent(`expired ${partition.name} before ${startOffset}`)
     },
+    isExpired: (at, offset) => offset < partitionOf(at).startOffset,
+    findDeadLetters,
     outcome: (at, offset) => {
       const partition = partitionOf(at)
       if (!has(partition, offset)) findDeadLetters()
@@ -275,12 +286,12 @@ export const make = (options: Options): Oracle => {
       else if (last === offset && !ownership.settled.has(offset)) {
         // A retry, or an attempt that was interrupted before it began.
       } else if (attempt > 1) disorder(`by attempt ${attempt}`)
-      else if (last !== undefined && !isSettled(partition, last)) disorder(`before @${last} has its outcome`)
+      else if (last !== undefined && !mayBeSettled(partition, last)) disorder(`before @${last} has its outcome`)
       else if (expected !== undefined) {
         if (offset < expected) disorder(`where @${expected} is next`)
         // What doesn't decode is dead-lettered without being handed out, what is expired is gone.
         for (let skipped = expected; skipped < offset; skipped++) {
-          if (!isSettled(partition, skipped)) disorder(`where @${skipped} is next`)
+          if (!mayBeSettled(partition, skipped)) disorder(`where @${skipped} is next`)
         }
       }
       ownership.last = offset

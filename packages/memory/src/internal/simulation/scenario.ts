@@ -24,6 +24,13 @@ export interface Settings {
   readonly assignors: ReadonlyArray<"cooperative-sticky" | "range">
 }
 
+export interface Transactions {
+  /** In milliseconds. */
+  readonly timeout: number
+  /** So many transactional ids are shared by the members, who fence each other; 0: each has its own. */
+  readonly sharedIds: number
+}
+
 /** Whom a network fault befalls: a member by its number, the producers, or everybody. */
 export type Whom = number | "producers" | "all"
 
@@ -69,6 +76,8 @@ export interface Scenario {
   readonly maxOpsBeforeYield: number
   readonly replicationDelay: number
   readonly settings: Settings
+  /** What members handle is committed with its results in transactions. */
+  readonly transactions: Transactions | undefined
   readonly steps: ReadonlyArray<Step>
   /** When the last step is over. */
   readonly end: number
@@ -93,7 +102,16 @@ const codesAfter: Partial<Record<Api, ReadonlyArray<number>>> = {
   OffsetCommit: [Code.REQUEST_TIMED_OUT, Code.COORDINATOR_NOT_AVAILABLE]
 }
 
-const answerable = Object.keys(transientCodes) as ReadonlyArray<Api>
+const coordinatorCodes = [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.COORDINATOR_NOT_AVAILABLE]
+
+/** The same, of what transactions ask besides. */
+const transactionCodes: Partial<Record<Api, ReadonlyArray<number>>> = {
+  InitProducerId: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
+  AddPartitionsToTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
+  AddOffsetsToTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
+  TxnOffsetCommit: coordinatorCodes,
+  EndTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS]
+}
 
 /** Each seed has some of these kinds of trouble: what is rare among all is frequent among few. */
 const kinds = [
@@ -133,8 +151,18 @@ const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boole
   }
 }
 
+/** From dice of its own, so that the rest of a seed is what it is without. */
+const transactionsOf = (seed: number): Transactions | undefined => {
+  const dice = Dice.make(seed, "transactions")
+  if (!dice.chance(0.3)) return undefined
+  return { timeout: dice.between(1, 8) * 1_000, sharedIds: dice.chance(0.7) ? 0 : dice.between(1, 2) }
+}
+
 export const make = (seed: number): Scenario => {
+  const transactions = transactionsOf(seed)
   const dice = Dice.make(seed, "scenario")
+  const codes = { ...transientCodes, ...(transactions === undefined ? {} : transactionCodes) }
+  const answerable = Object.keys(codes) as ReadonlyArray<Api>
   const calm = dice.chance(0.2)
   const troubles = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
   const nodes = dice.between(1, 3)
@@ -202,7 +230,7 @@ export const make = (seed: number): Scenario => {
     const fault: Fault =
       after !== undefined && dice.chance(0.4)
         ? { _tag: "Answer", code: dice.pick(after), when: "after" }
-        : { _tag: "Answer", code: dice.pick(transientCodes[api]!), when: "instead" }
+        : { _tag: "Answer", code: dice.pick(codes[api]!), when: "instead" }
     befall(fault, { apis: [api] })
   })
   times("freezes", 2, () =>
@@ -258,6 +286,7 @@ export const make = (seed: number): Scenario => {
     maxOpsBeforeYield: dice.pick([2_048, 2_048, 2_048, 2_048, 200, 30]),
     replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
     settings: settingsOf(seed, dice, calm, troubles.has("retention")),
+    transactions,
     steps,
     end: Math.max(...steps.map((step) => step.at + ("millis" in step && step._tag !== "JumpClock" ? step.millis : 0)))
   }

@@ -16,6 +16,7 @@ import * as Members from "./members.js"
 import * as Network from "./network.js"
 import * as Oracle from "./oracle.js"
 import * as Producers from "./producers.js"
+import * as Results from "./results.js"
 import type { Scenario, Step } from "./scenario.js"
 import type { Stage } from "./stage.js"
 import type { Subject } from "./subject.js"
@@ -72,7 +73,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         nodes: scenario.nodes,
         topics: [
           ...topics.map((name) => ({ name, partitions: scenario.partitions })),
-          ...deadLetters.topics.map((name) => ({ name, partitions: scenario.deadLetterPartitions }))
+          ...deadLetters.topics.map((name) => ({ name, partitions: scenario.deadLetterPartitions })),
+          { name: Results.topicOf(groupId), partitions: scenario.partitions }
         ],
         replicationDelay: scenario.replicationDelay
       }),
@@ -84,6 +86,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       now: sinceStart,
       calm: scenario.calm && subject.isFast,
       skips: destination._tag === "None" && destination.otherwise === "skip",
+      deadLettersAreDeferred: scenario.transactions !== undefined,
       maxBytes: scenario.nodes * (settings.maxBufferedBytes + 1_024 * 1_024),
       newDeadLetters: () => deadLetters.findNew(Effect.runSync(recordsOf(deadLetters.topics))),
       onEvent: note
@@ -191,6 +194,13 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     const account = Effect.gen(function* () {
       producers.check(yield* recordsOf(topics))
       const acknowledged = producers.acknowledged()
+      const losesTails = scenario.steps.some((step) => step._tag === "Produce" && step.acks === "leader")
+      if (scenario.transactions !== undefined && !losesTails) {
+        // What the dead have left open hides what was committed behind it.
+        yield* Effect.sleep(scenario.transactions.timeout + 1_000)
+        oracle.findDeadLetters()
+        Results.check(oracle, acknowledged, yield* broker.records(Results.topicOf(groupId)), deadLetters.found())
+      }
       for (const { offset, ...at } of acknowledged) {
         const outcome = oracle.outcome(at, offset)
         result[outcome]++
