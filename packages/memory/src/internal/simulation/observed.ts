@@ -20,6 +20,9 @@ interface Identity {
   readonly generationId: number
 }
 
+/** Of answers that say nothing of the membership. */
+const elsewhere: Identity = { memberId: "", generationId: -1 }
+
 type Observe = {
   readonly [A in Api]?: {
     readonly asked?: (request: Request<A>) => void
@@ -112,6 +115,29 @@ export const client = (
         for (const { errorCode } of flatten(topics)) code("OffsetCommit", errorCode, sent)
       },
       failed: failed("OffsetCommit")
+    },
+    TxnOffsetCommit: {
+      answered: ({ topics }) => {
+        for (const { errorCode } of flatten(topics)) code("TxnOffsetCommit", errorCode, elsewhere)
+      },
+      failed: failed("TxnOffsetCommit")
+    },
+    AddPartitionsToTxn: {
+      answered: ({ topics }) => {
+        for (const { errorCode } of flatten(topics)) code("AddPartitionsToTxn", errorCode, elsewhere)
+      },
+      failed: failed("AddPartitionsToTxn")
+    },
+    AddOffsetsToTxn: {
+      answered: ({ errorCode }) => code("AddOffsetsToTxn", errorCode, elsewhere),
+      failed: failed("AddOffsetsToTxn")
+    },
+    EndTxn: { answered: ({ errorCode }) => code("EndTxn", errorCode, elsewhere), failed: failed("EndTxn") },
+    Produce: {
+      answered: ({ topics }) => {
+        for (const { errorCode } of flatten(topics)) code("Produce", errorCode, elsewhere)
+      },
+      failed: failed("Produce")
     },
     Fetch: {
       answered: ({ topics }) => {

@@ -152,18 +152,18 @@ const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boole
 }
 
 /** From dice of its own, so that the rest of a seed is what it is without. */
-const transactionsOf = (seed: number): Transactions | undefined => {
+const transactionsOf = (seed: number, calm: boolean): Transactions | undefined => {
   const dice = Dice.make(seed, "transactions")
   if (!dice.chance(0.3)) return undefined
-  return { timeout: dice.between(1, 8) * 1_000, sharedIds: dice.chance(0.7) ? 0 : dice.between(1, 2) }
+  return { timeout: dice.between(1, 8) * 1_000, sharedIds: calm || dice.chance(0.7) ? 0 : dice.between(1, 2) }
 }
 
 export const make = (seed: number): Scenario => {
-  const transactions = transactionsOf(seed)
   const dice = Dice.make(seed, "scenario")
+  const calm = dice.chance(0.2)
+  const transactions = transactionsOf(seed, calm)
   const codes = { ...transientCodes, ...(transactions === undefined ? {} : transactionCodes) }
   const answerable = Object.keys(codes) as ReadonlyArray<Api>
-  const calm = dice.chance(0.2)
   const troubles = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
   const nodes = dice.between(1, 3)
   const partitions = dice.between(1, 4)
