@@ -315,6 +315,21 @@ describe("Transaction", () => {
     })
   )
 
+  it.scoped("begins anew when the coordinator has forgotten its producer", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics })
+      const fault = { _tag: "Answer", when: "instead", code: KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING } as const
+      for (const api of ["AddPartitionsToTxn", "EndTxn"] as const) {
+        const wire = yield* Faults.wrap(broker.wire, { seed: 1, rules: [{ fault, apis: [api], times: 1 }] })
+        const producer = yield* make(broker, { transactionalId: api }, wire)
+        const failed = yield* inTime(refused(one(producer, "lost")))
+        assert.strictEqual(failed.reason, "Aborted")
+        yield* inTime(one(producer, api))
+      }
+      assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["AddPartitionsToTxn", "EndTxn"])
+    })
+  )
+
   it.scoped("commits no offsets of a member that is no more", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })

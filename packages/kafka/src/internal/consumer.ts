@@ -128,6 +128,7 @@ export const make = Effect.fnUntraced(function* <R>(
       fetcher,
       fail,
       toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request),
+      requireStable: commits !== undefined || settings.isolationLevel === "read_committed",
       onTurn: (partition) => commits?.forget(partition)
     }),
     runtime

@@ -47,14 +47,14 @@ export const make = <R>(options: {
   readonly fetcher: Fetcher
   readonly toCoordinator: Membership["toCoordinator"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
+  /** Whether the end of a transaction that may yet commit beyond what is committed is waited for (KIP-447). */
+  readonly requireStable: boolean
   /** An ownership begins, or has ended: what is left of the one before is of no account any more. */
   readonly onTurn: (partition: TopicPartition) => void
 }): Effect.Effect<OwnedLanes, never, R | Scope.Scope> =>
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
-    const { cluster, committer, context, fail, fetcher, settings } = options
+    const { cluster, committer, context, fail, fetcher, requireStable, settings } = options
     const { groupId } = settings
-    /** Where a transaction may yet commit beyond what is committed, its end is waited for, as in Java. */
-    const requireStable = settings.isolationLevel === "read_committed"
     const groupMetrics = options.metrics.group({ groupId })
     const lanes = new Set<Lane.Lane>()
     /** Whether the last assignment is what is owned. */
