@@ -176,6 +176,55 @@ describe("KafkaProducer, idempotent", () => {
     })
   )
 
+  it.scoped("writes nothing twice when a broker that took over remembers the last batch alone", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics: { orders: partitions } })
+      /** The sequence of the last batch that the broker has. */
+      let last = -1
+      let inFlight = 0
+      let areAnswersLost = false
+      const decide: Decide = (request, forward) =>
+        Effect.suspend(() => {
+          const [header] = headersOf(request)
+          const { baseSequence } = header!
+          if (areAnswersLost && inFlight < 3) {
+            inFlight++
+            last = baseSequence
+            return Effect.zipRight(forward(request), Effect.zipRight(Effect.sleep(10), failed("Disconnected")))
+          }
+          const isForgotten = header!.producerEpoch === 0 && baseSequence < last
+          return isForgotten
+            ? refusing(() => KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)(request, forward)
+            : forward(request)
+        })
+      const { send } = yield* KafkaProducer.make({ linger: 0 }).pipe(
+        Effect.provideService(Wire, intercept(broker.wire, decide))
+      )
+      yield* send(to(0, "first"))
+      areAnswersLost = true
+      const values = ["a", "b", "c"]
+      const sent = yield* Effect.fork(
+        Effect.forEach(values, (value, i) => Effect.zipRight(Effect.sleep(i), send(to(0, value))), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* TestClock.adjust("30 seconds")
+      yield* send(to(0, "last"))
+      assert.strictEqual(inFlight, 3)
+      const log = yield* broker.records("orders")
+      assert.deepStrictEqual(
+        log.map(({ value }) => text(value)),
+        ["first", ...values, "last"]
+      )
+      // Where the others are the broker no longer knows.
+      const landed = yield* Fiber.join(sent)
+      assert.deepStrictEqual(
+        landed.map(({ offset }) => offset),
+        [-1, -1, 3]
+      )
+    })
+  )
+
   it.scoped("asks for another producer id when it is fenced, and tells whose record was refused", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })

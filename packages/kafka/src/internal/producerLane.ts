@@ -44,6 +44,12 @@ export interface Lane {
    * they are numbered anew. Nothing after the oldest was written, for brokers write in sequence.
    */
   mustRenumber: boolean
+  /**
+   * The place of the batch that is asked for next because those before it were refused as out of order though they may
+   * have been written; 0: none. A broker that took over or restarted may remember the last batch alone: where that is
+   * one of these, it takes it for written, and so were those before.
+   */
+  probing: number
   /** The node id of the broker that its batches in flight went to. */
   nodeId: number
   /** It waits for its turn in a request. */
@@ -64,6 +70,7 @@ export const make = (topic: string, partition: number, maxBytes: number): Lane =
   sequence: undefined,
   spentId: undefined,
   mustRenumber: false,
+  probing: 0,
   nodeId: -1,
   isOffered: false,
   maxBytes,
@@ -154,9 +161,27 @@ const renumber = (lane: Lane): void => {
  */
 const maxInFlight = ({ sequence }: Lane): number => (sequence?.isEstablished === true ? 5 : 1)
 
+const wasSent = (batch: Batch | undefined): boolean => batch?.stamp !== undefined
+
+/** The broker says that a batch is out of order. */
+export const refuse = (batch: Batch): void => {
+  const { lane } = batch
+  const at = lane.batches.indexOf(batch)
+  // Behind one that is to be sent again, that is to be expected.
+  if (at !== lane.probing) return
+  lane.probing = (at > 0 || batch.attempts > 1) && wasSent(lane.batches[at + 1]) ? at + 1 : 0
+  lane.mustRenumber = lane.probing === 0
+}
+
 /** The batch to send next, if there is one that may be sent now. */
 export const next = (lane: Lane): Batch | undefined => {
   if (lane.trouble !== undefined) return undefined
+  if (lane.probing > 0) {
+    if (lane.inFlight > 0) return undefined
+    const probed = lane.batches[lane.probing]
+    if (wasSent(probed)) return probed
+    lane.probing = 0
+  }
   if (lane.mustRenumber && lane.inFlight === 0) renumber(lane)
   if (lane.mustRenumber || lane.inFlight >= maxInFlight(lane)) return undefined
   while (true) {
@@ -199,6 +224,7 @@ export const fence = (lane: Lane): void => {
   lane.spentId = lane.sequence?.producerId
   lane.sequence = undefined
   lane.mustRenumber = true
+  lane.probing = 0
 }
 
 /** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
@@ -220,6 +246,7 @@ export const split = (batch: Batch): boolean => {
 export const reset = (lane: Lane, isNewEpoch: boolean): void => {
   lane.batches = []
   lane.trouble = undefined
+  lane.probing = 0
   recovered(lane)
   if (!isNewEpoch) return
   lane.sequence = undefined

@@ -204,13 +204,25 @@ export const make = (options: Options): Sender => {
     for (const batch of [...lane.batches]) reject(batch, failure)
   }
 
-  const acknowledge = (batch: Lane.Batch, { baseOffset, logAppendTimeMs }: Answer): void => {
-    const { entries, lane } = batch
-    const { partition, topic } = lane
+  const acknowledge = (batch: Lane.Batch, answer: Answer): void => {
+    const { lane } = batch
     Lane.land(batch)
-    end(batch)
+    // Brokers write in sequence: what was sent before it is written too, wherever.
+    for (const earlier of lane.batches.slice(0, lane.probing)) confirm(earlier, { baseOffset: -1, logAppendTimeMs: -1 })
+    lane.probing = 0
+    confirm(batch, answer)
     Lane.recovered(lane)
     if (lane.sequence?.isEstablished === false) lane.sequence = { ...lane.sequence, isEstablished: true }
+    if (lane.trouble !== undefined) trouble(lane, lane.trouble)
+  }
+
+  const confirm = (
+    batch: Lane.Batch,
+    { baseOffset, logAppendTimeMs }: Pick<Answer, "baseOffset" | "logAppendTimeMs">
+  ): void => {
+    const { entries, lane } = batch
+    const { partition, topic } = lane
+    end(batch)
     const counted = metrics.producer({ topic })
     counted.sent(entries.length)
     const at = metrics.enabled ? now() : 0
@@ -220,7 +232,6 @@ export const make = (options: Options): Sender => {
       const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : entry.record.timestamp
       Call.acknowledge(entry, { topic, partition, offset: baseOffset < 0 ? -1 : baseOffset + i, timestamp })
     }
-    if (lane.trouble !== undefined) trouble(lane, lane.trouble)
   }
 
   const conclude = (batch: Lane.Batch, verdict: Failure.Verdict): void => {
@@ -231,14 +242,11 @@ export const make = (options: Options): Sender => {
         trouble(lane, verdict)
         return
       case "OutOfOrder":
-        // Behind one that is to be sent again, that is to be expected.
-        if (lane.batches[0] === batch) {
-          if (admission().transactionalId !== null) {
-            reject(batch, verdict.failure)
-            break
-          }
-          lane.mustRenumber = true
+        if (lane.batches[0] === batch && admission().transactionalId !== null) {
+          reject(batch, verdict.failure)
+          break
         }
+        Lane.refuse(batch)
         trouble(lane, { _tag: "Retry", failure: verdict.failure, unknownTopic: false })
         return
       case "TooLarge":
