@@ -4,12 +4,13 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { codecs } from "./codecs.js"
 import { consume } from "./consume.js"
+import { frozen } from "./frozen.js"
 import { memory } from "./memory.js"
 import { observe } from "./observe.js"
 import { produce } from "./produce.js"
 import { rebalance } from "./rebalance.js"
 
-const benchmarks = { codecs, consume, memory, observe, produce, rebalance }
+const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance }
 
 const name = process.argv[2] ?? ""
 

@@ -69,3 +69,7 @@ export const committedOffsets = (groupId: string) =>
         .sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
     })
   )
+
+/** The node id of a group's coordinator. */
+export const coordinatorOf = (groupId: string) =>
+  Effect.scoped(Effect.flatMap(Cluster.make, ({ coordinator }) => coordinator(groupId)))
