@@ -11,6 +11,7 @@ export default defineConfig({
       "ops/test/**/*.test.ts"
     ],
     globalSetup: ["scripts/kafka/globalSetup.ts"],
+    setupFiles: ["scripts/leaks.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",

@@ -33,10 +33,13 @@ const apiVersions = (waitMs: number): Call<ApiVersionsResponse> => ({
   })
 })
 
-/** A port that can't be one is refused by an exception. */
+/** A port that can't be one is refused here: Node's socket would throw, and leave its handle behind. */
 const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
   Effect.try({
-    try: () => openLink(endpoint, kafkaJs, options),
+    try: () => {
+      if (!(endpoint.port >= 0 && endpoint.port < 65_536)) throw new RangeError(`${endpoint.port} is no port`)
+      return openLink(endpoint, kafkaJs, options)
+    },
     catch: (cause) =>
       new WireError({
         reason: "ConnectFailed",
