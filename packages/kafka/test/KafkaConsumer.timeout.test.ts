@@ -98,11 +98,12 @@ describe("handlerTimeout", () => {
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
+      const hanging = yield* Effect.makeLatch(false)
       const consumer = yield* KafkaConsumer.make({
         ...options,
         retry,
         handlerTimeout,
-        handler: calls.handler(({ value }) => (value === "a" ? Effect.uninterruptible(Effect.never) : Effect.void))
+        handler: calls.handler(({ value }) => (value === "a" ? Effect.uninterruptible(hanging.await) : Effect.void))
       })
       yield* broker.produce(topic, [{ value: "a" }, { value: "b" }])
       yield* TestClock.adjust("20 seconds")
@@ -112,6 +113,8 @@ describe("handlerTimeout", () => {
       const closing = yield* Effect.fork(consumer.close)
       yield* TestClock.adjust("31 seconds")
       assert.deepStrictEqual((yield* closing).handled, 0)
+      yield* hanging.open
+      yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(yield* committed, { 0: 0 })
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
