@@ -4,11 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import { nameOf } from "../../KafkaErrorCode.js"
-import type { Api, Request, Response } from "../../Protocol.js"
+import type { Api, Request, Response, TransactionalProducer } from "../../Protocol.js"
 import { TransactionError, type TransactionErrorReason } from "../../Transaction.js"
 import type { WireError } from "../../Wire.js"
 import * as Backoff from "../backoff.js"
 import type { Cluster, ResponseError } from "../cluster.js"
+import type { Identity } from "../producerIdentity.js"
 import * as Decisions from "./decisions.js"
 
 export interface Asked<A extends Api> {
@@ -36,6 +37,8 @@ export interface Coordinator {
     description: string,
     more?: { readonly code?: number; readonly cause?: unknown }
   ) => TransactionError
+  /** What every request in a transaction begins with. */
+  readonly producerOf: (identity: Identity) => TransactionalProducer
   /** Asks until there is an answer for good. */
   readonly ask: <A extends Api>(asked: Asked<A>) => Effect.Effect<Response<A>, Refusal>
 }
@@ -92,5 +95,9 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
     }
   })
 
-  return { error, ask }
+  return {
+    error,
+    producerOf: ({ producerEpoch, producerId }) => ({ transactionalId, producerId, producerEpoch }),
+    ask
+  }
 }

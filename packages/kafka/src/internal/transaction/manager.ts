@@ -2,13 +2,10 @@
  * The life of a producer's transactions, one after the other: begun, filled, committed or aborted, and what follows when
  * the coordinator says otherwise.
  */
-import { ProducerError } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
-import type { InitProducerIdRequest, OffsetCommitRequest } from "../../Protocol.js"
-import type { GroupMember, Transaction, TransactionError, TransactionOffset } from "../../Transaction.js"
+import type { InitProducerIdRequest } from "../../Protocol.js"
+import type { Transaction, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
 import * as Producer from "../producer.js"
 import type { Admission } from "../producerAdmission.js"
@@ -17,21 +14,9 @@ import type { Identity } from "../producerIdentity.js"
 import * as Sequence from "../producerSequence.js"
 import * as Coordinator from "./coordinator.js"
 import * as Decisions from "./decisions.js"
+import * as Open from "./open.js"
 import * as Partitions from "./partitions.js"
 import type { TransactionalSettings } from "./settings.js"
-
-/** The transaction that is open. */
-interface Open {
-  readonly partitions: Partitions.Partitions
-  /** The groups that the coordinator knows of. */
-  readonly groups: Set<string>
-  /** When the coordinator may have begun to count its time; milliseconds of the monotonic clock. */
-  startedAt: number | undefined
-  /** It takes no more records. */
-  isEnding: boolean
-  /** Why it can't be committed. */
-  failure: TransactionError | undefined
-}
 
 export interface Manager {
   readonly begin: Effect.Effect<Transaction, TransactionError>
@@ -45,16 +30,13 @@ export interface Manager {
 /** How long an abort waits for the coordinator. */
 const abortTimeout = "5 seconds"
 
-/** Errors of records that have not left: the transaction goes on without them. */
-const harmless = new Set<ProducerError["reason"]>(["InvalidRecord", "RecordTooLarge", "BufferFull", "UnknownTopic"])
-
 export const make = (settings: TransactionalSettings): Effect.Effect<Manager, TransactionError, Wire | Scope.Scope> =>
   Effect.gen(function* () {
     const { deliveryTimeoutMs, transactionTimeoutMs, transactionalId, unknownTopicTimeoutMs } = settings
     const clock = yield* Effect.clock
     const now = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
     let identity: Identity | undefined
-    let open: Open | undefined
+    let open: Open.Open | undefined
     /** Nothing can be done any more. */
     let fatal: TransactionError | undefined
     /** When the transaction before began, if it may still be open: an end is made of it before the next one begins. */
@@ -132,13 +114,11 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         }
       )
 
-    const producerOf = ({ producerEpoch, producerId }: Identity) => ({ transactionalId, producerId, producerEpoch })
-
     const endTxn = (of: Identity, committed: boolean, react: Coordinator.Asked<"EndTxn">["react"]) =>
       Effect.asVoid(
         coordinator.ask({
           api: "EndTxn",
-          request: () => ({ ...producerOf(of), committed }),
+          request: () => ({ ...coordinator.producerOf(of), committed }),
           codeOf: ({ errorCode }) => errorCode,
           react
         })
@@ -180,92 +160,10 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
 
     const silent = () => error("Aborted", `the coordinator did not answer within ${deliveryTimeoutMs} ms`)
 
-    const transactionOf = (own: Open): Transaction => {
-      const { producer } = core
-      const ended: Failure = { reason: "Aborted", description: "the transaction has ended" }
-
-      const isOpen = (): boolean => open === own && !own.isEnding && own.failure === undefined
-
-      const refusedError = (topic: string): ProducerError => {
-        const { failure } = own
-        return failure === undefined
-          ? new ProducerError({ ...ended, topic })
-          : new ProducerError({
-              reason: failure.reason === "Fenced" ? "Fenced" : "Aborted",
-              topic,
-              description: `its transaction is aborted: ${failure.description}`,
-              cause: failure
-            })
-      }
-
-      const doomBy = (cause: ProducerError): void => {
-        if (!harmless.has(cause.reason)) doom(error("Aborted", cause.message, { cause }))
-      }
-
-      const guarded = <A>(topic: string | undefined, send: Effect.Effect<A, ProducerError>) =>
-        Effect.suspend(() => {
-          if (!isOpen()) return Effect.fail(refusedError(topic ?? ""))
-          return Effect.tapError(send, (cause) => Effect.sync(() => open === own && doomBy(cause)))
-        })
-
-      const sendOffsets = Effect.fnUntraced(function* (
-        offsets: ReadonlyArray<TransactionOffset>,
-        member: GroupMember
-      ): Effect.fn.Return<void, TransactionError> {
-        if (own.failure !== undefined) return yield* own.failure
-        if (open !== own || identity === undefined) return yield* error("Aborted", ended.description)
-        const by = producerOf(identity)
-        const { groupId } = member
-        if (!own.groups.has(groupId)) {
-          yield* coordinator
-            .ask({
-              api: "AddOffsetsToTxn",
-              request: () => ({ ...by, groupId }),
-              codeOf: ({ errorCode }) => errorCode,
-              onSent: () => {
-                own.startedAt ??= now()
-              }
-            })
-            .pipe(Effect.catchAll(refuse))
-          own.groups.add(groupId)
-        }
-        yield* coordinator
-          .ask({
-            api: "TxnOffsetCommit",
-            groupId,
-            request: () => ({ ...by, ...member, topics: topicsOf(offsets) }),
-            codeOf: ({ topics }) =>
-              topics.flatMap(({ partitions }) => partitions).find(({ errorCode }) => errorCode !== 0)?.errorCode ?? 0,
-            // A topic that is gone has no offsets to be repeated for.
-            react: (code) => (code === Code.UNKNOWN_TOPIC_OR_PARTITION ? { _tag: "Ok" } : Decisions.onCode(code))
-          })
-          .pipe(Effect.catchAll(refuse))
-      })
-
-      return {
-        send: (record) => guarded(record.topic, producer.send(record)),
-        sendAll: (records) => guarded(records[0]?.topic, producer.sendAll(records)),
-        sendAllEither: (records) =>
-          Effect.suspend(() =>
-            isOpen()
-              ? Effect.tap(producer.sendAllEither(records), (results) => {
-                  if (open !== own) return
-                  for (const result of results) if (result._tag === "Left") doomBy(result.left)
-                })
-              : Effect.succeed(records.map(({ topic }) => Either.left(refusedError(topic))))
-          ),
-        partitions: producer.partitions,
-        sendOffsets: (offsets, member) =>
-          within(sendOffsets(offsets, member), silent).pipe(
-            Effect.tapError((failure) => Effect.sync(() => open === own && doom(failure)))
-          )
-      }
-    }
-
     const begin = Effect.gen(function* () {
       if (fatal !== undefined) return yield* fatal
       if (left !== undefined) yield* within(recover, silent)
-      const own: Open = {
+      const own: Open.Open = {
         partitions: Partitions.make({
           coordinator,
           transactionalId,
@@ -274,18 +172,26 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
           now,
           unknownTopicTimeoutMs,
           gate: core.gate,
-          onSent: () => {
-            own.startedAt ??= now()
-          },
+          onSent: () => own.onStarted(),
           onRefused: (refusal) => doom(judge(refusal))
         }),
         groups: new Set(),
         startedAt: undefined,
+        onStarted: () => {
+          own.startedAt ??= now()
+        },
         isEnding: false,
         failure: undefined
       }
       open = own
-      return transactionOf(own)
+      return Open.transactionOf(own, {
+        coordinator,
+        producer: core.producer,
+        identity: () => (open === own ? identity : undefined),
+        doom: (failure) => open === own && doom(failure),
+        refuse,
+        within: (effect) => within(effect, silent)
+      })
     })
 
     const commit = Effect.gen(function* () {
@@ -325,13 +231,3 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     yield* Effect.catchAll(init({}), ({ error: failure }) => Effect.fail(failure))
     return { begin, commit, abort, partitions: core.producer.partitions }
   })
-
-const topicsOf = (offsets: ReadonlyArray<TransactionOffset>): OffsetCommitRequest["topics"] => {
-  const topics = new Map<string, Array<OffsetCommitRequest["topics"][number]["partitions"][number]>>()
-  for (const { leaderEpoch = -1, metadata = null, offset, partition, topic } of offsets) {
-    const partitions = topics.get(topic) ?? []
-    topics.set(topic, partitions)
-    partitions.push({ partition, offset, leaderEpoch, metadata })
-  }
-  return Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
-}
