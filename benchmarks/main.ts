@@ -9,8 +9,9 @@ import { memory } from "./memory.js"
 import { observe } from "./observe.js"
 import { produce } from "./produce.js"
 import { rebalance } from "./rebalance.js"
+import { recovery } from "./recovery.js"
 
-const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance }
+const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance, recovery }
 
 const name = process.argv[2] ?? ""
 
