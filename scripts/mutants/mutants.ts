@@ -190,8 +190,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what a transaction holds is dropped when it is aborted",
     file: `${kafka}/transaction/commits.ts`,
-    replace: "      const error = done.left\n",
-    by: "      const error = done.left\n      Outbox.settle(outbox, offsets)\n"
+    replace: "      const error = causeOf(done.left)\n",
+    by: "      const error = causeOf(done.left)\n      Outbox.settle(outbox, offsets)\n"
   },
   {
     name: "a commit in doubt is taken for one that failed",

@@ -240,6 +240,17 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
+  it.effect("fails by the first commit that another one's transactional id keeps out", () =>
+    Effect.gen(function* () {
+      const consumer = yield* make({ commitInterval: "1 minute" })
+      yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
+      yield* produce(numbered(2))
+      const failed = yield* Effect.fork(Effect.flip(consumer.wait))
+      yield* TestClock.adjust("70 seconds")
+      assert.strictEqual((yield* Fiber.join(failed)).reason, "FencedProducer")
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("fails when another one takes over its transactional id", () =>
     Effect.gen(function* () {
       const consumer = yield* make()

@@ -7,7 +7,6 @@ import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { Outcome, Processor } from "@spillway/transport/Processor"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,6 +22,7 @@ import * as Fetcher from "./fetcher.js"
 import type { LaneContext } from "./lane.js"
 import * as Lifecycle from "./lifecycle.js"
 import * as Membership from "./membership.js"
+import * as Monotonic from "./monotonic.js"
 import * as Ownership from "./ownership.js"
 import * as Pauses from "./pauses.js"
 import * as Signal from "./signal.js"
@@ -202,7 +202,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const watching = Effect.gen(function* () {
     while (true) {
       yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Monotonic.now
       for (const lane of ownership.lanes) yield* lane.watch(now)
     }
   })

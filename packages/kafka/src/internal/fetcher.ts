@@ -4,7 +4,6 @@
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
@@ -19,6 +18,7 @@ import * as ReadReplica from "./fetcher/readReplica.js"
 import * as Recreated from "./fetcher/recreated.js"
 import * as Validation from "./fetcher/validation.js"
 import type { Lane, LaneContext } from "./lane.js"
+import * as Monotonic from "./monotonic.js"
 import * as Signal from "./signal.js"
 
 /** A long poll may hold up a lane that gets room meanwhile for this long, in milliseconds. */
@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const clock = yield* Effect.clock
   const replicas = ReadReplica.make({
     expiryMs: settings.metadataIntervalMs,
-    now: () => clock.unsafeCurrentTimeMillis()
+    now: () => Monotonic.millis(clock)
   })
 
   /** The broker that a lane reads from: only a leader can be asked whether its log is the one that was read before. */
@@ -131,7 +131,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   /** Reads for lanes that have room, once what is due was validated; true when the leader's metadata is in doubt. */
   const ask = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
-    const now = yield* Clock.currentTimeMillis
+    const now = Monotonic.millis(clock)
     const askable = ready.filter((lane) => !validation.isBehind(lane, now))
     const hasStale = askable.length < ready.length
     if (askable.length === 0) return true

@@ -16,6 +16,7 @@ import type { Wire } from "../Wire.js"
 import * as Cluster from "./cluster.js"
 import * as Expiry from "./expiry.js"
 import * as ProducerHealth from "./health/producer.js"
+import * as Monotonic from "./monotonic.js"
 import * as Accumulator from "./producerAccumulator.js"
 import * as Admission from "./producerAdmission.js"
 import * as Call from "./producerCall.js"
@@ -62,7 +63,7 @@ export const makeCore = (
     const clock = yield* Effect.clock
     const generator = new PCGRandom(yield* Random.nextIntBetween(0, 0x7fffffff))
     const calls = new Set<Call.Call>()
-    const now = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+    const now = (): number => Monotonic.millis(clock)
     const changed = Signal.make()
     const gone = Deferred.unsafeMake<never, Failure>(FiberId.none)
     let closing = false

@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ledger from "../ledger.js"
+import * as Monotonic from "../monotonic.js"
 import * as Signal from "../signal.js"
 import * as Admission from "./admission.js"
 import { Handling } from "./handling.js"
@@ -136,10 +137,10 @@ export const make = Effect.fnUntraced(function* <R>(
   }
 
   /** Fibres yield in microtasks: without this, heartbeats and fetches would wait until every queue is empty. */
-  const turnIsOver = () => attempts % recordsPerLook === 0 && clock.unsafeCurrentTimeMillis() >= context.turn.endsAt
+  const turnIsOver = () => attempts % recordsPerLook === 0 && Monotonic.millis(clock) >= context.turn.endsAt
 
   const giveTurn = Effect.map(Effect.sleep(0), () => {
-    context.turn.endsAt = clock.unsafeCurrentTimeMillis() + turnMs
+    context.turn.endsAt = Monotonic.millis(clock) + turnMs
   })
 
   const handleQueued = Effect.whileLoop({

@@ -3,13 +3,13 @@
  * session that they keep alive.
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Backoff from "../backoff.js"
 import type { Cluster } from "../cluster.js"
 import type { ConsumerSettings } from "../consumerSettings.js"
+import * as Monotonic from "../monotonic.js"
 import * as Decisions from "./decisions.js"
 import type { Member } from "./member.js"
 
@@ -45,9 +45,9 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
   const watchExpiry = Effect.gen(function* () {
     while (true) {
-      const left = acknowledgedAt + settings.sessionTimeoutMs - (yield* Clock.currentTimeMillis)
+      const left = acknowledgedAt + settings.sessionTimeoutMs - (yield* Monotonic.now)
       if (left <= 0) setSessionAlive(false)
-      yield* Effect.sleep(left > 0 ? left : settings.heartbeatIntervalMs)
+      yield* Effect.sleep(left > 0 ? Math.ceil(left) : settings.heartbeatIntervalMs)
     }
   })
 
@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function* (options: {
     let wait = Effect.sleep(settings.heartbeatIntervalMs)
     while (true) {
       yield* wait
-      const sentAt = yield* Clock.currentTimeMillis
+      const sentAt = yield* Monotonic.now
       const sent = member.identity()
       const untilExpiry = acknowledgedAt + settings.sessionTimeoutMs - sentAt
       const code = yield* member.toCoordinator("group", "Heartbeat", sent).pipe(
@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function* (options: {
         Effect.catchAll((cause) => Effect.as(Effect.catchAll(member.rejectFatal(cause), fail), undefined)),
         // A broker that is frozen doesn't answer at all: the session expires while we wait.
         Effect.timeoutTo({
-          duration: untilExpiry > 0 ? untilExpiry : settings.heartbeatIntervalMs,
+          duration: untilExpiry > 0 ? Math.ceil(untilExpiry) : settings.heartbeatIntervalMs,
           onSuccess: (code) => code,
           onTimeout: () => undefined
         })
@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   return {
-    start: Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    start: Effect.flatMap(Monotonic.now, (now) => {
       acknowledge(now)
       if (running !== undefined) return Effect.void
       return Effect.map(Effect.forkIn(Effect.interruptible(Effect.raceFirst(beat, watchExpiry)), scope), (fiber) => {

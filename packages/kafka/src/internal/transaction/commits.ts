@@ -71,6 +71,10 @@ export const fatalError = (groupId: string, cause: TransactionError): ConsumerEr
   return reason && new ConsumerError({ reason, groupId, description: cause.message, cause })
 }
 
+/** A record that fails by what has become of its transaction isn't what is wrong. */
+const causeOf = (error: ProducerError | TransactionError): ProducerError | TransactionError =>
+  error.cause instanceof TransactionError ? error.cause : error
+
 /** How long records like one that a broker refused aren't tried again. */
 const refusedForMs = 30_000
 
@@ -178,7 +182,7 @@ export const make = (options: {
         consumer.nudge()
         return answer(topics, 0)
       }
-      const error = done.left
+      const error = causeOf(done.left)
       if (error._tag === "ProducerError") {
         doubt = undefined
         yield* onRefused(error, entries, consumer)

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { InitProducerIdRequest } from "../../Protocol.js"
 import type { Transaction, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
+import * as Monotonic from "../monotonic.js"
 import * as Producer from "../producer.js"
 import type { Admission } from "../producerAdmission.js"
 import type { Failure } from "../producerFailure.js"
@@ -34,7 +35,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
   Effect.gen(function* () {
     const { deliveryTimeoutMs, transactionTimeoutMs, transactionalId, unknownTopicTimeoutMs } = settings
     const clock = yield* Effect.clock
-    const now = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+    const now = (): number => Monotonic.millis(clock)
     let identity: Identity | undefined
     let open: Open.Open | undefined
     /** Nothing can be done any more. */

@@ -176,10 +176,15 @@ export const make = <A, E, R, RD>(
       Effect.sync(() => oracle.drains(member)),
       found.consumer!.close
     )
-    yield* Fiber.await(time.fork(process, quietly(close, "stop", number)))
+    const closed = yield* Fiber.await(time.fork(process, quietly(close, "stop", number)))
     const tookMs = time.now() - startedAt
     note(`member ${number} has stopped in ${tookMs} ms`)
-    const isClean = member.troubles === troubles && member.connecting === 0 && tookMs < settings.drainTimeout
+    const isClean =
+      Exit.isSuccess(closed) &&
+      (transactions?.sharedIds ?? 0) === 0 &&
+      member.troubles === troubles &&
+      member.connecting === 0 &&
+      tookMs < settings.drainTimeout
     if (isClean) yield* checkCommitted(member, ownedBefore)
     yield* Fiber.await(time.fork(process, quietly(Scope.close(scope, Exit.void), "close", number)))
     yield* client.cut

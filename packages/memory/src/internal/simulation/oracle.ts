@@ -61,6 +61,8 @@ export interface Member {
   troubles: number
   /** Connections that it waits for. */
   connecting: number
+  /** When the group last told it that it is no member any more; it takes an instant to hear of it. */
+  lostAt: number
   /** Has asked to join, and has no assignment yet. */
   isJoining: boolean
   /** Since when it drains, in milliseconds since the start, unless it was joining then. */
@@ -72,8 +74,8 @@ export interface Options {
   readonly calm: boolean
   /** Records that are given up are skipped, not dead-lettered. */
   readonly skips: boolean
-  /** Dead letters show only when they are committed, some time after the next record has started. */
-  readonly deadLettersAreDeferred: boolean
+  /** Results and dead letters show only when they are committed, some time after the next record has started. */
+  readonly outcomesAreDeferred: boolean
   /** The most bytes that a member may hold. */
   readonly maxBytes: number
   /** The records whose dead letters have come since it was last asked. */
@@ -120,7 +122,7 @@ export interface Oracle {
 export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 
 export const make = (options: Options): Oracle => {
-  const { calm, deadLettersAreDeferred, maxBytes, newDeadLetters, now, onEvent, skips } = options
+  const { calm, outcomesAreDeferred, maxBytes, newDeadLetters, now, onEvent, skips } = options
   const partitions = new Map<string, Partition>()
   const members = new Map<number, Member>()
   let violation: Violation | undefined
@@ -162,7 +164,7 @@ export const make = (options: Options): Oracle => {
   }
 
   const mayBeSettled = (partition: Partition, offset: number): boolean =>
-    deadLettersAreDeferred || isSettled(partition, offset)
+    outcomesAreDeferred || isSettled(partition, offset)
 
   const settledTo = (partition: Partition, wanted: number): number => {
     if (advance(partition) < wanted) findDeadLetters()
@@ -211,6 +213,7 @@ export const make = (options: Options): Oracle => {
         owned: new Map(),
         troubles: 0,
         connecting: 0,
+        lostAt: -1,
         isJoining: false,
         drainingSince: undefined
       }
@@ -258,6 +261,7 @@ export const make = (options: Options): Oracle => {
     },
     lost: (member) => {
       member.owned.clear()
+      member.lostAt = now()
     },
     positioned: (member, at, offset) => {
       const ownership = member.owned.get(nameOf(at))
@@ -276,15 +280,16 @@ export const make = (options: Options): Oracle => {
     },
     started: (member, at, offset, attempt) => {
       const partition = partitionOf(at)
-      const ownership = ownershipOf(member, at)
       const record = `${partition.name}@${offset}`
       onEvent(`member ${member.number} starts ${record} attempt ${attempt}`)
+      if (member.lostAt === now() && !member.owned.has(partition.name)) return
+      const ownership = ownershipOf(member, at)
       const { expected, last, running } = ownership
       const disorder = (description: string) =>
         broken("records are handled in order", `member ${member.number} starts ${record} ${description}`)
       if (running !== undefined) disorder(`while it handles @${running}`)
-      else if (last === offset && !ownership.settled.has(offset)) {
-        // A retry, or an attempt that was interrupted before it began.
+      else if (last === offset && (outcomesAreDeferred || !ownership.settled.has(offset))) {
+        // A retry, or an attempt that was interrupted before it began; or one whose result could not be put by in time.
       } else if (attempt > 1) disorder(`by attempt ${attempt}`)
       else if (last !== undefined && !mayBeSettled(partition, last)) disorder(`before @${last} has its outcome`)
       else if (expected !== undefined) {

@@ -86,7 +86,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       now: sinceStart,
       calm: scenario.calm && subject.isFast,
       skips: destination._tag === "None" && destination.otherwise === "skip",
-      deadLettersAreDeferred: scenario.transactions !== undefined,
+      outcomesAreDeferred: scenario.transactions !== undefined,
       maxBytes: scenario.nodes * (settings.maxBufferedBytes + 1_024 * 1_024),
       newDeadLetters: () => deadLetters.findNew(Effect.runSync(recordsOf(deadLetters.topics))),
       onEvent: note
