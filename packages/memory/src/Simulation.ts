@@ -82,12 +82,12 @@ const bytesOf = (value: string | Uint8Array | null): Uint8Array | null =>
   typeof value === "string" ? encoder.encode(value) : value
 
 const settle = <A, E, R, RD>(
-  seed: number,
+  whole: Scenario.Scenario,
   subjectOf: (scenario: Scenario.Scenario) => Subject<A, E, R, RD>,
   { only, trace = false }: Pick<SimulationOptions<A, E, R, RD>, "only" | "trace">
 ): Effect.Effect<SimulationReport, SimulationFailed> =>
   Effect.suspend(() => {
-    const whole = Scenario.make(seed)
+    const { seed } = whole
     const indexes = whole.steps.map((_, index) => index)
     const playOnly = (kept: ReadonlyArray<number>, tracing: boolean) => {
       const scenario = { ...whole, steps: whole.steps.filter((_, index) => kept.includes(index)) }
@@ -121,7 +121,7 @@ const ofUser = <A, E, R, RD>(
 ): Effect.Effect<SimulationReport, SimulationFailed, Exclude<R | RD, Producer | Wire>> =>
   Effect.flatMap(Effect.context<Exclude<R | RD, Producer | Wire>>(), (context) =>
     settle(
-      seed,
+      { ...Scenario.make(seed), transactions: undefined },
       () => ({
         consumer: options.consumer,
         isFast: false,
@@ -153,4 +153,4 @@ export const run: Run = (
 ): Effect.Effect<SimulationReport, SimulationFailed> =>
   "consumer" in options
     ? ofUser(seed, options as SimulationOptions<never, never, never, never>)
-    : settle(seed, Workload.make, options)
+    : settle(Scenario.make(seed), Workload.make, options)

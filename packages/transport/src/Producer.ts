@@ -26,6 +26,7 @@ export interface ProducerRecord {
 export interface RecordMetadata {
   readonly topic: string
   readonly partition: number
+  /** -1 where the broker only knows that the record was written by a try before. */
   readonly offset: number
   /** Milliseconds since the epoch. */
   readonly timestamp: number
