@@ -5,8 +5,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"
 import type * as Dice from "./dice.js"
@@ -196,7 +197,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     fork: ({ clock, scheduler }, effect) =>
       Runtime.runFork(Runtime.defaultRuntime)(Effect.withClock(effect, clock), { scheduler }),
     run: (fiber, giveUp = () => false) =>
-      withoutIntervals(() => {
+      leavingNothing(() => {
         while (!giveUp()) {
           const rests = runReady()
           const exit = fiber.unsafePoll()
@@ -208,13 +209,26 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   }
 }
 
-/** `Effect.never` keeps Node alive by an interval, which a process that is killed would leave behind. */
-const withoutIntervals = <A>(run: () => A): A => {
+/**
+ * What is killed leaves nothing behind: no interval, by which `Effect.never` keeps Node alive, and no fibre among Effect's
+ * roots, where one that never ends would keep its whole world in memory.
+ */
+const leavingNothing = <A>(run: () => A): A => {
   const { setInterval } = globalThis
+  const before = new Set(rootFibers())
   globalThis.setInterval = (() => undefined) as never
   try {
     return run()
   } finally {
     globalThis.setInterval = setInterval
+    for (const fiber of rootFibers()) if (!before.has(fiber) && fiber.unsafePoll() === null) end(fiber)
   }
+}
+
+const rootFibers = () => Effect.runSync(Fiber.roots)
+
+/** Ends a fibre as it is, without another step of it: Effect has no public way, since nothing but a simulation may. */
+const end = (fiber: Fiber.RuntimeFiber<unknown, unknown>): void => {
+  const runtime = fiber as unknown as { readonly setExitValue: (exit: Exit.Exit<never>) => void }
+  runtime.setExitValue(Exit.interrupt(FiberId.none))
 }

@@ -73,7 +73,7 @@ export const fatalError = (groupId: string, cause: TransactionError): ConsumerEr
 
 /** A record that fails by what has become of its transaction isn't what is wrong. */
 const causeOf = (error: ProducerError | TransactionError): ProducerError | TransactionError =>
-  error.cause instanceof TransactionError ? error.cause : error
+  error._tag === "ProducerError" && error.cause instanceof TransactionError ? error.cause : error
 
 /** How long records like one that a broker refused aren't tried again. */
 const refusedForMs = 30_000
