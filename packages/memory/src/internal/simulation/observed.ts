@@ -75,7 +75,8 @@ export const client = (
     // An answer to what it was before says nothing of what it is now.
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
-    if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat") oracle.lost(member)
+    // While it joins, it is of the next generation already.
+    if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)
   }
   const failed = (api: Api) => () => {
     member.troubles++
