@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
-import type { Api, Request } from "@spillway/kafka/Protocol"
+import { type Api, latestTimestamp, type Request } from "@spillway/kafka/Protocol"
 import { type Role, Wire } from "@spillway/kafka/Wire"
 import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Codec from "@spillway/transport/Codec"
@@ -53,6 +53,30 @@ describe("MemoryBroker: nodes", () => {
       yield* broker.moveLeader("orders", 1, 1)
       assert.strictEqual(yield* codeFrom(1), KafkaErrorCode.NONE)
       assert.strictEqual(yield* codeFrom(2), KafkaErrorCode.NOT_LEADER_OR_FOLLOWER)
+    })
+  )
+
+  it.scoped("a transaction that ends while its partitions have no leader gets one marker in each when they have one", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics: { orders: 2 } })
+      const toNode = <A extends Api>(api: A, request: Request<A>) => ask(broker.wire, 1, "data", api, request)
+      const transactionalId = "billing"
+      const given = yield* toNode("InitProducerId", { transactionalId, transactionTimeoutMs: 1_000 })
+      const topics = [{ topic: "orders", partitions: [0, 1] }]
+      yield* toNode("AddPartitionsToTxn", { ...given, transactionalId, topics })
+      yield* broker.stopNode(1)
+      yield* TestClock.adjust("1 second")
+      yield* broker.startNode(1)
+      const ends = yield* Effect.forEach([0, 1], (partition) =>
+        toNode("ListOffsets", {
+          isolationLevel: "read_uncommitted",
+          topics: [{ topic: "orders", partitions: [{ partition, timestamp: latestTimestamp }] }]
+        })
+      )
+      assert.deepStrictEqual(
+        ends.map(({ topics }) => topics[0]!.partitions[0]!.offset),
+        [1, 1]
+      )
     })
   )
 

@@ -78,15 +78,16 @@ export const make = ({ clock, completionDelayMs, endOffsets, maxTimeoutMs, scope
   const writeMarkers = (entry: Entry): boolean => {
     const { transaction } = entry
     const marker = transaction.phase === "PrepareCommit" ? "commit" : "abort"
-    const left = new Map(transaction.partitions)
-    for (const [key, { partition, topic }] of transaction.partitions) {
-      const log = topics.log(topic, partition)
-      if (log !== undefined && log.leader < 0) continue
-      left.delete(key)
-      if (log !== undefined) topics.appendMarker(topic, partition, marker, transaction, now())
+    const isAway = ({ partition, topic }: State.Partition) => (topics.log(topic, partition)?.leader ?? 0) < 0
+    // Before the first marker: each wakes who waits to write the others, and that may be this very transaction.
+    entry.transaction = {
+      ...transaction,
+      partitions: new Map(Array.from(transaction.partitions).filter(([, partition]) => isAway(partition)))
     }
-    entry.transaction = { ...transaction, partitions: left }
-    return left.size === 0
+    for (const [key, { partition, topic }] of transaction.partitions) {
+      if (!entry.transaction.partitions.has(key)) topics.appendMarker(topic, partition, marker, transaction, now())
+    }
+    return entry.transaction.partitions.size === 0
   }
 
   const finish = (entry: Entry): void => {

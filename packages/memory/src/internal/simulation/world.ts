@@ -64,6 +64,9 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const result = { acknowledged: 0, handled: 0, deadLettered: 0, discarded: 0, expired: 0, unsettled: 0, repeated: 0 }
   let oracle!: Oracle.Oracle
 
+  const onFailure = (cause: Cause.Cause<unknown>): void =>
+    oracle.broken("no record is lost", `the simulation failed: ${Cause.pretty(cause)}`)
+
   const main = Effect.gen(function* () {
     const deadLetters = yield* DeadLetters.make(subject)
     const { destination } = deadLetters
@@ -102,9 +105,11 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     const producers = yield* Producers.make(stage, { topics, record: subject.record })
     const members = Members.make(stage, subject, destination)
 
+    const reportFailure = (cause: Cause.Cause<unknown>) => Effect.sync(() => onFailure(cause))
+
     const later = (millis: number, effect: Effect.Effect<void>) =>
       Effect.sync(() => {
-        time.fork(rootProcess, Effect.zipRight(Effect.sleep(millis), effect))
+        time.fork(rootProcess, Effect.tapErrorCause(Effect.zipRight(Effect.sleep(millis), effect), reportFailure))
       })
 
     const retain = Effect.fnUntraced(function* (partition: number, count: number) {
@@ -235,7 +240,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   if (exit === undefined && oracle.violation() === undefined) {
     oracle.broken("everything is handled in the end", "nothing is left that could go on, or time stands still")
   } else if (exit !== undefined && Exit.isFailure(exit)) {
-    oracle.broken("no record is lost", `the simulation failed: ${Cause.pretty(exit.cause)}`)
+    onFailure(exit.cause)
   }
   return { violation: oracle.violation(), account: result, virtualMillis: sinceStart(), trace }
 }
