@@ -56,28 +56,30 @@ describe("MemoryBroker: nodes", () => {
     })
   )
 
-  it.scoped("a transaction that ends while its partitions have no leader gets one marker in each when they have one", () =>
-    Effect.gen(function* () {
-      const broker = yield* MemoryBroker.make({ topics: { orders: 2 } })
-      const toNode = <A extends Api>(api: A, request: Request<A>) => ask(broker.wire, 1, "data", api, request)
-      const transactionalId = "billing"
-      const given = yield* toNode("InitProducerId", { transactionalId, transactionTimeoutMs: 1_000 })
-      const topics = [{ topic: "orders", partitions: [0, 1] }]
-      yield* toNode("AddPartitionsToTxn", { ...given, transactionalId, topics })
-      yield* broker.stopNode(1)
-      yield* TestClock.adjust("1 second")
-      yield* broker.startNode(1)
-      const ends = yield* Effect.forEach([0, 1], (partition) =>
-        toNode("ListOffsets", {
-          isolationLevel: "read_uncommitted",
-          topics: [{ topic: "orders", partitions: [{ partition, timestamp: latestTimestamp }] }]
-        })
-      )
-      assert.deepStrictEqual(
-        ends.map(({ topics }) => topics[0]!.partitions[0]!.offset),
-        [1, 1]
-      )
-    })
+  it.scoped(
+    "a transaction that ends while its partitions have no leader gets one marker in each when they have one",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker.make({ topics: { orders: 2 } })
+        const toNode = <A extends Api>(api: A, request: Request<A>) => ask(broker.wire, 1, "data", api, request)
+        const transactionalId = "billing"
+        const given = yield* toNode("InitProducerId", { transactionalId, transactionTimeoutMs: 1_000 })
+        const topics = [{ topic: "orders", partitions: [0, 1] }]
+        yield* toNode("AddPartitionsToTxn", { ...given, transactionalId, topics })
+        yield* broker.stopNode(1)
+        yield* TestClock.adjust("1 second")
+        yield* broker.startNode(1)
+        const ends = yield* Effect.forEach([0, 1], (partition) =>
+          toNode("ListOffsets", {
+            isolationLevel: "read_uncommitted",
+            topics: [{ topic: "orders", partitions: [{ partition, timestamp: latestTimestamp }] }]
+          })
+        )
+        assert.deepStrictEqual(
+          ends.map(({ topics }) => topics[0]!.partitions[0]!.offset),
+          [1, 1]
+        )
+      })
   )
 
   it.scoped("the tail that only a killed leader had is lost, what was acknowledged by all is not", () =>

@@ -46,8 +46,8 @@ export interface Played {
 /** How long everything may take to be handled once nothing goes wrong any more, in milliseconds. */
 const recoveryMs = 4 * 60_000
 
-/** The number of the member that is started where none is left to handle the rest. */
-const lastMember = 1_000
+/** The number of the first member that is started where none is left to handle the rest. */
+const firstSubstitute = 1_000
 
 export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, RD>, tracing: boolean): Played => {
   const { seed, settings } = scenario
@@ -172,10 +172,12 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
 
     const recover = Effect.gen(function* () {
       note("everything is mended")
-      if (Array.from(members.running.values()).every(({ stopping }) => stopping)) yield* members.start(lastMember)
+      let substitute = firstSubstitute
       const deadline = time.now() + recoveryMs
       while (!(members.haveStoppedAtRecord() || (yield* everythingIsDone))) {
         yield* isBroken
+        // Who shared a transactional id may learn only now that it is another's.
+        if (Array.from(members.running.values()).every(({ stopping }) => stopping)) yield* members.start(substitute++)
         if (time.now() >= deadline) {
           const committed = yield* broker.committed(groupId)
           const description = committed.map((at) => `${Oracle.nameOf(at)}@${at.offset}`).join(" ")
