@@ -36,8 +36,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "partitions are given up while their records are handled",
     file: `${kafka}/ownership.ts`,
-    replace: `      yield* Effect.forEach(ending, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
-        Effect.timeoutOption(timeoutMs)
+    replace: `      yield* Effect.timeoutOption(
+        Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
+        timeoutMs
       )
       yield* endEach(ending)
 `,

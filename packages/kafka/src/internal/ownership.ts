@@ -11,6 +11,7 @@ import { earliestTimestamp, latestTimestamp } from "../Protocol.js"
 import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { Committer } from "./committer.js"
+import * as Concurrently from "./concurrently.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import type { Fetcher } from "./fetcher.js"
 import * as Lane from "./lane.js"
@@ -190,7 +191,7 @@ export const make = <R>(options: {
     }
 
     const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
-      Effect.forEach(ending, (lane) => lane.end, { concurrency: "unbounded", discard: true })
+      Effect.asVoid(Concurrently.forEach(ending, (lane) => lane.end))
 
     const give = Effect.fnUntraced(function* (
       isEnding: (partition: TopicPartition) => boolean,
@@ -204,8 +205,9 @@ export const make = <R>(options: {
         lane.close()
         fetcher.remove(lane)
       }
-      yield* Effect.forEach(ending, (lane) => lane.idle, { concurrency: "unbounded", discard: true }).pipe(
-        Effect.timeoutOption(timeoutMs)
+      yield* Effect.timeoutOption(
+        Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
+        timeoutMs
       )
       yield* endEach(ending)
       if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMs)

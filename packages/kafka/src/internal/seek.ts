@@ -9,6 +9,7 @@ import { earliestTimestamp, type IsolationLevel, latestTimestamp } from "../Prot
 import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import type { Committer } from "./committer.js"
+import * as Concurrently from "./concurrently.js"
 import type { ConsumerSettings } from "./consumerSettings.js"
 import { Handling } from "./lane/handling.js"
 import type { Lane } from "./lane.js"
@@ -134,10 +135,8 @@ export const make = (options: {
     yield* checked(position)
     yield* refuseAfterEnd
     const lanes = yield* lanesOf(partitions)
-    const targets = yield* Effect.forEach(
-      lanes,
-      (lane) => Effect.map(resolve(position, lane), (offset): Target => ({ lane, offset })),
-      { concurrency: "unbounded" }
+    const targets = yield* Concurrently.forEach(lanes, (lane) =>
+      Effect.map(resolve(position, lane), (offset): Target => ({ lane, offset }))
     )
     const inHandler = (yield* Handling) === options.context
     yield* Effect.acquireUseRelease(
