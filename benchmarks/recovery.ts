@@ -45,36 +45,46 @@ const reach = (reached: Map<number, number>, partition: number, offset: number):
 
 const wireOf = (brokers: ReadonlyArray<string>) => KafkaJsWire.layer({ brokers })
 
-const spillway = (groupId: string, brokers: ReadonlyArray<string>, instance?: string, handlerMs = 1): Group => {
-  const reached = new Map<number, number>()
-  return {
-    reached,
-    join: Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      let hasHandled = false
-      yield* KafkaConsumer.make({
-        groupId,
-        topics: [topic],
-        value: Codec.bytes,
-        deadLetter: DeadLetter.none("stop"),
-        sessionTimeout: "6 seconds",
-        heartbeatInterval: "300 millis",
-        metadataInterval: "2 seconds",
-        groupInstanceId: instance,
-        handler: ({ offset, partition }) =>
-          Effect.map(Effect.sleep(handlerMs), () => {
-            hasHandled = true
-            reach(reached, partition, offset)
-          })
-      }).pipe(Scope.extend(scope), Effect.provide(wireOf(brokers)), Effect.orDie)
-      yield* until(() => hasHandled)
-      return { leave: Scope.close(scope, Exit.void) }
-    })
-  }
+interface MemberOptions {
+  readonly handlerMs?: number | undefined
+  /** A static member's `group.instance.id`. */
+  readonly instance?: string | undefined
 }
 
+type Client = (groupId: string, options?: MemberOptions) => Group
+
+const spillway =
+  (brokers: ReadonlyArray<string>): Client =>
+  (groupId, { handlerMs = 1, instance } = {}) => {
+    const reached = new Map<number, number>()
+    return {
+      reached,
+      join: Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        let hasHandled = false
+        yield* KafkaConsumer.make({
+          groupId,
+          topics: [topic],
+          value: Codec.bytes,
+          deadLetter: DeadLetter.none("stop"),
+          sessionTimeout: "6 seconds",
+          heartbeatInterval: "300 millis",
+          metadataInterval: "2 seconds",
+          groupInstanceId: instance,
+          handler: ({ offset, partition }) =>
+            Effect.map(Effect.sleep(handlerMs), () => {
+              hasHandled = true
+              reach(reached, partition, offset)
+            })
+        }).pipe(Scope.extend(scope), Effect.provide(wireOf(brokers)), Effect.orDie)
+        yield* until(() => hasHandled)
+        return { leave: Scope.close(scope, Exit.void) }
+      })
+    }
+  }
+
 /** The members of `JavaMembers.java`, which the tests of mixed groups use. */
-const java = Effect.fnUntraced(function* (groupId: string, brokers: ReadonlyArray<string>) {
+const java = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
   const source = fileURLToPath(new URL("../packages/kafka/test/kafka/JavaMembers.java", import.meta.url))
   const classes = yield* classPath
   const child = yield* Effect.acquireRelease(
@@ -82,32 +92,37 @@ const java = Effect.fnUntraced(function* (groupId: string, brokers: ReadonlyArra
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
   child.stderr.resume()
-  const reached = new Map<number, number>()
-  const active = new Set<string>()
   const stopped = new Set<string>()
+  const onHandled = new Map<string, (partition: number, offset: number) => void>()
   createInterface({ input: child.stdout }).on("line", (line) => {
     const [id = "", event, ...numbers] = line.trim().split(" ")
     if (event === "stopped" || event === "failed") stopped.add(id)
-    if (event !== "handled") return
-    active.add(id)
-    reach(reached, Number(numbers[0]), Number(numbers[1]))
+    if (event === "handled") onHandled.get(id)?.(Number(numbers[0]), Number(numbers[1]))
   })
   let count = 0
-  const group: Group = {
-    reached,
-    join: Effect.gen(function* () {
-      const id = `java-${++count}`
-      child.stdin.write(`start ${id} ${groupId} ${topic} cooperative-sticky\n`)
-      yield* until(() => active.has(id))
-      return {
-        leave: Effect.suspend(() => {
-          child.stdin.write(`stop ${id}\n`)
-          return until(() => stopped.has(id))
+  const client: Client = (groupId, { handlerMs = 1, instance = "" } = {}) => {
+    const reached = new Map<number, number>()
+    return {
+      reached,
+      join: Effect.gen(function* () {
+        const id = `java-${++count}`
+        let hasHandled = false
+        onHandled.set(id, (partition, offset) => {
+          hasHandled = true
+          reach(reached, partition, offset)
         })
-      }
-    })
+        child.stdin.write(`start ${id} ${groupId} ${topic} cooperative-sticky ${handlerMs} ${instance}\n`)
+        yield* until(() => hasHandled)
+        return {
+          leave: Effect.suspend(() => {
+            child.stdin.write(`stop ${id}\n`)
+            return until(() => stopped.has(id))
+          })
+        }
+      })
+    }
   }
-  return group
+  return client
 })
 
 const spread = (values: ReadonlyArray<number>) => ({
@@ -146,10 +161,8 @@ export const recovery = Effect.gen(function* () {
   const coordinating = yield* coordinatorOf(groupId)
   let javaGroupId = `${groupId}-java`
   while ((yield* coordinatorOf(javaGroupId)) !== coordinating) javaGroupId = `${javaGroupId}-`
-  const groups = {
-    spillway: spillway(groupId, addresses),
-    java: yield* java(javaGroupId, addresses)
-  }
+  const clients = { spillway: spillway(addresses), java: yield* java(addresses) }
+  const groups = { spillway: clients.spillway(groupId), java: clients.java(javaGroupId) }
   const names = ["spillway", "java"] as const
   const joined = yield* Effect.forEach(names, (name) =>
     Effect.replicateEffect(groups[name].join, 2, { concurrency: "unbounded" })
@@ -181,25 +194,24 @@ export const recovery = Effect.gen(function* () {
       }
     )
 
-  /** Spillway alone: a static member closes and starts again, until it has handled a record. */
-  const staticRestart = Effect.scoped(
-    Effect.gen(function* () {
-      const group = spillway("group-static", addresses, "static-1")
-      const other = yield* spillway("group-static", addresses, "static-2").join
-      const first = yield* group.join
-      const [ms, second] = yield* timed(Effect.zipRight(first.leave, group.join))
-      note("staticMemberRestarts", "spillway", ms)
-      yield* Effect.zipRight(second.leave, other.leave)
-    })
-  )
+  /** A static member closes and starts again, until it has handled a record. */
+  const staticRestart = Effect.fnUntraced(function* (name: (typeof names)[number]) {
+    const member = (instance: string) => clients[name](`${name}-static`, { instance })
+    const other = yield* member("static-2").join
+    const restarting = member("static-1")
+    const first = yield* restarting.join
+    const [ms, second] = yield* timed(Effect.zipRight(first.leave, restarting.join))
+    note("staticMemberRestarts", name, ms)
+    yield* Effect.zipRight(second.leave, other.leave)
+  })
 
-  /** Spillway alone: four members whose handlers take 200 ms drain at once. */
-  const drain = Effect.gen(function* () {
-    const slow = spillway("group-slow", addresses, undefined, 200)
+  /** Four members whose handlers take 200 ms drain at once. */
+  const drain = Effect.fnUntraced(function* (name: (typeof names)[number]) {
+    const slow = clients[name](`${name}-slow`, { handlerMs: 200 })
     const members = yield* Effect.replicateEffect(slow.join, 4, { concurrency: "unbounded" })
     yield* Effect.forEach(
       members,
-      ({ leave }) => Effect.tap(timed(leave), ([ms]) => Effect.sync(() => note("memberDrains", "spillway", ms))),
+      ({ leave }) => Effect.tap(timed(leave), ([ms]) => Effect.sync(() => note("memberDrains", name, ms))),
       { concurrency: "unbounded", discard: true }
     )
   })
@@ -227,8 +239,8 @@ export const recovery = Effect.gen(function* () {
       const left = Effect.tap(timed(goesOn(groups[name])), ([ms]) => Effect.sync(() => note("memberLeaves", name, ms)))
       yield* Effect.all([leave, left], { concurrency: "unbounded" })
     }
-    yield* staticRestart
-    yield* drain
+    yield* Effect.forEach(names, staticRestart)
+    yield* Effect.forEach(names, drain)
   }
   yield* Effect.forEach(members, ({ leave }) => leave, { concurrency: "unbounded", discard: true })
   console.log(

@@ -12,6 +12,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.RangeAssignor;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
@@ -21,11 +22,12 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 /**
  * Group members of Kafka's own Java client, moved by lines on standard input:
  *
- * start ID GROUP TOPIC ASSIGNOR
+ * start ID GROUP TOPIC ASSIGNOR [HANDLER_MS [INSTANCE]]
  * stop ID
  *
  * Each prints what happens to it: "ID assigned 0 1", "ID revoked 0 1", "ID lost 0 1", "ID handled PARTITION OFFSET" and
- * "ID stopped". A record takes a millisecond, and is committed with the others of its poll before the next.
+ * "ID stopped". A record takes a millisecond, or as many as told, and is committed with the others of its poll before
+ * the next; when stopped, with those before it.
  */
 public class JavaMembers {
   static String bootstrap;
@@ -43,14 +45,19 @@ public class JavaMembers {
     final String id;
     final KafkaConsumer<String, String> consumer;
     final Thread thread;
+    final long handlerMs;
+    final Map<TopicPartition, OffsetAndMetadata> handled = new HashMap<>();
+    volatile boolean isStopping;
 
-    Member(String id, String group, String topic, String assignor) {
+    Member(String id, String group, String topic, String assignor, long handlerMs, String instance) {
       this.id = id;
+      this.handlerMs = handlerMs;
       Map<String, Object> settings = new HashMap<>();
       settings.put("bootstrap.servers", bootstrap);
       settings.put("group.id", group);
       settings.put("client.id", id);
       settings.put("group.protocol", "classic");
+      if (instance != null) settings.put("group.instance.id", instance);
       settings.put("enable.auto.commit", false);
       settings.put("auto.offset.reset", "earliest");
       settings.put("max.poll.records", 20);
@@ -68,16 +75,19 @@ public class JavaMembers {
     void run(String topic) {
       try (consumer) {
         consumer.subscribe(List.of(topic), this);
-        while (true) {
+        while (!isStopping) {
           ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(100));
           for (ConsumerRecord<String, String> record : records) {
-            Thread.sleep(1);
+            if (isStopping) break;
+            Thread.sleep(handlerMs);
+            handled.put(
+                new TopicPartition(record.topic(), record.partition()), new OffsetAndMetadata(record.offset() + 1));
             print(id + " handled " + record.partition() + " " + record.offset());
           }
-          if (!records.isEmpty()) commit();
+          commit();
         }
       } catch (WakeupException asked) {
-        // Closing leaves the group.
+        // Closing leaves the group, unless it is an instance's.
       } catch (Exception error) {
         print(id + " failed " + error);
       }
@@ -89,10 +99,14 @@ public class JavaMembers {
     }
 
     void commit() {
+      if (handled.isEmpty()) return;
       try {
-        consumer.commitSync();
+        consumer.commitSync(handled);
+        handled.clear();
       } catch (RebalanceInProgressException later) {
-        // What it polls next, or has revoked, is committed with it.
+        // Committed with what it polls next, or before it gives them up.
+      } catch (WakeupException asked) {
+        commit();
       }
     }
 
@@ -102,6 +116,7 @@ public class JavaMembers {
     }
 
     public void onPartitionsLost(Collection<TopicPartition> partitions) {
+      handled.clear();
       print(id + " lost " + numbers(partitions));
     }
   }
@@ -112,8 +127,15 @@ public class JavaMembers {
     BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = input.readLine(); line != null; line = input.readLine()) {
       String[] words = line.split(" ");
-      if (words[0].equals("start")) members.put(words[1], new Member(words[1], words[2], words[3], words[4]));
-      else members.get(words[1]).consumer.wakeup();
+      if (words[0].equals("start")) {
+        long handlerMs = words.length > 5 ? Long.parseLong(words[5]) : 1;
+        members.put(
+            words[1],
+            new Member(words[1], words[2], words[3], words[4], handlerMs, words.length > 6 ? words[6] : null));
+      } else {
+        members.get(words[1]).isStopping = true;
+        members.get(words[1]).consumer.wakeup();
+      }
     }
     System.exit(0);
   }
