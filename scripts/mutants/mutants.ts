@@ -64,9 +64,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a drain has no time for its last commit",
-    file: `${kafka}/consumer.ts`,
-    replace: "ownership.drain(settings.drainTimeoutMs, finalCommitMs)",
-    by: "ownership.drain(settings.drainTimeoutMs, 0)"
+    file: `${kafka}/ownership.ts`,
+    replace: "Math.max(commitMs, timeoutMs - settledInMs)",
+    by: "0"
   },
   {
     name: "a refused commit counts as acknowledged",

@@ -160,17 +160,38 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
+  it.effect("repeats its last commit for as long as drainTimeout lasts", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const calls = makeCalls()
+      const consumer = yield* KafkaConsumer.make({
+        ...options,
+        drainTimeout: "20 seconds" as const,
+        handler: calls.handler(() => Effect.void)
+      })
+      yield* broker.produce(topic, [{ value: "a" }])
+      yield* quiet
+      yield* broker.stop
+      const closing = yield* Effect.fork(consumer.close)
+      yield* TestClock.adjust("18 seconds")
+      yield* broker.start
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual((yield* Fiber.join(closing)).committed, [{ topic, partition: 0, offset: 1 }])
+      assert.deepStrictEqual(yield* committed, { 0: 1 })
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("that finds the broker gone ends all the same, and what it had settled comes again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
-      const consuming = { ...options, handler: calls.handler(() => Effect.void) }
+      const consuming = { ...options, drainTimeout: "1 second" as const, handler: calls.handler(() => Effect.void) }
       const consumer = yield* KafkaConsumer.make(consuming)
       yield* broker.produce(topic, [{ value: "a" }])
       yield* quiet
       yield* broker.stop
       const closing = yield* Effect.fork(consumer.close)
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("7 seconds")
       assert.strictEqual((yield* Fiber.join(closing)).handled, 1)
       yield* broker.start
       yield* TestClock.adjust("1 minute")

@@ -100,8 +100,9 @@ export interface Consumer {
   /** Ends when the consumer has stopped; fails when it failed. */
   readonly wait: Effect.Effect<ConsumerReport, ConsumerError>
   /**
-   * `stop` and `wait`; what isn't done within `drainTimeout` is interrupted and will be redelivered. A coordinator that
-   * doesn't answer adds up to 7 seconds: 5 for the last commit, 2 for leaving the group.
+   * `stop` and `wait`; what isn't done within `drainTimeout` is interrupted and will be redelivered. The last commit is
+   * repeated for what is left of that, and for 5 seconds at least: a coordinator that doesn't answer adds up to 7
+   * seconds, 2 of them for leaving the group.
    */
   readonly close: Effect.Effect<ConsumerReport, ConsumerError>
   readonly status: Effect.Effect<ConsumerStatus>

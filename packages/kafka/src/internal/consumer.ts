@@ -30,7 +30,7 @@ import * as Subscription from "./subscription.js"
 import { byPlace, keyOf, placeOf } from "./topicPartition.js"
 import type { Commits, CommittingConsumer } from "./transaction/commits.js"
 
-/** How long the last commit of a drain is repeated, in milliseconds. */
+/** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
 const finalCommitMs = 5_000
 
 export interface Counts {

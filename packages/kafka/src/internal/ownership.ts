@@ -18,6 +18,7 @@ import * as Lane from "./lane.js"
 import { listOffset } from "./listOffsets.js"
 import * as Decisions from "./membership/decisions.js"
 import type { Membership, Ownership } from "./membership.js"
+import * as Monotonic from "./monotonic.js"
 import type { Subscription } from "./subscription.js"
 import { byTopic, keyOf } from "./topicPartition.js"
 
@@ -27,7 +28,10 @@ export interface OwnedLanes extends Ownership {
   readonly isComplete: () => boolean
   /** Lets every lane look again whether it may start, another one first each time. */
   readonly nudge: () => void
-  /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within `commitMs`. */
+  /**
+   * Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within what is left of that, or
+   * within `commitMs`, whichever is longer.
+   */
   readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
 }
 
@@ -196,8 +200,9 @@ export const make = <R>(options: {
     const give = Effect.fnUntraced(function* (
       isEnding: (partition: TopicPartition) => boolean,
       timeoutMs: number,
-      commitMs: number
+      commitMsAfter: (settledInMs: number) => number
     ) {
+      const startedAt = yield* Monotonic.now
       complete = false
       yield* cancel(isEnding)
       const ending = Array.from(lanes).filter(isEnding)
@@ -210,7 +215,8 @@ export const make = <R>(options: {
         timeoutMs
       )
       yield* endEach(ending)
-      if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMs)
+      const settledInMs = (yield* Monotonic.now) - startedAt
+      if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))
       forget(ending)
     })
 
@@ -223,13 +229,14 @@ export const make = <R>(options: {
       nudge,
       open,
       opened,
-      drain: (timeoutMs, commitMs) => give(all, timeoutMs, commitMs),
+      drain: (timeoutMs, commitMs) =>
+        give(all, timeoutMs, (settledInMs) => Math.max(commitMs, timeoutMs - settledInMs)),
       revoke: (partitions) => {
         const revoked = new Set(partitions.map(keyOf))
         return give(
           (partition) => revoked.has(keyOf(partition)),
           settings.revokeTimeoutMs,
-          settings.rebalanceTimeoutMs - settings.revokeTimeoutMs
+          () => settings.rebalanceTimeoutMs - settings.revokeTimeoutMs
         )
       },
       lose: Effect.zipRight(

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"
 import type * as Dice from "./dice.js"
@@ -25,7 +26,7 @@ export interface Process {
   readonly kill: () => void
   /** Moves its wall clock, not its timers or its monotonic clock, by so many milliseconds. */
   readonly jump: (millis: number) => void
-  /** Timers that are set and tasks that are ready. */
+  /** Timers that somebody waits for and tasks that are ready. */
   readonly pending: () => number
 }
 
@@ -57,6 +58,7 @@ interface Timer extends Task {
   readonly at: number
   /** Orders timers of the same time. */
   readonly order: number
+  readonly owner: Fiber.RuntimeFiber<unknown, unknown> | undefined
   cancelled: boolean
 }
 
@@ -79,6 +81,9 @@ const maxTasksAtOnce = 1_000_000
 
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
+
+/** Effect leaves a timer behind where its fibre yields just after it has set it, and is interrupted then. */
+const isOrphan = ({ cancelled, owner }: Timer): boolean => !cancelled && owner?.unsafePoll() != null
 
 export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   const ready: Array<Task> = []
@@ -137,6 +142,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
           process: state,
           at: now + Math.max(0, millis),
           order: ++order,
+          owner: Option.getOrUndefined(Fiber.getCurrentFiber()),
           cancelled: false,
           run: () => resume(Effect.void)
         }
@@ -187,7 +193,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
       jump: (millis) => {
         state.offset += millis
       },
-      pending: () => state.pending
+      pending: () => state.pending - timers.items.filter((timer) => timer.process === state && isOrphan(timer)).length
     }
   }
 

@@ -27,11 +27,12 @@ type Observe = {
   readonly [A in Api]?: {
     readonly asked?: (request: Request<A>) => void
     readonly answered?: (response: Response<A>, request: Request<A>) => void
+    /** It had no answer, though the member waited for one. */
     readonly failed?: () => void
   }
 }
 
-const observing = (wire: Context.Tag.Service<Wire>, observe: Observe): Context.Tag.Service<Wire> =>
+const observing = (wire: Context.Tag.Service<Wire>, now: () => number, observe: Observe): Context.Tag.Service<Wire> =>
   Wire.of({
     bootstrap: wire.bootstrap,
     connect: (endpoint, role) =>
@@ -41,10 +42,11 @@ const observing = (wire: Context.Tag.Service<Wire>, observe: Observe): Context.T
           if (observer === undefined) return connection.request(api, request)
           return Effect.suspend(() => {
             observer.asked?.(request)
+            const askedAt = now()
             return Effect.onExit(connection.request(api, request), (exit) =>
               Effect.sync(() => {
                 if (Exit.isSuccess(exit)) observer.answered?.(exit.value, request)
-                else observer.failed?.()
+                else if (!Exit.isInterrupted(exit) || now() > askedAt) observer.failed?.()
               })
             )
           })
@@ -82,7 +84,7 @@ export const client = (
     member.troubles++
     onEvent(`member ${member.number}: ${api} failed`)
   }
-  const observed = observing(wire, {
+  const observed = observing(wire, oracle.now, {
     JoinGroup: {
       asked: ({ protocols }) => oracle.joins(member, Protocol.owned(protocols[0]!.metadata)),
       answered: ({ errorCode, generationId, memberId }) => {
@@ -156,9 +158,11 @@ export const client = (
     connect: (endpoint, role) =>
       Effect.suspend(() => {
         member.connecting++
-        return Effect.ensuring(
-          observed.connect(endpoint, role),
-          Effect.sync(() => member.connecting--)
+        return Effect.onExit(observed.connect(endpoint, role), (exit) =>
+          Effect.sync(() => {
+            member.connecting--
+            if (Exit.isFailure(exit)) member.troubles++
+          })
         )
       })
   })
@@ -172,7 +176,7 @@ export const cluster = (
   /** Whether the group's present generation is the given one, and gives the partition to somebody else. */
   isAnothers: (at: TopicPartition, generation: number, memberId: string) => boolean
 ): Context.Tag.Service<Wire> =>
-  observing(wire, {
+  observing(wire, oracle.now, {
     OffsetCommit: {
       answered: ({ topics }, { generationId, memberId }) => {
         for (const at of flatten(topics)) {

@@ -57,7 +57,7 @@ interface Ownership {
 export interface Member {
   readonly number: number
   readonly owned: Map<string, Ownership>
-  /** How often the group has refused it something, or not answered. */
+  /** How often it was refused something, had no answer, or no connection. */
   troubles: number
   /** Connections that it waits for. */
   connecting: number
@@ -84,6 +84,8 @@ export interface Options {
 }
 
 export interface Oracle {
+  /** Milliseconds since the start. */
+  readonly now: () => number
   readonly violation: () => Violation | undefined
   readonly broken: (promise: Violation["promise"], description: string) => void
   readonly member: (number: number) => Member
@@ -205,6 +207,7 @@ export const make = (options: Options): Oracle => {
   }
 
   return {
+    now,
     violation: () => violation,
     broken,
     member: (number) => {
