@@ -5,10 +5,10 @@
 import { fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
-import { median, numberArgument } from "./arguments.js"
+import { choicesArgument, median, numberArgument } from "./arguments.js"
 import * as Brokers from "./brokers.js"
 import * as Preload from "./preload.js"
-import { type Produced, type ProduceTask, type Turn, type Way, ways } from "./producers/produce.js"
+import { ways as allWays, type Produced, type ProduceTask, type Turn, type Way } from "./producers/produce.js"
 
 const names = ["spillway", "kafkajs", "platformatic"] as const
 
@@ -28,7 +28,8 @@ const start = Effect.fnUntraced(function* (name: Name, brokers: ReadonlyArray<st
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       fork(program, [JSON.stringify(task)], {
-        execArgv: ["--conditions=@spillway/source", "--import", "tsx"],
+        // Compiled packages, as their users have them: what runs sources adds a call to each function that is made.
+        execArgv: ["--import", "tsx"],
         env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" }
       })
     ),
@@ -70,6 +71,7 @@ const rateOf = ({ records, seconds }: Produced): number => records / seconds
 const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
   const rounds = numberArgument("rounds", 15)
   const milliseconds = numberArgument("milliseconds", 1_000)
+  const ways = choicesArgument("ways", allWays)
   const contenders = yield* Effect.forEach(names, (name) => start(name, brokers))
   const measured = new Map(ways.map((way) => [way, new Map(names.map((name) => [name, [] as Array<Produced>]))]))
   // The first two rounds warm up.

@@ -8,6 +8,7 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
@@ -61,6 +62,7 @@ export const makeCore = (
     const metrics = yield* TransportMetrics
     const tracing = yield* TransportTracing
     const clock = yield* Effect.clock
+    const scheduler = yield* FiberRef.get(FiberRef.currentScheduler)
     const generator = new PCGRandom(yield* Random.nextIntBetween(0, 0x7fffffff))
     const calls = new Set<Call.Call>()
     const now = (): number => Monotonic.millis(clock)
@@ -134,7 +136,7 @@ export const makeCore = (
       changed.notify()
     }
     const admission = makeAdmission({ cluster, run, gate: sender, discard })
-    const accumulator = Accumulator.make({ settings, lanes, run, now, sender })
+    const accumulator = Accumulator.make({ settings, lanes, run, scheduler, now, sender })
     const deadlines = Expiry.make<Call.Call>({
       delayMs: settings.deliveryTimeoutMs,
       run,

@@ -2,7 +2,8 @@
  * Gathers records into batches and says when a batch may leave: when it is full, when it has lingered, or when its broker has
  * nothing else to do.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import type * as Scheduler from "effect/Scheduler"
 import * as Expiry from "./expiry.js"
 import * as Buffer from "./producerBuffer.js"
 import * as Call from "./producerCall.js"
@@ -28,12 +29,13 @@ export interface Options {
   readonly settings: ProducerSettings
   readonly lanes: Lanes
   readonly run: (effect: Effect.Effect<void>) => void
+  readonly scheduler: Scheduler.Scheduler
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
   readonly sender: Sender
 }
 
-export const make = ({ lanes, now, run, sender, settings }: Options): Accumulator => {
+export const make = ({ lanes, now, run, scheduler, sender, settings }: Options): Accumulator => {
   /** Calls that wait for room, first come first served. */
   const blocked = new Set<Call.Call>()
   /** Lanes that a batch was opened in since the last turn. */
@@ -113,33 +115,30 @@ export const make = ({ lanes, now, run, sender, settings }: Options): Accumulato
   const turn = (): void => {
     if (isTurning) return
     isTurning = true
-    run(turned)
+    scheduler.scheduleTask(turned, 0)
   }
 
-  const turned = Effect.zipRight(
-    Effect.yieldNow(),
-    Effect.sync(() => {
-      isTurning = false
-      unblock()
-      const woken = [...fresh, ...due]
-      const mayLeave = isFlushing || settings.lingerMs === 0 || blocked.size > 0
-      const isReady = ({ lane }: Lane.Batch) => mayLeave || (settings.isEager && sender.isIdle(lane))
-      const at = now()
-      lingering.release(isReady, (batch) => {
-        batch.ready = true
-        woken.push(batch.lane)
-      })
-      for (const lane of fresh) {
-        const last = lane.batches.at(-1)
-        if (last === undefined || last.sent) continue
-        if (isReady(last)) last.ready = true
-        else lingering.add(last, at)
-      }
-      fresh = []
-      due = []
-      sender.wake(woken)
+  const turned = (): void => {
+    isTurning = false
+    unblock()
+    const woken = [...fresh, ...due]
+    const mayLeave = isFlushing || settings.lingerMs === 0 || blocked.size > 0
+    const isReady = ({ lane }: Lane.Batch) => mayLeave || (settings.isEager && sender.isIdle(lane))
+    const at = now()
+    lingering.release(isReady, (batch) => {
+      batch.ready = true
+      woken.push(batch.lane)
     })
-  )
+    for (const lane of fresh) {
+      const last = lane.batches.at(-1)
+      if (last === undefined || last.sent) continue
+      if (isReady(last)) last.ready = true
+      else lingering.add(last, at)
+    }
+    fresh = []
+    due = []
+    sender.wake(woken)
+  }
 
   return {
     place: (call) => {

@@ -19,10 +19,11 @@ export interface Stamp extends Identity {
 
 /** The stamp of the next batch, and the sequence after it; sequences begin anew after the last int32. */
 export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Sequence] => {
-  const { isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
+  const { isEstablished, isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
+  const next = (baseSequence + records) % 0x80000000
   return [
-    { producerId, producerEpoch, baseSequence, isTransactional },
-    { ...sequence, next: (baseSequence + records) % 0x80000000 }
+    { producerId, producerEpoch, isTransactional, baseSequence },
+    { producerId, producerEpoch, isTransactional, next, isEstablished }
   ]
 }
 

@@ -5,7 +5,7 @@ import * as FiberId from "effect/FiberId"
 import type { Api } from "../../Protocol.js"
 import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
 import type { Attachment, Decoded } from "./api.js"
-import { makeFrames } from "./frames.js"
+import { makeFrames, piecesOf } from "./frames.js"
 import type { Encoder, KafkaJs } from "./kafkajs.js"
 import { formatEndpoint, maxTimerMs, type WireOptions } from "./options.js"
 import { Reader } from "./reader.js"
@@ -59,9 +59,6 @@ interface Held extends Waiting {
 const now = () => performance.now()
 
 const correlationIdBytes = 4
-
-/** Requests up to this size are copied together: the system takes one piece faster than several. */
-const copiedBytes = 16 * 1024
 
 export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
   const closed = Deferred.unsafeMake<WireError>(FiberId.none)
@@ -210,29 +207,12 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     options.connectTimeoutMs
   )
 
-  const write = (
-    head: Encoder,
-    attachments: ReadonlyArray<Attachment>,
-    onWritten?: (failure?: Error | null) => void
-  ) => {
-    const bytes = head.buffer
-    const size = attachments.reduce((sum, attachment) => sum + attachment.bytes.byteLength, bytes.length)
-    bytes.writeInt32BE(size - 4, 0)
-    const parts: Array<Uint8Array> = []
-    let from = 0
-    for (const { at, bytes: attached } of attachments) {
-      parts.push(bytes.subarray(from, at), attached)
-      from = at
-    }
-    const last = bytes.subarray(from)
-    if (size <= copiedBytes) {
-      socket.write(Buffer.concat([...parts, last], size), onWritten)
-      return
-    }
-    socket.cork()
-    for (const part of parts) socket.write(part)
-    socket.write(last, onWritten)
-    socket.uncork()
+  const write = (pieces: ReadonlyArray<Uint8Array>, onWritten?: (failure?: Error | null) => void) => {
+    const last = pieces.length - 1
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(pieces[i]!)
+    socket.write(pieces[last]!, onWritten)
+    if (last > 0) socket.uncork()
   }
 
   const send = <A>(call: Call<A>): Effect.Effect<A, WireError> =>
@@ -243,6 +223,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
       out.writeString(options.clientId)
       const attachments = call.encode(out)
+      const pieces = piecesOf(out.buffer, attachments)
       const fail = (reason: WireError) => resume(Effect.fail(reason))
       const { unanswered } = call
       const request: Pending = {
@@ -259,7 +240,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       }
       const writeNow = () => {
         if (unanswered !== undefined) {
-          return write(out, attachments, (failure) =>
+          return write(pieces, (failure) =>
             failure
               ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
               : resume(Effect.succeed(unanswered))
@@ -268,7 +249,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
         request.deadline = now() + request.limitMs
         pending.push(request)
         armWatch()
-        write(out, attachments)
+        write(pieces)
       }
       if (unmute === undefined) writeNow()
       else held.push({ write: writeNow, fail, api: call.api })

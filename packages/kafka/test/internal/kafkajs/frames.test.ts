@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { makeFrames } from "../../../src/internal/kafkajs/frames.js"
+import { makeFrames, piecesOf } from "../../../src/internal/kafkajs/frames.js"
 
 const encode = (frames: ReadonlyArray<Uint8Array>): Buffer =>
   Buffer.concat(
@@ -47,4 +47,19 @@ describe("frames", () => {
     const chunk = encode([new Uint8Array(5000), new Uint8Array(5000)])
     makeFrames(4, 5000, (frame) => assert.strictEqual(frame.buffer.byteLength, 5000))(chunk)
   })
+
+  for (const size of [0, 100, 20_000]) {
+    it(`are written with ${size} bytes attached where they belong`, () => {
+      const head = Buffer.from([0, 0, 0, 0, 1, 2, 3])
+      const attached = [new Uint8Array(size).fill(8), new Uint8Array(size).fill(9)]
+      const pieces = piecesOf(head, [
+        { at: 5, bytes: attached[0]! },
+        { at: 7, bytes: attached[1]! }
+      ])
+      const expected = encode([Buffer.concat([Buffer.of(1), attached[0]!, Buffer.of(2, 3), attached[1]!])])
+      assert.deepStrictEqual(Buffer.concat(pieces), expected)
+      if (size <= 100) assert.strictEqual(pieces.length, 1)
+      else assert.isTrue(attached.every((bytes) => pieces.includes(bytes)))
+    })
+  }
 })
