@@ -27,6 +27,7 @@ import * as Random from "effect/Random"
 import * as ConsumerSettings from "../../packages/kafka/src/internal/consumerSettings.js"
 import { decodeOptions } from "../../packages/kafka/src/internal/kafkajs/options.js"
 import * as ProducerSettings from "../../packages/kafka/src/internal/producerSettings.js"
+import * as TransactionalSettings from "../../packages/kafka/src/internal/transaction/settings.js"
 import * as ScheduleCursor from "../../packages/transport/src/internal/scheduleCursor.js"
 
 interface Row {
@@ -54,6 +55,15 @@ const tables = new Map(
       )
     ])
 )
+
+/** The Layers whose variables one reads besides its own. */
+const readsToo: Readonly<Record<string, ReadonlyArray<string>>> = {
+  TransactionalProducer: ["KafkaProducer"],
+  TransactionalConsumer: ["KafkaConsumer", "KafkaProducer", "TransactionalProducer"]
+}
+
+/** What it has nothing to set for: transactions are idempotent. */
+const notOfTransactions = "KAFKA_PRODUCER_IDEMPOTENT"
 
 /** The variables that a Config asks for. */
 const asked = (config: Config.Config<unknown>): ReadonlyArray<string> => {
@@ -141,6 +151,21 @@ const layers: Readonly<Record<string, Documented>> = {
     Effect.provideService(policyOf(ReliabilityConfig.options(options)), Producer, producer)
   ),
   KafkaProducer: documented("KAFKA_PRODUCER", KafkaProducer.config(), ProducerSettings.decode),
+  TransactionalProducer: documented(
+    "KAFKA_PRODUCER",
+    KafkaProducer.transactionalConfig({ transactionalId: "t" }),
+    TransactionalSettings.decode
+  ),
+  TransactionalConsumer: documented(
+    "KAFKA_CONSUMER",
+    KafkaConsumer.transactionalConfig({ groupId: "g", topics: ["t"], transactionalId: "t" }),
+    ({ maxTransactionBytes = 8 * 1024 * 1024, producer, transactionTimeout, transactionalId, ...options }) =>
+      Effect.map(TransactionalSettings.decode({ ...producer, transactionTimeout, transactionalId }), (settings) => ({
+        ...settings,
+        ...ConsumerSettings.check(options).settings,
+        maxTransactionBytes
+      }))
+  ),
   TransportMetrics: documented("METRICS", TransportMetrics.config({ service: "s" }), Effect.succeed),
   PrometheusServer: documented("METRICS", PrometheusServer.config(), (options) =>
     // The port alone is left out, since another program may have it.
@@ -156,8 +181,9 @@ describe("docs/configuration.md", () => {
     const rows = tables.get(name) ?? []
 
     it(`names the variables of ${name}`, () => {
+      const others = (readsToo[name] ?? []).flatMap((other) => tables.get(other)!.map(({ variable }) => variable))
       assert.sameMembers(
-        rows.map(({ variable }) => variable),
+        [...rows.map(({ variable }) => variable), ...others.filter((variable) => variable !== notOfTransactions)],
         [...asked(config)]
       )
       for (const { option, variable } of rows) {

@@ -28,7 +28,8 @@ import type { ConsumerOptions } from "./internal/consumerSettings.js"
 import * as ConsumerSettings from "./internal/consumerSettings.js"
 import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
-import type { TransactionalOptions } from "./internal/transaction/settings.js"
+import * as TransactionalEnvironment from "./internal/transaction/environment.js"
+import type { TransactionalNumbers } from "./internal/transaction/settings.js"
 import type { Wire } from "./Wire.js"
 
 export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
@@ -141,15 +142,11 @@ export const run = <A, E, R, RD, E2 = never, R2 = never>(
 
 export interface TransactionalConsumerOptions<A, E, R, RD>
   extends Omit<KafkaConsumerOptions<A, E, R, RD>, "handler">,
-    Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
+    TransactionalNumbers {
   /** What is to be written for a record; it is called again for the record only when it failed. */
   readonly handler: (envelope: Envelope<A>) => Effect.Effect<ReadonlyArray<ProducerRecord>, E, R>
   /** How often a transaction is committed. Default: 100 milliseconds. */
   readonly commitInterval?: Duration.DurationInput | undefined
-  /** A transaction is committed at once, and no record is started, while so much is to be written. Default: 8 MiB. */
-  readonly maxTransactionBytes?: number | undefined
-  /** The options of the producer of the transactions. */
-  readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined
 }
 
 /**
@@ -217,3 +214,31 @@ export const layerTransactional = <A, E, R, RD>(
   options: TransactionalConsumerOptions<A, E, R, RD>
 ): Layer.Layer<never, ConsumerError, R | Exclude<RD, Producer> | Wire> =>
   Layer.scopedDiscard(makeTransactional(options))
+
+/**
+ * A transactional consumer's numbers from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,
+ * and those of `KafkaProducer.transactionalConfig`, `KAFKA_PRODUCER_TRANSACTIONAL_ID` among them.
+ */
+export const transactionalConfig: (
+  defaults?: Partial<ConsumerOptions & TransactionalNumbers> | undefined,
+  namespace?: string | undefined
+) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalEnvironment.consumerConfig
+
+/** What a transactional consumer that is configured by its environment has in code. */
+export interface TransactionalConsumerConfigOptions<A, E, R>
+  extends Partial<ConsumerOptions & TransactionalNumbers>,
+    Pick<TransactionalConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
+  readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
+}
+
+/** `layerTransactional`, its numbers from `transactionalConfig` and its failure policy from `ReliabilityConfig.config`. */
+export const layerTransactionalConfig = <A, E, R>(
+  { classify, handler, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, E, R>,
+  namespace?: string | undefined
+): Layer.Layer<never, ConsumerError | ConfigError, R | Wire> =>
+  Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
+    Effect.map(([options, policy]) =>
+      layerTransactional({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+    ),
+    Layer.unwrapEffect
+  )

@@ -21,6 +21,7 @@ import {
   type PartitionerInput,
   type ProducerOptions
 } from "./internal/producerSettings.js"
+import * as TransactionalEnvironment from "./internal/transaction/environment.js"
 import * as internalTransactional from "./internal/transaction/producer.js"
 import * as TransactionalSettings from "./internal/transaction/settings.js"
 import { TransactionalProducer, type TransactionError } from "./Transaction.js"
@@ -84,3 +85,15 @@ export const layerTransactional = (
   options: TransactionalProducerOptions
 ): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError, Wire> =>
   Layer.scoped(TransactionalProducer, transactional(options))
+
+/** The options of a transactional producer from the environment: those of `config`, and `KAFKA_PRODUCER_TRANSACTIONAL_ID`. */
+export const transactionalConfig: (
+  defaults?: Partial<TransactionalProducerOptions> | undefined,
+  namespace?: string | undefined
+) => Config.Config<TransactionalProducerOptions> = TransactionalEnvironment.producerConfig
+
+/** `layerTransactional` with options from the program's configuration; without an argument, from `transactionalConfig`. */
+export const layerTransactionalConfig = (
+  options: Config.Config.Wrap<TransactionalProducerOptions> = transactionalConfig()
+): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError | ConfigError, Wire> =>
+  Layer.scoped(TransactionalProducer, Effect.flatMap(Config.unwrap(options), transactional))

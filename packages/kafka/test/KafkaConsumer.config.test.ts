@@ -168,3 +168,60 @@ describe("KafkaConsumer's metrics", () => {
     )
   }
 })
+
+describe("KafkaConsumer.layerTransactionalConfig", () => {
+  it.effect("writes results and dead letters as the environment says", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* KafkaConsumer.layerTransactionalConfig(
+        {
+          value: Codec.text,
+          groupId: "billing",
+          reliability: { retryCount: 0 },
+          handler: ({ value }) => (value === "b" ? Effect.fail("never") : Effect.succeed([{ topic: "results", value }]))
+        },
+        "ORDERS"
+      ).pipe(
+        Layer.build,
+        withVariables({
+          ORDERS_KAFKA_CONSUMER_TOPICS: topic,
+          ORDERS_KAFKA_PRODUCER_TRANSACTIONAL_ID: "billing-1",
+          ORDERS_KAFKA_PRODUCER_COMPRESSION: "gzip",
+          ORDERS_RELIABILITY_DLQ_TOPIC: "dead"
+        })
+      )
+      yield* broker.produce(topic, [{ value: "a" }, { value: "b" }])
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* broker.records("results")).length, 1)
+      assert.strictEqual((yield* broker.records("dead")).length, 1)
+    }).pipe(onBroker({ topics: { ...topics, results: 1 } }))
+  )
+
+  it.effect("tells every wrong variable in one error", () =>
+    Effect.gen(function* () {
+      const error = yield* KafkaConsumer.layerTransactionalConfig({
+        value: Codec.text,
+        groupId: "billing",
+        handler: () => Effect.succeed([])
+      }).pipe(
+        Layer.build,
+        withVariables({
+          KAFKA_CONSUMER_MAX_TRANSACTION_BYTES: "0",
+          KAFKA_PRODUCER_TRANSACTION_TIMEOUT: "0 seconds",
+          RELIABILITY_RETRY_COUNT: "-1"
+        }),
+        Effect.flip
+      )
+      assert.deepStrictEqual(
+        told(error as ConfigError).map((text) => text.split(" ")[0]),
+        [
+          "KAFKA_CONSUMER_TOPICS:",
+          "KAFKA_CONSUMER_MAX_TRANSACTION_BYTES:",
+          "KAFKA_PRODUCER_TRANSACTIONAL_ID:",
+          "KAFKA_PRODUCER_TRANSACTION_TIMEOUT:",
+          "RELIABILITY_RETRY_COUNT:"
+        ]
+      )
+    }).pipe(onBroker({ topics }))
+  )
+})

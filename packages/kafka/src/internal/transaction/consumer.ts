@@ -3,6 +3,7 @@
  * handler and its dead letters fill, and the commits that empty it.
  */
 import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Environment from "@spillway/transport/Environment"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -26,9 +27,8 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TransactionalParts, ConsumerError, Wire | Scope.Scope> {
   const configuration = (description: string, cause?: unknown) =>
     new ConsumerError({ reason: "Configuration", groupId, description, cause })
-  if (!(Number.isSafeInteger(maxTransactionBytes) && maxTransactionBytes >= 1)) {
-    return yield* configuration(`maxTransactionBytes: must be a whole number from 1, not ${maxTransactionBytes}`)
-  }
+  const [issue] = Settings.checkMaxBytes({ maxTransactionBytes })
+  if (issue !== undefined) return yield* configuration(Environment.describe(issue))
   const settings = yield* Effect.mapError(Settings.decode(options), (cause) => configuration(cause.message, cause))
   const producer = yield* Effect.mapError(
     TransactionalProducer.make(settings),

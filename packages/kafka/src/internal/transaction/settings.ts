@@ -1,6 +1,7 @@
 /**
  * The options of a transactional producer, beyond those of every producer.
  */
+import type { Issue } from "@spillway/transport/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -20,6 +21,14 @@ export interface TransactionalOptions extends Omit<ProducerSettings.ProducerOpti
   readonly transactionTimeout?: Duration.DurationInput | undefined
 }
 
+/** What a transactional consumer takes besides a consumer's options. */
+export interface TransactionalNumbers extends Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
+  /** A transaction is committed at once, and no record is started, while so much is to be written. Default: 8 MiB. */
+  readonly maxTransactionBytes?: number | undefined
+  /** The options of the producer of the transactions. */
+  readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined
+}
+
 export interface TransactionalSettings extends ProducerSettings.ProducerSettings {
   readonly transactionalId: string
   readonly transactionTimeoutMs: number
@@ -33,7 +42,7 @@ export const decode = ({
   ...options
 }: TransactionalOptions): Effect.Effect<TransactionalSettings, ProducerSettings.KafkaProducerConfigError> =>
   Effect.suspend(() => {
-    const issues: Array<ProducerSettings.KafkaProducerConfigError["issues"][number]> = []
+    const issues: Array<Issue> = []
     if (typeof transactionalId !== "string" || transactionalId.trim() === "") {
       issues.push({ field: "transactionalId", value: transactionalId, description: "must not be empty" })
     }
@@ -43,16 +52,21 @@ export const decode = ({
       const description = "must be a duration of at least 1 ms and below 25 days"
       issues.push({ field: "transactionTimeout", value: transactionTimeout, description })
     }
-    const own =
-      issues.length === 0
-        ? Effect.void
-        : Effect.fail(new ProducerSettings.KafkaProducerConfigError({ reason: "InvalidOptions", issues }))
-    return Effect.zipRight(
-      own,
-      Effect.map(ProducerSettings.decode({ ...options, idempotent: true }), (settings) => ({
-        ...settings,
-        transactionalId,
-        transactionTimeoutMs
-      }))
-    )
+    const fail = (others: typeof issues = []) =>
+      Effect.fail(
+        new ProducerSettings.KafkaProducerConfigError({ reason: "InvalidOptions", issues: [...issues, ...others] })
+      )
+    return Effect.matchEffect(ProducerSettings.decode({ ...options, idempotent: true }), {
+      onFailure: (error) => fail([...error.issues]),
+      onSuccess: (settings) =>
+        issues.length > 0 ? fail() : Effect.succeed({ ...settings, transactionalId, transactionTimeoutMs })
+    })
   })
+
+/** What is wrong with a transactional consumer's `maxTransactionBytes`, if anything is. */
+export const checkMaxBytes = ({
+  maxTransactionBytes
+}: Pick<TransactionalNumbers, "maxTransactionBytes">): ReadonlyArray<Issue> =>
+  maxTransactionBytes === undefined || (Number.isSafeInteger(maxTransactionBytes) && maxTransactionBytes >= 1)
+    ? []
+    : [{ field: "maxTransactionBytes", value: maxTransactionBytes, description: "must be a whole number from 1" }]
