@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import { told } from "../../transport/test/support/environment.js"
 import { apis } from "../src/internal/kafkajs/apis.js"
 import { load } from "../src/internal/kafkajs/kafkajs.js"
+import * as ProducerSettings from "../src/internal/producerSettings.js"
 import * as KafkaJsWire from "../src/KafkaJsWire.js"
 import { type Endpoint, Wire, type WireError } from "../src/Wire.js"
 import * as Certificate from "./internal/kafkajs/certificate.js"
@@ -505,6 +506,26 @@ describe("KafkaJsWire", () => {
         reply(joined)
         assert.strictEqual((yield* Fiber.join(joining)).errorCode, 0)
         assert.strictEqual((yield* reasonOf(parked.request("Heartbeat", member))).reason, "Timeout")
+      })
+    )
+
+    it.scoped("to produce has its time in all, unless replicas may take too much of it", () =>
+      Effect.gen(function* () {
+        const silent = yield* TcpBroker.listen({ onRequest: () => {} })
+        for (const [timeoutMs, expected] of [
+          [20, 30],
+          [40, 60]
+        ] as const) {
+          const connection = yield* connect(silent, { requestTimeout: 30 })
+          const error = yield* Effect.flip(
+            connection.request("Produce", { transactionalId: null, acks: -1, timeoutMs, topics: [] })
+          )
+          assert.strictEqual(error.reason, "Timeout")
+          assert.include(error.description, `within ${expected} ms`)
+        }
+        const { acknowledgeTimeoutMs } = yield* ProducerSettings.decode({})
+        const request = { transactionalId: null, acks: -1, timeoutMs: acknowledgeTimeoutMs, topics: [] } as const
+        assert.strictEqual(apis.Produce.waitMs(request, 30_000), 0)
       })
     )
 

@@ -58,7 +58,10 @@ export interface ProducerOptions {
   readonly partitioner?: ((record: PartitionerInput) => number | undefined) | undefined
   /** How long to try, from `send` on, until a record fails with `DeliveryTimeout`. Default: 2 minutes. */
   readonly deliveryTimeout?: Duration.DurationInput | undefined
-  /** How long a broker may wait for its replicas to have the records. Default: 30 seconds. */
+  /**
+   * How long a broker may wait for its replicas to have the records. Its answer is waited for as long as the wire's
+   * `requestTimeout`, or half as long again as this where that is longer. Default: 20 seconds.
+   */
   readonly acknowledgeTimeout?: Duration.DurationInput | undefined
   /** How long a topic may be unknown to the cluster, as a new one is at first. Default: 5 seconds. */
   readonly unknownTopicTimeout?: Duration.DurationInput | undefined
@@ -164,7 +167,7 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
       maxBlockMs: millis("maxBlock", options.maxBlock, "1 minute", 0),
       partitioner,
       deliveryTimeoutMs: millis("deliveryTimeout", options.deliveryTimeout, "2 minutes", 1),
-      acknowledgeTimeoutMs: Math.ceil(millis("acknowledgeTimeout", options.acknowledgeTimeout, "30 seconds", 1)),
+      acknowledgeTimeoutMs: Math.ceil(millis("acknowledgeTimeout", options.acknowledgeTimeout, "20 seconds", 1)),
       unknownTopicTimeoutMs: millis("unknownTopicTimeout", options.unknownTopicTimeout, "5 seconds", 0),
       closeTimeoutMs: millis("closeTimeout", options.closeTimeout, "30 seconds", 0),
       metadataMaxAgeMs: millis("metadataMaxAge", options.metadataMaxAge, "5 minutes", 1_000)

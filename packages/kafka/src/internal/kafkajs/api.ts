@@ -28,7 +28,7 @@ export interface Codec<I, O> {
   readonly encode: (out: Encoder, request: I, version: number) => ReadonlyArray<Attachment>
   readonly decode: (reader: Reader, version: number, request: I) => Decoded<O>
   /** How long the request lets the broker take, milliseconds, on top of the request timeout. */
-  readonly waitMs: (request: I) => number
+  readonly waitMs: (request: I, requestTimeoutMs: number) => number
   /** The response to a request that the broker doesn't answer. */
   readonly unanswered: (request: I) => O | undefined
 }

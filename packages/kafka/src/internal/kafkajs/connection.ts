@@ -102,13 +102,14 @@ export const connect = (
       link.ready()
       if (lifetimeMs > 0) link.retire(retireAfterMs(lifetimeMs))
       yield* Effect.addFinalizer(() => destroy)
-      return makeConnection(link, endpoint, ranges)
+      return makeConnection(link, endpoint, options, ranges)
     })
   )
 
 const makeConnection = (
   link: Link,
   endpoint: Endpoint,
+  { requestTimeoutMs }: WireOptions,
   ranges: ReadonlyMap<number, Versions.VersionRange>
 ): Connection => {
   const unsupported = (api: Api, ours: Versions.VersionRange) => {
@@ -132,7 +133,7 @@ const makeConnection = (
           api,
           key,
           version,
-          waitMs: waitMs(request),
+          waitMs: waitMs(request, requestTimeoutMs),
           encode: (out) => encode(out, request, version),
           decode: (reader) => decode(reader, version, request),
           unanswered: unanswered(request)

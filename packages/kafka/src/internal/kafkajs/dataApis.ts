@@ -34,7 +34,9 @@ export const Produce: Codec<ProduceRequest, ProduceResponse> = {
   },
   oldest: () => 0,
   newest: () => Number.POSITIVE_INFINITY,
-  waitMs: ({ timeoutMs }) => timeoutMs,
+  // The wait for replicas is part of the request timeout, as in Java, so that a silent broker is soon known for one;
+  // unless the answer that they didn't follow in time could come too late then.
+  waitMs: ({ timeoutMs }, requestTimeoutMs) => Math.max(0, Math.ceil(1.5 * timeoutMs) - requestTimeoutMs),
   unanswered: ({ acks, topics }) =>
     acks !== 0
       ? undefined

@@ -36,7 +36,7 @@ describeKafka("Every version on a broker", (brokers) => {
         link.send({
           key: codec.key,
           version,
-          waitMs: codec.waitMs(request),
+          waitMs: codec.waitMs(request, 30_000),
           encode: (out) => codec.encode(out, request, version),
           decode: (reader) => codec.decode(reader, version, request)
         })
