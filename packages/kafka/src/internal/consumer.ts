@@ -224,7 +224,10 @@ export const make = Effect.fnUntraced(function* <R>(
     yield* Effect.annotateLogs(Effect.logInfo("Draining"), { groupId })
     yield* membership.stop
     yield* fetcher.stop
-    yield* ownership.drain(settings.drainTimeoutMs, finalCommitMs)
+    yield* ownership.drain(settings.drainTimeoutMs, (settledInMs) =>
+      // What failed the consumer may keep it from committing, too.
+      Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)
+    )
     yield* membership.leave
     yield* Scope.close(runtime, Exit.void)
     const done = yield* report

@@ -28,11 +28,8 @@ export interface OwnedLanes extends Ownership {
   readonly isComplete: () => boolean
   /** Lets every lane look again whether it may start, another one first each time. */
   readonly nudge: () => void
-  /**
-   * Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within what is left of that, or
-   * within `commitMs`, whichever is longer.
-   */
-  readonly drain: (timeoutMs: number, commitMs: number) => Effect.Effect<void>
+  /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within the time given then. */
+  readonly drain: (timeoutMs: number, commitMsAfter: (settledInMs: number) => number) => Effect.Effect<void>
 }
 
 type Committed = Pick<Lane.Start, "leaderEpoch"> & { readonly offset: number }
@@ -229,8 +226,7 @@ export const make = <R>(options: {
       nudge,
       open,
       opened,
-      drain: (timeoutMs, commitMs) =>
-        give(all, timeoutMs, (settledInMs) => Math.max(commitMs, timeoutMs - settledInMs)),
+      drain: (timeoutMs, commitMsAfter) => give(all, timeoutMs, commitMsAfter),
       revoke: (partitions) => {
         const revoked = new Set(partitions.map(keyOf))
         return give(
