@@ -238,7 +238,7 @@ export const make = (
       endOffsets: coordinator.endTransaction
     })
     const serve = Broker.make({ clock, placement, topics, coordinator, transactions })
-    const connections = Connections.make({ nodes: placement.nodes, serve, runtime, scope })
+    const connections = Connections.make({ nodes: placement.nodes, serve, runtime })
     const nodes = Nodes.make({ clock, scope, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
     yield* Effect.addFinalizer(() => connections.stop(everyNode))

@@ -2,9 +2,7 @@
  * Wakes every fibre that waits for something to change. Waiters re-check their condition themselves, so a wake-up that
  * comes with nothing to do is harmless.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 
 export interface Signal {
   /**
@@ -15,18 +13,31 @@ export interface Signal {
   readonly notify: () => void
 }
 
+/** Those who wait for the same notification. */
+interface Waiting {
+  over: boolean
+  readonly resumes: Set<(end: Effect.Effect<void>) => void>
+}
+
 export const make = (): Signal => {
-  let next: Deferred.Deferred<void> | undefined
+  let next: Waiting | undefined
   return {
     wait: () => {
-      next ??= Deferred.unsafeMake<void>(FiberId.none)
-      return Deferred.await(next)
+      next ??= { over: false, resumes: new Set() }
+      const waiting = next
+      // A deferred would do, at several times the cost.
+      return Effect.async((resume) => {
+        if (waiting.over) return resume(Effect.void)
+        waiting.resumes.add(resume)
+        return Effect.sync(() => waiting.resumes.delete(resume))
+      })
     },
     notify: () => {
       if (next === undefined) return
       const waiting = next
       next = undefined
-      Deferred.unsafeDone(waiting, Effect.void)
+      waiting.over = true
+      for (const resume of waiting.resumes) resume(Effect.void)
     }
   }
 }

@@ -49,10 +49,9 @@ export interface Options {
   readonly serve: Serve
   /** The cluster's: what it does for a client goes on when the client's fibres don't. */
   readonly runtime: Runtime.Runtime<never>
-  readonly scope: Scope.Scope
 }
 
-export const make = ({ nodes, runtime, scope, serve }: Options): Connections => {
+export const make = ({ nodes, runtime, serve }: Options): Connections => {
   const fork = Runtime.runFork(runtime)
   const everyone = new Set<Open>()
   const stopped = new Set<number>()
@@ -86,24 +85,21 @@ export const make = ({ nodes, runtime, scope, serve }: Options): Connections => 
         })
 
       const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
-        Effect.suspend(() => {
-          if (ended !== undefined) return Effect.fail(error(node, "Disconnected", ended, api))
-          const response = Deferred.unsafeMake<Response<A>, WireError>(FiberId.none)
+        Effect.async((resume) => {
+          if (ended !== undefined) return resume(Effect.fail(error(node, "Disconnected", ended, api)))
           const sent: Sent = {
             serve: Effect.suspend(() =>
               ended !== undefined
                 ? Effect.void
-                : Effect.flatMap(Effect.exit(serve(node.nodeId, clientId, api, request)), (exit) => {
+                : Effect.map(Effect.exit(serve(node.nodeId, clientId, api, request)), (exit) => {
                     unanswered.delete(sent)
-                    return Deferred.done(response, exit)
+                    resume(exit)
                   })
             ),
-            fail: (description) =>
-              Deferred.unsafeDone(response, Effect.fail(error(node, "Disconnected", description, api)))
+            fail: (description) => resume(Effect.fail(error(node, "Disconnected", description, api)))
           }
           unanswered.add(sent)
-          serving ??= fork(serveAll, { scope, immediate: false })
-          return Deferred.await(response)
+          serving ??= fork(serveAll, { immediate: false })
         })
 
       const opened: Open = { nodeId: node.nodeId, connection: { request, closed: Deferred.await(closed) }, close }

@@ -96,15 +96,13 @@ export const wrap = (
       request: Request<A>,
       sentAt: number,
       { delayMs, faults, mishap }: Verdict,
-      response: Deferred.Deferred<Response<A>, WireError>
+      resume: (answer: Effect.Effect<Response<A>, WireError>) => void
     ): void => {
       for (const fault of faults) onFault({ endpoint, api, fault })
-      const fail = (reason: WireError) => {
-        Deferred.unsafeDone(response, Effect.fail(new WireError({ ...reason, api })))
-      }
+      const fail = (reason: WireError) => resume(Effect.fail(new WireError({ ...reason, api })))
       const answer = (exit: Exit.Exit<Response<A>, WireError>) => {
         waiting.delete(fail)
-        Deferred.unsafeDone(response, exit)
+        resume(exit)
       }
       const deadline = sentAt + requestTimeoutMs + brokerWaitMs(api, request)
       const timesOut = Effect.flatMap(sleepUntil(deadline), () =>
@@ -156,15 +154,13 @@ export const wrap = (
     }
 
     const request: Connection["request"] = (api, request) =>
-      Effect.suspend(() => {
-        if (ended !== undefined) return Effect.fail(new WireError({ ...ended, reason: "Disconnected", api }))
+      Effect.async((resume) => {
+        if (ended !== undefined) return resume(Effect.fail(new WireError({ ...ended, reason: "Disconnected", api })))
         const sentAt = now()
         const verdict = rules.request(sentAt, to, role, api, request)
         const isFree = verdict.faults.length === 0 && !(deaf || mute || rules.freezes) && arrivesAt <= sentAt
-        if (isFree) return inner.request(api, request)
-        const response = Deferred.unsafeMake<Response<typeof api>, WireError>(FiberId.none)
-        carry(api, request, sentAt, verdict, response)
-        return Deferred.await(response)
+        if (isFree) resume(inner.request(api, request))
+        else carry(api, request, sentAt, verdict, resume)
       })
 
     return {

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scheduler from "effect/Scheduler"
 import type * as Dice from "./dice.js"
 import * as Heap from "./heap.js"
@@ -75,6 +76,9 @@ export interface Options {
   /** How many operations a fibre may run before it yields to others. Default: Effect's 2,048. */
   readonly maxOpsBeforeYield?: number | undefined
 }
+
+/** Nobody reads Effect's own metrics of simulated fibres. */
+const fork = Runtime.runFork(Runtime.disableRuntimeFlag(Runtime.defaultRuntime, RuntimeFlags.RuntimeMetrics))
 
 /** Tasks that run while time stands still, before they are taken for a loop that never ends. */
 const maxTasksAtOnce = 1_000_000
@@ -200,8 +204,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   return {
     now: () => now,
     process,
-    fork: ({ clock, scheduler }, effect) =>
-      Runtime.runFork(Runtime.defaultRuntime)(Effect.withClock(effect, clock), { scheduler }),
+    fork: ({ clock, scheduler }, effect) => fork(Effect.withClock(effect, clock), { scheduler }),
     run: (fiber, giveUp = () => false) =>
       leavingNothing(() => {
         while (!giveUp()) {

@@ -42,11 +42,13 @@ export const make =
   (options: Options): Stage["faulty"] =>
   (wire: Context.Tag.Service<Wire>, whom: Whom) => {
     const { clock, note, runtime, scenario } = options
+    const rules = rulesFor(options, whom)
+    if (rules.length === 0) return wire
     return FaultyConnection.wrap(wire, {
       runtime,
       clock,
       rules: FaultRules.make(
-        { seed: Dice.make(scenario.seed, "faults", whom).below(2 ** 31), rules: rulesFor(options, whom) },
+        { seed: Dice.make(scenario.seed, "faults", whom).below(2 ** 31), rules },
         VirtualTime.epoch
       ),
       requestTimeoutMs,
