@@ -16,6 +16,7 @@ import type { ResponseError } from "./cluster.js"
 import type { Lane } from "./lane.js"
 import type { Reaction } from "./membership/decisions.js"
 import { byPlace } from "./topicPartition.js"
+import { isFatal } from "./transaction/commits.js"
 
 /** Why there is no answer to a commit. */
 export type CommitError = WireError | ResponseError | TransactionError | ProducerError
@@ -40,7 +41,7 @@ export interface Committer {
   readonly once: Effect.Effect<boolean>
   /** Runs while no commit is in flight. */
   readonly between: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Commits what has settled, repeating it until it is acknowledged; bounded by the caller's interruption. */
+  /** Commits what has settled, repeating it until it is acknowledged or never will be; bounded by the caller's interruption. */
   readonly flush: Effect.Effect<void>
 }
 
@@ -48,6 +49,9 @@ const offsetToCommit = (lane: Lane): number | undefined => {
   const offset = lane.settledTo()
   return offset > lane.committed ? offset : undefined
 }
+
+/** `Refused`: for good. */
+type Attempted = "Complete" | "Incomplete" | "Refused"
 
 interface Sent {
   readonly lane: Lane
@@ -72,9 +76,9 @@ export const make = (options: CommitterOptions): Committer => {
     return topics
   }
 
-  const once = Effect.gen(function* () {
+  const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
     const topics = collect()
-    if (topics.size === 0) return true
+    if (topics.size === 0) return "Complete"
     const startedAt = yield* Clock.currentTimeNanos
     const answer = yield* options
       .send(
@@ -89,7 +93,7 @@ export const make = (options: CommitterOptions): Committer => {
         }))
       )
       .pipe(Effect.tapErrorCause(() => Effect.sync(metrics.commitFailed)))
-    if (answer === undefined) return false
+    if (answer === undefined) return "Incomplete"
     if (answer.topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== 0))) {
       metrics.commitFailed()
     } else {
@@ -111,22 +115,27 @@ export const make = (options: CommitterOptions): Committer => {
         if (reaction._tag !== "Fatal") complete = false
       }
     }
-    return complete
+    return complete ? "Complete" : "Incomplete"
   }).pipe(
-    Effect.catchAll((error) => Effect.as(Effect.logDebug("Commit failed, it will be repeated", error), false)),
+    Effect.catchAll((error) =>
+      Effect.as(
+        Effect.logDebug("Commit failed, it will be repeated", error),
+        error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
+      )
+    ),
     oneInFlight.withPermits(1)
   )
 
   return {
     lanes,
     committed: () => byPlace(committed.values()),
-    once,
+    once: Effect.map(attempt, (attempted) => attempted === "Complete"),
     between: oneInFlight.withPermits(1),
     flush: Effect.suspend(() => {
       const backoff = Backoff.make(50, 500)
       return Effect.repeat(
-        Effect.tap(once, (complete) => (complete ? Effect.void : backoff.next)),
-        { until: (complete) => complete }
+        Effect.tap(attempt, (attempted) => (attempted === "Incomplete" ? backoff.next : Effect.void)),
+        { until: (attempted) => attempted !== "Incomplete" }
       )
     })
   }

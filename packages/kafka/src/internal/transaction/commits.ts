@@ -65,6 +65,9 @@ const fatalReasons: Partial<Record<TransactionErrorReason, ConsumerErrorReason>>
   UnsupportedBroker: "UnsupportedBroker"
 }
 
+/** Whether no later transaction does better. */
+export const isFatal = ({ reason }: TransactionError): boolean => reason in fatalReasons
+
 /** The consumer's error when the reason is one that no later transaction does better by. */
 export const fatalError = (groupId: string, cause: TransactionError): ConsumerError | undefined => {
   const reason = fatalReasons[cause.reason]
