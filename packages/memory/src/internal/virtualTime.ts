@@ -80,8 +80,8 @@ export interface Options {
 /** Nobody reads Effect's own metrics of simulated fibres. */
 const fork = Runtime.runFork(Runtime.disableRuntimeFlag(Runtime.defaultRuntime, RuntimeFlags.RuntimeMetrics))
 
-/** Tasks that run while time stands still, before they are taken for a loop that never ends. */
-const maxTasksAtOnce = 1_000_000
+/** Tasks that run, and timers that ring, while time stands still, before they are taken for a loop that never ends. */
+const maxTasksAtOnce = 100_000
 
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
@@ -94,6 +94,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   const timers = Heap.make(before)
   let now = epoch
   let order = 0
+  let tasksLeft = maxTasksAtOnce
 
   const takeReady = (): Task | undefined => {
     const last = ready.length - 1
@@ -116,7 +117,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
 
   /** False when it never rests. */
   const runReady = (): boolean => {
-    for (let left = maxTasksAtOnce; left > 0; left--) {
+    while (tasksLeft-- > 0) {
       const task = takeReady()
       if (task === undefined) return true
       perform(task)
@@ -129,7 +130,10 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     const timer = Heap.take(timers)
     if (timer === undefined) return false
     if (timer.cancelled) return true
-    if (timer.at > now) now = timer.at
+    if (timer.at > now) {
+      now = timer.at
+      tasksLeft = maxTasksAtOnce
+    }
     perform(timer)
     return true
   }

@@ -39,12 +39,14 @@ export interface Members {
   /** Asks a member to stop; one that has not come to run its consumer is killed. */
   readonly stop: (number: number) => Effect.Effect<void>
   readonly kill: (number: number) => Effect.Effect<void>
+  /** Partitions that the group gives to nobody, while it is stable; undefined while it isn't. */
+  readonly unassigned: Effect.Effect<ReadonlyArray<TopicPartition> | undefined>
   /** Whether a consumer has stopped at a record that it can't handle, as it was told to. */
   readonly haveStoppedAtRecord: () => boolean
 }
 
 export const make = <A, E, R, RD>(
-  { broker, faulty, note, oracle, quietly, scenario: { settings, transactions }, time }: Stage,
+  { broker, faulty, note, oracle, quietly, scenario: { partitions, settings, transactions }, time }: Stage,
   subject: Subject<A, E, R, RD>,
   destination: Destination
 ): Members => {
@@ -65,6 +67,17 @@ export const make = <A, E, R, RD>(
       )
     )
   }
+
+  const unassigned = Effect.gen(function* () {
+    const { members, state } = yield* broker.group(groupId)
+    if (state !== "Stable") return undefined
+    const given = new Set(members.flatMap(({ assignment }) => Protocol.assigned(assignment).map(Oracle.nameOf)))
+    return subject.consumer.topics.flatMap((topic) =>
+      Array.from({ length: partitions }, (_, partition) => ({ topic, partition })).filter(
+        (at) => !given.has(Oracle.nameOf(at))
+      )
+    )
+  })
 
   /** A consumer without dead letters that is told to stop at a record it can't handle. */
   const isAskedFor = (failure: unknown): boolean =>
@@ -104,9 +117,10 @@ export const make = <A, E, R, RD>(
       })
 
   const make = Effect.fnUntraced(function* (member: Oracle.Member) {
-    const options = { ...settings, ...subject.consumer, handler: observedHandler(member) }
+    const { deliveryTimeout, ...tuning } = settings
+    const options = { ...tuning, ...subject.consumer, handler: observedHandler(member) }
     if (transactions === undefined) {
-      const producer = yield* KafkaProducer.make({ deliveryTimeout: "30 seconds" })
+      const producer = yield* KafkaProducer.make({ deliveryTimeout })
       return yield* Effect.provideService(KafkaConsumer.make<A, E, R, RD>(options), Producer, producer)
     }
     const { sharedIds, timeout } = transactions
@@ -114,6 +128,7 @@ export const make = <A, E, R, RD>(
       ...options,
       transactionalId: `${groupId}-${sharedIds === 0 ? member.number : member.number % sharedIds}`,
       transactionTimeout: timeout,
+      producer: { deliveryTimeout },
       handler: (envelope) => Effect.as(options.handler(envelope), [Results.of(groupId, envelope)])
     })
   })
@@ -209,5 +224,5 @@ export const make = <A, E, R, RD>(
       }
     })
 
-  return { running, start, stop, kill, haveStoppedAtRecord: () => stoppedAtRecord }
+  return { running, start, stop, kill, unassigned, haveStoppedAtRecord: () => stoppedAtRecord }
 }

@@ -143,12 +143,11 @@ export const client = (
       failed: failed("Produce")
     },
     Fetch: {
-      answered: ({ topics }) => {
+      asked: (request) => oracle.fetches(member, request),
+      answered: ({ topics }, request) => {
         for (const at of flatten(topics)) {
           if (at.records.byteLength === 0) continue
-          for (const { baseOffset, nextOffset, sizeInBytes } of RecordBatch.decode(at.records).batches) {
-            oracle.fetched(member, at, baseOffset, nextOffset, sizeInBytes)
-          }
+          for (const batch of RecordBatch.decode(at.records).batches) oracle.fetched(member, request, at, batch)
         }
       }
     }

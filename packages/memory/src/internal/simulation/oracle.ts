@@ -18,6 +18,7 @@ export interface Violation {
     | "a clean drain commits all that settled"
     | "a drain takes part in no further rebalance"
     | "a calm rebalance repeats nothing"
+    | "rebalances come to an end"
     | "memory is bounded"
     | "transient faults fail no consumer"
     | "everything is handled in the end"
@@ -51,6 +52,8 @@ interface Ownership {
   readonly settled: Set<number>
   sent: number
   readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
+  /** The assignment is without it: it is given up, and what was fetched is dropped. */
+  isEnding: boolean
 }
 
 /** A member as the oracle follows it. */
@@ -76,8 +79,10 @@ export interface Options {
   readonly skips: boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
-  /** The most bytes that a member may hold. */
-  readonly maxBytes: number
+  /** While a member holds so many bytes of batches, it asks for no more; undefined: it may have begun to before. */
+  readonly maxBytesToAsk: number | undefined
+  /** The most bytes of batches that a member may hold: what is asked for may be exceeded by one batch. */
+  readonly maxBytes: (largestBatch: number) => number
   /** The records whose dead letters have come since it was last asked. */
   readonly newDeadLetters: () => ReadonlyArray<TopicPartition & { readonly offset: number }>
   readonly onEvent: (event: string) => void
@@ -106,7 +111,14 @@ export interface Oracle {
   readonly lost: (member: Member) => void
   /** Where a member learns that a partition is to be read from. */
   readonly positioned: (member: Member, at: TopicPartition, offset: number) => void
-  readonly fetched: (member: Member, at: TopicPartition, baseOffset: number, nextOffset: number, bytes: number) => void
+  /** A member asks for more records, by an object that tells the answer. */
+  readonly fetches: (member: Member, request: object) => void
+  readonly fetched: (
+    member: Member,
+    request: object,
+    at: TopicPartition,
+    batch: { readonly baseOffset: number; readonly nextOffset: number; readonly sizeInBytes: number }
+  ) => void
   readonly started: (member: Member, at: TopicPartition, offset: number, attempt: number) => void
   readonly ended: (
     member: Member,
@@ -124,10 +136,13 @@ export interface Oracle {
 export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 
 export const make = (options: Options): Oracle => {
-  const { calm, outcomesAreDeferred, maxBytes, newDeadLetters, now, onEvent, skips } = options
+  const { calm, outcomesAreDeferred, maxBytes, maxBytesToAsk, newDeadLetters, now, onEvent, skips } = options
   const partitions = new Map<string, Partition>()
   const members = new Map<number, Member>()
   let violation: Violation | undefined
+  let largestBatch = 0
+  /** The ownerships that each request for records was made in. */
+  const asked = new WeakMap<object, ReadonlySet<Ownership>>()
 
   const broken = (promise: Violation["promise"], description: string) => {
     onEvent(`BROKEN: ${promise}: ${description}`)
@@ -194,8 +209,27 @@ export const make = (options: Options): Oracle => {
     running: undefined,
     settled: new Set(),
     sent: -1,
-    batches: new Map()
+    batches: new Map(),
+    isEnding: false
   })
+
+  /** The bytes of batches that have records which neither started nor settled. */
+  const heldBytes = (member: Member, limit: number): number => {
+    const sum = () => {
+      let held = 0
+      for (const [name, { batches, isEnding }] of member.owned) {
+        if (isEnding || batches.size === 0) continue
+        const settled = advance(partitions.get(name)!)
+        for (const { bytes, nextOffset } of batches.values()) if (nextOffset > settled) held += bytes
+      }
+      return held
+    }
+    const held = sum()
+    if (held < limit) return held
+    // Looks twice: what can't be decoded is dead-lettered without a start.
+    findDeadLetters()
+    return sum()
+  }
 
   const ownershipOf = (member: Member, at: TopicPartition): Ownership => {
     const name = nameOf(at)
@@ -260,7 +294,9 @@ export const make = (options: Options): Oracle => {
     assigned: (member, partitions) => {
       onEvent(`member ${member.number} is assigned ${partitions.map(nameOf).join(" ")}`)
       member.isJoining = false
-      for (const at of partitions) ownershipOf(member, at)
+      const names = new Set(partitions.map(nameOf))
+      for (const [name, ownership] of member.owned) if (!names.has(name)) ownership.isEnding = true
+      for (const at of partitions) ownershipOf(member, at).isEnding = false
     },
     lost: (member) => {
       member.owned.clear()
@@ -271,14 +307,25 @@ export const make = (options: Options): Oracle => {
       if (ownership === undefined || ownership.last !== undefined) return
       if (offset >= 0) ownership.expected = offset
     },
-    fetched: (member, at, baseOffset, nextOffset, bytes) => {
+    fetches: (member, request) => {
+      asked.set(request, new Set(member.owned.values()))
+      if (maxBytesToAsk === undefined) return
+      const held = heldBytes(member, maxBytesToAsk)
+      if (held < maxBytesToAsk) return
+      broken("memory is bounded", `member ${member.number} asks for more while it holds ${held} bytes`)
+    },
+    fetched: (member, request, at, { baseOffset, nextOffset, sizeInBytes: bytes }) => {
       const ownership = member.owned.get(nameOf(at))
-      if (ownership === undefined || nextOffset <= (ownership.last ?? -1) + 1) return
+      // What was asked for in an ownership before is dropped.
+      if (ownership === undefined || asked.get(request)?.has(ownership) !== true) return
+      if (nextOffset <= (ownership.last ?? -1) + 1) return
       ownership.batches.set(baseOffset, { nextOffset, bytes })
-      let held = 0
-      for (const { batches } of member.owned.values()) for (const batch of batches.values()) held += batch.bytes
-      if (held > maxBytes) {
-        broken("memory is bounded", `member ${member.number} holds ${held} bytes of at most ${maxBytes}`)
+      partitionOf(at)
+      largestBatch = Math.max(largestBatch, bytes)
+      const most = maxBytes(largestBatch)
+      const held = heldBytes(member, most)
+      if (held > most) {
+        broken("memory is bounded", `member ${member.number} holds ${held} bytes of at most ${most}`)
       }
     },
     started: (member, at, offset, attempt) => {

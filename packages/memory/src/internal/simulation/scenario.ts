@@ -16,6 +16,8 @@ export interface Settings {
   readonly drainTimeout: number
   readonly commitInterval: number
   readonly handlerTimeout: number
+  /** How long producers of members try to send a record, or to end a transaction. */
+  readonly deliveryTimeout: number
   readonly metadataInterval: number
   readonly fetchMaxWait: number
   readonly maxLaneRecords: number
@@ -145,8 +147,9 @@ const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boole
     metadataInterval: dice.pick([5_000, 15_000]),
     fetchMaxWait: dice.pick([10_000, 20_000]),
     maxLaneRecords: dice.pick([1, 10, 500, 500]),
-    maxBufferedBytes: dice.pick([200, 1_000, 64 * 1_024 * 1_024]),
+    maxBufferedBytes: dice.pick([30, 200, 64 * 1_024 * 1_024]),
     offsetOutOfRange: retains ? "earliest" : "fail",
+    deliveryTimeout: Dice.make(seed, "delivery").pick([1_000, 3_000, 30_000]),
     assignors: [Dice.make(seed, "assignor").pick(["cooperative-sticky", "range"] as const)]
   }
 }

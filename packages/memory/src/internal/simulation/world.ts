@@ -55,6 +55,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const sinceStart = () => time.now() - VirtualTime.epoch
   const trace: Array<string> = []
   const note = (event: string): void => {
+    if (process.env.DBG) console.log(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
     if (tracing) trace.push(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
   }
   const { groupId, topics } = subject.consumer
@@ -85,12 +86,17 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     )
     const recordsOf = (names: ReadonlyArray<string>) =>
       Effect.map(Effect.forEach(names, broker.records), (all) => all.flat())
+    // Else what can't be decoded leaves no trace when it is done with.
+    const showsDeadLetters = destination._tag === "Topic" && scenario.transactions === undefined
     oracle = Oracle.make({
       now: sinceStart,
       calm: scenario.calm && subject.isFast,
       skips: destination._tag === "None" && destination.otherwise === "skip",
       outcomesAreDeferred: scenario.transactions !== undefined,
-      maxBytes: scenario.nodes * (settings.maxBufferedBytes + 1_024 * 1_024),
+      // From several nodes it asks at once.
+      maxBytesToAsk: scenario.nodes === 1 && showsDeadLetters ? settings.maxBufferedBytes : undefined,
+      maxBytes: (largestBatch) =>
+        scenario.nodes * (settings.maxBufferedBytes + (showsDeadLetters ? largestBatch : 1_024 * 1_024)),
       newDeadLetters: () => deadLetters.findNew(Effect.runSync(recordsOf(deadLetters.topics))),
       onEvent: note
     })
@@ -170,6 +176,23 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       return ends.size === 0
     })
 
+    /** Rebalances come to an end, by which every partition has its owner. */
+    const awaitAssignment = Effect.fnUntraced(function* (deadline: number) {
+      while (members.running.size > 0 && !members.haveStoppedAtRecord()) {
+        yield* isBroken
+        const unassigned = yield* members.unassigned
+        if (unassigned?.length === 0) return
+        if (time.now() >= deadline) {
+          const description = unassigned === undefined ? "the group" : unassigned.map(Oracle.nameOf).join(" ")
+          return oracle.broken(
+            "rebalances come to an end",
+            `${description} not assigned after ${recoveryMs / 60_000} minutes`
+          )
+        }
+        yield* Effect.sleep(500)
+      }
+    })
+
     const recover = Effect.gen(function* () {
       note("everything is mended")
       let substitute = firstSubstitute
@@ -189,6 +212,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         }
         yield* Effect.sleep(500)
       }
+      yield* awaitAssignment(deadline)
       for (const number of [...members.running.keys()]) yield* members.stop(number)
       const lastly = time.now() + recoveryMs
       while (members.running.size > 0 && time.now() < lastly) {
