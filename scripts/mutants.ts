@@ -1,6 +1,6 @@
 /**
- * `npm run mutants [-- --only TEXT]`: breaks Spillway in one way after the other, and lets the simulation find it. The
- * sources stay as they are. Ends with one line of JSON.
+ * `npm run mutants [-- --only TEXT]`: breaks Spillway in one way after the other, and lets the simulation find it, or
+ * the tests that hold what the simulation has no view of. The sources stay as they are. Ends with one line of JSON.
  */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -18,21 +18,34 @@ const limitMs = 900_000
 
 interface Ran {
   readonly caught: boolean
-  /** The promise that it broke. */
+  /** The promise that it broke, or the test. */
   readonly how: string
 }
 
-const run = ({ by, file, replace }: Mutant): Promise<Ran> =>
+const simulation = [
+  "--conditions=@spillway/source",
+  ...["--import", here("mutants/register.mjs"), "--import", "tsx"],
+  ...[here("simulate.ts"), "--seeds", values.seeds, "--until-violation"]
+]
+
+const tests = (files: ReadonlyArray<string>): ReadonlyArray<string> => [
+  here("../node_modules/vitest/vitest.mjs"),
+  ...["run", ...files, "--bail", "1", "--config", here("mutants/vitest.config.mjs"), "--root", here("..")]
+]
+
+const howBroken = (output: string): string | undefined => {
+  const promise = /seed (\d+) breaks a promise: (.*)/.exec(output)
+  if (promise !== null) return `seed ${promise[1]}: ${promise[2]}`
+  const test = /FAIL +(\S+) > (.*)/.exec(output)
+  return test === null ? undefined : `${test[1]}: ${test[2]}`
+}
+
+const run = ({ by, file, heldBy, replace }: Mutant): Promise<Ran> =>
   new Promise((resolve, reject) => {
-    const child = spawn(
-      process.execPath,
-      [
-        "--conditions=@spillway/source",
-        ...["--import", here("mutants/register.mjs"), "--import", "tsx"],
-        ...[here("simulate.ts"), "--seeds", values.seeds, "--until-violation"]
-      ],
-      { env: { ...process.env, MUTATION: JSON.stringify({ file, replace, by }) }, stdio: ["ignore", "pipe", "pipe"] }
-    )
+    const child = spawn(process.execPath, heldBy === undefined ? simulation : tests(heldBy), {
+      env: { ...process.env, MUTATION: JSON.stringify({ file, replace, by }), NO_COLOR: "1" },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
     let output = ""
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk) => {
@@ -46,8 +59,8 @@ const run = ({ by, file, replace }: Mutant): Promise<Ran> =>
     }, limitMs)
     child.on("close", (code) => {
       clearTimeout(limit)
-      const broken = /seed (\d+) breaks a promise: (.*)/.exec(output)
-      if (broken !== null) resolve({ caught: true, how: `seed ${broken[1]}: ${broken[2]}` })
+      const how = howBroken(output)
+      if (how !== undefined) resolve({ caught: true, how })
       else if (hangs) resolve({ caught: true, how: "it never ends" })
       else if (code === 0) resolve({ caught: false, how: "no promise was broken" })
       else reject(new Error(output))

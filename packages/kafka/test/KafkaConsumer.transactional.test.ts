@@ -404,6 +404,28 @@ describe("KafkaConsumer, transactional", () => {
     )
   })
 
+  it.effect("commits nothing of what came of a partition before it was lost, though the partition comes back", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const { cut, restore, wire } = yield* broker.client()
+      const member = { commitInterval: "1 hour", heartbeatInterval: "1 second", sessionTimeout: "6 seconds" } as const
+      const one = yield* make({ ...member, transactionalId: "billing-1" }, wire)
+      yield* produce(numbered(2), 1)
+      yield* until(Effect.map(one.report, ({ handled }) => handled === 2))
+      yield* cut
+      yield* TestClock.adjust("7 seconds")
+      const two = yield* make({ ...member, transactionalId: "billing-2" })
+      yield* until(Effect.map(two.report, ({ handled }) => handled === 2))
+      yield* passing(two.close)
+      yield* restore
+      yield* produce(numbered(1, 2), 1)
+      yield* until(Effect.map(one.report, ({ handled }) => handled === 3))
+      yield* passing(one.close)
+      assert.deepStrictEqual(yield* valuesOf("results"), ["0!", "1!", "2!"])
+      assert.deepStrictEqual(yield* committed, { 0: 3, 1: 0 })
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("begins again where it is sought to, and what came of the records from there on before is replaced", () =>
     Effect.gen(function* () {
       yield* produce(numbered(6), 1)
