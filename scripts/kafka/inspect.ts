@@ -70,6 +70,6 @@ export const committedOffsets = (groupId: string) =>
     })
   )
 
-/** The node id of a group's coordinator. */
-export const coordinatorOf = (groupId: string) =>
-  Effect.scoped(Effect.flatMap(Cluster.make, ({ coordinator }) => coordinator(groupId)))
+/** The node id of the coordinator of a group, or of a transactional id. */
+export const coordinatorOf = (key: string, keyType: "group" | "transaction" = "group") =>
+  Effect.scoped(Effect.flatMap(Cluster.make, ({ coordinator }) => coordinator(key, keyType)))

@@ -24,6 +24,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * send CODEC TOPIC COUNT           numbered records, as large as some text, to partition 0
  * choose TOPIC KEY...              sends a record for each key, in base64, and tells the partitions it chose
  * read TOPIC COUNT                 the records of partition 0 from the start: key and value in base64
+ * committed TOPIC                  likewise of committed transactions alone, as far as that can be told
  * begin ID                         begins a transaction, of a producer that is made at first
  * put ID TOPIC PARTITION VALUE     writes a record within it, at once
  * commit ID, abort ID              ends it
@@ -63,18 +64,37 @@ public class JavaClient {
     }
   }
 
+  /** A consumer of partition 0 from the start. */
+  static KafkaConsumer<byte[], byte[]> consumer(String topic, String isolation) {
+    Map<String, Object> settings =
+        Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "earliest", "isolation.level", isolation);
+    KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    consumer.assign(List.of(new TopicPartition(topic, 0)));
+    return consumer;
+  }
+
+  static int poll(KafkaConsumer<byte[], byte[]> consumer) {
+    Base64.Encoder base64 = Base64.getEncoder();
+    int seen = 0;
+    for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
+      System.out.println(base64.encodeToString(record.key()) + " " + base64.encodeToString(record.value()));
+      seen++;
+    }
+    return seen;
+  }
+
   static void read(String topic, int count) {
-    Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "earliest");
-    try (KafkaConsumer<byte[], byte[]> consumer =
-        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      consumer.assign(List.of(new TopicPartition(topic, 0)));
-      Base64.Encoder base64 = Base64.getEncoder();
-      for (int seen = 0; seen < count; ) {
-        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
-          System.out.println(base64.encodeToString(record.key()) + " " + base64.encodeToString(record.value()));
-          seen++;
-        }
-      }
+    try (KafkaConsumer<byte[], byte[]> consumer = consumer(topic, "read_uncommitted")) {
+      for (int seen = 0; seen < count; ) seen += poll(consumer);
+    }
+  }
+
+  static void committed(String topic) {
+    TopicPartition partition = new TopicPartition(topic, 0);
+    try (KafkaConsumer<byte[], byte[]> consumer = consumer(topic, "read_committed")) {
+      long end = consumer.endOffsets(List.of(partition)).get(partition);
+      while (consumer.position(partition) < end) poll(consumer);
     }
   }
 
@@ -91,6 +111,7 @@ public class JavaClient {
       case "send" -> send(words[1], words[2], Integer.parseInt(words[3]));
       case "choose" -> choose(words);
       case "read" -> read(words[1], Integer.parseInt(words[2]));
+      case "committed" -> committed(words[1]);
       case "begin" -> transactional(words[1]).beginTransaction();
       case "put" ->
           transactional(words[1])
