@@ -7,11 +7,11 @@ import { consume } from "./consume.js"
 import { frozen } from "./frozen.js"
 import { memory } from "./memory.js"
 import { observe } from "./observe.js"
-import { produce } from "./produce.js"
+import { produce, transactions } from "./produce.js"
 import { rebalance } from "./rebalance.js"
 import { recovery } from "./recovery.js"
 
-const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance, recovery }
+const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance, recovery, transactions }
 
 const name = process.argv[2] ?? ""
 

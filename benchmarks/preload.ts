@@ -7,6 +7,7 @@ import { Producer } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import kafkajs from "kafkajs"
+import * as Inspect from "../scripts/kafka/inspect.js"
 
 const partitions = 6
 const recordBytes = 100
@@ -105,6 +106,17 @@ export const recordsIn = (brokers: ReadonlyArray<string>, topic: string): Effect
     administer(brokers, (admin) => admin.fetchTopicOffsets(topic)),
     (offsets) => offsets.reduce((sum, { high }) => sum + Number(high), 0)
   )
+
+/** How many records who reads committed finds in a topic. */
+export const committedIn = (brokers: ReadonlyArray<string>, topic: string): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    let records = 0
+    return Inspect.forEachRecord(topic, () => void records++, "read_committed").pipe(
+      Effect.map(() => records),
+      Effect.provide(KafkaJsWire.layer({ brokers })),
+      Effect.orDie
+    )
+  })
 
 /** The name of a new topic with so many records, deleted when the scope closes. */
 export const topic = Effect.fnUntraced(function* (

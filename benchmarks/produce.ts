@@ -8,11 +8,17 @@ import * as Effect from "effect/Effect"
 import { choicesArgument, median, numberArgument } from "./arguments.js"
 import * as Brokers from "./brokers.js"
 import * as Preload from "./preload.js"
-import { ways as allWays, type Produced, type ProduceTask, type Turn, type Way } from "./producers/produce.js"
+import {
+  isTransactional,
+  type Produced,
+  type ProduceTask,
+  type Turn,
+  transactionWays,
+  type Way,
+  ways
+} from "./producers/produce.js"
 
-const names = ["spillway", "kafkajs", "platformatic"] as const
-
-type Name = (typeof names)[number]
+type Name = "spillway" | "kafkajs" | "platformatic"
 
 interface Contender {
   readonly name: Name
@@ -21,7 +27,11 @@ interface Contender {
   readonly close: Effect.Effect<void, Error>
 }
 
-const start = Effect.fnUntraced(function* (name: Name, brokers: ReadonlyArray<string>) {
+const start = Effect.fnUntraced(function* (
+  name: Name,
+  brokers: ReadonlyArray<string>,
+  recordsIn: typeof Preload.recordsIn
+) {
   const topic = yield* Preload.emptyTopic(brokers, "produce")
   const task: ProduceTask = { brokers, topic }
   const program = fileURLToPath(new URL(`producers/${name}.ts`, import.meta.url))
@@ -58,7 +68,7 @@ const start = Effect.fnUntraced(function* (name: Name, brokers: ReadonlyArray<st
       ),
     close: Effect.gen(function* () {
       yield* Effect.flip(Effect.zipRight(ask(null), ended))
-      const written = yield* Preload.recordsIn(brokers, topic)
+      const written = yield* recordsIn(brokers, topic)
       if (written === acknowledged) return
       yield* Effect.fail(new Error(`${name}: ${written} records, of which ${acknowledged} are acknowledged`))
     })
@@ -68,11 +78,18 @@ const start = Effect.fnUntraced(function* (name: Name, brokers: ReadonlyArray<st
 
 const rateOf = ({ records, seconds }: Produced): number => records / seconds
 
-const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
+const compare = Effect.fnUntraced(function* (
+  benchmark: string,
+  names: ReadonlyArray<Name>,
+  choices: ReadonlyArray<Way>,
+  brokers: ReadonlyArray<string>
+) {
   const rounds = numberArgument("rounds", 15)
   const milliseconds = numberArgument("milliseconds", 1_000)
-  const ways = choicesArgument("ways", allWays)
-  const contenders = yield* Effect.forEach(names, (name) => start(name, brokers))
+  const ways = choicesArgument("ways", choices)
+  // The ends of transactions take offsets, too.
+  const recordsIn = choices.some(isTransactional) ? Preload.committedIn : Preload.recordsIn
+  const contenders = yield* Effect.forEach(names, (name) => start(name, brokers, recordsIn))
   const measured = new Map(ways.map((way) => [way, new Map(names.map((name) => [name, [] as Array<Produced>]))]))
   // The first two rounds warm up.
   for (let round = -1; round <= rounds; round++) {
@@ -100,10 +117,13 @@ const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
           median(turns(name).map(({ cpuSeconds, records }) => (cpuSeconds * 1e6) / records)).toFixed(2)
         )
       })),
-      ratios: { vsKafkaJs: ratio("kafkajs"), vsPlatformatic: ratio("platformatic") }
+      ratios: {
+        vsKafkaJs: ratio("kafkajs"),
+        ...(names.includes("platformatic") ? { vsPlatformatic: ratio("platformatic") } : {})
+      }
     }
   })
-  console.log(JSON.stringify({ benchmark: "produce", cases }))
+  console.log(JSON.stringify({ benchmark, cases }))
 })
 
 const shown = (measured: ReadonlyMap<Way, ReadonlyMap<Name, ReadonlyArray<Produced>>>): string =>
@@ -112,4 +132,10 @@ const shown = (measured: ReadonlyMap<Way, ReadonlyMap<Name, ReadonlyArray<Produc
     ([way, byName]) => `${way} ${Array.from(byName.values(), (turns) => Math.round(rateOf(turns.at(-1)!))).join(" / ")}`
   ).join(", ")
 
-export const produce = Effect.scoped(Effect.flatMap(Brokers.given, compare))
+export const produce = Effect.scoped(
+  Effect.flatMap(Brokers.given, (brokers) => compare("produce", ["spillway", "kafkajs", "platformatic"], ways, brokers))
+)
+
+export const transactions = Effect.scoped(
+  Effect.flatMap(Brokers.given, (brokers) => compare("transactions", ["spillway", "kafkajs"], transactionWays, brokers))
+)

@@ -1,12 +1,21 @@
-/** kafkajs with its defaults, which are without idempotence: acknowledged by all in-sync replicas. */
+/** kafkajs with its defaults, which are without idempotence but in transactions: acknowledged by all in-sync replicas. */
 import kafkajs from "kafkajs"
-import { promised, serve, task } from "./produce.js"
+import { isTransactional, promised, serve, task } from "./produce.js"
 
 const { brokers, topic } = task()
 
 const kafka = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
 const producer = kafka.producer()
-await producer.connect()
+const transactional = kafka.producer({ transactionalId: `kafkajs-${topic}`, maxInFlightRequests: 1, idempotent: true })
+await Promise.all([producer.connect(), transactional.connect()])
 const run = promised((messages) => producer.send({ topic, messages: [...messages], acks: -1 }))
+const runTransactions = promised(async (messages) => {
+  const transaction = await transactional.transaction()
+  await transaction.send({ topic, messages: [...messages], acks: -1 })
+  await transaction.commit()
+})
 
-serve({ run: () => run, close: () => producer.disconnect() })
+serve({
+  run: (way) => (isTransactional(way) ? runTransactions : run),
+  close: () => Promise.all([producer.disconnect(), transactional.disconnect()])
+})

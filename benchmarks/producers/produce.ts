@@ -10,7 +10,12 @@ export interface ProduceTask {
 /** 500 callers at once with one record each; one caller with a record, a hundred, a thousand at a time. */
 export const ways = ["concurrent", "sequential", "hundreds", "thousands"] as const
 
-export type Way = (typeof ways)[number]
+/** One caller with transactions of a record, a hundred, a thousand. */
+export const transactionWays = ["transactionsOf1", "transactionsOf100", "transactionsOf1000"] as const
+
+export type Way = (typeof ways)[number] | (typeof transactionWays)[number]
+
+export const isTransactional = (way: Way): boolean => transactionWays.some((each) => each === way)
 
 /** From the parent; without one, the contender closes. */
 export interface Turn {
@@ -34,7 +39,15 @@ interface Message {
 const keys = 1_000
 const recordBytes = 100
 const callers = 500
-const sizes: Readonly<Record<Way, number>> = { concurrent: 1, sequential: 1, hundreds: 100, thousands: 1_000 }
+const sizes: Readonly<Record<Way, number>> = {
+  concurrent: 1,
+  sequential: 1,
+  hundreds: 100,
+  thousands: 1_000,
+  transactionsOf1: 1,
+  transactionsOf100: 100,
+  transactionsOf1000: 1_000
+}
 
 /** Made once, so that a contender only hands them over. */
 const messages: ReadonlyArray<Message> = Array.from({ length: keys }, (_, number) => ({
