@@ -1,3 +1,6 @@
+import { setImmediate } from "node:timers/promises"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
@@ -63,6 +66,13 @@ const holding = () => {
       Effect.zipRight(Effect.suspend(() => forward(request)))
     )
   return { decide, came: Deferred.await(came), release: Deferred.succeed(released, undefined) }
+}
+
+/** What a WeakRef was made of or asked for in a turn of the event loop is kept until its end. */
+const collectGarbage = async (): Promise<void> => {
+  setFlagsFromString("--expose-gc")
+  await setImmediate()
+  runInNewContext("gc")()
 }
 
 const to = (partition: number, value: string, topic = "orders"): ProducerRecord => ({ topic, partition, value })
@@ -689,6 +699,24 @@ describe("KafkaProducer", () => {
         yield* producer.send(to(2, "on"))
         assert.deepStrictEqual(yield* values("orders", 2), ["on"])
       })
+    )
+
+    it.live("holds nothing of calls that are over, however long it has been full", () =>
+      Effect.gen(function* () {
+        const decide: Decide = (request, forward) => Effect.delay(forward(request), 5)
+        // Batches are shared by calls, and calls by batches: what holds one of them could lead to all.
+        const { producer } = yield* setup({ bufferMemory: 64 * 1024, maxBatchBytes: 64 * 1024, decide })
+        const calls: Array<WeakRef<ReadonlyArray<ProducerRecord>>> = []
+        const next = Effect.suspend(() => {
+          const records = Array.from({ length: 50 }, (_, i) => to(i % 3, "x"))
+          calls.push(new WeakRef(records))
+          return producer.sendAll(records)
+        })
+        yield* Effect.replicateEffect(Effect.repeatN(next, 9), 40, { concurrency: "unbounded", discard: true })
+        yield* Effect.promise(collectGarbage)
+        const held = calls.filter((call) => call.deref() !== undefined).length
+        assert.isBelow(held, 20, `of ${calls.length}`)
+      }).pipe(Effect.scoped)
     )
 
     it.scoped("has room again for what interrupted or overdue senders leave behind", () =>

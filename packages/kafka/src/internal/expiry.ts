@@ -23,19 +23,22 @@ export const make = <A>({ delayMs, now, onDue, run }: Options<A>): Expiry<A> => 
   const dueAt = new Map<A, number>()
   let watching = false
 
-  const watch = Effect.gen(function* () {
-    while (true) {
-      const [first] = dueAt
-      if (first === undefined) break
-      const [item, due] = first
+  /** Ends what is due, and says in how many milliseconds the next one is; 0: nothing is left. */
+  const sweep = (): number => {
+    for (const [item, due] of dueAt) {
       const left = due - now()
-      if (left > 0) yield* Effect.sleep(Math.ceil(left))
-      else {
-        dueAt.delete(item)
-        onDue(item)
-      }
+      if (left > 0) return Math.ceil(left)
+      dueAt.delete(item)
+      onDue(item)
     }
     watching = false
+    return 0
+  }
+
+  // It holds no item while it sleeps: what is over is no longer to take memory.
+  const watch: Effect.Effect<void> = Effect.suspend(() => {
+    const left = sweep()
+    return left === 0 ? Effect.void : Effect.zipRight(Effect.sleep(left), watch)
   })
 
   return {

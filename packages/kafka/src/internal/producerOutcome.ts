@@ -78,16 +78,21 @@ export const make = ({ admission, metrics, now, onDone, onRecovered, run, settin
     }
   }
 
-  /** Its records hold no room any more. */
+  /**
+   * Its records hold no room any more, and it doesn't hold them: calls and batches refer to each other, so that one that
+   * is still held would hold all that came after it.
+   */
   const end = (batch: Lane.Batch): void => {
     Lane.remove(batch)
     onDone(batch)
+    batch.entries = []
   }
 
   const reject = (batch: Lane.Batch, failure: Failure.Failure): void => {
+    const { entries } = batch
     Lane.skip(batch)
     end(batch)
-    for (const entry of batch.entries) Call.reject(entry, failure)
+    for (const entry of entries) Call.reject(entry, failure)
     admission().onFailed(failure)
   }
 
