@@ -3,12 +3,18 @@
  * left, moves the time on to the next timer. Nothing waits for real, and the same seed makes the same run.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scheduler from "effect/Scheduler"
@@ -35,8 +41,12 @@ export interface VirtualTime {
   /** Milliseconds since the simulation's epoch. */
   readonly now: () => number
   readonly process: () => Process
-  /** Starts an effect under a process. */
-  readonly fork: <A, E>(process: Process, effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Starts an effect under a process, without logs. */
+  readonly fork: <A, E>(
+    process: Process,
+    effect: Effect.Effect<A, E>,
+    random: Random.Random
+  ) => Fiber.RuntimeFiber<A, E>
   /**
    * Runs everything until the fibre has ended; undefined when nothing is left that could end it, time stands
    * still for good, or `giveUp` says so.
@@ -208,7 +218,19 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   return {
     now: () => now,
     process,
-    fork: ({ clock, scheduler }, effect) => fork(Effect.withClock(effect, clock), { scheduler }),
+    fork: ({ clock, scheduler }, effect, random) => {
+      const services = Context.add(Context.add(DefaultServices.liveServices, Clock.Clock, clock), Random.Random, random)
+      return fork(effect, {
+        scheduler,
+        updateRefs: (refs, fiberId) =>
+          FiberRefs.updateManyAs(refs, {
+            entries: [
+              [DefaultServices.currentServices, [[fiberId, services]]],
+              [FiberRef.currentMinimumLogLevel, [[fiberId, LogLevel.None]]]
+            ]
+          })
+      })
+    },
     run: (fiber, giveUp = () => false) =>
       leavingNothing(() => {
         while (!giveUp()) {

@@ -46,7 +46,7 @@ export interface Members {
 }
 
 export const make = <A, E, R, RD>(
-  { broker, faulty, note, oracle, quietly, scenario: { partitions, settings, transactions }, time }: Stage,
+  { broker, faulty, fork, note, oracle, scenario: { partitions, settings, transactions }, time }: Stage,
   subject: Subject<A, E, R, RD>,
   destination: Destination
 ): Members => {
@@ -160,7 +160,7 @@ export const make = <A, E, R, RD>(
       (effect) => Scope.extend(effect, scope),
       Effect.tapErrorCause((cause) => onFailure(number, cause))
     )
-    time.fork(process, quietly(Effect.exit(made), "member", number))
+    fork(process, Effect.exit(made), "member", number)
   })
 
   const kill = (number: number) =>
@@ -191,7 +191,7 @@ export const make = <A, E, R, RD>(
       Effect.sync(() => oracle.drains(member)),
       found.consumer!.close
     )
-    const closed = yield* Fiber.await(time.fork(process, quietly(close, "stop", number)))
+    const closed = yield* Fiber.await(fork(process, close, "stop", number))
     const tookMs = time.now() - startedAt
     note(`member ${number} has stopped in ${tookMs} ms`)
     const isClean =
@@ -201,7 +201,7 @@ export const make = <A, E, R, RD>(
       member.connecting === 0 &&
       tookMs < settings.drainTimeout
     if (isClean) yield* checkCommitted(member, ownedBefore)
-    yield* Fiber.await(time.fork(process, quietly(Scope.close(scope, Exit.void), "close", number)))
+    yield* Fiber.await(fork(process, Scope.close(scope, Exit.void), "close", number))
     yield* client.cut
     // What was interrupted has its last turn.
     yield* Effect.sleep(1)

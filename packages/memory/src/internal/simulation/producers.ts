@@ -34,7 +34,7 @@ export interface Producers {
 }
 
 export const make = Effect.fnUntraced(function* (
-  { broker, faulty, note, oracle, quietly, scenario, time }: Stage,
+  { broker, faulty, fork, note, oracle, scenario, time }: Stage,
   options: {
     readonly topics: ReadonlyArray<string>
     readonly record: (index: number, dice: Dice.Dice) => SimulatedRecord
@@ -55,14 +55,12 @@ export const make = Effect.fnUntraced(function* (
   let inDoubt = 0
 
   const producer = yield* Fiber.join(
-    time.fork(
+    fork(
       process,
-      quietly(
-        Scope.extend(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), scope).pipe(
-          Effect.provideService(Wire, faulty(client.wire, "producers"))
-        ),
-        "producer"
-      )
+      Scope.extend(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), scope).pipe(
+        Effect.provideService(Wire, faulty(client.wire, "producers"))
+      ),
+      "producer"
     )
   )
 
@@ -98,7 +96,7 @@ export const make = Effect.fnUntraced(function* (
           oracle.produced({ topic, partition }, offset)
         }
       })
-      time.fork(process, quietly(send, "send", first))
+      fork(process, send, "send", first)
       return Effect.void
     })
 

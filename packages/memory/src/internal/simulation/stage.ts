@@ -4,6 +4,7 @@
 import type { Wire } from "@spillway/kafka/Wire"
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { MemoryBroker } from "../../MemoryBroker.js"
 import type * as VirtualTime from "../virtualTime.js"
 import type { Oracle } from "./oracle.js"
@@ -16,11 +17,12 @@ export interface Stage {
   readonly oracle: Oracle
   /** Writes a line of the trace. */
   readonly note: (event: string) => void
-  /** Without logs, and with random numbers of the seed and of this part of it. */
-  readonly quietly: <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
+  /** Starts an effect under a process, with random numbers of the seed and of this part of it. */
+  readonly fork: <A, E>(
+    process: VirtualTime.Process,
+    effect: Effect.Effect<A, E>,
     ...part: ReadonlyArray<string | number>
-  ) => Effect.Effect<A, E, R>
+  ) => Fiber.RuntimeFiber<A, E>
   /** The faults that the scenario has for somebody. */
   readonly faulty: (wire: Context.Tag.Service<Wire>, whom: Whom) => Context.Tag.Service<Wire>
 }

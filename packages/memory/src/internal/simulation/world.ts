@@ -5,8 +5,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Scope from "effect/Scope"
 import { make as makeBroker } from "../../MemoryBroker.js"
 import * as Dice from "../dice.js"
@@ -59,8 +57,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     if (tracing) trace.push(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
   }
   const { groupId, topics } = subject.consumer
-  const quietly: Stage["quietly"] = (effect, ...part) =>
-    Effect.withRandom(Logger.withMinimumLogLevel(effect, LogLevel.None), Dice.random(seed, ...part))
+  const fork: Stage["fork"] = (process, effect, ...part) => time.fork(process, effect, Dice.random(seed, ...part))
 
   const result = { acknowledged: 0, handled: 0, deadLettered: 0, discarded: 0, expired: 0, unsettled: 0, repeated: 0 }
   let oracle!: Oracle.Oracle
@@ -107,7 +104,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       clock: yield* Effect.clock,
       note: tracing ? note : undefined
     })
-    const stage: Stage = { scenario, time, broker, oracle, note, quietly, faulty }
+    const stage: Stage = { scenario, time, broker, oracle, note, fork, faulty }
     const producers = yield* Producers.make(stage, { topics, record: subject.record })
     const members = Members.make(stage, subject, destination)
 
@@ -115,7 +112,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
 
     const later = (millis: number, effect: Effect.Effect<void>) =>
       Effect.sync(() => {
-        time.fork(rootProcess, Effect.tapErrorCause(Effect.zipRight(Effect.sleep(millis), effect), reportFailure))
+        fork(rootProcess, Effect.tapErrorCause(Effect.zipRight(Effect.sleep(millis), effect), reportFailure), "later")
       })
 
     const retain = Effect.fnUntraced(function* (partition: number, count: number) {
@@ -262,7 +259,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   })
 
   const rootProcess = time.process()
-  const exit = time.run(time.fork(rootProcess, quietly(main, "root")), () => oracle?.violation() !== undefined)
+  const exit = time.run(fork(rootProcess, main, "root"), () => oracle?.violation() !== undefined)
   if (exit === undefined && oracle.violation() === undefined) {
     oracle.broken("everything is handled in the end", "nothing is left that could go on, or time stands still")
   } else if (exit !== undefined && Exit.isFailure(exit)) {
