@@ -6,10 +6,9 @@ import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../Protocol.js"
 import { type Connection, type Endpoint, type Role, Wire, WireError } from "../Wire.js"
@@ -106,10 +105,9 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
 
   const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
     Effect.gen(function* () {
-      const connectionScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const exit = yield* Effect.exit(Scope.extend(wire.connect(endpoint, role), connectionScope))
+      const exit = yield* Effect.exit(wire.connect(endpoint, role))
       if (Exit.isSuccess(exit)) {
-        yield* Deferred.succeed(opened, exit.value)
+        Deferred.unsafeDone(opened, exit)
         const end = yield* exit.value.closed
         // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
         if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
@@ -117,10 +115,10 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
         yield* logUnreachable(endpoint, exit.cause)
       }
       if (connections.get(key) === opened) connections.delete(key)
-      yield* Deferred.done(opened, exit)
-      yield* Scope.close(connectionScope, Exit.void)
+      Deferred.unsafeDone(opened, exit)
     }).pipe(
-      Effect.ensuring(
+      Effect.scoped,
+      Effect.onInterrupt(() =>
         Deferred.fail(
           opened,
           new WireError({

@@ -129,7 +129,10 @@ export const make = (options: CommitterOptions): Committer => {
   return {
     lanes,
     committed: () => byPlace(committed.values()),
-    once: Effect.map(attempt, (attempted) => attempted === "Complete"),
+    // Most of the time nothing has settled since the last commit: no turn is waited for then.
+    once: Effect.suspend(() =>
+      collect().size === 0 ? Effect.succeed(true) : Effect.map(attempt, (attempted) => attempted === "Complete")
+    ),
     between: oneInFlight.withPermits(1),
     flush: Effect.suspend(() => {
       const backoff = Backoff.make(50, 500)

@@ -51,6 +51,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const { groupId } = settings
   const supervisor = yield* ConsumerSupervisor
   const metrics = yield* TransportMetrics
+  const clock = yield* Effect.clock
   const lifecycle = yield* Lifecycle.make
   const joined = yield* Deferred.make<void>()
   /** Succeeds to ask for a drain, fails to end the consumer with an error. */
@@ -202,7 +203,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const watching = Effect.gen(function* () {
     while (true) {
       yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
-      const now = yield* Monotonic.now
+      const now = Monotonic.millis(clock)
       for (const lane of ownership.lanes) yield* lane.watch(now)
     }
   })

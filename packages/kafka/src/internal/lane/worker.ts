@@ -52,7 +52,7 @@ export interface Worker extends Pick<Admission.Admission, "isPaused" | "setPause
   readonly idle: Effect.Effect<void>
   /** Closes it and interrupts what is in flight; nothing settles any more. */
   readonly end: Effect.Effect<void>
-  /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog. */
+  /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog, and run at once. */
   readonly watch: (now: number) => Effect.Effect<void>
   /** What is in flight, and since when. */
   readonly snapshot: () => Pick<LaneSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
@@ -282,11 +282,9 @@ export const make = Effect.fnUntraced(function* <R>(
       return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
     watch: (now) =>
-      Effect.suspend(() =>
-        attempting && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
-          ? Fiber.interruptFork(fiber)
-          : Effect.void
-      ),
+      attempting && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
+        ? Fiber.interruptFork(fiber)
+        : Effect.void,
     snapshot: () => {
       const steps = attempts + recoverySteps
       if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentChunk!.fetchedAt, steps }
