@@ -14,10 +14,9 @@ const callers = 200
 const recordsACall = 200
 const valueBytes = 1_000
 
-/** Shared by all records: what is measured is the producer's memory, not its callers'. */
-const value = Buffer.alloc(valueBytes, "x")
-
-const recordsOf = (topic: string) => Array.from({ length: recordsACall }, (_, i) => ({ topic, key: `key-${i}`, value }))
+/** Each with a value of its own, as programs have them. */
+const recordsOf = (topic: string) =>
+  Array.from({ length: recordsACall }, (_, i) => ({ topic, key: `key-${i}`, value: Buffer.alloc(valueBytes, "x") }))
 
 export const frozen = Effect.gen(function* () {
   const seconds = numberArgument("seconds", 30)

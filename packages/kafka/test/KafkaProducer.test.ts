@@ -644,7 +644,7 @@ describe("KafkaProducer", () => {
   })
 
   describe("when its buffer is full", () => {
-    const small = { bufferMemory: 2_048, maxBatchBytes: 1_024, maxBlock: "10 seconds", linger: 0 } as const
+    const small = { bufferMemory: 2_560, maxBatchBytes: 1_024, maxBlock: "10 seconds", linger: 0 } as const
     const filling = "x".repeat(700)
 
     it.scoped("suspends further sends, and goes on in their order as room is freed", () =>

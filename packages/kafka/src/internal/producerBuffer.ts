@@ -6,8 +6,8 @@ import * as RecordBatch from "../RecordBatch.js"
 import type { Batch } from "./producerLane.js"
 import { recordCount } from "./producerLane.js"
 
-/** What a record takes besides its own bytes, about: its entry, its call, the fields' objects. */
-export const recordOverhead = 200
+/** What a record of a large `sendAll` takes besides its own bytes, as measured: its entry, its result, the fields' objects. */
+export const recordOverhead = 512
 
 export interface Buffer {
   /** Takes the room of a record of so many bytes; false when there is too little. An empty buffer takes any record. */

@@ -46,7 +46,7 @@ export interface ProducerOptions {
   readonly maxRequestBytes?: number | undefined
   /**
    * The most bytes of records that wait to be sent or acknowledged; at least `maxBatchBytes`. When it is full, further
-   * sends are suspended. Each record counts with its size and some for its bookkeeping. Default: 32 MiB.
+   * sends are suspended. Each record counts with its size and 512 bytes for its bookkeeping. Default: 32 MiB.
    */
   readonly bufferMemory?: number | undefined
   /** How long a record may wait for room in the buffer until it fails with `BufferFull`. Default: 1 minute. */
