@@ -2,20 +2,17 @@
  * Sends what the lanes hold: requests to each broker with a batch of every lane that it leads and that has one to send,
  * several at a time.
  */
-import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { KafkaErrorCode } from "../KafkaErrorCode.js"
 import type { ProduceResponse } from "../Protocol.js"
 import type { WireError } from "../Wire.js"
 import type { Cluster } from "./cluster.js"
-import type { Admission, Gate } from "./producerAdmission.js"
+import type { Gate } from "./producerAdmission.js"
 import * as Failure from "./producerFailure.js"
 import * as Lane from "./producerLane.js"
 import * as Outcome from "./producerOutcome.js"
 import { requestOf } from "./producerRequest.js"
-import type { ProducerSettings } from "./producerSettings.js"
-import type { Topics } from "./producerTopics.js"
 
 /** The most requests in flight to one broker. */
 const maxRequests = 5
@@ -31,19 +28,10 @@ interface Node {
   readonly couriers: Array<(batches: Effect.Effect<Batches>) => void>
 }
 
-export interface Options {
+export interface Options extends Omit<Outcome.Options, "onRecovered"> {
   readonly cluster: Cluster
-  readonly topics: Topics
-  readonly settings: ProducerSettings
-  readonly metrics: Metrics
-  readonly admission: () => Admission
-  readonly run: (effect: Effect.Effect<void>) => void
-  /** Milliseconds of the monotonic clock. */
-  readonly now: () => number
   /** A batch takes no more records. */
   readonly onTake: (batch: Lane.Batch) => void
-  /** A batch has its results. */
-  readonly onDone: (batch: Lane.Batch) => void
   /** A broker has nothing to do. */
   readonly onIdle: () => void
 }
