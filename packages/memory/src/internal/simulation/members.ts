@@ -34,7 +34,7 @@ interface Running {
 
 export interface Members {
   /** Those that run, by their number. */
-  readonly running: ReadonlyMap<number, Pick<Running, "process" | "stopping">>
+  readonly running: ReadonlyMap<number, Pick<Running, "process" | "member" | "stopping">>
   readonly start: (number: number) => Effect.Effect<void>
   /** Asks a member to stop; one that has not come to run its consumer is killed. */
   readonly stop: (number: number) => Effect.Effect<void>
@@ -142,6 +142,7 @@ export const make = <A, E, R, RD>(
       faulty(Observed.cluster(client.wire, member, oracle, isAnothers), number),
       member,
       oracle,
+      (subject.consumer.assignors ?? settings.assignors).every((assignor) => assignor === "range"),
       note
     )
     const state: Running = { process, client, member, scope, consumer: undefined, stopping: false }

@@ -65,6 +65,7 @@ export const client = (
   wire: Context.Tag.Service<Wire>,
   member: Member,
   oracle: Oracle,
+  isEager: boolean,
   onEvent: (event: string) => void
 ): Context.Tag.Service<Wire> => {
   /** What it has last joined as. */
@@ -77,6 +78,7 @@ export const client = (
     // An answer to what it was before says nothing of what it is now.
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
+    if (isRebalance && isEager && !member.isJoining) oracle.givesUp(member)
     // While it joins, it is of the next generation already.
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)
   }

@@ -19,6 +19,7 @@ export interface Violation {
     | "a drain takes part in no further rebalance"
     | "a calm rebalance repeats nothing"
     | "rebalances come to an end"
+    | "what is given up starts no record"
     | "memory is bounded"
     | "transient faults fail no consumer"
     | "everything is handled in the end"
@@ -52,8 +53,8 @@ interface Ownership {
   readonly settled: Set<number>
   sent: number
   readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
-  /** The assignment is without it: it is given up, and what was fetched is dropped. */
-  isEnding: boolean
+  /** Since when it is being given up: what was fetched is dropped, and no record is started. */
+  endingSince: number | undefined
 }
 
 /** A member as the oracle follows it. */
@@ -105,6 +106,10 @@ export interface Oracle {
 
   /** A member begins to drain. */
   readonly drains: (member: Member) => void
+  /** A member learns that it has to give up what it owns. */
+  readonly givesUp: (member: Member) => void
+  /** A member that was frozen learns only now what it was told before. */
+  readonly thaws: (member: Member) => void
   /** A member joins, and says what it still owns. */
   readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
   readonly assigned: (member: Member, partitions: ReadonlyArray<TopicPartition>) => void
@@ -210,15 +215,15 @@ export const make = (options: Options): Oracle => {
     settled: new Set(),
     sent: -1,
     batches: new Map(),
-    isEnding: false
+    endingSince: undefined
   })
 
   /** The bytes of batches that have records which neither started nor settled. */
   const heldBytes = (member: Member, limit: number): number => {
     const sum = () => {
       let held = 0
-      for (const [name, { batches, isEnding }] of member.owned) {
-        if (isEnding || batches.size === 0) continue
+      for (const [name, { batches, endingSince }] of member.owned) {
+        if (endingSince !== undefined || batches.size === 0) continue
         const settled = advance(partitions.get(name)!)
         for (const { bytes, nextOffset } of batches.values()) if (nextOffset > settled) held += bytes
       }
@@ -229,6 +234,10 @@ export const make = (options: Options): Oracle => {
     // Looks twice: what can't be decoded is dead-lettered without a start.
     findDeadLetters()
     return sum()
+  }
+
+  const givesUp = (member: Member, isMoving: (name: string) => boolean = () => true) => {
+    for (const [name, ownership] of member.owned) if (isMoving(name)) ownership.endingSince ??= now()
   }
 
   const ownershipOf = (member: Member, at: TopicPartition): Ownership => {
@@ -281,6 +290,12 @@ export const make = (options: Options): Oracle => {
 
     drains: (member) => {
       member.drainingSince = member.isJoining ? undefined : now()
+      if (!member.isJoining) givesUp(member)
+    },
+    givesUp,
+    thaws: (member) => {
+      for (const ownership of member.owned.values())
+        if (ownership.endingSince !== undefined) ownership.endingSince = now()
     },
     joins: (member, owned) => {
       member.isJoining = true
@@ -295,8 +310,8 @@ export const make = (options: Options): Oracle => {
       onEvent(`member ${member.number} is assigned ${partitions.map(nameOf).join(" ")}`)
       member.isJoining = false
       const names = new Set(partitions.map(nameOf))
-      for (const [name, ownership] of member.owned) if (!names.has(name)) ownership.isEnding = true
-      for (const at of partitions) ownershipOf(member, at).isEnding = false
+      givesUp(member, (name) => !names.has(name))
+      for (const at of partitions) ownershipOf(member, at).endingSince = undefined
     },
     lost: (member) => {
       member.owned.clear()
@@ -334,7 +349,13 @@ export const make = (options: Options): Oracle => {
       onEvent(`member ${member.number} starts ${record} attempt ${attempt}`)
       if (member.lostAt === now() && !member.owned.has(partition.name)) return
       const ownership = ownershipOf(member, at)
-      const { expected, last, running } = ownership
+      const { endingSince, expected, last, running } = ownership
+      if (endingSince !== undefined && now() > endingSince) {
+        broken(
+          "what is given up starts no record",
+          `member ${member.number} starts ${record}, given up at ${endingSince}`
+        )
+      }
       const disorder = (description: string) =>
         broken("records are handled in order", `member ${member.number} starts ${record} ${description}`)
       if (running !== undefined) disorder(`while it handles @${running}`)

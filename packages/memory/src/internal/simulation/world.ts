@@ -135,10 +135,15 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         case "Kill":
           return members.kill(step.member)
         case "FreezeMember": {
-          const process = members.running.get(step.member)?.process
-          if (process === undefined) return Effect.void
+          const found = members.running.get(step.member)
+          if (found === undefined) return Effect.void
+          const { member, process } = found
           process.freeze()
-          return later(step.millis, Effect.sync(process.thaw))
+          const thaw = Effect.sync(() => {
+            process.thaw()
+            oracle.thaws(member)
+          })
+          return later(step.millis, thaw)
         }
         case "JumpClock":
           return Effect.sync(() => members.running.get(step.member)?.process.jump(step.millis))
