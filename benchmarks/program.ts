@@ -6,11 +6,11 @@ import * as Effect from "effect/Effect"
 export const run = <A>(program: string, task: unknown): Effect.Effect<A, Error> =>
   Effect.async<A, Error>((resume) => {
     const file = fileURLToPath(new URL(`${program}.ts`, import.meta.url))
-    const child = spawn(
-      process.execPath,
-      ["--conditions=@spillway/source", "--import", "tsx", file, JSON.stringify(task)],
-      { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" } }
-    )
+    // Compiled packages, as their users have them: what runs sources adds a call to each function that is made.
+    const child = spawn(process.execPath, ["--import", "tsx", file, JSON.stringify(task)], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" }
+    })
     let output = ""
     child.stdout.on("data", (chunk) => {
       output += String(chunk)
