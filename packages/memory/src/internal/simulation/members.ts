@@ -17,11 +17,12 @@ import * as Scope from "effect/Scope"
 import type { MemoryClient } from "../../MemoryBroker.js"
 import type * as VirtualTime from "../virtualTime.js"
 import * as Observed from "./observed.js"
-import * as Oracle from "./oracle.js"
+import type * as Oracle from "./oracle.js"
 import * as Protocol from "./protocol.js"
 import * as Results from "./results.js"
 import type { Stage } from "./stage.js"
 import type { Subject } from "./subject.js"
+import { nameOf } from "./truth.js"
 
 interface Running {
   readonly process: VirtualTime.Process
@@ -71,10 +72,10 @@ export const make = <A, E, R, RD>(
   const unassigned = Effect.gen(function* () {
     const { members, state } = yield* broker.group(groupId)
     if (state !== "Stable") return undefined
-    const given = new Set(members.flatMap(({ assignment }) => Protocol.assigned(assignment).map(Oracle.nameOf)))
+    const given = new Set(members.flatMap(({ assignment }) => Protocol.assigned(assignment).map(nameOf)))
     return subject.consumer.topics.flatMap((topic) =>
       Array.from({ length: partitions }, (_, partition) => ({ topic, partition })).filter(
-        (at) => !given.has(Oracle.nameOf(at))
+        (at) => !given.has(nameOf(at))
       )
     )
   })
@@ -215,7 +216,7 @@ export const make = <A, E, R, RD>(
 
   const checkCommitted = (member: Oracle.Member, ownedBefore: ReadonlySet<string>) =>
     Effect.map(broker.committed(groupId), (committed) => {
-      const offsets = new Map(committed.map((at) => [Oracle.nameOf(at), at.offset]))
+      const offsets = new Map(committed.map((at) => [nameOf(at), at.offset]))
       for (const { name, offset } of oracle.settledBy(member)) {
         if (!ownedBefore.has(name) || offset < (offsets.get(name) ?? 0)) continue
         oracle.broken(

@@ -1,8 +1,9 @@
 /**
- * What is true in a simulation, whatever the consumer believes: which records there are, which have an outcome, who may
- * do what. It is told everything that happens and says which promise is broken.
+ * What may happen in a simulation, and who may do what. It is told everything that happens and says which promise is
+ * broken.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
+import * as Truth from "./truth.js"
 
 /** A promise of Spillway that didn't hold. */
 export interface Violation {
@@ -29,23 +30,9 @@ export interface Violation {
   readonly at: number
 }
 
-export type Outcome = "handled" | "deadLettered" | "discarded" | "expired" | "unsettled"
-
-/** The truth about one partition. */
-interface Partition {
-  readonly name: string
-  /** How often each record that was read has settled. */
-  readonly settled: Map<number, number>
-  readonly deadLettered: Set<number>
-  /** Records whose last attempt failed: where failed records are skipped they count as settled. */
-  readonly failed: Set<number>
-  /** Everything before it is settled or expired. */
-  settledTo: number
-  startOffset: number
-}
-
 /** What one ownership of a partition has done. */
 interface Ownership {
+  readonly partition: Truth.Partition
   /** The offset that its next record must have, if that is known. */
   expected: number | undefined
   last: number | undefined
@@ -73,23 +60,19 @@ export interface Member {
   drainingSince: number | undefined
 }
 
-export interface Options {
+export interface Options extends Pick<Truth.Options, "skips" | "newDeadLetters"> {
   readonly now: () => number
   readonly calm: boolean
-  /** Records that are given up are skipped, not dead-lettered. */
-  readonly skips: boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
   /** While a member holds so many bytes of batches, it asks for no more; undefined: it may have begun to before. */
   readonly maxBytesToAsk: number | undefined
   /** The most bytes of batches that a member may hold: what is asked for may be exceeded by one batch. */
   readonly maxBytes: (largestBatch: number) => number
-  /** The records whose dead letters have come since it was last asked. */
-  readonly newDeadLetters: () => ReadonlyArray<TopicPartition & { readonly offset: number }>
   readonly onEvent: (event: string) => void
 }
 
-export interface Oracle {
+export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" | "repeated"> {
   /** Milliseconds since the start. */
   readonly now: () => number
   readonly violation: () => Violation | undefined
@@ -97,12 +80,7 @@ export interface Oracle {
   readonly member: (number: number) => Member
   readonly produced: (at: TopicPartition, offset: number) => void
   readonly expired: (at: TopicPartition, startOffset: number) => void
-  readonly outcome: (at: TopicPartition, offset: number) => Outcome
   readonly isExpired: (at: TopicPartition, offset: number) => boolean
-  /** Learns of the dead letters that have come. */
-  readonly findDeadLetters: () => void
-  /** How many records have settled more than once. */
-  readonly repeated: () => number
 
   /** A member begins to drain. */
   readonly drains: (member: Member) => void
@@ -138,12 +116,8 @@ export interface Oracle {
   readonly settledBy: (member: Member) => ReadonlyArray<{ readonly name: string; readonly offset: number }>
 }
 
-export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
-
 export const make = (options: Options): Oracle => {
-  const { calm, outcomesAreDeferred, maxBytes, maxBytesToAsk, newDeadLetters, now, onEvent, skips } = options
-  const partitions = new Map<string, Partition>()
-  const members = new Map<number, Member>()
+  const { calm, outcomesAreDeferred, maxBytes, maxBytesToAsk, now, onEvent } = options
   let violation: Violation | undefined
   let largestBatch = 0
   /** The ownerships that each request for records was made in. */
@@ -154,61 +128,19 @@ export const make = (options: Options): Oracle => {
     violation ??= { promise, description, at: now() }
   }
 
-  const partitionOf = (at: TopicPartition): Partition => {
-    const name = nameOf(at)
-    const known = partitions.get(name)
-    if (known !== undefined) return known
-    const partition: Partition = {
-      name,
-      settled: new Map(),
-      deadLettered: new Set(),
-      failed: new Set(),
-      settledTo: 0,
-      startOffset: 0
+  const truth = Truth.make({
+    ...options,
+    onDeadLetter: (record) => onEvent(`dead letter of ${record}`),
+    onSettledAgain: (record) => {
+      if (calm) broken("a calm rebalance repeats nothing", `${record} settled again`)
     }
-    partitions.set(name, partition)
-    return partition
-  }
+  })
 
-  const has = (partition: Partition, offset: number): boolean =>
-    offset < partition.startOffset || partition.settled.has(offset) || (skips && partition.failed.has(offset))
+  const mayBeSettled = (partition: Truth.Partition, offset: number): boolean =>
+    outcomesAreDeferred || truth.isSettled(partition, offset)
 
-  const advance = (partition: Partition): number => {
-    while (has(partition, partition.settledTo)) partition.settledTo++
-    return partition.settledTo
-  }
-
-  /** Looks twice: dead letters make themselves known only when they are looked for. */
-  const isSettled = (partition: Partition, offset: number): boolean => {
-    if (has(partition, offset)) return true
-    findDeadLetters()
-    return has(partition, offset)
-  }
-
-  const mayBeSettled = (partition: Partition, offset: number): boolean =>
-    outcomesAreDeferred || isSettled(partition, offset)
-
-  const settledTo = (partition: Partition, wanted: number): number => {
-    if (advance(partition) < wanted) findDeadLetters()
-    return advance(partition)
-  }
-
-  const settle = (partition: Partition, offset: number) => {
-    const times = (partition.settled.get(offset) ?? 0) + 1
-    partition.settled.set(offset, times)
-    if (calm && times > 1) broken("a calm rebalance repeats nothing", `${partition.name}@${offset} settled again`)
-  }
-
-  const findDeadLetters = () => {
-    for (const { offset, ...at } of newDeadLetters()) {
-      onEvent(`dead letter of ${nameOf(at)}@${offset}`)
-      const partition = partitionOf(at)
-      partition.deadLettered.add(offset)
-      settle(partition, offset)
-    }
-  }
-
-  const newOwnership = (): Ownership => ({
+  const newOwnership = (partition: Truth.Partition): Ownership => ({
+    partition,
     expected: undefined,
     last: undefined,
     running: undefined,
@@ -222,9 +154,9 @@ export const make = (options: Options): Oracle => {
   const heldBytes = (member: Member, limit: number): number => {
     const sum = () => {
       let held = 0
-      for (const [name, { batches, endingSince }] of member.owned) {
+      for (const { batches, endingSince, partition } of member.owned.values()) {
         if (endingSince !== undefined || batches.size === 0) continue
-        const settled = advance(partitions.get(name)!)
+        const settled = truth.settledTo(partition, 0)
         for (const { bytes, nextOffset } of batches.values()) if (nextOffset > settled) held += bytes
       }
       return held
@@ -232,7 +164,7 @@ export const make = (options: Options): Oracle => {
     const held = sum()
     if (held < limit) return held
     // Looks twice: what can't be decoded is dead-lettered without a start.
-    findDeadLetters()
+    truth.findDeadLetters()
     return sum()
   }
 
@@ -241,10 +173,10 @@ export const make = (options: Options): Oracle => {
   }
 
   const ownershipOf = (member: Member, at: TopicPartition): Ownership => {
-    const name = nameOf(at)
+    const name = Truth.nameOf(at)
     const known = member.owned.get(name)
     if (known !== undefined) return known
-    const ownership = newOwnership()
+    const ownership = newOwnership(truth.partition(at))
     member.owned.set(name, ownership)
     return ownership
   }
@@ -253,40 +185,25 @@ export const make = (options: Options): Oracle => {
     now,
     violation: () => violation,
     broken,
-    member: (number) => {
-      const member: Member = {
-        number,
-        owned: new Map(),
-        troubles: 0,
-        connecting: 0,
-        lostAt: -1,
-        isJoining: false,
-        drainingSince: undefined
-      }
-      members.set(number, member)
-      return member
-    },
-    produced: (at, offset) => onEvent(`acknowledged ${nameOf(at)}@${offset}`),
+    member: (number) => ({
+      number,
+      owned: new Map(),
+      troubles: 0,
+      connecting: 0,
+      lostAt: -1,
+      isJoining: false,
+      drainingSince: undefined
+    }),
+    produced: (at, offset) => onEvent(`acknowledged ${Truth.nameOf(at)}@${offset}`),
     expired: (at, startOffset) => {
-      const partition = partitionOf(at)
+      const partition = truth.partition(at)
       partition.startOffset = Math.max(partition.startOffset, startOffset)
       onEvent(`expired ${partition.name} before ${startOffset}`)
     },
-    isExpired: (at, offset) => offset < partitionOf(at).startOffset,
-    findDeadLetters,
-    outcome: (at, offset) => {
-      const partition = partitionOf(at)
-      if (!has(partition, offset)) findDeadLetters()
-      if (partition.deadLettered.has(offset)) return "deadLettered"
-      if (partition.settled.has(offset)) return "handled"
-      if (skips && partition.failed.has(offset)) return "discarded"
-      return offset < partition.startOffset ? "expired" : "unsettled"
-    },
-    repeated: () => {
-      let count = 0
-      for (const { settled } of partitions.values()) for (const times of settled.values()) if (times > 1) count++
-      return count
-    },
+    isExpired: (at, offset) => offset < truth.partition(at).startOffset,
+    findDeadLetters: truth.findDeadLetters,
+    outcome: truth.outcome,
+    repeated: truth.repeated,
 
     drains: (member) => {
       member.drainingSince = member.isJoining ? undefined : now()
@@ -303,13 +220,13 @@ export const make = (options: Options): Oracle => {
       if (member.drainingSince !== undefined && now() > member.drainingSince) {
         broken("a drain takes part in no further rebalance", `member ${member.number} joins while it drains`)
       }
-      const names = new Set(owned.map(nameOf))
+      const names = new Set(owned.map(Truth.nameOf))
       for (const name of member.owned.keys()) if (!names.has(name)) member.owned.delete(name)
     },
     assigned: (member, partitions) => {
-      onEvent(`member ${member.number} is assigned ${partitions.map(nameOf).join(" ")}`)
+      onEvent(`member ${member.number} is assigned ${partitions.map(Truth.nameOf).join(" ")}`)
       member.isJoining = false
-      const names = new Set(partitions.map(nameOf))
+      const names = new Set(partitions.map(Truth.nameOf))
       givesUp(member, (name) => !names.has(name))
       for (const at of partitions) ownershipOf(member, at).endingSince = undefined
     },
@@ -318,7 +235,7 @@ export const make = (options: Options): Oracle => {
       member.lostAt = now()
     },
     positioned: (member, at, offset) => {
-      const ownership = member.owned.get(nameOf(at))
+      const ownership = member.owned.get(Truth.nameOf(at))
       if (ownership === undefined || ownership.last !== undefined) return
       if (offset >= 0) ownership.expected = offset
     },
@@ -330,12 +247,11 @@ export const make = (options: Options): Oracle => {
       broken("memory is bounded", `member ${member.number} asks for more while it holds ${held} bytes`)
     },
     fetched: (member, request, at, { baseOffset, nextOffset, sizeInBytes: bytes }) => {
-      const ownership = member.owned.get(nameOf(at))
+      const ownership = member.owned.get(Truth.nameOf(at))
       // What was asked for in an ownership before is dropped.
       if (ownership === undefined || asked.get(request)?.has(ownership) !== true) return
       if (nextOffset <= (ownership.last ?? -1) + 1) return
       ownership.batches.set(baseOffset, { nextOffset, bytes })
-      partitionOf(at)
       largestBatch = Math.max(largestBatch, bytes)
       const most = maxBytes(largestBatch)
       const held = heldBytes(member, most)
@@ -344,7 +260,7 @@ export const make = (options: Options): Oracle => {
       }
     },
     started: (member, at, offset, attempt) => {
-      const partition = partitionOf(at)
+      const partition = truth.partition(at)
       const record = `${partition.name}@${offset}`
       onEvent(`member ${member.number} starts ${record} attempt ${attempt}`)
       if (member.lostAt === now() && !member.owned.has(partition.name)) return
@@ -377,20 +293,20 @@ export const make = (options: Options): Oracle => {
         if (nextOffset <= offset + 1) ownership.batches.delete(base)
     },
     ended: (member, at, offset, outcome) => {
-      const partition = partitionOf(at)
+      const partition = truth.partition(at)
       onEvent(`member ${member.number} ${outcome} ${partition.name}@${offset}`)
       const ownership = member.owned.get(partition.name)
       if (ownership?.running === offset) ownership.running = undefined
       if (outcome === "failed") partition.failed.add(offset)
       if (outcome !== "handled") return
-      settle(partition, offset)
+      truth.settle(partition, offset)
       ownership?.settled.add(offset)
     },
     commits: (member, at, offset) => {
-      const partition = partitionOf(at)
+      const partition = truth.partition(at)
       const commit = `member ${member.number} commits ${partition.name}@${offset}`
       onEvent(commit)
-      if (settledTo(partition, offset) < offset) {
+      if (truth.settledTo(partition, offset) < offset) {
         broken("nothing unsettled is committed", `${commit}, but @${partition.settledTo} has no outcome`)
       }
       const ownership = member.owned.get(partition.name)
@@ -400,7 +316,7 @@ export const make = (options: Options): Oracle => {
     },
     committed: (member, at, ownedByAnother) => {
       if (ownedByAnother) {
-        broken("only owners commit", `member ${member.number} has committed ${nameOf(at)}, which is another's`)
+        broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, which is another's`)
       }
     },
     settledBy: (member) =>

@@ -12,9 +12,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Dice from "../dice.js"
-import * as Oracle from "./oracle.js"
 import type { Stage } from "./stage.js"
 import type { SimulatedRecord } from "./subject.js"
+import { nameOf } from "./truth.js"
 
 /** A record that was acknowledged. */
 export interface Acknowledged extends TopicPartition {
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function* (
   const checkOrder = (): void => {
     const last = new Map<string, number>()
     for (const at of all()) {
-      const name = Oracle.nameOf(at)
+      const name = nameOf(at)
       const before = last.get(name) ?? -1
       if (at.offset <= before) {
         oracle.broken("records are written in order", `${placeOf(at)} was sent after ${name}@${before}`)
@@ -139,6 +139,6 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-const placeOf = (at: TopicPartition & { readonly offset: number }): string => `${Oracle.nameOf(at)}@${at.offset}`
+const placeOf = (at: TopicPartition & { readonly offset: number }): string => `${nameOf(at)}@${at.offset}`
 
 const nothing = new Uint8Array(0)

@@ -4,12 +4,13 @@
 import type { ConsumedRecord, Envelope } from "@spillway/transport/Envelope"
 import type { ProducerRecord } from "@spillway/transport/Producer"
 import type { Source } from "./deadLetters.js"
-import * as Oracle from "./oracle.js"
+import type * as Oracle from "./oracle.js"
 import type { Acknowledged } from "./producers.js"
+import { nameOf } from "./truth.js"
 
 export const topicOf = (groupId: string): string => `${groupId}-results`
 
-const sourceOf = (at: Source): string => `${Oracle.nameOf(at)}@${at.offset}`
+const sourceOf = (at: Source): string => `${nameOf(at)}@${at.offset}`
 
 export const of = (groupId: string, envelope: Envelope<unknown>): ProducerRecord => ({
   topic: topicOf(groupId),

@@ -18,6 +18,7 @@ import * as Results from "./results.js"
 import type { Scenario, Step } from "./scenario.js"
 import type { Stage } from "./stage.js"
 import type { Subject } from "./subject.js"
+import { nameOf } from "./truth.js"
 
 /** What became of the records that producers got acknowledged; each counts once. */
 export interface Account {
@@ -173,8 +174,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       if (producers.isSending()) return false
       const committed = yield* broker.committed(groupId)
       const ends = new Map<string, number>()
-      for (const at of yield* recordsOf(topics)) ends.set(Oracle.nameOf(at), at.offset + 1)
-      for (const at of committed) if (at.offset >= (ends.get(Oracle.nameOf(at)) ?? 0)) ends.delete(Oracle.nameOf(at))
+      for (const at of yield* recordsOf(topics)) ends.set(nameOf(at), at.offset + 1)
+      for (const at of committed) if (at.offset >= (ends.get(nameOf(at)) ?? 0)) ends.delete(nameOf(at))
       return ends.size === 0
     })
 
@@ -185,7 +186,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         const unassigned = yield* members.unassigned
         if (unassigned?.length === 0) return
         if (time.now() >= deadline) {
-          const description = unassigned === undefined ? "the group" : unassigned.map(Oracle.nameOf).join(" ")
+          const description = unassigned === undefined ? "the group" : unassigned.map(nameOf).join(" ")
           return oracle.broken(
             "rebalances come to an end",
             `${description} not assigned after ${recoveryMs / 60_000} minutes`
@@ -205,7 +206,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         if (Array.from(members.running.values()).every(({ stopping }) => stopping)) yield* members.start(substitute++)
         if (time.now() >= deadline) {
           const committed = yield* broker.committed(groupId)
-          const description = committed.map((at) => `${Oracle.nameOf(at)}@${at.offset}`).join(" ")
+          const description = committed.map((at) => `${nameOf(at)}@${at.offset}`).join(" ")
           oracle.broken(
             "everything is handled in the end",
             `committed after ${recoveryMs / 60_000} minutes: ${description}`
@@ -238,7 +239,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         const outcome = oracle.outcome(at, offset)
         result[outcome]++
         if (outcome === "unsettled" && !members.haveStoppedAtRecord()) {
-          oracle.broken("no record is lost", `${Oracle.nameOf(at)}@${offset} was acknowledged and never settled`)
+          oracle.broken("no record is lost", `${nameOf(at)}@${offset} was acknowledged and never settled`)
         }
       }
       result.acknowledged = acknowledged.length

@@ -1,0 +1,115 @@
+/**
+ * What has become of each record in a simulation, whatever the consumer believes.
+ */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+
+export type Outcome = "handled" | "deadLettered" | "discarded" | "expired" | "unsettled"
+
+/** The truth about one partition. */
+export interface Partition {
+  readonly name: string
+  /** How often each record that was read has settled. */
+  readonly settled: Map<number, number>
+  readonly deadLettered: Set<number>
+  /** Records whose last attempt failed: where failed records are skipped they count as settled. */
+  readonly failed: Set<number>
+  /** Everything before it is settled or expired. */
+  settledTo: number
+  startOffset: number
+}
+
+export interface Options {
+  /** Records that are given up are skipped, not dead-lettered. */
+  readonly skips: boolean
+  /** The records whose dead letters have come since it was last asked. */
+  readonly newDeadLetters: () => ReadonlyArray<TopicPartition & { readonly offset: number }>
+  readonly onDeadLetter: (record: string) => void
+  readonly onSettledAgain: (record: string) => void
+}
+
+export interface Truth {
+  readonly partition: (at: TopicPartition) => Partition
+  readonly settle: (partition: Partition, offset: number) => void
+  readonly isSettled: (partition: Partition, offset: number) => boolean
+  /** The offset before which everything is settled or expired; looks for dead letters if it is before the one wanted. */
+  readonly settledTo: (partition: Partition, wanted: number) => number
+  readonly outcome: (at: TopicPartition, offset: number) => Outcome
+  /** Learns of the dead letters that have come. */
+  readonly findDeadLetters: () => void
+  /** How many records have settled more than once. */
+  readonly repeated: () => number
+}
+
+export const nameOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
+
+export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Options): Truth => {
+  const partitions = new Map<string, Partition>()
+
+  const partitionOf = (at: TopicPartition): Partition => {
+    const name = nameOf(at)
+    const known = partitions.get(name)
+    if (known !== undefined) return known
+    const partition: Partition = {
+      name,
+      settled: new Map(),
+      deadLettered: new Set(),
+      failed: new Set(),
+      settledTo: 0,
+      startOffset: 0
+    }
+    partitions.set(name, partition)
+    return partition
+  }
+
+  const has = (partition: Partition, offset: number): boolean =>
+    offset < partition.startOffset || partition.settled.has(offset) || (skips && partition.failed.has(offset))
+
+  const advance = (partition: Partition): number => {
+    while (has(partition, partition.settledTo)) partition.settledTo++
+    return partition.settledTo
+  }
+
+  const settle = (partition: Partition, offset: number) => {
+    const times = (partition.settled.get(offset) ?? 0) + 1
+    partition.settled.set(offset, times)
+    if (times > 1) onSettledAgain(`${partition.name}@${offset}`)
+  }
+
+  const findDeadLetters = () => {
+    for (const { offset, ...at } of newDeadLetters()) {
+      onDeadLetter(`${nameOf(at)}@${offset}`)
+      const partition = partitionOf(at)
+      partition.deadLettered.add(offset)
+      settle(partition, offset)
+    }
+  }
+
+  return {
+    partition: partitionOf,
+    settle,
+    // Looks twice: dead letters make themselves known only when they are looked for.
+    isSettled: (partition, offset) => {
+      if (has(partition, offset)) return true
+      findDeadLetters()
+      return has(partition, offset)
+    },
+    settledTo: (partition, wanted) => {
+      if (advance(partition) < wanted) findDeadLetters()
+      return advance(partition)
+    },
+    outcome: (at, offset) => {
+      const partition = partitionOf(at)
+      if (!has(partition, offset)) findDeadLetters()
+      if (partition.deadLettered.has(offset)) return "deadLettered"
+      if (partition.settled.has(offset)) return "handled"
+      if (skips && partition.failed.has(offset)) return "discarded"
+      return offset < partition.startOffset ? "expired" : "unsettled"
+    },
+    findDeadLetters,
+    repeated: () => {
+      let count = 0
+      for (const { settled } of partitions.values()) for (const times of settled.values()) if (times > 1) count++
+      return count
+    }
+  }
+}
