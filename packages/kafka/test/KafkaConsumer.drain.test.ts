@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
 
@@ -178,6 +181,27 @@ describe("drain", () => {
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual((yield* Fiber.join(closing)).committed, [{ topic, partition: 0, offset: 1 }])
       assert.deepStrictEqual(yield* committed, { 0: 1 })
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("of a consumer that fails repeats its last commit for 5 seconds only", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const failing = yield* Deferred.make<never, Error>()
+      const consumer = yield* KafkaConsumer.make({
+        ...options,
+        deadLetter: DeadLetter.none("stop"),
+        retry: RetryPolicy.none,
+        drainTimeout: "30 seconds" as const,
+        handler: ({ value }) => (value === "b" ? Deferred.await(failing) : Effect.void)
+      })
+      yield* broker.produce(topic, [{ value: "a" }, { value: "b" }])
+      yield* quiet
+      yield* broker.stop
+      const failed = yield* Effect.fork(Effect.flip(consumer.wait))
+      yield* Deferred.fail(failing, new Error("no"))
+      yield* TestClock.adjust("8 seconds")
+      assert(Option.isSome(yield* Fiber.poll(failed)))
     }).pipe(onBroker({ topics }))
   )
 
