@@ -49,7 +49,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "partitions are given up without a commit",
     file: `${kafka}/ownership.ts`,
-    replace: "if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
+    replace: "if (committer.isBehind()) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
     by: ""
   },
   {
@@ -165,7 +165,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a drain follows rebalances",
     file: `${kafka}/membership.ts`,
-    replace: "if (!(yield* Deferred.isDone(stopping))) yield* Effect.raceFirst(generations, stopped)",
+    replace: "if (!stopping) yield* Until.done(over, generations)",
     by: "yield* generations"
   },
   {

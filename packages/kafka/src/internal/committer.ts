@@ -37,6 +37,8 @@ export interface Committer {
   readonly lanes: Set<Lane>
   /** Every partition's last acknowledged commit, ended ownerships too. */
   readonly committed: () => ReadonlyArray<CommittedOffset>
+  /** Whether something has settled that isn't committed. */
+  readonly isBehind: () => boolean
   /** Commits once what has settled; true when nothing is left that could be committed of what had settled before. */
   readonly once: Effect.Effect<boolean>
   /** Runs while no commit is in flight. */
@@ -126,12 +128,15 @@ export const make = (options: CommitterOptions): Committer => {
     oneInFlight.withPermits(1)
   )
 
+  const isBehind = () => collect().size > 0
+
   return {
     lanes,
+    isBehind,
     committed: () => byPlace(committed.values()),
     // Most of the time nothing has settled since the last commit: no turn is waited for then.
     once: Effect.suspend(() =>
-      collect().size === 0 ? Effect.succeed(true) : Effect.map(attempt, (attempted) => attempted === "Complete")
+      isBehind() ? Effect.map(attempt, (attempted) => attempted === "Complete") : Effect.succeed(true)
     ),
     between: oneInFlight.withPermits(1),
     flush: Effect.suspend(() => {

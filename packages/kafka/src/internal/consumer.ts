@@ -29,6 +29,7 @@ import * as Signal from "./signal.js"
 import * as Subscription from "./subscription.js"
 import { byPlace, keyOf, placeOf } from "./topicPartition.js"
 import type { Commits, CommittingConsumer } from "./transaction/commits.js"
+import * as Until from "./until.js"
 
 /** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
 const finalCommitMs = 5_000
@@ -53,7 +54,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const metrics = yield* TransportMetrics
   const clock = yield* Effect.clock
   const lifecycle = yield* Lifecycle.make
-  const joined = yield* Deferred.make<void>()
+  const joined = yield* Deferred.make<unknown, ConsumerError>()
   /** Succeeds to ask for a drain, fails to end the consumer with an error. */
   const stopping = yield* Deferred.make<void, ConsumerError>()
   const ended = yield* Deferred.make<ConsumerReport, ConsumerError>()
@@ -81,6 +82,7 @@ export const make = Effect.fnUntraced(function* <R>(
     breaker,
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
+    handling: Signal.make(),
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
     onOutcome: (outcome: Outcome) => {
       counts[outcome]++
@@ -189,7 +191,7 @@ export const make = Effect.fnUntraced(function* <R>(
   /** After a commit that failed it isn't due before the interval is over, however much waits. */
   const due = (isComplete: boolean) => {
     if (commits === undefined) return interval
-    return isComplete && commits.isFull() ? Effect.void : Effect.raceFirst(interval, commits.filled())
+    return isComplete && commits.isFull() ? Effect.void : Until.notified(commits.filled, settings.commitIntervalMs)
   }
   const commitWhenDue = Effect.gen(function* () {
     let isComplete = true
@@ -199,9 +201,15 @@ export const make = Effect.fnUntraced(function* <R>(
     }
   })
 
-  // One watchdog for all lanes: no timer a record.
+  const isHandling = () => Array.from(ownership.lanes).some((lane) => lane.isHandling())
+
+  // One watchdog for all lanes: no timer a record, and none while nothing is handled.
   const watching = Effect.gen(function* () {
     while (true) {
+      if (!isHandling()) {
+        yield* context.handling.wait()
+        continue
+      }
       yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
       const now = Monotonic.millis(clock)
       for (const lane of ownership.lanes) yield* lane.watch(now)
@@ -242,6 +250,7 @@ export const make = Effect.fnUntraced(function* <R>(
     })
     if (Exit.isSuccess(asked)) {
       yield* lifecycle.to("Stopped")
+      yield* Deferred.succeed(joined, undefined)
       yield* Deferred.succeed(ended, done)
       return
     }
@@ -257,6 +266,7 @@ export const make = Effect.fnUntraced(function* <R>(
       error: failed.description
     })
     yield* lifecycle.to("Failed")
+    yield* Deferred.fail(joined, failed)
     yield* Deferred.fail(ended, failed)
     yield* supervisor.failed(failed)
   })
@@ -279,6 +289,6 @@ export const make = Effect.fnUntraced(function* <R>(
     report
   }
   yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))
-  yield* Effect.raceFirst(Deferred.await(joined), wait)
+  yield* Deferred.await(joined)
   return consumer
 })

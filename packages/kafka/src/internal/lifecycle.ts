@@ -2,9 +2,11 @@
  * The state machine of a consumer: `Starting -> Running <-> Paused -> Draining -> Stopped | Failed`.
  */
 import type { ConsumerStatus } from "@spillway/transport/Consumer"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 
 const successors: Readonly<Record<ConsumerStatus, ReadonlyArray<ConsumerStatus>>> = {
   Starting: ["Running", "Draining"],
@@ -27,24 +29,40 @@ export interface Lifecycle {
   readonly changes: Stream.Stream<ConsumerStatus>
   /** Moves on where the machine allows it; else nothing changes. */
   readonly to: (status: ConsumerStatus) => Effect.Effect<void>
-  /** `to`, with the status read when its turn has come, so that of two at once the later state wins. */
+  /** `to`, with the status read when it is run. */
   readonly follow: (status: () => ConsumerStatus) => Effect.Effect<void>
 }
 
-export const make: Effect.Effect<Lifecycle> = Effect.map(
-  SubscriptionRef.make<ConsumerStatus>("Starting"),
-  (ref): Lifecycle => {
-    const follow = (status: () => ConsumerStatus) =>
-      SubscriptionRef.update(ref, (current) => {
-        const next = status()
-        return mayFollow(current, next) ? next : current
-      })
-    return {
-      status: SubscriptionRef.get(ref),
-      now: () => Effect.runSync(SubscriptionRef.get(ref)),
-      changes: Stream.takeUntil(Stream.changes(ref.changes), isFinal),
-      to: (status) => follow(() => status),
-      follow
-    }
+/** A status, and the one that follows it when it does. */
+interface Step {
+  readonly status: ConsumerStatus
+  readonly next: Deferred.Deferred<Step>
+}
+
+const step = (status: ConsumerStatus): Step => ({ status, next: Deferred.unsafeMake(FiberId.none) })
+
+const after = (before: Step): Stream.Stream<ConsumerStatus> =>
+  Stream.unfoldEffect(before, ({ next, status }) =>
+    isFinal(status)
+      ? Effect.succeedNone
+      : Effect.map(Deferred.await(next), (following) => Option.some([following.status, following] as const))
+  )
+
+export const make: Effect.Effect<Lifecycle> = Effect.sync((): Lifecycle => {
+  let current = step("Starting")
+  const follow = (status: () => ConsumerStatus) =>
+    Effect.sync(() => {
+      const before = current
+      const next = status()
+      if (!mayFollow(before.status, next)) return
+      current = step(next)
+      Deferred.unsafeDone(before.next, Effect.succeed(current))
+    })
+  return {
+    status: Effect.sync(() => current.status),
+    now: () => current.status,
+    changes: Stream.suspend(() => Stream.concat(Stream.succeed(current.status), after(current))),
+    to: (status) => follow(() => status),
+    follow
   }
-)
+})

@@ -18,9 +18,9 @@ import * as Heartbeats from "./membership/heartbeats.js"
 import * as Join from "./membership/join.js"
 import * as Member from "./membership/member.js"
 import * as Topics from "./membership/topics.js"
-import * as Signal from "./signal.js"
 import type { Subscription } from "./subscription.js"
 import { show, without } from "./topicPartition.js"
+import * as Until from "./until.js"
 
 /** What becomes of partitions as they come and go. */
 export interface Ownership {
@@ -78,19 +78,23 @@ export const make = Effect.fnUntraced(function* (options: {
   const { checkTopics, cluster, ownership, settings, subscription } = options
   const member = Member.make(cluster, settings)
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
-  const stopping = yield* Deferred.make<void>()
   const halted = yield* Deferred.make<void>()
-  const attempted = Signal.make()
   const backoff = Backoff.make()
+  let stopping = false
+  let checked = false
   /** The identity of the commit in flight. */
   let committing = member.identity()
-  let rebalance = Deferred.unsafeMake<void>(FiberId.none)
+  /** A rebalance of the present generation is on. */
+  let rebalance = Deferred.unsafeMake<void, ConsumerError>(FiberId.none)
   /** The ownership has ended without us. */
   let lost = Deferred.unsafeMake<void>(FiberId.none)
+  /** No further generation is lived in: the membership was lost, or is to end. */
+  let over = Deferred.unsafeMake<void, ConsumerError>(FiberId.none)
 
   const onLost = (memberIdKept: boolean): void => {
     if (!memberIdKept) member.memberId = ""
     Deferred.unsafeDone(lost, Effect.void)
+    Deferred.unsafeDone(over, Effect.void)
   }
 
   /** A fenced member's partitions are another's already: there is nothing to settle. */
@@ -120,26 +124,33 @@ export const make = Effect.fnUntraced(function* (options: {
       rebalance = Deferred.unsafeMake(FiberId.none)
       return heartbeats.start
     }),
-    onAttempted: attempted.notify
+    onAttempted: () => {
+      if (stopping) Deferred.unsafeDone(over, Effect.void)
+    }
   })
 
+  /** Ends when the group is to assign anew. */
+  const liveIn = (generation: Join.Generation) =>
+    Until.done(
+      rebalance,
+      Effect.fork(Effect.zipRight(ownership.opened, options.onJoined)).pipe(
+        Effect.zipRight(topics.watch(generation)),
+        Effect.zipRight(Effect.sync(() => Deferred.unsafeDone(rebalance, Effect.void)))
+      )
+    )
+
   const generations = Effect.gen(function* () {
+    if (!checked) yield* topics.check
+    checked = true
     while (true) {
       const joined = yield* join
-      if (yield* Deferred.isDone(stopping)) return yield* Effect.never
+      if (stopping) return yield* Effect.never
       backoff.reset()
       yield* member.log("Joined the group", { leader: joined.isLeader, partitions: show(joined.assignment) })
       const owned = ownership.owned()
       yield* ownership.open(without(joined.assignment, owned))
       const moving = without(owned, joined.assignment)
-      if (moving.length === 0) {
-        yield* ownership.opened.pipe(
-          Effect.zipRight(options.onJoined),
-          Effect.zipRight(Effect.never),
-          Effect.raceFirst(Deferred.await(rebalance)),
-          Effect.raceFirst(topics.watch(joined))
-        )
-      }
+      if (moving.length === 0) yield* liveIn(joined)
       const revoked = Decisions.revokedBeforeJoin(member.protocol, ownership.owned(), moving)
       if (revoked.length === 0) continue
       yield* member.log("A rebalance is on: giving up the partitions", { partitions: show(revoked) })
@@ -151,28 +162,18 @@ export const make = Effect.fnUntraced(function* (options: {
   const mustFinishJoin = () =>
     member.protocol === "cooperative" && member.phase !== "Stable" && ownership.owned().length > 0
 
-  const stopped = Effect.zipRight(
-    Deferred.await(stopping),
-    Effect.suspend(() => (mustFinishJoin() ? attempted.wait() : Effect.void))
-  )
-
-  /** Lives through generation after generation, and when stopped, only in the last. */
-  const live = Effect.gen(function* () {
-    if (!(yield* Deferred.isDone(stopping))) yield* Effect.raceFirst(generations, stopped)
-    yield* Deferred.succeed(halted, undefined)
-    return yield* Effect.never
-  })
-
   const run = Effect.gen(function* () {
-    yield* Effect.raceFirst(topics.check, Deferred.await(stopping))
     while (true) {
-      yield* Effect.raceFirst(live, Deferred.await(lost))
+      if (!stopping) yield* Until.done(over, generations)
+      if (stopping) yield* Deferred.succeed(halted, undefined)
+      yield* Deferred.await(lost)
       yield* member.log("The membership was lost: giving up the partitions")
       yield* ownership.lose
       yield* heartbeats.stop
       if (member.phase !== "Stable") yield* backoff.next
       member.phase = "Unjoined"
       lost = Deferred.unsafeMake(FiberId.none)
+      over = Deferred.unsafeMake(FiberId.none)
     }
   }).pipe(Effect.tapError(giveUpIfFenced), Effect.ensuring(Deferred.succeed(halted, undefined)))
 
@@ -183,10 +184,12 @@ export const make = Effect.fnUntraced(function* (options: {
       generationId: member.generationId,
       isStable: member.phase === "Stable"
     }),
-    stop: Effect.zipRight(
-      Deferred.succeed(stopping, undefined),
-      Effect.suspend(() => (mustFinishJoin() ? Effect.void : Deferred.await(halted)))
-    ),
+    stop: Effect.suspend(() => {
+      stopping = true
+      if (mustFinishJoin()) return Effect.void
+      Deferred.unsafeDone(over, Effect.void)
+      return Deferred.await(halted)
+    }),
     toCoordinator: member.toCoordinator,
     commit: (topics) =>
       Effect.suspend(() => {

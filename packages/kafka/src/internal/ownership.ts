@@ -192,7 +192,10 @@ export const make = <R>(options: {
     }
 
     const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
-      Effect.asVoid(Concurrently.forEach(ending, (lane) => lane.end))
+      Effect.suspend(() => {
+        const busy = ending.filter((lane) => !lane.isIdle())
+        return busy.length === 0 ? Effect.void : Effect.asVoid(Concurrently.forEach(busy, (lane) => lane.end))
+      })
 
     const give = Effect.fnUntraced(function* (
       isEnding: (partition: TopicPartition) => boolean,
@@ -203,6 +206,7 @@ export const make = <R>(options: {
       complete = false
       yield* cancel(isEnding)
       const ending = Array.from(lanes).filter(isEnding)
+      if (ending.length === 0) return
       for (const lane of ending) {
         lane.close()
         fetcher.remove(lane)
@@ -213,7 +217,7 @@ export const make = <R>(options: {
       )
       yield* endEach(ending)
       const settledInMs = (yield* Monotonic.now) - startedAt
-      if (ending.length > 0) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))
+      if (committer.isBehind()) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))
       forget(ending)
     })
 

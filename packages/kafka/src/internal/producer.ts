@@ -89,7 +89,9 @@ export const makeCore = (
       Effect.suspend(() => {
         closing = true
         accumulator.flush(true)
-        return drained.pipe(Effect.interruptible, Effect.timeoutOption(settings.closeTimeoutMs))
+        return calls.size === 0
+          ? Effect.void
+          : drained.pipe(Effect.interruptible, Effect.timeoutOption(settings.closeTimeoutMs))
       }).pipe(
         Effect.zipRight(
           Effect.suspend(() => {

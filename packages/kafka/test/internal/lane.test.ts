@@ -38,6 +38,7 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     gate: { open: true, isFull: () => false },
     buffer: { bytes: 0, room: Signal.make() },
     turn: { endsAt: 0 },
+    handling: Signal.make(),
     isPaused: () => false,
     onOutcome: (outcome) => {
       outcomes.push(outcome)

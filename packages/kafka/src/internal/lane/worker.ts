@@ -34,6 +34,8 @@ export interface WorkerContext<R> {
   readonly breaker?: CircuitBreakerRuntime | undefined
   /** When, in milliseconds, the lanes next let timers and sockets have their turn. */
   readonly turn: { endsAt: number }
+  /** Notified when an attempt begins. */
+  readonly handling: Signal.Signal
   readonly onOutcome: (outcome: Outcome) => void
   readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
 }
@@ -50,8 +52,12 @@ export interface Worker extends Pick<Admission.Admission, "isPaused" | "setPause
   readonly close: () => void
   /** Ends when it is closed and has nothing in flight. */
   readonly idle: Effect.Effect<void>
+  /** Whether it is closed and has nothing in flight. */
+  readonly isIdle: () => boolean
   /** Closes it and interrupts what is in flight; nothing settles any more. */
   readonly end: Effect.Effect<void>
+  /** Whether an attempt is running. */
+  readonly isHandling: () => boolean
   /** Interrupts a handler that has been running for `handlerTimeout`; called at intervals by the watchdog, and run at once. */
   readonly watch: (now: number) => Effect.Effect<void>
   /** What is in flight, and since when. */
@@ -124,6 +130,7 @@ export const make = Effect.fnUntraced(function* <R>(
     dropped = false
     attempts++
     attempting = true
+    context.handling.notify()
     return processor.attempt(current)
   }
 
@@ -172,18 +179,29 @@ export const make = Effect.fnUntraced(function* <R>(
   const isCut = () => !open || admission.isHeld() || dropped
 
   const wait: Wait = (delay, before) =>
-    Effect.raceFirst(
-      Effect.as(until(isCut), false),
-      // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
-      Effect.sleep(Math.ceil(Duration.toMillis(delay))).pipe(
-        Effect.zipRight(until(before === "attempt" ? admission.admits : () => gate.open)),
-        Effect.as(true)
+    Effect.suspend(() => {
+      const passes = before === "attempt" ? admission.admits : () => gate.open
+      let isOver = false
+      const timer = Effect.map(
+        // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+        Effect.sleep(Math.ceil(Duration.toMillis(delay))),
+        () => {
+          isOver = true
+          wake.notify()
+        }
       )
-    ).pipe(
-      Effect.flatMap((passed) =>
+      return Effect.flatMap(Effect.fork(timer), (timing) =>
+        Effect.ensuring(
+          until(() => isCut() || (isOver && passes())),
+          Fiber.interrupt(timing)
+        )
+      )
+    }).pipe(
+      Effect.flatMap(() => {
+        if (isCut()) return Effect.succeed(false)
         // Another lane may have taken the breaker's leave meanwhile.
-        !passed || before === "publish" || admission.admit() ? Effect.succeed(passed) : wait(Duration.zero, before)
-      )
+        return before === "publish" || admission.admit() ? Effect.succeed(true) : wait(Duration.zero, before)
+      })
     )
 
   const onStep = (begun: RecoveryStep) => {
@@ -249,6 +267,8 @@ export const make = Effect.fnUntraced(function* <R>(
     Effect.forkDaemon
   )
 
+  const isIdle = () => driver.unsafePoll() !== null
+
   const close = () => {
     if (!open) return
     open = false
@@ -276,11 +296,14 @@ export const make = Effect.fnUntraced(function* <R>(
     },
     close,
     idle: Deferred.await(done),
+    isIdle,
     end: Effect.suspend(() => {
       ended = true
       close()
+      if (isIdle()) return Effect.void
       return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
+    isHandling: () => attempting,
     watch: (now) =>
       attempting && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
         ? Fiber.interruptFork(fiber)

@@ -33,19 +33,24 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
   const { cluster, fail, member, setSessionAlive, settings } = options
   const scope = yield* Effect.scope
-  let running: Fiber.Fiber<void> | undefined
+  const clock = yield* Effect.clock
+  const fork = (effect: Effect.Effect<void>) => Effect.forkIn(Effect.interruptible(effect), scope)
+  let running: ReadonlyArray<Fiber.Fiber<void>> = []
   /** When the last acknowledged heartbeat was sent, in milliseconds. */
   let acknowledgedAt = 0
 
-  const acknowledge = (at: number) => {
-    acknowledgedAt = Math.max(acknowledgedAt, at)
-    setSessionAlive(true)
+  const sessionLeft = (now: number): number => acknowledgedAt + settings.sessionTimeoutMs - now
+
+  const acknowledge = (sentAt: number, now: number) => {
+    acknowledgedAt = Math.max(acknowledgedAt, sentAt)
+    // What a broker that was frozen answers late says nothing of the session.
+    if (sessionLeft(now) > 0) setSessionAlive(true)
   }
 
   /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
   const watchExpiry = Effect.gen(function* () {
     while (true) {
-      const left = acknowledgedAt + settings.sessionTimeoutMs - (yield* Monotonic.now)
+      const left = sessionLeft(Monotonic.millis(clock))
       if (left <= 0) setSessionAlive(false)
       yield* Effect.sleep(left > 0 ? Math.ceil(left) : settings.heartbeatIntervalMs)
     }
@@ -53,32 +58,28 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const beat = Effect.gen(function* () {
     const backoff = Backoff.make(100, settings.heartbeatIntervalMs)
-    let wait = Effect.sleep(settings.heartbeatIntervalMs)
+    const interval = Effect.sleep(settings.heartbeatIntervalMs)
+    let wait = interval
     while (true) {
       yield* wait
-      const sentAt = yield* Monotonic.now
+      const sentAt = Monotonic.millis(clock)
       const sent = member.identity()
-      const untilExpiry = acknowledgedAt + settings.sessionTimeoutMs - sentAt
-      const code = yield* member.toCoordinator("group", "Heartbeat", sent).pipe(
-        Effect.map(({ errorCode }) => errorCode),
-        Effect.catchAll((cause) => Effect.as(Effect.catchAll(member.rejectFatal(cause), fail), undefined)),
-        // A broker that is frozen doesn't answer at all: the session expires while we wait.
-        Effect.timeoutTo({
-          duration: untilExpiry > 0 ? Math.ceil(untilExpiry) : settings.heartbeatIntervalMs,
-          onSuccess: (code) => code,
-          onTimeout: () => undefined
-        })
-      )
-      wait = Effect.sleep(settings.heartbeatIntervalMs)
+      const code = yield* Effect.matchEffect(member.toCoordinator("group", "Heartbeat", sent), {
+        onFailure: (cause) => Effect.as(Effect.catchAll(member.rejectFatal(cause), fail), undefined),
+        onSuccess: ({ errorCode }) => Effect.succeed(errorCode)
+      })
+      const answeredAt = Monotonic.millis(clock)
+      wait = interval
       const isCurrent = sent.generationId === member.generationId && sent.memberId === member.memberId
       const reaction = code === undefined ? Decisions.retry : Decisions.onHeartbeat(code, member.phase, isCurrent)
       switch (reaction._tag) {
         case "Ok":
-          acknowledge(sentAt)
+          acknowledge(sentAt, answeredAt)
           backoff.reset()
+          if (sessionLeft(answeredAt) <= 0) wait = Effect.void
           break
         case "Rejoin":
-          acknowledge(sentAt)
+          acknowledge(sentAt, answeredAt)
           backoff.reset()
           options.onRebalance()
           break
@@ -99,17 +100,18 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   return {
-    start: Effect.flatMap(Monotonic.now, (now) => {
-      acknowledge(now)
-      if (running !== undefined) return Effect.void
-      return Effect.map(Effect.forkIn(Effect.interruptible(Effect.raceFirst(beat, watchExpiry)), scope), (fiber) => {
-        running = fiber
+    start: Effect.suspend(() => {
+      const now = Monotonic.millis(clock)
+      acknowledge(now, now)
+      if (running.length > 0) return Effect.void
+      return Effect.map(Effect.all([fork(beat), fork(watchExpiry)]), (fibers) => {
+        running = fibers
       })
     }),
     stop: Effect.suspend(() => {
       const stopping = running
-      running = undefined
-      return stopping === undefined ? Effect.void : Fiber.interrupt(stopping)
+      running = []
+      return Fiber.interruptAll(stopping)
     })
   }
 })

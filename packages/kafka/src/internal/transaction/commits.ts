@@ -20,6 +20,7 @@ import {
 } from "../../Transaction.js"
 import type { WireError } from "../../Wire.js"
 import type { ResponseError } from "../cluster.js"
+import type { Signal } from "../signal.js"
 import * as Outbox from "./outbox.js"
 import { type Outputs, refusedBytes } from "./outputs.js"
 
@@ -35,8 +36,8 @@ export interface Commits {
   ) => Effect.Effect<OffsetCommitResponse, WireError | ResponseError | TransactionError | ProducerError>
   /** As much waits to be committed as may: no record is started. */
   readonly isFull: () => boolean
-  /** Ends when it next is full: a commit is due. */
-  readonly filled: () => Effect.Effect<void>
+  /** Notified when it is full: a commit is due. */
+  readonly filled: Signal
   /** The partition isn't owned any more, or is owned anew: nothing that came of its records before is committed. */
   readonly forget: (partition: TopicPartition) => void
 }

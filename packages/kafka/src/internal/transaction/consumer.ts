@@ -58,6 +58,6 @@ export const make = Effect.fnUntraced(function* (
   })
   return {
     outputs,
-    commits: { commit, isFull, filled: filled.wait, forget: (partition) => Outbox.drop(outbox, partition) }
+    commits: { commit, isFull, filled, forget: (partition) => Outbox.drop(outbox, partition) }
   }
 })
