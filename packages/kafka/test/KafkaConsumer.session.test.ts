@@ -3,9 +3,10 @@ import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
+import { committed, delayed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
 
 const topics = { [topic]: 1 }
 const sessionTimeout = "10 seconds"
@@ -59,6 +60,30 @@ describe("a consumer cut off from its broker", () => {
       yield* TestClock.adjust("20 seconds")
       assert.isAtMost(Math.max(...calls.all.map(({ at }) => at)), 13_000)
       assert.deepStrictEqual(yield* committed, { 0: 0 })
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("starts nothing by a heartbeat whose answer comes after the session may have expired", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const calls = makeCalls()
+      const delays = ["12 seconds"] as Array<Duration.DurationInput>
+      const slow = delayed(broker.wire, "Heartbeat", () => delays.pop() ?? "1 second")
+      yield* KafkaConsumer.make({
+        ...options,
+        sessionTimeout,
+        handler: calls.handler(() => Effect.sleep("1 second"))
+      }).pipe(Effect.provideService(Wire, slow))
+      yield* broker.produce(topic, numbered(30))
+      yield* TestClock.adjust("1 minute")
+      const starts = calls.all.map(({ at }) => at)
+      assert.deepStrictEqual(
+        starts.filter((at) => at > 10_000 && at < 16_000),
+        []
+      )
+      // It is asked again at once.
+      assert.isNotEmpty(starts.filter((at) => at >= 16_000 && at < 18_000))
+      assert.deepStrictEqual(yield* committed, { 0: 30 })
     }).pipe(onBroker({ topics }))
   )
 

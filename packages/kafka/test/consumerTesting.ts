@@ -14,6 +14,7 @@ import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
@@ -102,6 +103,27 @@ export const observed = (
       (connection): Connection => ({
         closed: connection.closed,
         request: (api, request) => Effect.zipRight(see(api, request), connection.request(api, request))
+      })
+    )
+})
+
+/** A wire by which the answers to an api take their time. */
+export const delayed = (wire: Wire["Type"], slow: Api, delay: () => Duration.DurationInput): Wire["Type"] => ({
+  bootstrap: wire.bootstrap,
+  connect: (endpoint, role) =>
+    Effect.map(
+      wire.connect(endpoint, role),
+      (connection): Connection => ({
+        closed: connection.closed,
+        request: (api, request) => {
+          const answer = connection.request(api, request)
+          return api === slow
+            ? Effect.zipLeft(
+                answer,
+                Effect.suspend(() => Effect.sleep(delay()))
+              )
+            : answer
+        }
       })
     )
 })
