@@ -15,7 +15,6 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Broker from "./internal/broker.js"
 import * as Connections from "./internal/connections.js"
@@ -24,6 +23,7 @@ import * as Log from "./internal/log.js"
 import * as Nodes from "./internal/nodes.js"
 import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
+import * as Timers from "./internal/timers.js"
 import * as Topics from "./internal/topics.js"
 import * as Transactions from "./internal/transactions.js"
 
@@ -204,44 +204,43 @@ export const make = (
   options?: MemoryBrokerOptions | undefined
 ): Effect.Effect<Context.Tag.Service<MemoryBroker>, MemoryBrokerError, Scope.Scope> =>
   Effect.gen(function* () {
-    const clock = yield* Effect.clock
-    const scope = yield* Effect.scope
+    const runtime = yield* Effect.runtime<never>()
+    const timers = Timers.make(yield* Effect.clock, runtime)
     const limits = {
       minSessionTimeoutMs: Duration.toMillis(options?.minSessionTimeout ?? "6 seconds"),
       maxSessionTimeoutMs: Duration.toMillis(options?.maxSessionTimeout ?? "30 minutes"),
       initialRebalanceDelayMs: Duration.toMillis(options?.initialRebalanceDelay ?? 0)
     }
-    const runtime = yield* Effect.runtime<never>()
     const placement = Placement.make(options?.nodes ?? 1, options?.racks)
-    const replicationDelay = Duration.decode(options?.replicationDelay ?? 0)
+    const replicationDelayMs = Duration.toMillis(options?.replicationDelay ?? 0)
     const topics = Topics.make({
       placement,
       onDeleted: (name) => coordinator.forgetTopic(name),
-      afterReplicationDelay: Duration.equals(replicationDelay, Duration.zero)
-        ? undefined
-        : (replicate) => {
-            Runtime.runFork(runtime)(Effect.zipRight(clock.sleep(replicationDelay), Effect.sync(replicate)), { scope })
-          }
+      afterReplicationDelay:
+        replicationDelayMs === 0 ? undefined : (replicate) => timers.after(replicationDelayMs, replicate)
     })
     const coordinator = Coordinator.make({
-      clock,
-      scope,
+      timers,
       limits,
       partitionExists: (topic, partition) => topics.log(topic, partition) !== undefined
     })
     const transactions = Transactions.make({
-      clock,
-      scope,
+      timers,
       topics,
       maxTimeoutMs: Duration.toMillis(options?.maxTransactionTimeout ?? "15 minutes"),
       completionDelayMs: Duration.toMillis(options?.transactionCompletionDelay ?? 0),
       endOffsets: coordinator.endTransaction
     })
-    const serve = Broker.make({ clock, placement, topics, coordinator, transactions })
+    const serve = Broker.make({ timers, placement, topics, coordinator, transactions })
     const connections = Connections.make({ nodes: placement.nodes, serve, runtime })
-    const nodes = Nodes.make({ clock, scope, placement, topics, coordinator, connections })
+    const nodes = Nodes.make({ timers, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
-    yield* Effect.addFinalizer(() => connections.stop(everyNode))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        connections.stop(everyNode)
+        timers.stop()
+      })
+    )
     let clients = 0
 
     const refuseWith = (
@@ -305,17 +304,24 @@ export const make = (
       client: (clientId) =>
         Effect.sync(() => {
           const name = clientId ?? `client-${++clients}`
-          return { clientId: name, ...connections.client(name) }
+          const { cut, restore, wire } = connections.client(name)
+          return { clientId: name, wire, cut: Effect.sync(cut), restore: Effect.sync(restore) }
         }),
-      stop: Effect.all([connections.stop(everyNode), coordinator.stop, Effect.sync(transactions.stop)], {
-        discard: true
+      stop: Effect.sync(() => {
+        connections.stop(everyNode)
+        coordinator.stop()
+        transactions.stop()
       }),
-      start: Effect.all([coordinator.start, transactions.start, connections.start(everyNode)], { discard: true }),
-      stopNode: nodes.stop,
-      startNode: nodes.start,
+      start: Effect.sync(() => {
+        coordinator.start()
+        transactions.start()
+        connections.start(everyNode)
+      }),
+      stopNode: (nodeId, options) => Effect.sync(() => nodes.stop(nodeId, options)),
+      startNode: (nodeId) => Effect.sync(() => nodes.start(nodeId)),
       moveLeader: (topic, partition, nodeId, options) =>
         Effect.sync(() => topics.elect(topic, partition, nodeId, options?.truncateTo ?? "kept")),
-      moveCoordinator: nodes.moveCoordinator,
+      moveCoordinator: (groupId, nodeId) => Effect.sync(() => nodes.moveCoordinator(groupId, nodeId)),
       leader: (topic, partition) => Effect.sync(() => topics.log(topic, partition)?.leader ?? -1),
       coordinator: (groupId) => Effect.sync(() => placement.coordinator(groupId)?.nodeId ?? -1),
       createTopic,
@@ -324,7 +330,7 @@ export const make = (
         Effect.suspend(() => refuseWith(topics.truncateBefore(topic, partition, offset), topic, partition)),
       produce: (topic, records, options) =>
         Effect.suspend(() => {
-          const now = clock.unsafeCurrentTimeMillis()
+          const now = timers.now()
           return Effect.forEach(records, (record) => {
             const partition = record.partition ?? 0
             const bytes = RecordBatch.encode([encodable(record, now)])

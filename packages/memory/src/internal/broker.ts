@@ -4,18 +4,17 @@
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
-import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import type { Serve } from "./connections.js"
+import type { Answer, Serve } from "./connections.js"
 import type { Coordinator } from "./coordinator.js"
 import type { Placement } from "./placement.js"
 import * as Records from "./records.js"
 import * as Refusal from "./refusal.js"
+import type { Timers } from "./timers.js"
 import type { Topics } from "./topics.js"
 import type { Transactions } from "./transactions.js"
 
 export interface Parts {
-  readonly clock: Clock.Clock
+  readonly timers: Timers
   readonly placement: Placement
   readonly topics: Topics
   readonly coordinator: Coordinator
@@ -28,10 +27,8 @@ interface Asked {
 }
 
 type Handlers = {
-  readonly [A in Api]: (request: Request<A>, asked: Asked) => Effect.Effect<Response<A>>
+  readonly [A in Api]: (request: Request<A>, asked: Asked) => Answer<Response<A>>
 }
-
-const withCode = (answer: Effect.Effect<number>) => Effect.map(answer, (errorCode) => ({ errorCode }))
 
 const groupApis = new Set<Api>([
   "JoinGroup",
@@ -47,42 +44,38 @@ const transactionApis = new Set<Api>(["InitProducerId", "AddPartitionsToTxn", "A
 
 const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics"])
 
-export const make = ({ clock, coordinator, placement, topics, transactions }: Parts): Serve => {
+export const make = ({ coordinator, placement, timers, topics, transactions }: Parts): Serve => {
   const handlers: Handlers = {
-    Metadata: (request) => Effect.sync(() => topics.metadata(request)),
+    Metadata: (request) => topics.metadata(request),
     FindCoordinator: (request) => {
       const found =
         request.keyType === "group" ? placement.coordinator(request.key) : placement.transactionCoordinator(request.key)
-      return Effect.succeed(
-        found === undefined
-          ? Refusal.of("FindCoordinator", request, KafkaErrorCode.COORDINATOR_NOT_AVAILABLE)
-          : { errorCode: KafkaErrorCode.NONE, coordinator: found }
-      )
+      return found === undefined
+        ? Refusal.of("FindCoordinator", request, KafkaErrorCode.COORDINATOR_NOT_AVAILABLE)
+        : { errorCode: KafkaErrorCode.NONE, coordinator: found }
     },
-    Produce: (request, { nodeId }) => Effect.sync(() => Records.produce(topics, transactions, nodeId, request)),
+    Produce: (request, { nodeId }) => Records.produce(topics, transactions, nodeId, request),
     InitProducerId: transactions.init,
     AddPartitionsToTxn: transactions.addPartitions,
-    AddOffsetsToTxn: (request) => withCode(transactions.addOffsets(request)),
-    EndTxn: (request) => withCode(transactions.end(request)),
-    TxnOffsetCommit: (request) =>
-      Effect.suspend(() => {
-        const errorCode = transactions.verifyOffsets(request)
-        return errorCode === KafkaErrorCode.NONE
-          ? coordinator.commitInTransaction(request)
-          : Effect.succeed(Refusal.of("TxnOffsetCommit", request, errorCode))
-      }),
-    Fetch: (request, { nodeId }) => Records.fetch(topics, placement, nodeId, clock, request),
-    ListOffsets: (request, { nodeId }) => Effect.sync(() => Records.listOffsets(topics, nodeId, request)),
-    OffsetForLeaderEpoch: (request, { nodeId }) =>
-      Effect.sync(() => Records.offsetForLeaderEpoch(topics, nodeId, request)),
+    AddOffsetsToTxn: (request) => ({ errorCode: transactions.addOffsets(request) }),
+    EndTxn: (request) => ({ errorCode: transactions.end(request) }),
+    TxnOffsetCommit: (request) => {
+      const errorCode = transactions.verifyOffsets(request)
+      return errorCode === KafkaErrorCode.NONE
+        ? coordinator.commitInTransaction(request)
+        : Refusal.of("TxnOffsetCommit", request, errorCode)
+    },
+    Fetch: (request, { nodeId }) => Records.fetch(topics, placement, nodeId, timers, request),
+    ListOffsets: (request, { nodeId }) => Records.listOffsets(topics, nodeId, request),
+    OffsetForLeaderEpoch: (request, { nodeId }) => Records.offsetForLeaderEpoch(topics, nodeId, request),
     JoinGroup: (request, { clientId }) => coordinator.join(clientId, request),
     SyncGroup: (request) => coordinator.sync(request),
-    Heartbeat: (request) => withCode(coordinator.heartbeat(request)),
-    LeaveGroup: (request) => withCode(coordinator.leave(request)),
+    Heartbeat: (request) => ({ errorCode: coordinator.heartbeat(request) }),
+    LeaveGroup: (request) => ({ errorCode: coordinator.leave(request) }),
     OffsetCommit: (request) => coordinator.commit(request),
-    OffsetFetch: (request) => Effect.sync(() => coordinator.fetchOffsets(request)),
-    CreateTopics: (request) => Effect.sync(() => topics.createTopics(request)),
-    DeleteTopics: (request) => Effect.sync(() => topics.deleteTopics(request))
+    OffsetFetch: (request) => coordinator.fetchOffsets(request),
+    CreateTopics: (request) => topics.createTopics(request),
+    DeleteTopics: (request) => topics.deleteTopics(request)
   }
 
   /** Why another node is to be asked, or 0. */
@@ -102,11 +95,10 @@ export const make = ({ clock, coordinator, placement, topics, transactions }: Pa
       : KafkaErrorCode.NONE
   }
 
-  return (nodeId, clientId, api, request) =>
-    Effect.suspend(() => {
-      const errorCode = misdirected(nodeId, api, request)
-      return errorCode === KafkaErrorCode.NONE
-        ? handlers[api](request, { nodeId, clientId })
-        : Effect.succeed(Refusal.of(api, request, errorCode))
-    })
+  return (nodeId, clientId, api, request) => {
+    const errorCode = misdirected(nodeId, api, request)
+    return errorCode === KafkaErrorCode.NONE
+      ? handlers[api](request, { nodeId, clientId })
+      : Refusal.of(api, request, errorCode)
+  }
 }

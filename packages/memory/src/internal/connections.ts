@@ -7,40 +7,47 @@ import { type Connection, type Endpoint, Wire, WireError } from "@spillway/kafka
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import type * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
 
-/** Carries out one request as a node; interrupted when its connection ends while it is parked. */
+/** A request that its node may answer later: it is told whom, and gives back how to give up waiting. */
+export type Parked<A> = (respond: (response: A) => void) => () => void
+
+export type Answer<A> = A | Parked<A>
+
+/** Carries out one request as a node. */
 export type Serve = <A extends Api>(
   nodeId: number,
   clientId: string,
   api: A,
   request: Request<A>
-) => Effect.Effect<Response<A>>
+) => Answer<Response<A>>
 
 export interface Client {
   readonly wire: Context.Tag.Service<Wire>
-  readonly cut: Effect.Effect<void>
-  readonly restore: Effect.Effect<void>
+  readonly cut: () => void
+  readonly restore: () => void
 }
 
 export interface Connections {
   readonly client: (clientId: string) => Client
   /** Ends every connection to these nodes and refuses new ones until `start`. */
-  readonly stop: (nodeIds: ReadonlyArray<number>) => Effect.Effect<void>
-  readonly start: (nodeIds: ReadonlyArray<number>) => Effect.Effect<void>
+  readonly stop: (nodeIds: ReadonlyArray<number>) => void
+  readonly start: (nodeIds: ReadonlyArray<number>) => void
 }
 
 interface Open {
   readonly nodeId: number
   readonly connection: Connection
-  readonly close: (description: string) => Effect.Effect<void>
+  readonly close: (description: string) => void
 }
 
 interface Sent {
-  readonly serve: Effect.Effect<void>
+  /** Has the node carry it out, and tells when it is answered; gives back how to give up a parked one. */
+  readonly serve: (answered: () => void) => (() => void) | undefined
   readonly fail: (description: string) => void
 }
 
@@ -52,109 +59,106 @@ export interface Options {
 }
 
 export const make = ({ nodes, runtime, serve }: Options): Connections => {
-  const fork = Runtime.runFork(runtime)
+  const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
   const everyone = new Set<Open>()
   const stopped = new Set<number>()
 
   const error = (to: Endpoint, reason: "ConnectFailed" | "Disconnected", description: string, api?: Api) =>
     new WireError({ reason, endpoint: `${to.host}:${to.port}`, api, description })
 
-  const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>) =>
-    Effect.gen(function* () {
-      const closed = yield* Deferred.make<WireError>()
-      /** In the order they were sent; the first is being served. */
-      const unanswered = new Set<Sent>()
-      let ended: string | undefined
-      let serving: Fiber.RuntimeFiber<void> | undefined
+  const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>): Open => {
+    const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+    /** In the order they were sent; the first is being served, or will be by the next task. */
+    const unanswered: Array<Sent> = []
+    let ended: string | undefined
+    let giveUp: (() => void) | undefined
 
-      const serveAll = Effect.gen(function* () {
-        for (const sent of unanswered) yield* sent.serve
-        serving = undefined
+    const serveLater = () => scheduler.scheduleTask(serveFirst, 0)
+
+    const serveFirst = () => {
+      giveUp = unanswered[0]?.serve(() => {
+        giveUp = undefined
+        unanswered.shift()
+        if (unanswered.length > 0) serveLater()
+      })
+    }
+
+    const close = (description: string): void => {
+      if (ended !== undefined) return
+      ended = description
+      siblings.delete(opened)
+      everyone.delete(opened)
+      giveUp?.()
+      for (const sent of unanswered.splice(0)) sent.fail(description)
+      Deferred.unsafeDone(closed, Effect.succeed(error(node, "Disconnected", description)))
+    }
+
+    const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
+      Effect.async((resume) => {
+        const fail = (description: string) => resume(Effect.fail(error(node, "Disconnected", description, api)))
+        if (ended !== undefined) return fail(ended)
+        const answer = (effect: Effect.Effect<Response<A>>, answered: () => void) => {
+          answered()
+          resume(effect)
+        }
+        unanswered.push({
+          fail,
+          serve: (answered) => {
+            try {
+              const response = serve(node.nodeId, clientId, api, request)
+              if (typeof response === "function") return response((later) => answer(Effect.succeed(later), answered))
+              answer(Effect.succeed(response), answered)
+            } catch (defect) {
+              answer(Effect.die(defect), answered)
+            }
+            return undefined
+          }
+        })
+        if (unanswered.length === 1) serveLater()
       })
 
-      const close = (description: string): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          if (ended !== undefined) return Effect.void
-          ended = description
-          siblings.delete(opened)
-          everyone.delete(opened)
-          for (const sent of unanswered) sent.fail(description)
-          Deferred.unsafeDone(closed, Effect.succeed(error(node, "Disconnected", description)))
-          serving?.unsafeInterruptAsFork(FiberId.none)
-          return Effect.void
-        })
-
-      const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
-        Effect.async((resume) => {
-          if (ended !== undefined) return resume(Effect.fail(error(node, "Disconnected", ended, api)))
-          const sent: Sent = {
-            serve: Effect.suspend(() =>
-              ended !== undefined
-                ? Effect.void
-                : Effect.map(Effect.exit(serve(node.nodeId, clientId, api, request)), (exit) => {
-                    unanswered.delete(sent)
-                    resume(exit)
-                  })
-            ),
-            fail: (description) => resume(Effect.fail(error(node, "Disconnected", description, api)))
-          }
-          unanswered.add(sent)
-          serving ??= fork(serveAll, { immediate: false })
-        })
-
-      const opened: Open = { nodeId: node.nodeId, connection: { request, closed: Deferred.await(closed) }, close }
-      siblings.add(opened)
-      everyone.add(opened)
-      return opened
-    })
-
-  const closeAll = (connections: Iterable<Open>, description: string) =>
-    Effect.suspend(() => Effect.forEach([...connections], ({ close }) => close(description), { discard: true }))
+    const opened: Open = { nodeId: node.nodeId, connection: { request, closed: Deferred.await(closed) }, close }
+    siblings.add(opened)
+    everyone.add(opened)
+    return opened
+  }
 
   const client = (clientId: string): Client => {
     const connections = new Set<Open>()
     let isCut = false
 
     const connect = (to: Endpoint): Effect.Effect<Connection, WireError, Scope.Scope> =>
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.suspend(() => {
-            const refuse = (description: string) => Effect.fail(error(to, "ConnectFailed", description))
-            const node = nodes.find(({ host, port }) => host === to.host && port === to.port)
-            if (node === undefined) return refuse(`nobody listens on ${to.host}:${to.port}`)
-            if (stopped.has(node.nodeId)) return refuse("the broker is stopped")
-            return isCut ? refuse("the client is cut off") : open(node, clientId, connections)
-          }),
-          ({ close }) => close("the client closed the connection")
-        ),
-        ({ connection }) => connection
-      )
+      Effect.flatMap(Effect.scope, (scope) => {
+        const refuse = (description: string) => Effect.fail(error(to, "ConnectFailed", description))
+        const node = nodes.find(({ host, port }) => host === to.host && port === to.port)
+        if (node === undefined) return refuse(`nobody listens on ${to.host}:${to.port}`)
+        if (stopped.has(node.nodeId)) return refuse("the broker is stopped")
+        if (isCut) return refuse("the client is cut off")
+        const { close, connection } = open(node, clientId, connections)
+        const release = Effect.sync(() => close("the client closed the connection"))
+        return Effect.as(Scope.addFinalizer(scope, release), connection)
+      }).pipe(Effect.uninterruptible)
 
     return {
       wire: Wire.of({ bootstrap: nodes, connect }),
-      cut: Effect.suspend(() => {
+      cut: () => {
         isCut = true
-        return closeAll(connections, "the client was cut off")
-      }),
-      restore: Effect.sync(() => {
+        for (const { close } of [...connections]) close("the client was cut off")
+      },
+      restore: () => {
         isCut = false
-      })
+      }
     }
   }
 
   return {
     client,
-    stop: (nodeIds) =>
-      Effect.suspend(() => {
-        for (const nodeId of nodeIds) stopped.add(nodeId)
-        return closeAll(
-          Array.from(everyone).filter(({ nodeId }) => nodeIds.includes(nodeId)),
-          "the broker stopped"
-        )
-      }),
-    start: (nodeIds) =>
-      Effect.sync(() => {
-        for (const nodeId of nodeIds) stopped.delete(nodeId)
-      })
+    stop: (nodeIds) => {
+      for (const nodeId of nodeIds) stopped.add(nodeId)
+      for (const { close, nodeId } of [...everyone]) if (nodeIds.includes(nodeId)) close("the broker stopped")
+    },
+    start: (nodeIds) => {
+      for (const nodeId of nodeIds) stopped.delete(nodeId)
+    }
   }
 }

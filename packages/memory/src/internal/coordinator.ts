@@ -17,44 +17,37 @@ import type {
   TxnOffsetCommitRequest
 } from "@spillway/kafka/Protocol"
 import type { CommittedOffset } from "@spillway/transport/Consumer"
-import type * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
+import type { Answer, Parked } from "./connections.js"
 import * as Group from "./group.js"
 import * as GroupOffsets from "./groupOffsets.js"
 import * as GroupState from "./groupState.js"
 import * as Signal from "./signal.js"
+import type { Timers } from "./timers.js"
 
 /** A group with what isn't part of its membership: its committed offsets and its timer. */
 interface Entry {
   readonly groupId: string
   group: GroupState.Group
   readonly offsets: GroupOffsets.GroupOffsets
-  alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined
+  alarm: { readonly at: number; readonly cancel: () => void } | undefined
 }
 
 export interface Options {
-  readonly clock: Clock.Clock
-  /** The broker's: its timers live in it. */
-  readonly scope: Scope.Scope
+  readonly timers: Timers
   readonly limits: GroupState.Limits
   readonly partitionExists: (topic: string, partition: number) => boolean
 }
 
 export interface Coordinator {
-  readonly join: (clientId: string, request: JoinGroupRequest) => Effect.Effect<JoinGroupResponse>
-  readonly sync: (request: SyncGroupRequest) => Effect.Effect<SyncGroupResponse>
+  readonly join: (clientId: string, request: JoinGroupRequest) => Answer<JoinGroupResponse>
+  readonly sync: (request: SyncGroupRequest) => Parked<SyncGroupResponse>
   /** The error code. */
-  readonly heartbeat: (request: HeartbeatRequest) => Effect.Effect<number>
+  readonly heartbeat: (request: HeartbeatRequest) => number
   /** The error code. */
-  readonly leave: (request: LeaveGroupRequest) => Effect.Effect<number>
-  readonly commit: (request: OffsetCommitRequest) => Effect.Effect<OffsetCommitResponse>
+  readonly leave: (request: LeaveGroupRequest) => number
+  readonly commit: (request: OffsetCommitRequest) => OffsetCommitResponse
   /** Offsets that wait for the end of their transaction. */
-  readonly commitInTransaction: (request: TxnOffsetCommitRequest) => Effect.Effect<OffsetCommitResponse>
+  readonly commitInTransaction: (request: TxnOffsetCommitRequest) => OffsetCommitResponse
   /** A producer's transaction has ended for the offsets of a group. */
   readonly endTransaction: (groupId: string, producerId: bigint, isCommit: boolean) => void
   readonly fetchOffsets: (request: OffsetFetchRequest) => OffsetFetchResponse
@@ -67,130 +60,117 @@ export interface Coordinator {
    * Another broker coordinates the group from now on: who is parked is refused, and the group is what the new one finds
    * in its log, with every session begun anew.
    */
-  readonly handOver: (groupId: string) => Effect.Effect<void>
+  readonly handOver: (groupId: string) => void
   /** Offsets of a topic go with the topic. */
   readonly forgetTopic: (topic: string) => void
   /** Stops the timers, as the broker's process has ended. */
-  readonly stop: Effect.Effect<void>
+  readonly stop: () => void
   /** Begins again with the groups as a broker finds them in its log. */
-  readonly start: Effect.Effect<void>
+  readonly start: () => void
   /** Notified whenever a group or its offsets have changed. */
   readonly changed: Signal.Signal
 }
 
-export const make = ({ clock, limits, partitionExists, scope }: Options): Coordinator => {
+export const make = ({ limits, partitionExists, timers }: Options): Coordinator => {
   const groups = new Map<string, Entry>()
   const changed = Signal.make()
-  const joins = new Map<number, Deferred.Deferred<JoinGroupResponse>>()
-  const syncs = new Map<number, Deferred.Deferred<SyncGroupResponse>>()
+  const joins = new Map<number, (response: JoinGroupResponse) => void>()
+  const syncs = new Map<number, (response: SyncGroupResponse) => void>()
   let tokens = 0
   let memberIds = 0
   let isRunning = true
 
-  const answer = <A>(parked: Map<number, Deferred.Deferred<A>>, token: number, response: A): void => {
-    const deferred = parked.get(token)
-    if (deferred !== undefined) Deferred.unsafeDone(deferred, Effect.succeed(response))
+  const answer = <A>(parked: Map<number, (response: A) => void>, token: number, response: A): void => {
+    const respond = parked.get(token)
+    parked.delete(token)
+    respond?.(response)
   }
 
-  const apply = (entry: Entry, transition: GroupState.Transition): Effect.Effect<number> =>
-    Effect.uninterruptible(
-      Effect.suspend(() => {
-        const step = transition(entry.group, clock.unsafeCurrentTimeMillis())
-        entry.group = step.group
-        if (step.group.members.size + step.group.pendingMembers.size > 0) groups.set(entry.groupId, entry)
-        for (const { response, token } of step.joins) answer(joins, token, response)
-        for (const { response, token } of step.syncs) answer(syncs, token, response)
-        Signal.notify(changed)
-        return Effect.as(arm(entry), step.errorCode)
-      })
-    )
+  /** The error code. */
+  const apply = (entry: Entry, transition: GroupState.Transition): number => {
+    const step = transition(entry.group, timers.now())
+    entry.group = step.group
+    if (step.group.members.size + step.group.pendingMembers.size > 0) groups.set(entry.groupId, entry)
+    for (const { response, token } of step.joins) answer(joins, token, response)
+    for (const { response, token } of step.syncs) answer(syncs, token, response)
+    Signal.notify(changed)
+    arm(entry)
+    return step.errorCode
+  }
 
-  const disarm = (entry: Entry): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const { alarm } = entry
-      entry.alarm = undefined
-      return alarm === undefined ? Effect.void : Fiber.interruptFork(alarm.fiber)
-    })
+  const disarm = (entry: Entry): void => {
+    const { alarm } = entry
+    entry.alarm = undefined
+    alarm?.cancel()
+  }
 
   /** An alarm that rings too early does no harm: it is set again. So only an earlier deadline replaces it. */
-  const arm = (entry: Entry): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const at = Group.nextDeadline(entry.group)
-      if (!isRunning || at === undefined || (entry.alarm !== undefined && entry.alarm.at <= at)) return Effect.void
-      const ring = Effect.suspend(() => {
-        entry.alarm = undefined
-        return Effect.asVoid(apply(entry, Group.tick(limits)))
-      })
-      const delay = Duration.millis(Math.max(0, at - clock.unsafeCurrentTimeMillis()))
-      return Effect.zipRight(
-        disarm(entry),
-        Effect.map(Effect.forkIn(Effect.interruptible(Effect.zipRight(clock.sleep(delay), ring)), scope), (fiber) => {
-          entry.alarm = { at, fiber }
-        })
-      )
+  const arm = (entry: Entry): void => {
+    const at = Group.nextDeadline(entry.group)
+    if (!isRunning || at === undefined || (entry.alarm !== undefined && entry.alarm.at <= at)) return
+    disarm(entry)
+    const cancel = timers.after(at - timers.now(), () => {
+      entry.alarm = undefined
+      apply(entry, Group.tick(limits))
     })
+    entry.alarm = { at, cancel }
+  }
 
   /** A group that isn't known yet becomes so with its first member or offset. */
   const entryOf = (groupId: string): Entry =>
     groups.get(groupId) ?? { groupId, group: GroupState.empty, offsets: GroupOffsets.make(), alarm: undefined }
 
   /** Parks a request until its group answers it; who gives up waiting leaves the group as it is. */
-  const park = <A>(
-    parked: Map<number, Deferred.Deferred<A>>,
-    groupId: string,
-    transition: (token: number) => GroupState.Transition
-  ): Effect.Effect<A> =>
-    Effect.suspend(() => {
+  const park =
+    <A>(
+      parked: Map<number, (response: A) => void>,
+      groupId: string,
+      transition: (token: number) => GroupState.Transition
+    ): Parked<A> =>
+    (respond) => {
       const token = ++tokens
-      const deferred = Deferred.unsafeMake<A>(FiberId.none)
-      parked.set(token, deferred)
-      return Effect.ensuring(
-        Effect.zipRight(apply(entryOf(groupId), transition(token)), Deferred.await(deferred)),
-        Effect.sync(() => parked.delete(token))
-      )
-    })
+      parked.set(token, respond)
+      apply(entryOf(groupId), transition(token))
+      return () => parked.delete(token)
+    }
 
-  const decide = (groupId: string, transition: GroupState.Transition): Effect.Effect<number> =>
-    Effect.suspend(() => {
-      const entry = groups.get(groupId)
-      return entry === undefined ? Effect.succeed(KafkaErrorCode.UNKNOWN_MEMBER_ID) : apply(entry, transition)
-    })
+  const decide = (groupId: string, transition: GroupState.Transition): number => {
+    const entry = groups.get(groupId)
+    return entry === undefined ? KafkaErrorCode.UNKNOWN_MEMBER_ID : apply(entry, transition)
+  }
 
   /** Partitions that don't exist are sorted out before the group is asked, and answered first. */
   const commit = (
     request: OffsetCommitRequest,
     transition: GroupState.Transition,
     producerId?: bigint
-  ): Effect.Effect<OffsetCommitResponse> =>
-    Effect.suspend(() => {
-      const answers: Array<CommitAnswer> = []
-      const commits: Array<GroupOffsets.Placed> = []
-      for (const { partitions, topic } of request.topics) {
-        for (const { leaderEpoch = -1, metadata, offset, partition } of partitions) {
-          if (partitionExists(topic, partition)) commits.push({ topic, partition, offset, leaderEpoch, metadata })
-          else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
-        }
+  ): OffsetCommitResponse => {
+    const answers: Array<CommitAnswer> = []
+    const commits: Array<GroupOffsets.Placed> = []
+    for (const { partitions, topic } of request.topics) {
+      for (const { leaderEpoch = -1, metadata, offset, partition } of partitions) {
+        if (partitionExists(topic, partition)) commits.push({ topic, partition, offset, leaderEpoch, metadata })
+        else answers.push({ topic, partition, errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
       }
-      if (commits.length === 0) return Effect.succeed(responseOf(answers))
-      const entry = entryOf(request.groupId)
-      const decided: Effect.Effect<number> =
-        request.generationId >= 0 && !groups.has(request.groupId)
-          ? Effect.succeed(KafkaErrorCode.ILLEGAL_GENERATION)
-          : apply(entry, transition)
-      return Effect.map(decided, (refusal) => {
-        for (const placed of commits) {
-          const { partition, topic } = placed
-          const errorCode =
-            refusal === KafkaErrorCode.NONE ? GroupOffsets.store(entry.offsets, placed, producerId) : refusal
-          answers.push({ topic, partition, errorCode })
-        }
-        if (refusal === KafkaErrorCode.NONE) {
-          groups.set(entry.groupId, entry)
-          Signal.notify(changed)
-        }
-        return responseOf(answers)
-      })
-    }).pipe(Effect.uninterruptible)
+    }
+    if (commits.length === 0) return responseOf(answers)
+    const entry = entryOf(request.groupId)
+    const refusal =
+      request.generationId >= 0 && !groups.has(request.groupId)
+        ? KafkaErrorCode.ILLEGAL_GENERATION
+        : apply(entry, transition)
+    for (const placed of commits) {
+      const { partition, topic } = placed
+      const errorCode =
+        refusal === KafkaErrorCode.NONE ? GroupOffsets.store(entry.offsets, placed, producerId) : refusal
+      answers.push({ topic, partition, errorCode })
+    }
+    if (refusal === KafkaErrorCode.NONE) {
+      groups.set(entry.groupId, entry)
+      Signal.notify(changed)
+    }
+    return responseOf(answers)
+  }
 
   const offsets = (
     groupId: string,
@@ -203,7 +183,7 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
     changed,
     join: (clientId, request) =>
       request.groupId === ""
-        ? Effect.succeed(GroupState.joinError(KafkaErrorCode.INVALID_GROUP_ID, request.memberId))
+        ? GroupState.joinError(KafkaErrorCode.INVALID_GROUP_ID, request.memberId)
         : park(joins, request.groupId, (token) =>
             Group.join(limits, {
               token,
@@ -236,31 +216,30 @@ export const make = ({ clock, limits, partitionExists, scope }: Options): Coordi
       offsets(groupId)
         .flatMap(({ partitions, topic }) => partitions.map(({ offset, partition }) => ({ topic, partition, offset })))
         .sort((one, other) => compare(one.topic, other.topic) || one.partition - other.partition),
-    handOver: (groupId) =>
-      Effect.suspend(() => {
-        const entry = groups.get(groupId)
-        if (entry === undefined) return Effect.void
-        for (const { id, join, sync } of entry.group.members.values()) {
-          if (join !== undefined) answer(joins, join, GroupState.joinError(KafkaErrorCode.NOT_COORDINATOR, id))
-          if (sync !== undefined) {
-            answer(syncs, sync, { errorCode: KafkaErrorCode.NOT_COORDINATOR, assignment: GroupState.noBytes })
-          }
+    handOver: (groupId) => {
+      const entry = groups.get(groupId)
+      if (entry === undefined) return
+      for (const { id, join, sync } of entry.group.members.values()) {
+        if (join !== undefined) answer(joins, join, GroupState.joinError(KafkaErrorCode.NOT_COORDINATOR, id))
+        if (sync !== undefined) {
+          answer(syncs, sync, { errorCode: KafkaErrorCode.NOT_COORDINATOR, assignment: GroupState.noBytes })
         }
-        return Effect.asVoid(apply(entry, Group.restart))
-      }),
+      }
+      apply(entry, Group.restart)
+    },
     forgetTopic: (topic) => {
       for (const { offsets } of groups.values()) GroupOffsets.forgetTopic(offsets, topic)
       Signal.notify(changed)
     },
-    stop: Effect.suspend(() => {
+    stop: () => {
       isRunning = false
-      return Effect.forEach(groups.values(), disarm, { discard: true })
-    }),
-    start: Effect.suspend(() => {
-      if (isRunning) return Effect.void
+      groups.forEach(disarm)
+    },
+    start: () => {
+      if (isRunning) return
       isRunning = true
-      return Effect.forEach(groups.values(), (entry) => apply(entry, Group.restart), { discard: true })
-    })
+      for (const entry of groups.values()) apply(entry, Group.restart)
+    }
   }
 }
 

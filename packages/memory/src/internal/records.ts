@@ -14,12 +14,11 @@ import type {
   ProduceResponse
 } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type { Answer } from "./connections.js"
 import * as Log from "./log.js"
 import type { Placement } from "./placement.js"
 import * as Signal from "./signal.js"
+import type { Timers } from "./timers.js"
 import type { Topics } from "./topics.js"
 import type { Transactions } from "./transactions.js"
 
@@ -70,23 +69,31 @@ export const fetch = (
   topics: Topics,
   placement: Placement,
   nodeId: number,
-  clock: Clock.Clock,
+  timers: Timers,
   request: FetchRequest
-): Effect.Effect<FetchResponse> =>
-  Effect.suspend(() => {
-    const first = read(topics, placement, nodeId, request)
-    if (first.isReady || request.maxWaitMs <= 0) return Effect.succeed(first.response)
+): Answer<FetchResponse> => {
+  const first = read(topics, placement, nodeId, request)
+  if (first.isReady || request.maxWaitMs <= 0) return first.response
+  return (respond) => {
     const signals = request.topics.flatMap(({ topic }) => topics.get(topic)?.changed ?? [])
-    const ready = Signal.until(signals, () => {
+    const ready = () => {
       const next = read(topics, placement, nodeId, request)
       return next.isReady ? next.response : undefined
+    }
+    const unlisten = Signal.listen(signals, ready, (response) => {
+      cancel()
+      respond(response)
     })
-    const expired = Effect.map(
-      clock.sleep(Duration.millis(request.maxWaitMs)),
-      () => read(topics, placement, nodeId, request).response
-    )
-    return Effect.raceFirst(ready, expired)
-  })
+    const cancel = timers.after(request.maxWaitMs, () => {
+      unlisten()
+      respond(read(topics, placement, nodeId, request).response)
+    })
+    return () => {
+      unlisten()
+      cancel()
+    }
+  }
+}
 
 const unread: Omit<FetchPartitionResponse, "partition" | "errorCode"> = {
   highWatermark: -1,

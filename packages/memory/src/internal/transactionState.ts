@@ -30,7 +30,7 @@ export interface Step {
   readonly errorCode: number
 }
 
-interface Identity {
+export interface Identity {
   readonly producerId: bigint
   readonly producerEpoch: number
 }

@@ -13,12 +13,9 @@ import type {
   ProduceRequest
 } from "@spillway/kafka/Protocol"
 import type { BatchHeader } from "@spillway/kafka/RecordBatch"
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Log from "./log.js"
 import * as Signal from "./signal.js"
+import type { Timers } from "./timers.js"
 import type { Topics } from "./topics.js"
 import * as State from "./transactionState.js"
 
@@ -29,9 +26,7 @@ interface Entry {
 }
 
 export interface Options {
-  readonly clock: Clock.Clock
-  /** The broker's: its timers live in it. */
-  readonly scope: Scope.Scope
+  readonly timers: Timers
   readonly topics: Topics
   readonly maxTimeoutMs: number
   /** How long after its end is decided a transaction's markers are written. */
@@ -41,12 +36,12 @@ export interface Options {
 }
 
 export interface Transactions {
-  readonly init: (request: InitProducerIdRequest) => Effect.Effect<InitProducerIdResponse>
-  readonly addPartitions: (request: AddPartitionsToTxnRequest) => Effect.Effect<AddPartitionsToTxnResponse>
+  readonly init: (request: InitProducerIdRequest) => InitProducerIdResponse
+  readonly addPartitions: (request: AddPartitionsToTxnRequest) => AddPartitionsToTxnResponse
   /** The error code. */
-  readonly addOffsets: (request: AddOffsetsToTxnRequest) => Effect.Effect<number>
+  readonly addOffsets: (request: AddOffsetsToTxnRequest) => number
   /** The error code. */
-  readonly end: (request: EndTxnRequest) => Effect.Effect<number>
+  readonly end: (request: EndTxnRequest) => number
   /** Why a batch of a transaction may not be written to a partition, or 0. */
   readonly verify: (
     transactionalId: ProduceRequest["transactionalId"],
@@ -57,22 +52,25 @@ export interface Transactions {
   readonly verifyOffsets: (request: AddOffsetsToTxnRequest) => number
   /** Stops the timers, as the brokers' processes have ended. */
   readonly stop: () => void
-  readonly start: Effect.Effect<void>
+  readonly start: () => void
 }
 
 const refused = (errorCode: number): InitProducerIdResponse => ({ errorCode, producerId: -1n, producerEpoch: -1 })
 
-export const make = ({ clock, completionDelayMs, endOffsets, maxTimeoutMs, scope, topics }: Options): Transactions => {
+const given = ({ producerEpoch, producerId }: State.Identity): InitProducerIdResponse => ({
+  errorCode: KafkaErrorCode.NONE,
+  producerId,
+  producerEpoch
+})
+
+export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topics }: Options): Transactions => {
   const entries = new Map<string, Entry>()
   let producerIds = 1_000n
   let isRunning = true
 
-  const now = (): number => clock.unsafeCurrentTimeMillis()
+  const { now } = timers
 
   const nextProducerId = (): bigint => producerIds++
-
-  const sleeping = (ms: number, then: Effect.Effect<void>): Effect.Effect<void> =>
-    Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.zipRight(clock.sleep(Duration.millis(ms)), then)), scope))
 
   /** Writes a marker to every partition that has a leader; true when none is left. */
   const writeMarkers = (entry: Entry): boolean => {
@@ -97,108 +95,96 @@ export const make = ({ clock, completionDelayMs, endOffsets, maxTimeoutMs, scope
   }
 
   /** Carries out the decided end, now or when it may. */
-  const complete = (entry: Entry): Effect.Effect<void> => {
-    const attempt: Effect.Effect<void> = Effect.suspend(() => {
-      if (writeMarkers(entry)) {
-        finish(entry)
-        return Effect.void
+  const complete = (entry: Entry): void => {
+    const attempt = () => {
+      if (writeMarkers(entry)) finish(entry)
+      else {
+        Signal.listen(
+          [topics.changed],
+          () => (writeMarkers(entry) ? true : undefined),
+          () => finish(entry)
+        )
       }
-      const rest = Signal.until([topics.changed], () => (writeMarkers(entry) ? true : undefined))
-      return Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.map(rest, () => finish(entry))), scope))
-    })
-    return completionDelayMs > 0 ? sleeping(completionDelayMs, attempt) : attempt
+    }
+    if (completionDelayMs > 0) timers.after(completionDelayMs, attempt)
+    else attempt()
   }
 
   const isOpen = ({ transaction }: Entry): boolean => transaction.phase === "Ongoing"
 
   /** One alarm a transactional id, which is set again while it rings too early. */
-  const watch = (entry: Entry): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (entry.isWatched || !isOpen(entry) || !isRunning) return Effect.void
-      entry.isWatched = true
-      const { startedAt, timeoutMs } = entry.transaction
-      return sleeping(
-        Math.max(0, startedAt + timeoutMs - now()),
-        Effect.suspend(() => {
-          entry.isWatched = false
-          if (!isRunning || !isOpen(entry)) return Effect.void
-          if (entry.transaction.startedAt + entry.transaction.timeoutMs > now()) return watch(entry)
-          entry.transaction = State.fence(entry.transaction)
-          return complete(entry)
-        })
-      )
+  const watch = (entry: Entry): void => {
+    if (entry.isWatched || !isOpen(entry) || !isRunning) return
+    entry.isWatched = true
+    const { startedAt, timeoutMs } = entry.transaction
+    timers.after(startedAt + timeoutMs - now(), () => {
+      entry.isWatched = false
+      if (!isRunning || !isOpen(entry)) return
+      if (entry.transaction.startedAt + entry.transaction.timeoutMs > now()) return watch(entry)
+      entry.transaction = State.fence(entry.transaction)
+      complete(entry)
     })
+  }
 
-  const apply = (entry: Entry, step: State.Step): Effect.Effect<number> =>
-    Effect.suspend(() => {
-      const before = entry.transaction.phase
-      entry.transaction = step.transaction
-      const hasEnded = before === "Ongoing" && !isOpen(entry)
-      return Effect.as(hasEnded ? complete(entry) : watch(entry), step.errorCode)
-    })
+  /** The error code. */
+  const apply = (entry: Entry, { errorCode, transaction }: State.Step): number => {
+    const wasOpen = isOpen(entry)
+    entry.transaction = transaction
+    if (wasOpen && !isOpen(entry)) complete(entry)
+    else watch(entry)
+    return errorCode
+  }
 
-  const init: Transactions["init"] = (request) =>
-    Effect.suspend(() => {
-      const { transactionTimeoutMs, transactionalId } = request
-      if (transactionalId === null) {
-        return Effect.succeed({ errorCode: KafkaErrorCode.NONE, producerId: nextProducerId(), producerEpoch: 0 })
-      }
-      if (transactionalId === "") return Effect.succeed(refused(KafkaErrorCode.INVALID_REQUEST))
-      if (!(transactionTimeoutMs > 0 && transactionTimeoutMs <= maxTimeoutMs)) {
-        return Effect.succeed(refused(KafkaErrorCode.INVALID_TRANSACTION_TIMEOUT))
-      }
-      const entry = entries.get(transactionalId)
-      if (entry === undefined) {
-        const transaction = State.begin(nextProducerId(), transactionTimeoutMs)
-        entries.set(transactionalId, { transaction, isWatched: false })
-        return Effect.succeed({ errorCode: KafkaErrorCode.NONE, ...transaction })
-      }
-      return Effect.map(apply(entry, State.init(entry.transaction, request, nextProducerId)), (errorCode) =>
-        errorCode === KafkaErrorCode.NONE ? { errorCode, ...entry.transaction } : refused(errorCode)
-      )
-    }).pipe(
-      Effect.map(({ errorCode, producerEpoch, producerId }) => ({ errorCode, producerEpoch, producerId })),
-      Effect.uninterruptible
-    )
+  const init: Transactions["init"] = (request) => {
+    const { transactionTimeoutMs, transactionalId } = request
+    if (transactionalId === null) return given({ producerId: nextProducerId(), producerEpoch: 0 })
+    if (transactionalId === "") return refused(KafkaErrorCode.INVALID_REQUEST)
+    if (!(transactionTimeoutMs > 0 && transactionTimeoutMs <= maxTimeoutMs)) {
+      return refused(KafkaErrorCode.INVALID_TRANSACTION_TIMEOUT)
+    }
+    const entry = entries.get(transactionalId)
+    if (entry === undefined) {
+      const transaction = State.begin(nextProducerId(), transactionTimeoutMs)
+      entries.set(transactionalId, { transaction, isWatched: false })
+      return given(transaction)
+    }
+    const errorCode = apply(entry, State.init(entry.transaction, request, nextProducerId))
+    return errorCode === KafkaErrorCode.NONE ? given(entry.transaction) : refused(errorCode)
+  }
 
+  /** The error code. */
   const inTransaction = (
     request: AddOffsetsToTxnRequest | AddPartitionsToTxnRequest | EndTxnRequest,
     transition: (transaction: State.Transaction) => State.Step
-  ): Effect.Effect<number> =>
-    Effect.suspend(() => {
-      const entry = entries.get(request.transactionalId)
-      const invalid = State.validate(entry?.transaction, request)
-      return entry === undefined || invalid !== KafkaErrorCode.NONE
-        ? Effect.succeed(invalid)
-        : apply(entry, transition(entry.transaction))
-    }).pipe(Effect.uninterruptible)
+  ): number => {
+    const entry = entries.get(request.transactionalId)
+    const invalid = State.validate(entry?.transaction, request)
+    return entry === undefined || invalid !== KafkaErrorCode.NONE
+      ? invalid
+      : apply(entry, transition(entry.transaction))
+  }
 
   return {
     init,
-    addPartitions: (request) =>
-      Effect.suspend(() => {
-        const partitions = request.topics.flatMap(({ partitions, topic }) =>
-          partitions.map((partition) => ({ topic, partition }))
+    addPartitions: (request) => {
+      const partitions = request.topics.flatMap(({ partitions, topic }) =>
+        partitions.map((partition) => ({ topic, partition }))
+      )
+      const isUnknown = ({ partition, topic }: State.Partition) => topics.log(topic, partition) === undefined
+      const answer = (codeOf: (partition: State.Partition) => number): AddPartitionsToTxnResponse => ({
+        topics: request.topics.map(({ partitions, topic }) => ({
+          topic,
+          partitions: partitions.map((partition) => ({ partition, errorCode: codeOf({ topic, partition }) }))
+        }))
+      })
+      if (partitions.some(isUnknown)) {
+        return answer((partition) =>
+          isUnknown(partition) ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : KafkaErrorCode.OPERATION_NOT_ATTEMPTED
         )
-        const isUnknown = ({ partition, topic }: State.Partition) => topics.log(topic, partition) === undefined
-        const answer = (codeOf: (partition: State.Partition) => number): AddPartitionsToTxnResponse => ({
-          topics: request.topics.map(({ partitions, topic }) => ({
-            topic,
-            partitions: partitions.map((partition) => ({ partition, errorCode: codeOf({ topic, partition }) }))
-          }))
-        })
-        if (partitions.some(isUnknown)) {
-          return Effect.succeed(
-            answer((partition) =>
-              isUnknown(partition) ? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION : KafkaErrorCode.OPERATION_NOT_ATTEMPTED
-            )
-          )
-        }
-        return Effect.map(
-          inTransaction(request, (transaction) => State.add(transaction, now(), { partitions })),
-          (errorCode) => answer(() => errorCode)
-        )
-      }),
+      }
+      const errorCode = inTransaction(request, (transaction) => State.add(transaction, now(), { partitions }))
+      return answer(() => errorCode)
+    },
     addOffsets: (request) =>
       inTransaction(request, (transaction) => State.add(transaction, now(), { groups: [request.groupId] })),
     end: (request) => inTransaction(request, (transaction) => State.end(transaction, request.committed)),
@@ -220,9 +206,9 @@ export const make = ({ clock, completionDelayMs, endOffsets, maxTimeoutMs, scope
     stop: () => {
       isRunning = false
     },
-    start: Effect.suspend(() => {
+    start: () => {
       isRunning = true
-      return Effect.forEach(entries.values(), watch, { discard: true })
-    })
+      entries.forEach(watch)
+    }
   }
 }
