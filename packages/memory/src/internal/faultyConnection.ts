@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import type { FaultEvent } from "../Faults.js"
 import type { FaultRules, Verdict } from "./faultRules.js"
 import * as Refusal from "./refusal.js"
+import * as Timers from "./timers.js"
 
 export interface Options {
   /** The network's: what is under way goes on when the client's fibres don't. */
@@ -48,16 +49,16 @@ export const wrap = (
   wire: Context.Tag.Service<Wire>,
   { clock, connectTimeoutMs, onFault, requestTimeoutMs, rules, runtime }: Options
 ): Context.Tag.Service<Wire> => {
-  const fork = Runtime.runFork(runtime)
-  const now = () => clock.unsafeCurrentTimeMillis()
-  const sleepUntil = (at: number) => clock.sleep(Duration.millis(Math.max(0, at - now())))
+  const run = Runtime.runFork(runtime)
+  const timers = Timers.make(clock, runtime)
+  const { now } = timers
 
   const make = (
     inner: Connection,
     end: Effect.Effect<void>,
     to: Endpoint,
     role: Role
-  ): { readonly connection: Connection; readonly abandon: Effect.Effect<void> } => {
+  ): { readonly connection: Connection; readonly abandon: () => void } => {
     const endpoint = `${to.host}:${to.port}`
     const closed = Deferred.unsafeMake<WireError>(FiberId.none)
     const waiting = new Set<(error: WireError) => void>()
@@ -72,6 +73,7 @@ export const wrap = (
 
     const error = (reason: WireErrorReason, description: string, api?: Api) =>
       new WireError({ reason, endpoint, api, description })
+    const cut = () => error("Disconnected", "the connection was cut")
 
     /** Ends the client's side at once; the broker's when all that is under way has been carried out. */
     const disconnect = (reason: WireError) => {
@@ -80,15 +82,15 @@ export const wrap = (
       Deferred.unsafeDone(closed, Effect.succeed(reason))
       for (const fail of waiting) fail(reason)
       waiting.clear()
-      if (underWay === 0) fork(end)
+      if (underWay === 0) run(end)
     }
 
     const arrived = () => {
       underWay--
-      if (ended !== undefined && underWay === 0) fork(end)
+      if (ended !== undefined && underWay === 0) run(end)
     }
 
-    fork(Effect.map(inner.closed, (reason) => disconnect(reason)))
+    run(Effect.map(inner.closed, disconnect))
 
     /** What happens to a request on the network and at the broker. */
     const carry = <A extends Api>(
@@ -105,52 +107,56 @@ export const wrap = (
         resume(exit)
       }
       const deadline = sentAt + requestTimeoutMs + brokerWaitMs(api, request)
-      const timesOut = Effect.flatMap(sleepUntil(deadline), () =>
-        Effect.sync(() => {
+      const timeOut = (): void => {
+        timers.after(deadline - now(), () => {
           if (waiting.has(fail)) disconnect(error("Timeout", "no response in time", api))
         })
-      )
+      }
       waiting.add(fail)
 
       if (mishap?._tag === "LoseRequest") deaf = true
       if (mishap?._tag === "LoseResponse") mute = true
       if (deaf) {
-        fork(timesOut)
+        timeOut()
         return
       }
       if (mishap?._tag === "Disconnect" && mishap.when === "before") {
-        disconnect(error("Disconnected", "the connection was cut"))
+        disconnect(cut())
         return
       }
       const isMute = mute
       arrivesAt = Math.max(arrivesAt, rules.frozenUntil(sentAt + delayMs, to, role))
-      const isHeldUp = arrivesAt > sentAt
-      if (isMute || arrivesAt > deadline) fork(timesOut)
+      if (isMute || arrivesAt > deadline) timeOut()
 
-      const deliver = (exit: Exit.Exit<Response<A>, WireError>): Effect.Effect<void> => {
-        if (isMute) return Effect.void
+      const deliver = (exit: Exit.Exit<Response<A>, WireError>): void => {
+        if (isMute) return
         if (mishap?._tag === "Disconnect") {
-          return Effect.sync(() => disconnect(error("Disconnected", "the connection was cut")))
+          disconnect(cut())
+          return
         }
         const given =
           mishap?._tag === "Answer" && Exit.isSuccess(exit) ? Exit.succeed(Refusal.of(api, request, mishap.code)) : exit
         const at = now()
         answersAt = Math.max(answersAt, rules.frozenUntil(at, to, role))
-        if (answersAt <= at) return Effect.sync(() => answer(given))
-        if (answersAt > deadline) return timesOut
-        return Effect.flatMap(sleepUntil(answersAt), () => Effect.sync(() => answer(given)))
+        if (answersAt <= at) answer(given)
+        else if (answersAt > deadline) timeOut()
+        else timers.after(answersAt - at, () => answer(given))
       }
-      const serve =
-        mishap?._tag === "Answer" && mishap.when === "instead"
-          ? Effect.succeed(Exit.succeed(Refusal.of(api, request, mishap.code)))
-          : Effect.exit(inner.request(api, request))
+      const isParked = parked.has(api)
+      const carriedOut = (exit: Exit.Exit<Response<A>, WireError>) => {
+        if (!isParked) arrived()
+        deliver(exit)
+      }
+      const arrive = () => {
+        if (isParked) arrived()
+        if (mishap?._tag === "Answer" && mishap.when === "instead") {
+          carriedOut(Exit.succeed(Refusal.of(api, request, mishap.code)))
+        } else run(inner.request(api, request)).addObserver(carriedOut)
+      }
 
       underWay++
-      const carriedOut = parked.has(api)
-        ? Effect.zipRight(Effect.sync(arrived), serve)
-        : Effect.zipLeft(serve, Effect.sync(arrived))
-      const onArrival = Effect.flatMap(carriedOut, deliver)
-      fork(isHeldUp ? Effect.zipRight(sleepUntil(arrivesAt), onArrival) : onArrival)
+      if (arrivesAt > sentAt) timers.after(arrivesAt - sentAt, arrive)
+      else arrive()
     }
 
     const request: Connection["request"] = (api, request) =>
@@ -165,35 +171,39 @@ export const wrap = (
 
     return {
       connection: { request, closed: Deferred.await(closed) },
-      abandon: Effect.sync(() => disconnect(error("Disconnected", "the client closed the connection")))
+      abandon: () => disconnect(error("Disconnected", "the client closed the connection"))
     }
   }
 
+  /** The broker's side may outlive the client's, so it has a scope of its own. */
+  const open = Effect.fnUntraced(function* (to: Endpoint, role: Role) {
+    const scope = yield* Effect.scope
+    const innerScope = yield* Scope.make()
+    const end = Scope.close(innerScope, Exit.void)
+    const inner = yield* Effect.tapErrorCause(Scope.extend(wire.connect(to, role), innerScope), () => end)
+    const { abandon, connection } = make(inner, end, to, role)
+    yield* Scope.addFinalizer(scope, Effect.sync(abandon))
+    return connection
+  }, Effect.uninterruptible)
+
   const connect = (to: Endpoint, role: Role): Effect.Effect<Connection, WireError, Scope.Scope> =>
-    Effect.gen(function* () {
+    Effect.suspend(() => {
       const endpoint = `${to.host}:${to.port}`
-      const failed = (description: string) => new WireError({ reason: "ConnectFailed", endpoint, description })
+      const fail = (description: string) =>
+        Effect.fail(new WireError({ reason: "ConnectFailed", endpoint, description }))
       const at = now()
       if (rules.refuses(at, to, role)) {
         onFault({ endpoint, api: undefined, fault: { _tag: "Refuse" } })
-        return yield* failed("the connection was refused")
+        return fail("the connection was refused")
       }
       const thawsAt = rules.frozenUntil(at, to, role)
-      if (thawsAt > at) {
-        onFault({ endpoint, api: undefined, fault: { _tag: "Freeze" } })
-        yield* sleepUntil(Math.min(thawsAt, at + connectTimeoutMs))
-        if (thawsAt > at + connectTimeoutMs) return yield* failed("no answer in time")
-      }
-      return yield* Effect.acquireRelease(
-        Effect.gen(function* () {
-          const scope = yield* Scope.make()
-          const inner = yield* Effect.onError(Scope.extend(wire.connect(to, role), scope), () =>
-            Scope.close(scope, Exit.void)
-          )
-          return make(inner, Scope.close(scope, Exit.void), to, role)
-        }),
-        ({ abandon }) => abandon
-      ).pipe(Effect.map(({ connection }) => connection))
+      if (thawsAt <= at) return open(to, role)
+      onFault({ endpoint, api: undefined, fault: { _tag: "Freeze" } })
+      const timesOut = thawsAt > at + connectTimeoutMs
+      return Effect.zipRight(
+        clock.sleep(Duration.millis(timesOut ? connectTimeoutMs : thawsAt - at)),
+        timesOut ? fail("no answer in time") : open(to, role)
+      )
     })
 
   return Wire.of({ bootstrap: wire.bootstrap, connect })

@@ -9,6 +9,7 @@ import type { Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import { Producer } from "@spillway/transport/Producer"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -103,16 +104,23 @@ export const make = <A, E, R, RD>(
     })
   }
 
+  const handlerTimeoutMs = Duration.toMillis(subject.consumer.handlerTimeout ?? settings.handlerTimeout)
+
+  const outcomeOf = (exit: Exit.Exit<unknown, unknown>, isLate: boolean): Parameters<Oracle.Oracle["ended"]>[3] => {
+    if (Exit.isSuccess(exit)) return isLate ? "late" : "handled"
+    return Exit.isInterrupted(exit) ? "interrupted" : "failed"
+  }
+
   const observedHandler =
     (member: Oracle.Member) =>
     (envelope: Envelope<A>): Effect.Effect<unknown, E, R> =>
       Effect.suspend(() => {
         const { attempt, offset } = envelope
         oracle.started(member, envelope, offset, attempt)
+        const lateAt = time.now() + handlerTimeoutMs
         return Effect.onExit(subject.consumer.handler(envelope), (exit) =>
           Effect.sync(() => {
-            const outcome = Exit.isSuccess(exit) ? "handled" : Exit.isInterrupted(exit) ? "interrupted" : "failed"
-            oracle.ended(member, envelope, offset, outcome)
+            oracle.ended(member, envelope, offset, outcomeOf(exit, time.now() >= lateAt))
           })
         )
       })

@@ -107,7 +107,8 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
     member: Member,
     at: TopicPartition,
     offset: number,
-    outcome: "handled" | "failed" | "interrupted"
+    /** `late`: it was handled, but at an instant at which the consumer may have given the attempt up already. */
+    outcome: "handled" | "late" | "failed" | "interrupted"
   ) => void
   readonly commits: (member: Member, at: TopicPartition, offset: number) => void
   /** A group has accepted a commit of a member in its present generation. */
@@ -298,9 +299,8 @@ export const make = (options: Options): Oracle => {
       const ownership = member.owned.get(partition.name)
       if (ownership?.running === offset) ownership.running = undefined
       if (outcome === "failed") partition.failed.add(offset)
-      if (outcome !== "handled") return
-      truth.settle(partition, offset)
-      ownership?.settled.add(offset)
+      if (outcome === "handled" || outcome === "late") truth.settle(partition, offset)
+      if (outcome === "handled") ownership?.settled.add(offset)
     },
     commits: (member, at, offset) => {
       const partition = truth.partition(at)
