@@ -70,7 +70,6 @@ interface Timer extends Task {
   /** Orders timers of the same time. */
   readonly order: number
   readonly owner: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  cancelled: boolean
 }
 
 interface State {
@@ -96,8 +95,8 @@ const maxTasksAtOnce = 100_000
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
 
-/** Effect leaves a timer behind where its fibre yields just after it has set it, and is interrupted then. */
-const isOrphan = ({ cancelled, owner }: Timer): boolean => !cancelled && owner?.unsafePoll() != null
+/** A timer isn't taken back when its fibre is interrupted: it rings in vain. */
+const isOrphan = ({ owner }: Timer): boolean => owner?.unsafePoll() != null
 
 export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   const ready: Array<Task> = []
@@ -139,7 +138,6 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   const moveOn = (): boolean => {
     const timer = Heap.take(timers)
     if (timer === undefined) return false
-    if (timer.cancelled) return true
     if (timer.at > now) {
       now = timer.at
       tasksLeft = maxTasksAtOnce
@@ -156,20 +154,13 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
       // As in Effect's own clock, a delay beyond what timers hold never ends.
       if (millis > 2 ** 31 - 1) return Effect.never
       return Effect.async<void>((resume) => {
-        const timer: Timer = {
+        state.pending++
+        Heap.add(timers, {
           process: state,
           at: now + Math.max(0, millis),
           order: ++order,
           owner: Option.getOrUndefined(Fiber.getCurrentFiber()),
-          cancelled: false,
           run: () => resume(Effect.void)
-        }
-        state.pending++
-        Heap.add(timers, timer)
-        return Effect.sync(() => {
-          if (timer.cancelled) return
-          timer.cancelled = true
-          state.pending--
         })
       })
     }
