@@ -53,12 +53,8 @@ export const wrap = (
   const timers = Timers.make(clock, runtime)
   const { now } = timers
 
-  const make = (
-    inner: Connection,
-    end: Effect.Effect<void>,
-    to: Endpoint,
-    role: Role
-  ): { readonly connection: Connection; readonly abandon: () => void } => {
+  /** The client's side of a connection. */
+  const make = (inner: Connection, end: Effect.Effect<void>, to: Endpoint, role: Role) => {
     const endpoint = `${to.host}:${to.port}`
     const closed = Deferred.unsafeMake<WireError>(FiberId.none)
     const waiting = new Set<(error: WireError) => void>()
@@ -89,8 +85,6 @@ export const wrap = (
       underWay--
       if (ended !== undefined && underWay === 0) run(end)
     }
-
-    run(Effect.map(inner.closed, disconnect))
 
     /** What happens to a request on the network and at the broker. */
     const carry = <A extends Api>(
@@ -169,22 +163,33 @@ export const wrap = (
         else carry(api, request, sentAt, verdict, resume)
       })
 
+    const connection: Connection = { request, closed: Deferred.await(closed) }
     return {
-      connection: { request, closed: Deferred.await(closed) },
-      abandon: () => disconnect(error("Disconnected", "the client closed the connection"))
+      connection,
+      disconnect,
+      abandon: Effect.sync(() => disconnect(error("Disconnected", "the client closed the connection")))
     }
   }
 
-  /** The broker's side may outlive the client's, so it has a scope of its own. */
-  const open = Effect.fnUntraced(function* (to: Endpoint, role: Role) {
-    const scope = yield* Effect.scope
-    const innerScope = yield* Scope.make()
-    const end = Scope.close(innerScope, Exit.void)
-    const inner = yield* Effect.tapErrorCause(Scope.extend(wire.connect(to, role), innerScope), () => end)
-    const { abandon, connection } = make(inner, end, to, role)
-    yield* Scope.addFinalizer(scope, Effect.sync(abandon))
-    return connection
-  }, Effect.uninterruptible)
+  /** The broker's side may outlive the client's: a fibre of the network opens it, and hears of its end. */
+  const open = (to: Endpoint, role: Role): Effect.Effect<Connection, WireError, Scope.Scope> =>
+    Effect.flatMap(Effect.zip(Effect.scope, Scope.make()), ([scope, innerScope]) =>
+      Effect.async<Connection, WireError>((resume) => {
+        const end = Scope.close(innerScope, Exit.void)
+        const opening = Effect.matchCauseEffect(wire.connect(to, role), {
+          onFailure: (cause) => {
+            resume(Effect.failCause(cause))
+            return end
+          },
+          onSuccess: (inner) => {
+            const { abandon, connection, disconnect } = make(inner, end, to, role)
+            resume(Effect.as(Scope.addFinalizer(scope, abandon), connection))
+            return Effect.map(inner.closed, disconnect)
+          }
+        })
+        Runtime.runFork(Runtime.provideService(runtime, Scope.Scope, innerScope))(opening)
+      })
+    ).pipe(Effect.uninterruptible)
 
   const connect = (to: Endpoint, role: Role): Effect.Effect<Connection, WireError, Scope.Scope> =>
     Effect.suspend(() => {

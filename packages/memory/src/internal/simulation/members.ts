@@ -9,6 +9,7 @@ import type { Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import { Producer } from "@spillway/transport/Producer"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -157,20 +158,21 @@ export const make = <A, E, R, RD>(
     const state: Running = { process, client, member, scope, consumer: undefined, stopping: false }
     running.set(number, state)
     note(`member ${number} starts`)
-    const made = Effect.gen(function* () {
-      const consumer = yield* Effect.provide(make(member), subject.context) as Effect.Effect<
-        Consumer,
-        ConsumerError | KafkaProducer.KafkaProducerConfigError,
-        Wire | Scope.Scope
-      >
+    const context = Context.add(Context.add(subject.context, Wire, wire), Scope.Scope, scope)
+    const made = Effect.provide(make(member), context) as Effect.Effect<
+      Consumer,
+      ConsumerError | KafkaProducer.KafkaProducerConfigError
+    >
+    const consumed = Effect.flatMap(made, (consumer) => {
       state.consumer = consumer
-      yield* consumer.wait
-    }).pipe(
-      Effect.provideService(Wire, wire),
-      (effect) => Scope.extend(effect, scope),
-      Effect.tapErrorCause((cause) => onFailure(number, cause))
+      return consumer.wait
+    })
+    fork(
+      process,
+      Effect.catchAllCause(consumed, (cause) => onFailure(number, cause)),
+      "member",
+      number
     )
-    fork(process, Effect.exit(made), "member", number)
   })
 
   const kill = (number: number) =>
