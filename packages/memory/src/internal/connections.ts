@@ -5,13 +5,12 @@
 import type { Api, BrokerEndpoint, Request, Response } from "@spillway/kafka/Protocol"
 import { type Connection, type Endpoint, Wire, WireError } from "@spillway/kafka/Wire"
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import * as Ending from "./ending.js"
 
 /** A request that its node may answer later: it is told whom, and gives back how to give up waiting. */
 export type Parked<A> = (respond: (response: A) => void) => () => void
@@ -67,7 +66,7 @@ export const make = ({ nodes, runtime, serve }: Options): Connections => {
     new WireError({ reason, endpoint: `${to.host}:${to.port}`, api, description })
 
   const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>): Open => {
-    const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+    const ending = Ending.make()
     /** In the order they were sent; the first is being served, or will be by the next task. */
     const unanswered: Array<Sent> = []
     let ended: string | undefined
@@ -90,7 +89,7 @@ export const make = ({ nodes, runtime, serve }: Options): Connections => {
       everyone.delete(opened)
       giveUp?.()
       for (const sent of unanswered.splice(0)) sent.fail(description)
-      Deferred.unsafeDone(closed, Effect.succeed(error(node, "Disconnected", description)))
+      ending.end(error(node, "Disconnected", description))
     }
 
     const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
@@ -117,7 +116,7 @@ export const make = ({ nodes, runtime, serve }: Options): Connections => {
         if (unanswered.length === 1) serveLater()
       })
 
-    const opened: Open = { nodeId: node.nodeId, connection: { request, closed: Deferred.await(closed) }, close }
+    const opened: Open = { nodeId: node.nodeId, connection: { request, closed: ending.closed }, close }
     siblings.add(opened)
     everyone.add(opened)
     return opened

@@ -6,14 +6,13 @@ import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import { type Connection, type Endpoint, type Role, Wire, WireError, type WireErrorReason } from "@spillway/kafka/Wire"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { FaultEvent } from "../Faults.js"
+import * as Ending from "./ending.js"
 import type { FaultRules, Verdict } from "./faultRules.js"
 import * as Refusal from "./refusal.js"
 import * as Timers from "./timers.js"
@@ -56,7 +55,7 @@ export const wrap = (
   /** The client's side of a connection. */
   const make = (inner: Connection, end: Effect.Effect<void>, to: Endpoint, role: Role) => {
     const endpoint = `${to.host}:${to.port}`
-    const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+    const ending = Ending.make()
     const waiting = new Set<(error: WireError) => void>()
     /** Requests that are on their way to the broker, or being carried out. */
     let underWay = 0
@@ -65,7 +64,6 @@ export const wrap = (
     /** Nothing gets through any more, in this direction. */
     let deaf = false
     let mute = false
-    let ended: WireError | undefined
 
     const error = (reason: WireErrorReason, description: string, api?: Api) =>
       new WireError({ reason, endpoint, api, description })
@@ -73,9 +71,8 @@ export const wrap = (
 
     /** Ends the client's side at once; the broker's when all that is under way has been carried out. */
     const disconnect = (reason: WireError) => {
-      if (ended !== undefined) return
-      ended = reason
-      Deferred.unsafeDone(closed, Effect.succeed(reason))
+      if (ending.reason() !== undefined) return
+      ending.end(reason)
       for (const fail of waiting) fail(reason)
       waiting.clear()
       if (underWay === 0) run(end)
@@ -83,7 +80,7 @@ export const wrap = (
 
     const arrived = () => {
       underWay--
-      if (ended !== undefined && underWay === 0) run(end)
+      if (ending.reason() !== undefined && underWay === 0) run(end)
     }
 
     /** What happens to a request on the network and at the broker. */
@@ -155,6 +152,7 @@ export const wrap = (
 
     const request: Connection["request"] = (api, request) =>
       Effect.async((resume) => {
+        const ended = ending.reason()
         if (ended !== undefined) return resume(Effect.fail(new WireError({ ...ended, reason: "Disconnected", api })))
         const sentAt = now()
         const verdict = rules.request(sentAt, to, role, api, request)
@@ -163,7 +161,7 @@ export const wrap = (
         else carry(api, request, sentAt, verdict, resume)
       })
 
-    const connection: Connection = { request, closed: Deferred.await(closed) }
+    const connection: Connection = { request, closed: ending.closed }
     return {
       connection,
       disconnect,

@@ -4,11 +4,11 @@
 import * as KafkaErrorCode from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
-import { type Connection, Wire } from "@spillway/kafka/Wire"
+import { type Connection, Wire, type WireError } from "@spillway/kafka/Wire"
 import type { TopicPartition } from "@spillway/transport/Consumer"
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type { Member, Oracle } from "./oracle.js"
 import * as Protocol from "./protocol.js"
 
@@ -37,18 +37,30 @@ const observing = (wire: Context.Tag.Service<Wire>, now: () => number, observe: 
     bootstrap: wire.bootstrap,
     connect: (endpoint, role) =>
       Effect.map(wire.connect(endpoint, role), (connection): Connection => {
-        const request = <A extends Api>(api: A, request: Request<A>) => {
+        const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> => {
           const observer = observe[api] as Observe[A]
           if (observer === undefined) return connection.request(api, request)
-          return Effect.suspend(() => {
-            observer.asked?.(request)
+          const { answered, asked, failed } = observer
+          const onSuccess = (response: Response<A>) => {
+            answered?.(response, request)
+            return Effect.succeed(response)
+          }
+          if (failed === undefined) {
+            return Effect.suspend(() => {
+              asked?.(request)
+              return Effect.flatMap(connection.request(api, request), onSuccess)
+            })
+          }
+          return Effect.uninterruptibleMask((restore) => {
+            asked?.(request)
             const askedAt = now()
-            return Effect.onExit(connection.request(api, request), (exit) =>
-              Effect.sync(() => {
-                if (Exit.isSuccess(exit)) observer.answered?.(exit.value, request)
-                else if (!Exit.isInterrupted(exit) || now() > askedAt) observer.failed?.()
-              })
-            )
+            return Effect.matchCauseEffect(restore(connection.request(api, request)), {
+              onFailure: (cause) => {
+                if (!Cause.isInterrupted(cause) || now() > askedAt) failed()
+                return Effect.failCause(cause)
+              },
+              onSuccess
+            })
           })
         }
         return { closed: connection.closed, request }
@@ -157,14 +169,19 @@ export const client = (
   return Wire.of({
     bootstrap: observed.bootstrap,
     connect: (endpoint, role) =>
-      Effect.suspend(() => {
+      Effect.uninterruptibleMask((restore) => {
         member.connecting++
-        return Effect.onExit(observed.connect(endpoint, role), (exit) =>
-          Effect.sync(() => {
+        return Effect.matchCauseEffect(restore(observed.connect(endpoint, role)), {
+          onFailure: (cause) => {
             member.connecting--
-            if (Exit.isFailure(exit)) member.troubles++
-          })
-        )
+            member.troubles++
+            return Effect.failCause(cause)
+          },
+          onSuccess: (connection) => {
+            member.connecting--
+            return Effect.succeed(connection)
+          }
+        })
       })
   })
 }

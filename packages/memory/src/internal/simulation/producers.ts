@@ -6,6 +6,7 @@ import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -54,15 +55,9 @@ export const make = Effect.fnUntraced(function* (
   /** Records whose sending has failed: each may have been written all the same. */
   let inDoubt = 0
 
-  const producer = yield* Fiber.join(
-    fork(
-      process,
-      Scope.extend(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), scope).pipe(
-        Effect.provideService(Wire, faulty(client.wire, "producers"))
-      ),
-      "producer"
-    )
-  )
+  const context = Context.add(Context.make(Wire, faulty(client.wire, "producers")), Scope.Scope, scope)
+  const made = Effect.provide(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), context)
+  const producer = yield* Fiber.join(fork(process, made, "producer"))
 
   const produce = (count: number, acks: "all" | "leader") =>
     Effect.suspend(() => {

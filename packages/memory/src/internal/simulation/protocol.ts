@@ -3,6 +3,8 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
+const decoder = new TextDecoder()
+
 const reader = (bytes: Uint8Array) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let at = 0
@@ -17,9 +19,13 @@ const reader = (bytes: Uint8Array) => {
   const string = (): string => {
     const length = int16()
     at += length
-    return new TextDecoder().decode(bytes.subarray(at - length, at))
+    return decoder.decode(bytes.subarray(at - length, at))
   }
-  const array = <A>(read: () => A): Array<A> => Array.from({ length: int32() }, read)
+  const array = <A>(read: () => A): Array<A> => {
+    const items: Array<A> = []
+    for (let left = int32(); left > 0; left--) items.push(read())
+    return items
+  }
   const skipBytes = (): void => {
     const length = int32()
     at += Math.max(0, length)
