@@ -33,6 +33,13 @@ export interface Log {
   endOffset: number
   /** What lies before it is replicated, and so readable and safe from the leader's end. */
   highWatermark: number
+  /** The records that were last asked for, until anything changes. */
+  decoded: Decoded | undefined
+}
+
+interface Decoded {
+  readonly isolationLevel: IsolationLevel
+  readonly records: ReadonlyArray<RecordBatch.DecodedRecord>
 }
 
 export const make = (leader: number): Log => ({
@@ -43,7 +50,8 @@ export const make = (leader: number): Log => ({
   transactions: Transactions.make(),
   startOffset: 0,
   endOffset: 0,
-  highWatermark: 0
+  highWatermark: 0,
+  decoded: undefined
 })
 
 export interface Appended {
@@ -73,6 +81,7 @@ export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Ap
   if (RecordBatch.decode(stored).error !== undefined) return refused(KafkaErrorCode.INVALID_RECORD)
   log.batches.push({ bytes: stored, baseOffset, nextOffset, maxTimestamp, leaderEpoch: log.leaderEpoch })
   log.endOffset = nextOffset
+  log.decoded = undefined
   ProducerState.onAppended(log.producers, header, baseOffset)
   Transactions.onAppended(log.transactions, header, baseOffset)
   return { errorCode: KafkaErrorCode.NONE, baseOffset }
@@ -96,6 +105,7 @@ export const appendMarker = (
     marker
   })
   log.endOffset = baseOffset + 1
+  log.decoded = undefined
   ProducerState.onMarker(log.producers, producerId, producerEpoch)
   Transactions.onMarker(log.transactions, producerId, marker, baseOffset)
 }
@@ -111,6 +121,7 @@ export const endFor = ({ highWatermark, transactions }: Log, isolationLevel: Iso
 /** The replicas have caught up with the leader. */
 export const replicate = (log: Log): void => {
   log.highWatermark = log.endOffset
+  log.decoded = undefined
 }
 
 /**
@@ -158,6 +169,7 @@ const restore = (log: Log): void => {
 export const truncateBefore = (log: Log, offset: number): void => {
   log.startOffset = Math.max(log.startOffset, offset)
   log.batches.splice(0, batchAt(log, log.startOffset))
+  log.decoded = undefined
 }
 
 export const canRead = (log: Log, offset: number): boolean => offset >= log.startOffset && offset <= log.endOffset
@@ -199,10 +211,13 @@ export const read = (
 
 /** Every record that is there to be read. */
 export const records = (log: Log, isolationLevel: IsolationLevel): ReadonlyArray<RecordBatch.DecodedRecord> => {
+  if (log.decoded?.isolationLevel === isolationLevel) return log.decoded.records
   const { abortedTransactions, batches } = read(log, log.startOffset, isolationLevel, Number.POSITIVE_INFINITY, true)
-  return RecordBatch.decode(concat(batches), { abortedTransactions })
+  const records = RecordBatch.decode(concat(batches), { abortedTransactions })
     .batches.flatMap((batch) => batch.records)
     .filter((record) => record.offset >= log.startOffset)
+  log.decoded = { isolationLevel, records }
+  return records
 }
 
 /** How many records are there to be read by who reads committed. */
