@@ -6,32 +6,8 @@ import { KafkaErrorCode as Code } from "@spillway/kafka/KafkaErrorCode"
 import type { Api } from "@spillway/kafka/Protocol"
 import type { Fault } from "../../Faults.js"
 import * as Dice from "../dice.js"
-
-/** Durations in milliseconds. */
-export interface Settings {
-  readonly sessionTimeout: number
-  readonly heartbeatInterval: number
-  readonly rebalanceTimeout: number
-  readonly revokeTimeout: number
-  readonly drainTimeout: number
-  readonly commitInterval: number
-  readonly handlerTimeout: number
-  /** How long producers of members try to send a record, or to end a transaction. */
-  readonly deliveryTimeout: number
-  readonly metadataInterval: number
-  readonly fetchMaxWait: number
-  readonly maxLaneRecords: number
-  readonly maxBufferedBytes: number
-  readonly offsetOutOfRange: "fail" | "earliest"
-  readonly assignors: ReadonlyArray<"cooperative-sticky" | "range">
-}
-
-export interface Transactions {
-  /** In milliseconds. */
-  readonly timeout: number
-  /** So many transactional ids are shared by the members, who fence each other; 0: each has its own. */
-  readonly sharedIds: number
-}
+import * as Codes from "./codes.js"
+import * as Settings from "./settings.js"
 
 /** Whom a network fault befalls: a member by its number, the producers, or everybody. */
 export type Whom = number | "producers" | "all"
@@ -77,42 +53,12 @@ export interface Scenario {
   /** How many operations a fibre may run before others have their turn. */
   readonly maxOpsBeforeYield: number
   readonly replicationDelay: number
-  readonly settings: Settings
+  readonly settings: Settings.Settings
   /** What members handle is committed with its results in transactions. */
-  readonly transactions: Transactions | undefined
+  readonly transactions: Settings.Transactions | undefined
   readonly steps: ReadonlyArray<Step>
   /** When the last step is over. */
   readonly end: number
-}
-
-/** Codes that an api may be answered with while brokers, leaders and coordinators come and go. */
-const transientCodes: Partial<Record<Api, ReadonlyArray<number>>> = {
-  Produce: [Code.NOT_LEADER_OR_FOLLOWER, Code.NOT_ENOUGH_REPLICAS, Code.REQUEST_TIMED_OUT, Code.KAFKA_STORAGE_ERROR],
-  Fetch: [Code.NOT_LEADER_OR_FOLLOWER, Code.KAFKA_STORAGE_ERROR, Code.REPLICA_NOT_AVAILABLE, Code.FENCED_LEADER_EPOCH],
-  ListOffsets: [Code.NOT_LEADER_OR_FOLLOWER, Code.LEADER_NOT_AVAILABLE, Code.OFFSET_NOT_AVAILABLE],
-  FindCoordinator: [Code.COORDINATOR_NOT_AVAILABLE],
-  JoinGroup: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.COORDINATOR_NOT_AVAILABLE],
-  SyncGroup: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.REBALANCE_IN_PROGRESS],
-  Heartbeat: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.COORDINATOR_NOT_AVAILABLE],
-  OffsetCommit: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.REQUEST_TIMED_OUT],
-  OffsetFetch: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS]
-}
-
-/** Codes that an api may be answered with though it was carried out. */
-const codesAfter: Partial<Record<Api, ReadonlyArray<number>>> = {
-  Produce: [Code.REQUEST_TIMED_OUT, Code.NOT_ENOUGH_REPLICAS_AFTER_APPEND],
-  OffsetCommit: [Code.REQUEST_TIMED_OUT, Code.COORDINATOR_NOT_AVAILABLE]
-}
-
-const coordinatorCodes = [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.COORDINATOR_NOT_AVAILABLE]
-
-/** The same, of what transactions ask besides. */
-const transactionCodes: Partial<Record<Api, ReadonlyArray<number>>> = {
-  InitProducerId: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
-  AddPartitionsToTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
-  AddOffsetsToTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS],
-  TxnOffsetCommit: coordinatorCodes,
-  EndTxn: [...coordinatorCodes, Code.CONCURRENT_TRANSACTIONS]
 }
 
 /** Each seed has some of these kinds of trouble: what is rare among all is frequent among few. */
@@ -121,6 +67,7 @@ const kinds = [
   "losses",
   "disconnects",
   "codes",
+  "sends",
   "freezes",
   "deadLetters",
   "members",
@@ -133,62 +80,75 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
-const settingsOf = (seed: number, dice: Dice.Dice, calm: boolean, retains: boolean): Settings => {
-  const sessionTimeout = dice.between(6, 10) * 1_000
-  const rebalanceTimeout = dice.between(8, 20) * 1_000
-  return {
-    sessionTimeout,
-    heartbeatInterval: Math.round(sessionTimeout / dice.between(3, 5)),
-    rebalanceTimeout,
-    revokeTimeout: calm ? rebalanceTimeout - 1_000 : dice.between(1, 5) * 1_000,
-    drainTimeout: calm ? 15_000 : dice.between(1, 10) * 1_000,
-    commitInterval: dice.pick([1_000, 2_000, 5_000]),
-    handlerTimeout: dice.between(3, 8) * 1_000,
-    metadataInterval: dice.pick([5_000, 15_000]),
-    fetchMaxWait: dice.pick([10_000, 20_000]),
-    maxLaneRecords: dice.pick([1, 10, 500, 500]),
-    maxBufferedBytes: dice.pick([30, 200, 64 * 1_024 * 1_024]),
-    offsetOutOfRange: retains ? "earliest" : "fail",
-    deliveryTimeout: Dice.make(seed, "delivery").pick([1_000, 3_000, 30_000]),
-    assignors: [Dice.make(seed, "assignor").pick(["cooperative-sticky", "range"] as const)]
-  }
+/** How much there is of everything. Times are in milliseconds, from the least to the most. */
+interface Size {
+  readonly nodes: ReadonlyArray<number>
+  readonly partitions: ReadonlyArray<number>
+  readonly members: ReadonlyArray<number>
+  readonly produces: readonly [number, number]
+  /** How many come or go where that is the trouble. */
+  readonly turns: readonly [number, number]
+  /** When steps come, and how long they last. */
+  readonly span: readonly [number, number]
+  readonly lasting: readonly [number, number]
+  /** What outlasts a session. */
+  readonly frozen: readonly [number, number]
 }
 
-/** From dice of its own, so that the rest of a seed is what it is without. */
-const transactionsOf = (seed: number, calm: boolean): Transactions | undefined => {
-  const dice = Dice.make(seed, "transactions")
-  if (!dice.chance(0.3)) return undefined
-  return { timeout: dice.between(1, 8) * 1_000, sharedIds: calm || dice.chance(0.7) ? 0 : dice.between(1, 2) }
+/** Much happens at once to few members: what a member costs is most of all that it joins and leaves. */
+const dense: Size = {
+  nodes: [1, 1, 2, 2, 3],
+  partitions: [1, 1, 2, 2, 3, 4],
+  members: [1, 1, 2, 2],
+  produces: [1, 3],
+  turns: [1, 2],
+  span: [1_000, 5_000],
+  lasting: [300, 3_000],
+  frozen: [6_000, 12_000]
+}
+
+/** For what takes many, or long. */
+const large: Size = {
+  nodes: [1, 2, 3],
+  partitions: [1, 2, 3, 4],
+  members: [1, 2, 3],
+  produces: [2, 6],
+  turns: [1, 4],
+  span: [10_000, 20_000],
+  lasting: [500, 8_000],
+  frozen: [6_000, 24_000]
 }
 
 export const make = (seed: number): Scenario => {
   const dice = Dice.make(seed, "scenario")
+  const size = dice.chance(0.08) ? large : dense
   const calm = dice.chance(0.2)
-  const transactions = transactionsOf(seed, calm)
-  const codes = { ...transientCodes, ...(transactions === undefined ? {} : transactionCodes) }
+  const transactions = Settings.transactions(seed, calm)
+  const codes = { ...Codes.transient, ...(transactions === undefined ? {} : Codes.ofTransactions) }
   const answerable = Object.keys(codes) as ReadonlyArray<Api>
   const troubles = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
-  const nodes = dice.between(1, 3)
-  const partitions = dice.between(1, 4)
-  const span = dice.between(10, 20) * 1_000
+  const nodes = dice.pick(size.nodes)
+  const partitions = dice.pick(size.partitions)
+  const span = dice.between(...size.span)
   const steps: Array<Step> = []
   const time = (): number => dice.between(0, span)
-  let members = dice.between(1, 3)
+  let members = dice.pick(size.members)
 
   for (let member = 1; member <= members; member++) {
-    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 4_000), member })
+    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 3_000), member })
   }
-  for (let burst = dice.between(2, 6); burst > 0; burst--) {
+  const produce = (at: number) => {
     const acks = troubles.has("nodes") && dice.chance(0.3) ? "leader" : "all"
-    steps.push({ _tag: "Produce", at: time(), count: dice.between(1, 6), acks })
+    steps.push({ _tag: "Produce", at, count: dice.between(1, 5), acks })
   }
+  for (let i = dice.between(...size.produces); i > 0; i--) produce(time())
   const member = (): number => dice.between(1, members)
   const node = (): number => dice.between(1, nodes)
   const replace = (at: number) => {
     members++
     steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members })
   }
-  const comingsAndGoings = calm || troubles.has("members") ? dice.between(1, 4) : dice.between(0, 1)
+  const comingsAndGoings = calm || troubles.has("members") ? dice.between(...size.turns) : dice.between(0, 1)
   for (let i = 0; i < comingsAndGoings; i++) {
     const at = time()
     if (dice.chance(0.6)) {
@@ -201,12 +161,16 @@ export const make = (seed: number): Scenario => {
   const times = (kind: Kind, most: number, add: () => void) => {
     if (troubles.has(kind)) for (let i = dice.between(1, most); i > 0; i--) add()
   }
+  const lasting = (): number => dice.between(...size.lasting)
+  const frozen = (): number => (dice.chance(0.5) ? lasting() : dice.between(...size.frozen))
   const whom = (): Whom => (dice.chance(0.2) ? "all" : dice.chance(0.2) ? "producers" : member())
+  /** Often just before something else happens. */
+  const about = (): number => (dice.chance(0.5) ? time() : Math.max(0, dice.pick(steps).at - dice.between(0, 300)))
   const befall = (fault: Fault, some: Partial<Extract<Step, { readonly _tag: "Fault" }>> = {}) =>
     steps.push({
       _tag: "Fault",
-      at: time(),
-      millis: dice.between(500, 8_000),
+      at: about(),
+      millis: lasting(),
       whom: whom(),
       node: dice.chance(0.4) ? node() : undefined,
       apis: undefined,
@@ -215,41 +179,52 @@ export const make = (seed: number): Scenario => {
       fault,
       ...some
     })
-  const someApis = (): ReadonlyArray<Api> | undefined => (dice.chance(0.5) ? [dice.pick(answerable)] : undefined)
+  /** A fault of all requests, or of one kind. */
+  const befallSome = (fault: Fault, probability: number) => {
+    const some = whom()
+    const apis: ReadonlyArray<Api> = [some === "producers" ? "Produce" : dice.pick(answerable)]
+    befall(fault, { whom: some, apis: dice.chance(0.5) ? apis : undefined, probability })
+  }
 
-  times("delays", 3, () =>
-    befall({ _tag: "Delay", min: 0, max: dice.pick([20, 500, 5_000]) }, { apis: someApis(), probability: 0.5 })
-  )
-  times("losses", 3, () =>
-    befall({ _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }, { apis: someApis(), probability: 0.3 })
-  )
-  times("disconnects", 3, () =>
-    befall({ _tag: "Disconnect", when: dice.chance(0.5) ? "before" : "after" }, { apis: someApis(), probability: 0.3 })
-  )
+  times("delays", 3, () => befallSome({ _tag: "Delay", min: 0, max: dice.pick([20, 500, 5_000]) }, 0.5))
+  times("losses", 3, () => befallSome({ _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }, 0.3))
+  times("disconnects", 3, () => befallSome({ _tag: "Disconnect", when: dice.chance(0.5) ? "before" : "after" }, 0.3))
   times("disconnects", 1, () => befall({ _tag: "Refuse" }))
   times("codes", 3, () => {
-    const api = dice.pick(answerable)
-    const after = codesAfter[api]
+    const api = dice.chance(0.3) ? "OffsetCommit" : dice.pick(answerable)
+    const after = Codes.after[api]
     const fault: Fault =
       after !== undefined && dice.chance(0.4)
         ? { _tag: "Answer", code: dice.pick(after), when: "after" }
         : { _tag: "Answer", code: dice.pick(codes[api]!), when: "instead" }
-    befall(fault, { apis: [api] })
+    befall(fault, { apis: [api], whom: dice.chance(0.5) ? "all" : whom() })
   })
-  times("freezes", 2, () =>
-    befall({ _tag: "Freeze" }, { millis: dice.between(500, 16_000), whom: "all", node: node() })
-  )
+  // What is sent while the broker is frozen is in flight at once.
+  times("sends", 2, () => {
+    const at = time()
+    befall({ _tag: "Freeze" }, { at, apis: ["Produce"], whom: "producers", node: undefined })
+    for (let i = 1; i <= 2; i++) produce(at + dice.between(0, 200))
+  })
+  times("freezes", 2, () => befall({ _tag: "Freeze" }, { millis: frozen(), whom: "all", node: node() }))
   times("deadLetters", 2, () =>
     befall(
-      dice.chance(0.5)
-        ? { _tag: "Answer", code: dice.pick(transientCodes.Produce!), when: "instead" }
-        : dice.pick<Fault>([{ _tag: "LoseResponse" }, { _tag: "Disconnect", when: "after" }]),
-      { apis: ["Produce"], deadLetters: true, whom: "all", probability: dice.pick([0.5, 1]), node: undefined }
+      dice.pick<Fault>([
+        { _tag: "Answer", code: dice.pick(Codes.transient.Produce!), when: "instead" },
+        { _tag: "Answer", code: Code.POLICY_VIOLATION, when: "instead" },
+        { _tag: "LoseResponse" },
+        { _tag: "Disconnect", when: "after" }
+      ]),
+      {
+        millis: dice.between(500, 6_000),
+        whom: "all",
+        node: undefined,
+        apis: ["Produce"],
+        deadLetters: true,
+        probability: dice.pick([0.5, 1])
+      }
     )
   )
-  times("pauses", 2, () =>
-    steps.push({ _tag: "FreezeMember", at: time(), member: member(), millis: dice.between(500, 24_000) })
-  )
+  times("pauses", 2, () => steps.push({ _tag: "FreezeMember", at: time(), member: member(), millis: frozen() }))
   times("clocks", 2, () =>
     steps.push({
       _tag: "JumpClock",
@@ -270,13 +245,13 @@ export const make = (seed: number): Scenario => {
       _tag: "StopNode",
       at: time(),
       node: node(),
-      millis: dice.between(500, 10_000),
+      millis: lasting(),
       electAfter: dice.pick([0, 1_000, 3_000]),
       tail: dice.chance(0.5) ? "kept" : "lost"
     })
   )
-  times("retention", 2, () =>
-    steps.push({ _tag: "Retain", at: time(), partition: dice.below(partitions), last: dice.between(0, 3) })
+  times("retention", 3, () =>
+    steps.push({ _tag: "Retain", at: time(), partition: dice.below(partitions), last: dice.between(0, 2) })
   )
 
   steps.sort((one, other) => one.at - other.at)
@@ -288,7 +263,7 @@ export const make = (seed: number): Scenario => {
     deadLetterPartitions: dice.between(1, partitions),
     maxOpsBeforeYield: dice.pick([2_048, 2_048, 2_048, 2_048, 200, 30]),
     replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
-    settings: settingsOf(seed, dice, calm, troubles.has("retention")),
+    settings: Settings.make(seed, dice, calm, troubles.has("retention")),
     transactions,
     steps,
     end: Math.max(...steps.map((step) => step.at + ("millis" in step && step._tag !== "JumpClock" ? step.millis : 0)))

@@ -50,7 +50,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
         : "s"
       // Text that isn't UTF-8 doesn't decode.
       const value = encoder.encode(`${index}:${script}`)
-      return { key: null, headers: [], value: dice.chance(0.03) ? Uint8Array.of(0xff, ...value) : value }
+      return { key: null, headers: [], value: dice.chance(0.06) ? Uint8Array.of(0xff, ...value) : value }
     }
   }
 }

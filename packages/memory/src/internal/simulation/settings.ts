@@ -1,0 +1,58 @@
+/**
+ * How the members of a simulated group are set up, drawn from the seed.
+ */
+import * as Dice from "../dice.js"
+
+/** Durations in milliseconds. */
+export interface Settings {
+  readonly sessionTimeout: number
+  readonly heartbeatInterval: number
+  readonly rebalanceTimeout: number
+  readonly revokeTimeout: number
+  readonly drainTimeout: number
+  readonly commitInterval: number
+  readonly handlerTimeout: number
+  /** How long producers of members try to send a record, or to end a transaction. */
+  readonly deliveryTimeout: number
+  readonly metadataInterval: number
+  readonly fetchMaxWait: number
+  readonly maxLaneRecords: number
+  readonly maxBufferedBytes: number
+  readonly offsetOutOfRange: "fail" | "earliest"
+  readonly assignors: ReadonlyArray<"cooperative-sticky" | "range">
+}
+
+export interface Transactions {
+  /** In milliseconds. */
+  readonly timeout: number
+  /** So many transactional ids are shared by the members, who fence each other; 0: each has its own. */
+  readonly sharedIds: number
+}
+
+export const make = (seed: number, dice: Dice.Dice, calm: boolean, retains: boolean): Settings => {
+  const sessionTimeout = dice.between(6, 10) * 1_000
+  const rebalanceTimeout = dice.between(8, 20) * 1_000
+  return {
+    sessionTimeout,
+    heartbeatInterval: Math.round(sessionTimeout / dice.between(3, 5)),
+    rebalanceTimeout,
+    revokeTimeout: calm ? rebalanceTimeout - 1_000 : dice.between(1, 5) * 1_000,
+    drainTimeout: calm ? 15_000 : dice.between(1, 10) * 1_000,
+    commitInterval: dice.pick([500, 1_000, 1_000, 5_000]),
+    handlerTimeout: calm ? 30_000 : dice.pick([1_500, 3_000, 8_000]),
+    metadataInterval: dice.pick([5_000, 15_000]),
+    fetchMaxWait: dice.pick([10_000, 20_000]),
+    maxLaneRecords: dice.pick([1, 10, 500, 500]),
+    maxBufferedBytes: dice.pick([30, 200, 64 * 1_024 * 1_024]),
+    offsetOutOfRange: retains ? "earliest" : "fail",
+    deliveryTimeout: Dice.make(seed, "delivery").pick([1_000, 3_000, 30_000]),
+    assignors: [Dice.make(seed, "assignor").pick(["cooperative-sticky", "range"] as const)]
+  }
+}
+
+/** From dice of its own, so that the rest of a seed is what it is without. */
+export const transactions = (seed: number, calm: boolean): Transactions | undefined => {
+  const dice = Dice.make(seed, "transactions")
+  if (!dice.chance(0.3)) return undefined
+  return { timeout: dice.between(1, 8) * 1_000, sharedIds: calm || dice.chance(0.7) ? 0 : dice.between(1, 2) }
+}
