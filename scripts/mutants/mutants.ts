@@ -208,9 +208,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what came of a lost partition is committed all the same",
-    file: `${kafka}/transaction/consumer.ts`,
-    replace: "forget: (partition) => Outbox.drop(outbox, partition)",
-    by: "forget: () => {}",
+    file: `${kafka}/transaction/commits.ts`,
+    replace: "      Outbox.drop(outbox, partition)\n",
+    by: "",
     // It takes a partition that is lost with results that aren't committed, and comes back.
     heldBy: ["packages/kafka/test/KafkaConsumer.transactional.test.ts"]
   },

@@ -21,6 +21,7 @@ import {
 import type { WireError } from "../../Wire.js"
 import type { ResponseError } from "../cluster.js"
 import type { Signal } from "../signal.js"
+import { keyOf } from "../topicPartition.js"
 import * as Outbox from "./outbox.js"
 import { type Outputs, refusedBytes } from "./outputs.js"
 
@@ -90,11 +91,13 @@ export const make = (options: {
   readonly now: () => number
   /** A name that no other commit's mark begins with. */
   readonly name: string
-}): Pick<Commits, "commit"> => {
+}): Pick<Commits, "commit" | "forget"> => {
   const { groupId, name, now, outbox, outputs, producer } = options
   const pass = limited({ lines: 1, every: "10 seconds" })
   let doubt: Doubt | undefined
   let commits = 0
+  /** The partitions that were forgotten since the commit in hand was asked for. */
+  const forgotten = new Set<string>()
 
   const answer = (topics: Topics, errorCode: number): OffsetCommitResponse => ({
     topics: topics.map(({ partitions, topic }) => ({
@@ -157,8 +160,18 @@ export const make = (options: {
     )
 
   return {
-    commit: Effect.fnUntraced(function* (member, topics, consumer) {
+    forget: (partition) => {
+      forgotten.add(keyOf(partition))
+      Outbox.drop(outbox, partition)
+    },
+    commit: Effect.fnUntraced(function* (member, asked, consumer) {
+      forgotten.clear()
       if (doubt !== undefined) yield* resolve(doubt, consumer)
+      // Offsets go with what came of the records before them, or those would be handled by nobody.
+      const topics = asked.map(({ partitions, topic }) => ({
+        topic,
+        partitions: partitions.filter(({ partition }) => !forgotten.has(keyOf({ topic, partition })))
+      }))
       const mark = `${name}-${++commits}`
       const offsets = topics.flatMap(({ partitions, topic }) =>
         partitions.map(({ leaderEpoch, offset, partition }) => ({
@@ -169,6 +182,7 @@ export const make = (options: {
           metadata: mark
         }))
       )
+      if (offsets.length === 0) return answer(topics, 0)
       const entries = Outbox.before(outbox, offsets)
       const records = entries.flatMap((entry) => entry.records)
       doubt = { offsets, mark }

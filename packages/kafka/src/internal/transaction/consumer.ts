@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
       if (isFull()) filled.notify()
     }
   })
-  const { commit } = Commits.make({
+  const { commit, forget } = Commits.make({
     groupId,
     producer,
     outbox,
@@ -58,6 +58,6 @@ export const make = Effect.fnUntraced(function* (
   })
   return {
     outputs,
-    commits: { commit, isFull, filled, forget: (partition) => Outbox.drop(outbox, partition) }
+    commits: { commit, isFull, filled, forget }
   }
 })
