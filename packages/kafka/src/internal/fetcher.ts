@@ -6,7 +6,6 @@ import type { ConsumerError } from "@spillway/transport/Consumer"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode as Code } from "../KafkaErrorCode.js"
 import type { FetchRequest } from "../Protocol.js"
@@ -43,7 +42,8 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const { buffer, cluster, settings } = options
   const lanes = new Set<Lane>()
-  const loops = yield* FiberMap.make<number>()
+  /** Brokers that are asked. */
+  const loops = new Set<number>()
   const changed = Signal.make()
   /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
   let isSettled = true
@@ -173,8 +173,6 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  const ended = Effect.sync(changed.notify)
-
   const manage = Effect.gen(function* () {
     const backoff = Backoff.make(50, 1_000)
     while (true) {
@@ -184,7 +182,7 @@ export const make = Effect.fnUntraced(function* (options: {
         if (!lane.isOpen()) continue
         const broker = brokerOf(lane)
         if (broker === undefined) leaderless = true
-        else yield* FiberMap.run(loops, broker, Effect.ensuring(loop(broker), ended), { onlyIfMissing: true })
+        else yield* once(loops, broker, loop(broker), changed)
       }
       if (leaderless) {
         yield* Effect.ignore(refresh)
@@ -196,24 +194,20 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  const restarts = yield* FiberMap.make<Lane>()
-
-  const restart = (lane: Lane) =>
-    FiberMap.run(restarts, lane, Effect.ensuring(answers.restart(lane), Effect.sync(buffer.room.notify)), {
-      onlyIfMissing: true
-    })
+  const restarts = new Set<Lane>()
 
   // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
   const follow = Effect.gen(function* () {
     while (true) {
       yield* cluster.refreshed.wait()
-      yield* Effect.forEach(Array.from(lanes).filter(recreated.isGone), restart, { discard: true })
+      for (const lane of lanes) {
+        if (recreated.isGone(lane)) yield* once(restarts, lane, answers.restart(lane), buffer.room)
+      }
       changed.notify()
       buffer.room.notify()
     }
   })
-  yield* Effect.forkScoped(Effect.interruptible(follow))
-  const manager = yield* Effect.forkScoped(Effect.interruptible(manage))
+  const fibers = yield* Effect.forEach([follow, manage], (effect) => Effect.forkScoped(Effect.interruptible(effect)))
 
   return {
     add: (lane) => {
@@ -229,6 +223,23 @@ export const make = Effect.fnUntraced(function* (options: {
       buffer.room.notify()
     },
     isGone: recreated.isGone,
-    stop: Effect.zipRight(Fiber.interrupt(manager), Effect.zipRight(FiberMap.clear(restarts), FiberMap.clear(loops)))
+    stop: Fiber.interruptAll(fibers)
   }
 })
+
+/** Runs an effect in a fibre that ends with the present one, unless it runs for the key already; notifies when it has ended. */
+const once = <K>(
+  running: Set<K>,
+  key: K,
+  effect: Effect.Effect<void>,
+  ended: Signal.Signal
+): Effect.Effect<unknown> =>
+  Effect.suspend(() => {
+    if (running.has(key)) return Effect.void
+    running.add(key)
+    const end = Effect.sync(() => {
+      running.delete(key)
+      ended.notify()
+    })
+    return Effect.fork(Effect.interruptible(Effect.ensuring(effect, end)))
+  })
