@@ -35,6 +35,9 @@ export interface Reachability {
 
 type KeyType = Request<"FindCoordinator">["keyType"]
 
+const closedError = ({ host, port }: Endpoint): WireError =>
+  new WireError({ reason: "Disconnected", endpoint: `${host}:${port}`, description: "the client was closed" })
+
 export interface Cluster {
   /** Sends a request to a broker by its node id, connecting first if need be. */
   readonly request: <A extends Api>(
@@ -118,14 +121,13 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       Deferred.unsafeDone(opened, exit)
     }).pipe(
       Effect.scoped,
-      Effect.onInterrupt(() =>
-        Deferred.fail(
-          opened,
-          new WireError({
-            reason: "Disconnected",
-            endpoint: `${endpoint.host}:${endpoint.port}`,
-            description: "the client was closed"
-          })
+      // Those who still wait, as it was interrupted.
+      Effect.ensuring(
+        Effect.sync(() =>
+          Deferred.unsafeDone(
+            opened,
+            Effect.suspend(() => closedError(endpoint))
+          )
         )
       )
     )

@@ -228,12 +228,7 @@ export const make = Effect.fnUntraced(function* (options: {
 })
 
 /** Runs an effect in a fibre that ends with the present one, unless it runs for the key already; notifies when it has ended. */
-const once = <K>(
-  running: Set<K>,
-  key: K,
-  effect: Effect.Effect<void>,
-  ended: Signal.Signal
-): Effect.Effect<unknown> =>
+const once = <K>(running: Set<K>, key: K, effect: Effect.Effect<void>, ended: Signal.Signal): Effect.Effect<unknown> =>
   Effect.suspend(() => {
     if (running.has(key)) return Effect.void
     running.add(key)
