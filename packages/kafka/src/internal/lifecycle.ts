@@ -2,11 +2,10 @@
  * The state machine of a consumer: `Starting -> Running <-> Paused -> Draining -> Stopped | Failed`.
  */
 import type { ConsumerStatus } from "@spillway/transport/Consumer"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Signal from "./signal.js"
 
 const successors: Readonly<Record<ConsumerStatus, ReadonlyArray<ConsumerStatus>>> = {
   Starting: ["Running", "Draining"],
@@ -33,31 +32,37 @@ export interface Lifecycle {
   readonly follow: (status: () => ConsumerStatus) => Effect.Effect<void>
 }
 
-/** A status, and the one that follows it when it does. */
+/** A status, and the one that followed it. */
 interface Step {
   readonly status: ConsumerStatus
-  readonly next: Deferred.Deferred<Step>
+  next: Step | undefined
 }
 
-const step = (status: ConsumerStatus): Step => ({ status, next: Deferred.unsafeMake(FiberId.none) })
-
-const after = (before: Step): Stream.Stream<ConsumerStatus> =>
-  Stream.unfoldEffect(before, ({ next, status }) =>
-    isFinal(status)
-      ? Effect.succeedNone
-      : Effect.map(Deferred.await(next), (following) => Option.some([following.status, following] as const))
-  )
-
 export const make: Effect.Effect<Lifecycle> = Effect.sync((): Lifecycle => {
-  let current = step("Starting")
+  const changed = Signal.make()
+  let current: Step = { status: "Starting", next: undefined }
+
+  const following = (step: Step): Effect.Effect<Option.Option<Step>> =>
+    Effect.suspend(() => {
+      if (step.next !== undefined) return Effect.succeedSome(step.next)
+      return isFinal(step.status) ? Effect.succeedNone : Effect.zipRight(changed.wait(), following(step))
+    })
+
+  const after = (step: Step): Stream.Stream<ConsumerStatus> =>
+    Stream.unfoldEffect(step, (before) =>
+      Effect.map(following(before), (found) => Option.map(found, (next) => [next.status, next] as const))
+    )
+
   const follow = (status: () => ConsumerStatus) =>
     Effect.sync(() => {
-      const before = current
       const next = status()
-      if (!mayFollow(before.status, next)) return
-      current = step(next)
-      Deferred.unsafeDone(before.next, Effect.succeed(current))
+      if (!mayFollow(current.status, next)) return
+      const step: Step = { status: next, next: undefined }
+      current.next = step
+      current = step
+      changed.notify()
     })
+
   return {
     status: Effect.sync(() => current.status),
     now: () => current.status,

@@ -9,7 +9,6 @@ import { HandlerTimeout } from "@spillway/transport/HandlerError"
 import type { Outcome, Processor, RecoveryStep, Wait } from "@spillway/transport/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -92,7 +91,6 @@ export const make = Effect.fnUntraced(function* <R>(
   const wake = Signal.make()
   const rests = Signal.make()
   const admission = Admission.make(gate, caller, wake.notify)
-  const done = yield* Deferred.make<void>()
   const watchdog = Watchdog.make()
 
   let open = true
@@ -256,12 +254,7 @@ export const make = Effect.fnUntraced(function* <R>(
       if (Cause.isInterruptedOnly(cause)) return Effect.void
       return context.onFailure(Option.getOrElse(Cause.failureOption(cause), () => cause as Cause.Cause<never>))
     }),
-    Effect.ensuring(
-      Effect.suspend(() => {
-        caller?.ignored()
-        return Deferred.succeed(done, undefined)
-      })
-    ),
+    Effect.ensuring(Effect.sync(() => caller?.ignored())),
     Effect.interruptible,
     // Not in a scope: closing it would wait for a handler that can't be interrupted.
     Effect.forkDaemon
@@ -295,7 +288,7 @@ export const make = Effect.fnUntraced(function* <R>(
       wake.notify()
     },
     close,
-    idle: Deferred.await(done),
+    idle: Effect.asVoid(Fiber.await(driver)),
     isIdle,
     end: Effect.suspend(() => {
       ended = true
