@@ -98,8 +98,8 @@ interface Size {
 /** Much happens at once to few members: what a member costs is most of all that it joins and leaves. */
 const dense: Size = {
   nodes: [1, 1, 2, 2, 3],
-  partitions: [1, 1, 2, 2, 3, 4],
-  members: [1, 1, 2, 2],
+  partitions: [1, 1, 1, 2, 2, 3, 4],
+  members: [1, 1, 1, 2, 2],
   produces: [1, 3],
   turns: [1, 2],
   span: [1_000, 5_000],
@@ -121,7 +121,7 @@ const large: Size = {
 
 export const make = (seed: number): Scenario => {
   const dice = Dice.make(seed, "scenario")
-  const size = dice.chance(0.08) ? large : dense
+  const size = dice.chance(0.04) ? large : dense
   const calm = dice.chance(0.2)
   const transactions = Settings.transactions(seed, calm)
   const codes = { ...Codes.transient, ...(transactions === undefined ? {} : Codes.ofTransactions) }
@@ -148,7 +148,7 @@ export const make = (seed: number): Scenario => {
     members++
     steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members })
   }
-  const comingsAndGoings = calm || troubles.has("members") ? dice.between(...size.turns) : dice.between(0, 1)
+  const comingsAndGoings = calm || troubles.has("members") ? dice.between(...size.turns) : dice.chance(0.3) ? 1 : 0
   for (let i = 0; i < comingsAndGoings; i++) {
     const at = time()
     if (dice.chance(0.6)) {
@@ -197,7 +197,9 @@ export const make = (seed: number): Scenario => {
       after !== undefined && dice.chance(0.4)
         ? { _tag: "Answer", code: dice.pick(after), when: "after" }
         : { _tag: "Answer", code: dice.pick(codes[api]!), when: "instead" }
-    befall(fault, { apis: [api], whom: dice.chance(0.5) ? "all" : whom() })
+    // Commits are far between.
+    const millis = api === "OffsetCommit" ? dice.between(1_000, 8_000) : lasting()
+    befall(fault, { apis: [api], whom: dice.chance(0.5) ? "all" : whom(), millis })
   })
   // What is sent while the broker is frozen is in flight at once.
   times("sends", 2, () => {

@@ -219,7 +219,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       // To stop them all would cost more than it shows.
       const partings = Dice.make(seed, "partings")
       for (const number of [...members.running.keys()]) {
-        yield* partings.chance(0.5) ? members.stop(number) : members.kill(number)
+        yield* partings.chance(0.3) ? members.stop(number) : members.kill(number)
       }
       const lastly = time.now() + recoveryMs
       while (members.running.size > 0 && time.now() < lastly) {
