@@ -22,6 +22,8 @@ import { isFatal } from "./transaction/commits.js"
 export type CommitError = WireError | ResponseError | TransactionError | ProducerError
 
 export interface CommitterOptions {
+  /** Called when the offsets of a commit are gathered. */
+  readonly onGather?: (() => void) | undefined
   /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
   readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
@@ -79,6 +81,7 @@ export const make = (options: CommitterOptions): Committer => {
   }
 
   const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
+    options.onGather?.()
     const topics = collect()
     if (topics.size === 0) return "Complete"
     const startedAt = yield* Clock.currentTimeNanos

@@ -99,6 +99,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const cluster = yield* Scope.extend(Cluster.make, runtime)
   const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
   const committer = Committer.make({
+    onGather: commits?.begin,
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
     isStale: (lane) => fetcher.isGone(lane),

@@ -133,7 +133,9 @@ export const make = Effect.fnUntraced(function* (options: {
   const liveIn = (generation: Join.Generation) =>
     Until.done(
       rebalance,
-      Effect.fork(Effect.zipRight(ownership.opened, options.onJoined)).pipe(
+      Effect.zipRight(ownership.opened, options.onJoined).pipe(
+        Effect.catchAllCause((cause) => Deferred.failCause(rebalance, cause)),
+        Effect.fork,
         Effect.zipRight(topics.watch(generation)),
         Effect.zipRight(Effect.sync(() => Deferred.unsafeDone(rebalance, Effect.void)))
       )

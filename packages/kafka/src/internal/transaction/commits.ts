@@ -35,6 +35,8 @@ export interface Commits {
     topics: Topics,
     consumer: CommittingConsumer
   ) => Effect.Effect<OffsetCommitResponse, WireError | ResponseError | TransactionError | ProducerError>
+  /** Called when offsets are gathered: of a partition that is forgotten from then on none is committed. */
+  readonly begin: () => void
   /** As much waits to be committed as may: no record is started. */
   readonly isFull: () => boolean
   /** Notified when it is full: a commit is due. */
@@ -91,12 +93,12 @@ export const make = (options: {
   readonly now: () => number
   /** A name that no other commit's mark begins with. */
   readonly name: string
-}): Pick<Commits, "commit" | "forget"> => {
+}): Pick<Commits, "begin" | "commit" | "forget"> => {
   const { groupId, name, now, outbox, outputs, producer } = options
   const pass = limited({ lines: 1, every: "10 seconds" })
   let doubt: Doubt | undefined
   let commits = 0
-  /** The partitions that were forgotten since the commit in hand was asked for. */
+  /** The partitions that were forgotten since the offsets of the commit in hand were gathered. */
   const forgotten = new Set<string>()
 
   const answer = (topics: Topics, errorCode: number): OffsetCommitResponse => ({
@@ -160,12 +162,12 @@ export const make = (options: {
     )
 
   return {
+    begin: () => forgotten.clear(),
     forget: (partition) => {
       forgotten.add(keyOf(partition))
       Outbox.drop(outbox, partition)
     },
     commit: Effect.fnUntraced(function* (member, asked, consumer) {
-      forgotten.clear()
       if (doubt !== undefined) yield* resolve(doubt, consumer)
       // Offsets go with what came of the records before them, or those would be handled by nobody.
       const topics = asked.map(({ partitions, topic }) => ({

@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
       if (isFull()) filled.notify()
     }
   })
-  const { commit, forget } = Commits.make({
+  const { begin, commit, forget } = Commits.make({
     groupId,
     producer,
     outbox,
@@ -58,6 +58,6 @@ export const make = Effect.fnUntraced(function* (
   })
   return {
     outputs,
-    commits: { commit, isFull, filled, forget }
+    commits: { begin, commit, isFull, filled, forget }
   }
 })

@@ -46,12 +46,39 @@ describe("the commits of a transactional consumer", () => {
       const unanswered = yield* Effect.fork(Effect.flip(commits.commit(member, offsets, consumer)))
       yield* TestClock.adjust("10 seconds")
       assert.propertyVal(yield* Fiber.join(unanswered), "reason", "Unknown")
+      commits.begin()
       const answered = yield* Effect.fork(commits.commit(member, offsets, consumer))
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(
         (yield* Fiber.join(answered)).topics.map(({ partitions }) => partitions),
         [[{ partition: 0, errorCode: 0 }]]
       )
+      assert.deepStrictEqual(
+        (yield* broker.records("results")).map(({ partition }) => partition),
+        [0]
+      )
+      assert.deepStrictEqual(yield* committed, { 0: 1 })
+    }).pipe(onBroker({ topics: { [topic]: 2, results: 2 } }))
+  )
+
+  it.effect("leave out a partition that is lost between their offsets being gathered and being sent", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const { commits, outputs } = yield* TransactionalParts.make(group, { transactionalId: "billing-1" }, 1_024)
+      for (const partition of [0, 1]) {
+        yield* outputs.put({ topic, partition, offset: 0 }, [{ topic: "results", partition, value: `of ${partition}` }])
+      }
+      const consumer: CommittingConsumer = {
+        fetchOffsets: () => Effect.dieMessage("nothing is in doubt"),
+        rewind: () => {},
+        nudge: () => {},
+        fail: Effect.die
+      }
+      commits.begin()
+      commits.forget({ topic, partition: 1 })
+      const answered = yield* Effect.fork(commits.commit(member, offsets, consumer))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(answered)
       assert.deepStrictEqual(
         (yield* broker.records("results")).map(({ partition }) => partition),
         [0]

@@ -54,7 +54,6 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const sinceStart = () => time.now() - VirtualTime.epoch
   const trace: Array<string> = []
   const note = (event: string): void => {
-    if (process.env.DBG) console.log(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
     if (tracing) trace.push(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
   }
   const { groupId, topics } = subject.consumer
