@@ -4,14 +4,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../Protocol.js"
 import { type Connection, type Endpoint, type Role, Wire, WireError } from "../Wire.js"
+import * as Result from "./result.js"
 import * as Signal from "./signal.js"
 
 /** A broker answered with an error code. */
@@ -80,7 +79,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
   const topicIds = new Map<string, Set<string>>()
   const refreshed = Signal.make()
   const coordinators = new Map<string, number>()
-  const connections = new Map<string, Deferred.Deferred<Connection, WireError>>()
+  const connections = new Map<string, Result.Result<Connection, WireError>>()
   const unreachable = new Set<string>()
   let hasAnswered = false
   /** The connections that have answered a request. */
@@ -106,11 +105,11 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
         : Effect.void
     })
 
-  const open = (key: string, endpoint: Endpoint, role: Role, opened: Deferred.Deferred<Connection, WireError>) =>
+  const open = (key: string, endpoint: Endpoint, role: Role, opened: Result.Result<Connection, WireError>) =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(wire.connect(endpoint, role))
       if (Exit.isSuccess(exit)) {
-        Deferred.unsafeDone(opened, exit)
+        opened.done(exit)
         const end = yield* exit.value.closed
         // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
         if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
@@ -118,32 +117,22 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
         yield* logUnreachable(endpoint, exit.cause)
       }
       if (connections.get(key) === opened) connections.delete(key)
-      Deferred.unsafeDone(opened, exit)
+      opened.done(exit)
     }).pipe(
       Effect.scoped,
       // Those who still wait, as it was interrupted.
-      Effect.ensuring(
-        Effect.sync(() =>
-          Deferred.unsafeDone(
-            opened,
-            Effect.suspend(() => closedError(endpoint))
-          )
-        )
-      )
+      Effect.ensuring(Effect.sync(() => opened.done(Effect.suspend(() => closedError(endpoint)))))
     )
 
   const connection = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
     Effect.suspend(() => {
       const key = `${endpoint.host}:${endpoint.port}/${role}`
       const known = connections.get(key)
-      if (known !== undefined) return Deferred.await(known)
-      const opened = Deferred.unsafeMake<Connection, WireError>(FiberId.none)
+      if (known !== undefined) return known.wait
+      const opened = Result.make<Connection, WireError>()
       connections.set(key, opened)
       // Opened in the cluster's scope: a caller that is interrupted leaves the connection to the others.
-      return Effect.zipRight(
-        Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope),
-        Deferred.await(opened)
-      )
+      return Effect.zipRight(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), opened.wait)
     })
 
   const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>

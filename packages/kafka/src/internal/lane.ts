@@ -70,13 +70,25 @@ export const make = Effect.fnUntraced(function* <R>(
   let ledger = Ledger.make(owned.position)
   let epochs = LeaderEpochs.make(owned.leaderEpoch)
   const queue = Queue.make(context.buffer, context.maxRecords)
-  const { drop, ...worker } = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
+  const worker = yield* Worker.make(context, { topic, partition, queue, metrics, timed })
   worker.setPaused(context.isPaused(owned))
 
   const lane: Lane = {
-    ...worker,
     topic,
     partition,
+    isOpen: worker.isOpen,
+    nudge: worker.nudge,
+    isPaused: worker.isPaused,
+    setPaused: worker.setPaused,
+    hold: worker.hold,
+    release: worker.release,
+    still: worker.still,
+    close: worker.close,
+    idle: worker.idle,
+    isIdle: worker.isIdle,
+    end: worker.end,
+    isHandling: worker.isHandling,
+    watch: worker.watch,
     settledTo: () => Ledger.committable(ledger),
     settledEpoch: () => LeaderEpochs.before(epochs, Ledger.committable(ledger)),
     leaderEpoch: () => LeaderEpochs.last(epochs),
@@ -113,7 +125,7 @@ export const make = Effect.fnUntraced(function* <R>(
       lane.committed = -1
     },
     restartAt: (offset) => {
-      drop()
+      worker.drop()
       ledger = Ledger.make(offset)
       epochs = LeaderEpochs.make(-1)
       lane.position = offset

@@ -3,9 +3,7 @@
  * means is decided in `membership/decisions.ts`; what happens to the partitions, by the `Ownership` it is given.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../Protocol.js"
 import type { GroupMember } from "../Transaction.js"
@@ -18,6 +16,7 @@ import * as Heartbeats from "./membership/heartbeats.js"
 import * as Join from "./membership/join.js"
 import * as Member from "./membership/member.js"
 import * as Topics from "./membership/topics.js"
+import * as Result from "./result.js"
 import type { Subscription } from "./subscription.js"
 import { show, without } from "./topicPartition.js"
 import * as Until from "./until.js"
@@ -78,23 +77,24 @@ export const make = Effect.fnUntraced(function* (options: {
   const { checkTopics, cluster, ownership, settings, subscription } = options
   const member = Member.make(cluster, settings)
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
-  const halted = yield* Deferred.make<void>()
+  /** It takes part in no further rebalance. */
+  const halted = Result.make<void>()
   const backoff = Backoff.make()
   let stopping = false
   let checked = false
   /** The identity of the commit in flight. */
   let committing = member.identity()
   /** A rebalance of the present generation is on. */
-  let rebalance = Deferred.unsafeMake<void, ConsumerError>(FiberId.none)
+  let rebalance = Result.make<void, ConsumerError>()
   /** The ownership has ended without us. */
-  let lost = Deferred.unsafeMake<void>(FiberId.none)
+  let lost = Result.make<void>()
   /** No further generation is lived in: the membership was lost, or is to end. */
-  let over = Deferred.unsafeMake<void, ConsumerError>(FiberId.none)
+  let over = Result.make<void, ConsumerError>()
 
   const onLost = (memberIdKept: boolean): void => {
     if (!memberIdKept) member.memberId = ""
-    Deferred.unsafeDone(lost, Effect.void)
-    Deferred.unsafeDone(over, Effect.void)
+    lost.done(Effect.void)
+    over.done(Effect.void)
   }
 
   /** A fenced member's partitions are another's already: there is nothing to settle. */
@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function* (options: {
     settings,
     fail,
     onLost,
-    onRebalance: () => Deferred.unsafeDone(rebalance, Effect.void),
+    onRebalance: () => rebalance.done(Effect.void),
     setSessionAlive: ownership.setSessionAlive
   })
 
@@ -121,11 +121,11 @@ export const make = Effect.fnUntraced(function* (options: {
     topics: subscription.refresh,
     countPartitions: topics.countPartitions,
     onGeneration: Effect.suspend(() => {
-      rebalance = Deferred.unsafeMake(FiberId.none)
+      rebalance = Result.make()
       return heartbeats.start
     }),
     onAttempted: () => {
-      if (stopping) Deferred.unsafeDone(over, Effect.void)
+      if (stopping) over.done(Effect.void)
     }
   })
 
@@ -134,10 +134,10 @@ export const make = Effect.fnUntraced(function* (options: {
     Until.done(
       rebalance,
       Effect.zipRight(ownership.opened, options.onJoined).pipe(
-        Effect.catchAllCause((cause) => Deferred.failCause(rebalance, cause)),
+        Effect.catchAllCause((cause) => Effect.sync(() => rebalance.done(Effect.failCause(cause)))),
         Effect.fork,
         Effect.zipRight(topics.watch(generation)),
-        Effect.zipRight(Effect.sync(() => Deferred.unsafeDone(rebalance, Effect.void)))
+        Effect.zipRight(Effect.sync(() => rebalance.done(Effect.void)))
       )
     )
 
@@ -167,17 +167,17 @@ export const make = Effect.fnUntraced(function* (options: {
   const run = Effect.gen(function* () {
     while (true) {
       if (!stopping) yield* Until.done(over, generations)
-      if (stopping) yield* Deferred.succeed(halted, undefined)
-      yield* Deferred.await(lost)
+      if (stopping) halted.done(Effect.void)
+      yield* lost.wait
       yield* member.log("The membership was lost: giving up the partitions")
       yield* ownership.lose
       yield* heartbeats.stop
       if (member.phase !== "Stable") yield* backoff.next
       member.phase = "Unjoined"
-      lost = Deferred.unsafeMake(FiberId.none)
-      over = Deferred.unsafeMake(FiberId.none)
+      lost = Result.make()
+      over = Result.make()
     }
-  }).pipe(Effect.tapError(giveUpIfFenced), Effect.ensuring(Deferred.succeed(halted, undefined)))
+  }).pipe(Effect.tapError(giveUpIfFenced), Effect.ensuring(Effect.sync(() => halted.done(Effect.void))))
 
   return {
     run,
@@ -189,8 +189,8 @@ export const make = Effect.fnUntraced(function* (options: {
     stop: Effect.suspend(() => {
       stopping = true
       if (mustFinishJoin()) return Effect.void
-      Deferred.unsafeDone(over, Effect.void)
-      return Deferred.await(halted)
+      over.done(Effect.void)
+      return halted.wait
     }),
     toCoordinator: member.toCoordinator,
     commit: (topics) =>

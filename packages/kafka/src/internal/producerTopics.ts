@@ -1,15 +1,14 @@
 /**
  * What a producer knows of its topics: looked up when first used, again when something failed, and now and then.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import { KafkaErrorCode } from "../KafkaErrorCode.js"
 import type { TopicMetadata } from "../Protocol.js"
 import type { WireError } from "../Wire.js"
 import * as Backoff from "./backoff.js"
 import type { Cluster } from "./cluster.js"
 import * as Failure from "./producerFailure.js"
+import * as Result from "./result.js"
 
 export interface Topics {
   /** What is known of a topic; when that is old, it is looked up again meanwhile. */
@@ -48,12 +47,12 @@ export interface Options {
 }
 
 export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
-  const refreshing = new Map<string, Deferred.Deferred<TopicMetadata, WireError>>()
+  const refreshing = new Map<string, Result.Result<TopicMetadata, WireError>>()
   const refreshedAt = new Map<string, number>()
   const awaited = new Map<string, Array<Waiter>>()
 
   const start = (topic: string) => {
-    const answer = Deferred.unsafeMake<TopicMetadata, WireError>(FiberId.none)
+    const answer = Result.make<TopicMetadata, WireError>()
     refreshing.set(topic, answer)
     refreshedAt.set(topic, now())
     run(
@@ -72,7 +71,7 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
         Effect.flatMap((exit) =>
           Effect.sync(() => {
             refreshing.delete(topic)
-            Deferred.unsafeDone(answer, exit)
+            answer.done(exit)
           })
         )
       )
@@ -80,7 +79,7 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
     return answer
   }
 
-  const refresh = (topic: string) => Effect.suspend(() => Deferred.await(refreshing.get(topic) ?? start(topic)))
+  const refresh = (topic: string) => Effect.suspend(() => (refreshing.get(topic) ?? start(topic)).wait)
 
   const lookup: Topics["lookup"] = (topic, unknownTopicMs, onTrouble) =>
     Effect.gen(function* () {

@@ -2,19 +2,23 @@
  * Runs an effect until something ends it. Effect 3.22's own `raceFirst` forks both sides, and may never end when it is
  * interrupted between the two.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type { Result } from "./result.js"
 import type * as Signal from "./signal.js"
 
-/** Runs an effect, which may fail, until the deferred is done, and waits until it has ended then. */
+/** Runs an effect, which may fail, until there is the result, and waits until it has ended then. */
 export const done = <A, E, E2, R>(
-  end: Deferred.Deferred<A, E | E2>,
+  end: Result<A, E | E2>,
   effect: Effect.Effect<unknown, E, R>
 ): Effect.Effect<A, E | E2, R> =>
   Effect.flatMap(
-    Effect.fork(Effect.interruptible(Effect.catchAllCause(effect, (cause) => Deferred.failCause(end, cause)))),
-    (fiber) => Effect.ensuring(Deferred.await(end), Fiber.interrupt(fiber))
+    Effect.fork(
+      Effect.interruptible(
+        Effect.catchAllCause(effect, (cause) => Effect.sync(() => end.done(Effect.failCause(cause))))
+      )
+    ),
+    (fiber) => Effect.ensuring(end.wait, Fiber.interrupt(fiber))
   )
 
 /** Ends at the next notification, or after so many milliseconds by notifying itself. */

@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import * as Result from "../../src/internal/result.js"
 import * as Signal from "../../src/internal/signal.js"
 import * as Until from "../../src/internal/until.js"
 import { survives } from "./interrupting.js"
@@ -11,7 +12,7 @@ import { survives } from "./interrupting.js"
 describe("until", () => {
   it.effect("runs an effect until the deferred is done, and waits for its end", () =>
     Effect.gen(function* () {
-      const end = yield* Deferred.make<string>()
+      const end = Result.make<string>()
       const begun = yield* Deferred.make<void>()
       let ended = false
       const slow = Effect.zipRight(
@@ -27,7 +28,7 @@ describe("until", () => {
         )
       )
       yield* Deferred.await(begun)
-      yield* Deferred.succeed(end, "done")
+      end.done(Effect.succeed("done"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Fiber.join(running), { result: "done", ended: true })
     })
@@ -35,14 +36,13 @@ describe("until", () => {
 
   it.effect("fails when the effect does", () =>
     Effect.gen(function* () {
-      const end = yield* Deferred.make<void, string>()
+      const end = Result.make<void, string>()
       assert.strictEqual(yield* Effect.flip(Until.done(end, Effect.fail("failed"))), "failed")
     })
   )
 
   it("ends whenever it is interrupted", () => {
-    const until = Effect.flatMap(Deferred.make<void>(), (end) => Until.done(end, Effect.never))
-    assert.isUndefined(survives(until))
+    assert.isUndefined(survives(Effect.suspend(() => Until.done(Result.make<void>(), Effect.never))))
   })
 
   it.effect("waits for a notification, but not for longer than it is told to", () =>

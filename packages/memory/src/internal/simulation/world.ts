@@ -124,7 +124,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     })
 
     const perform = (step: Step): Effect.Effect<void> => {
-      note(JSON.stringify(step))
+      if (tracing) note(JSON.stringify(step))
       switch (step._tag) {
         case "Produce":
           return producers.produce(step.count, step.acks)

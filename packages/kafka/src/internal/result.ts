@@ -1,0 +1,28 @@
+/**
+ * A result that comes once, for all who wait for it. A deferred would do, at several times the cost.
+ */
+import * as Effect from "effect/Effect"
+
+export interface Result<A, E = never> {
+  readonly wait: Effect.Effect<A, E>
+  /** Only the first counts. */
+  readonly done: (result: Effect.Effect<A, E>) => void
+}
+
+export const make = <A, E = never>(): Result<A, E> => {
+  const waiting = new Set<(result: Effect.Effect<A, E>) => void>()
+  let result: Effect.Effect<A, E> | undefined
+  return {
+    wait: Effect.async((resume) => {
+      if (result !== undefined) return resume(result)
+      waiting.add(resume)
+      return Effect.sync(() => waiting.delete(resume))
+    }),
+    done: (given) => {
+      if (result !== undefined) return
+      result = given
+      for (const resume of waiting) resume(given)
+      waiting.clear()
+    }
+  }
+}
