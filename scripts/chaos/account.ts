@@ -30,17 +30,21 @@ export type Why = "memberKilled" | "memberFrozen" | "sessionLost" | "unexplained
 const learnsWithin = 60_000
 
 export const why = ({ frozen, killed, lost }: History, before: Handling, again: Handling): Why => {
-  const { member } = before
-  const killedAt = killed.get(member)
+  const killedAt = killed.get(before.member)
   if (killedAt !== undefined && killedAt <= again.at && killedAt >= before.at) return "memberKilled"
-  const hasLost = lost.some((one) => one.member === member && one.at >= before.at && one.at <= again.at + learnsWithin)
-  const wasFrozen = frozen.some(
-    ({ from, member: of, until }) => of === member && from <= again.at && until >= before.at
-  )
-  // One that was killed before it could tell had lost its session, too.
-  const diedSince = killedAt !== undefined && killedAt >= again.at && killedAt <= again.at + learnsWithin
-  if (wasFrozen && (hasLost || diedSince)) return "memberFrozen"
-  return hasLost || diedSince ? "sessionLost" : "unexplained"
+  const wasFrozen = (member: string, since: number, to: number) =>
+    frozen.some(({ from, member: of, until }) => of === member && from <= to && until >= since)
+  const hasLost = (member: string) => {
+    const learns = (at: number) => at <= again.at + learnsWithin
+    // One that was killed before it could tell had lost its session, too.
+    const diedAt = killed.get(member)
+    const died = diedAt !== undefined && diedAt >= again.at && learns(diedAt)
+    return died || lost.some((one) => one.member === member && one.at >= before.at && learns(one.at))
+  }
+  // A handler that a freeze held up may end after that of the partition's next owner.
+  const wasHeldUp = wasFrozen(again.member, before.at, before.at) && hasLost(again.member)
+  if (wasHeldUp || (wasFrozen(before.member, before.at, again.at) && hasLost(before.member))) return "memberFrozen"
+  return hasLost(before.member) ? "sessionLost" : "unexplained"
 }
 
 export interface Account {

@@ -18,6 +18,15 @@ describe("The account of a chaos run", () => {
     assert.strictEqual(why({ ...calm, frozen, lost }, before, again), "memberFrozen")
   })
 
+  it("knows a handler that a freeze held up until the next owner had handled its record", () => {
+    const frozen = [{ member: "b", from: 500, until: 4_900 }]
+    const lost = [{ member: "b", at: 5_500 }]
+    assert.strictEqual(why({ ...calm, frozen, lost }, before, again), "memberFrozen")
+    assert.strictEqual(why({ ...calm, frozen }, before, again), "unexplained")
+    const later = [{ member: "b", from: 1_500, until: 4_900 }]
+    assert.strictEqual(why({ ...calm, frozen: later, lost }, before, again), "unexplained")
+  })
+
   it("takes no other member's trouble, nor any of another time, for a reason", () => {
     assert.strictEqual(why({ ...calm, killed: new Map([["b", 2_000]]) }, before, again), "unexplained")
     assert.strictEqual(why({ ...calm, killed: new Map([["a", 900]]) }, before, again), "unexplained")
