@@ -29,6 +29,12 @@ describe("Simulation", () => {
     })
   }
 
+  // A transactional consumer that was fenced while it asked what became of its last commit (1296, 1497), one that lost a
+  // partition meanwhile (2700), and a member that was told to stop as a rebalance ended its generation (7718).
+  it.each([1296, 1497, 2700, 7718])("breaks no promise any more in seed %i", (seed) => {
+    Effect.runSync(Simulation.run(seed))
+  })
+
   it("plays the same seed the same, to the last byte", () => {
     for (const seed of seeds(10, 7)) {
       const play = () => Effect.runSync(Simulation.run(seed, { trace: true }))

@@ -145,6 +145,8 @@ export const make = Effect.fnUntraced(function* (options: {
     if (!checked) yield* topics.check
     checked = true
     while (true) {
+      // It may be told to stop in the instant in which a rebalance ends the generation.
+      if (stopping) return yield* Effect.never
       const joined = yield* join
       if (stopping) return yield* Effect.never
       backoff.reset()

@@ -151,6 +151,11 @@ export const make = (options: {
       return Effect.void
     })
 
+  const failIfFatal = (error: TransactionError, consumer: CommittingConsumer) => {
+    const fatal = fatalError(groupId, error)
+    return fatal === undefined ? Effect.void : consumer.fail(fatal)
+  }
+
   const log = (error: TransactionError | ProducerError) =>
     pass(
       Effect.annotateLogs(Effect.logWarning("The transaction was not committed, it is repeated"), {
@@ -168,7 +173,11 @@ export const make = (options: {
       Outbox.drop(outbox, partition)
     },
     commit: Effect.fnUntraced(function* (member, asked, consumer) {
-      if (doubt !== undefined) yield* resolve(doubt, consumer)
+      if (doubt !== undefined) {
+        yield* Effect.tapError(resolve(doubt, consumer), (error) =>
+          error._tag === "TransactionError" ? failIfFatal(error, consumer) : Effect.void
+        )
+      }
       // Offsets go with what came of the records before them, or those would be handled by nobody.
       const topics = asked.map(({ partitions, topic }) => ({
         topic,
@@ -208,8 +217,7 @@ export const make = (options: {
         yield* onRefused(error, entries, consumer)
       } else {
         if (error.reason !== "Unknown") doubt = undefined
-        const fatal = fatalError(groupId, error)
-        if (fatal !== undefined) yield* consumer.fail(fatal)
+        yield* failIfFatal(error, consumer)
         if (error.reason === "NotMember" && error.code !== undefined) return answer(topics, error.code)
       }
       yield* log(error)
