@@ -91,72 +91,50 @@ export const makeCalls = (): Calls => {
   }
 }
 
+/** A wire whose connections send their requests in another way. */
+const rewired = (wire: Wire["Type"], request: (connection: Connection) => Connection["request"]): Wire["Type"] => ({
+  bootstrap: wire.bootstrap,
+  connect: (endpoint, role) =>
+    Effect.map(wire.connect(endpoint, role), (connection) => ({
+      closed: connection.closed,
+      request: request(connection)
+    }))
+})
+
 /** A wire that shows each request before it is sent. */
 export const observed = (
   wire: Wire["Type"],
   see: (api: Api, request: unknown) => Effect.Effect<void, WireError>
-): Wire["Type"] => ({
-  bootstrap: wire.bootstrap,
-  connect: (endpoint, role) =>
-    Effect.map(
-      wire.connect(endpoint, role),
-      (connection): Connection => ({
-        closed: connection.closed,
-        request: (api, request) => Effect.zipRight(see(api, request), connection.request(api, request))
-      })
-    )
-})
+): Wire["Type"] =>
+  rewired(wire, (connection) => (api, request) => Effect.zipRight(see(api, request), connection.request(api, request)))
 
 /** A wire by which the answers to an api take their time. */
-export const delayed = (wire: Wire["Type"], slow: Api, delay: () => Duration.DurationInput): Wire["Type"] => ({
-  bootstrap: wire.bootstrap,
-  connect: (endpoint, role) =>
-    Effect.map(
-      wire.connect(endpoint, role),
-      (connection): Connection => ({
-        closed: connection.closed,
-        request: (api, request) => {
-          const answer = connection.request(api, request)
-          return api === slow
-            ? Effect.zipLeft(
-                answer,
-                Effect.suspend(() => Effect.sleep(delay()))
-              )
-            : answer
-        }
-      })
-    )
-})
+export const delayed = (wire: Wire["Type"], slow: Api, delay: () => Duration.DurationInput): Wire["Type"] =>
+  rewired(wire, (connection) => (api, request) => {
+    const answer = connection.request(api, request)
+    return api === slow ? Effect.tap(answer, () => Effect.sleep(delay())) : answer
+  })
 
 /** A wire whose fetches are answered with what a function makes of each partition's answer. */
 export const answering = (
   wire: Wire["Type"],
   change: (answer: FetchPartitionResponse, request: FetchRequest) => FetchPartitionResponse
-): Wire["Type"] => ({
-  bootstrap: wire.bootstrap,
-  connect: (endpoint, role) =>
-    Effect.map(
-      wire.connect(endpoint, role),
-      (connection): Connection => ({
-        closed: connection.closed,
-        request: (api, request) => {
-          const answer = connection.request(api, request)
-          if (api !== "Fetch") return answer
-          return Effect.map(answer, (response) => {
-            const { topics, ...rest } = response as FetchResponse
-            const changed: FetchResponse = {
-              ...rest,
-              topics: topics.map(({ partitions, topic }) => ({
-                topic,
-                partitions: partitions.map((answer) => change(answer, request as FetchRequest))
-              }))
-            }
-            return changed as typeof response
-          })
-        }
-      })
-    )
-})
+): Wire["Type"] =>
+  rewired(wire, (connection) => (api, request) => {
+    const answer = connection.request(api, request)
+    if (api !== "Fetch") return answer
+    return Effect.map(answer, (response) => {
+      const { topics, ...rest } = response as FetchResponse
+      const changed: FetchResponse = {
+        ...rest,
+        topics: topics.map(({ partitions, topic }) => ({
+          topic,
+          partitions: partitions.map((answer) => change(answer, request as FetchRequest))
+        }))
+      }
+      return changed as typeof response
+    })
+  })
 
 /** Encoded batches with a change to each, its checksum made right again. */
 export const rewritten = (records: Uint8Array, change: (view: DataView, baseOffset: number) => void): Uint8Array => {

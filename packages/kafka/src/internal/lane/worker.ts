@@ -6,7 +6,7 @@ import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
-import type { Outcome, Processor, RecoveryStep, Wait } from "@spillway/transport/Processor"
+import type { Outcome, Processor, RecoveryStep } from "@spillway/transport/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -21,6 +21,7 @@ import * as Admission from "./admission.js"
 import { Handling } from "./handling.js"
 import * as Queue from "./queue.js"
 import { LaneRecord } from "./record.js"
+import * as Waiting from "./waiting.js"
 import * as Watchdog from "./watchdog.js"
 
 /** What the workers of one consumer share. */
@@ -171,36 +172,7 @@ export const make = Effect.fnUntraced(function* <R>(
     return handleQueued
   })
 
-  const until = (condition: () => boolean): Effect.Effect<void> =>
-    Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(wake.wait(), until(condition))))
-
-  const isCut = () => !open || admission.isHeld() || dropped
-
-  const wait: Wait = (delay, before) =>
-    Effect.suspend(() => {
-      const passes = before === "attempt" ? admission.admits : () => gate.open
-      let isOver = false
-      const timer = Effect.map(
-        // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
-        Effect.sleep(Math.ceil(Duration.toMillis(delay))),
-        () => {
-          isOver = true
-          wake.notify()
-        }
-      )
-      return Effect.flatMap(Effect.fork(timer), (timing) =>
-        Effect.ensuring(
-          until(() => isCut() || (isOver && passes())),
-          Fiber.interrupt(timing)
-        )
-      )
-    }).pipe(
-      Effect.flatMap(() => {
-        if (isCut()) return Effect.succeed(false)
-        // Another lane may have taken the breaker's leave meanwhile.
-        return before === "publish" || admission.admit() ? Effect.succeed(true) : wait(Duration.zero, before)
-      })
-    )
+  const wait = Waiting.make({ admission, gate, wake, isCut: () => !open || admission.isHeld() || dropped })
 
   const onStep = (begun: RecoveryStep) => {
     step = begun
