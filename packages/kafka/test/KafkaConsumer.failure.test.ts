@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
-import type { Wire } from "@spillway/kafka/Wire"
+import { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Consumer from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
+import { committed, group, makeCalls, observed, onBroker, options, quiet, topic } from "./consumerTesting.js"
 
 const topics = { [topic]: 2 }
 const handler = () => Effect.void
@@ -154,5 +154,24 @@ describe("a consumer that can't go on", () => {
       assert.deepStrictEqual(yield* broker.committed("other"), [{ topic: "payments", partition: 0, offset: 1 }])
       assert.deepStrictEqual(yield* committed, { 0: 0, 1: 0 })
     }).pipe(onBroker({ topics: { ...topics, payments: 1 } }))
+  )
+})
+
+describe("a consumer that breaks while it opens its partitions", () => {
+  it.effect("fails with what broke", () =>
+    Effect.gen(function* () {
+      const { wire } = yield* MemoryBroker
+      let commits = 0
+      const breaking = observed(wire, (api) =>
+        api === "OffsetCommit" && commits++ === 0 ? Effect.dieMessage("broken") : Effect.void
+      )
+      const starting = yield* Effect.fork(
+        Effect.flip(Effect.provideService(KafkaConsumer.make({ ...options, handler }), Wire, breaking))
+      )
+      yield* TestClock.adjust("30 seconds")
+      const error = yield* Fiber.join(starting)
+      assert.propertyVal(error, "reason", "HandlingFailed")
+      assert.include(error.message, "broken")
+    }).pipe(onBroker({ topics }))
   )
 })

@@ -118,11 +118,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       }
       if (connections.get(key) === opened) connections.delete(key)
       opened.done(exit)
-    }).pipe(
-      Effect.scoped,
-      // Those who still wait, as it was interrupted.
-      Effect.ensuring(Effect.sync(() => opened.done(Effect.suspend(() => closedError(endpoint)))))
-    )
+    }).pipe(Effect.scoped)
 
   const connection = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
     Effect.suspend(() => {
@@ -132,7 +128,11 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
       const opened = Result.make<Connection, WireError>()
       connections.set(key, opened)
       // Opened in the cluster's scope: a caller that is interrupted leaves the connection to the others.
-      return Effect.zipRight(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), opened.wait)
+      return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), (fiber) => {
+        // Interrupted, perhaps before it had begun: those who wait learn of it.
+        fiber.addObserver(() => opened.done(Effect.suspend(() => closedError(endpoint))))
+        return opened.wait
+      })
     })
 
   const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>
