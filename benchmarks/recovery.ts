@@ -85,7 +85,7 @@ const spillway =
 
 /** The members of `JavaMembers.java`, which the tests of mixed groups use. */
 const java = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
-  const source = fileURLToPath(new URL("../packages/kafka/test/kafka/JavaMembers.java", import.meta.url))
+  const source = fileURLToPath(new URL("../packages/kafka/test/support/JavaMembers.java", import.meta.url))
   const classes = yield* classPath
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn("java", ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classes, source, brokers.join()])),

@@ -4,7 +4,7 @@
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as Effect from "effect/Effect"
-import * as Cluster from "../../packages/kafka/src/internal/cluster.js"
+import * as Cluster from "../../packages/kafka/src/internal/cluster/cluster.js"
 import { nameOf } from "../../packages/kafka/src/KafkaErrorCode.js"
 import type { IsolationLevel } from "../../packages/kafka/src/Protocol.js"
 import * as RecordBatch from "../../packages/kafka/src/RecordBatch.js"

@@ -25,19 +25,19 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a commit passes the first unsettled record",
-    file: `${kafka}/ledger.ts`,
+    file: `${kafka}/lane/ledger.ts`,
     replace: "ledger.offsets[ledger.head]! : ledger.end",
     by: "ledger.offsets[ledger.head]! + 1 : ledger.end"
   },
   {
     name: "what was fetched counts as settled",
-    file: `${kafka}/ledger.ts`,
+    file: `${kafka}/lane/ledger.ts`,
     replace: "  ledger.head < ledger.offsets.length ? ledger.offsets[ledger.head]! : ledger.end",
     by: "  ledger.end"
   },
   {
     name: "partitions are given up while their records are handled",
-    file: `${kafka}/ownership.ts`,
+    file: `${kafka}/consumer/assignment.ts`,
     replace: `      yield* Effect.timeoutOption(
         Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
         timeoutMs
@@ -48,69 +48,69 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "partitions are given up without a commit",
-    file: `${kafka}/ownership.ts`,
+    file: `${kafka}/consumer/assignment.ts`,
     replace: "if (committer.isBehind()) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
     by: ""
   },
   {
     name: "ended ownerships are committed",
-    file: `${kafka}/ownership.ts`,
+    file: `${kafka}/consumer/assignment.ts`,
     replace: "        committer.lanes.delete(lane)\n",
     by: ""
   },
   {
     name: "lanes that are given up go on",
-    file: `${kafka}/ownership.ts`,
+    file: `${kafka}/consumer/assignment.ts`,
     replace: "        lane.close()\n",
     by: ""
   },
   {
     name: "a drain has no time for its last commit",
-    file: `${kafka}/consumer.ts`,
+    file: `${kafka}/consumer/consumer.ts`,
     replace: "Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)",
     by: "0",
     // In a simulation a commit takes no time, unless it meets a fault.
-    heldBy: ["packages/kafka/test/KafkaConsumer.drain.test.ts"]
+    heldBy: ["packages/kafka/test/consumer/drain.test.ts"]
   },
   {
     name: "a refused commit counts as acknowledged",
-    file: `${kafka}/committer.ts`,
+    file: `${kafka}/consumer/committer.ts`,
     replace: "        if (errorCode === 0) {",
     by: "        if (errorCode >= 0) {"
   },
   {
     name: "commits go backwards",
-    file: `${kafka}/committer.ts`,
+    file: `${kafka}/consumer/committer.ts`,
     replace: "  return offset > lane.committed ? offset : undefined",
     by: "  return offset > lane.committed ? offset : lane.committed > 1 ? lane.committed - 1 : undefined"
   },
   {
     name: "a drain leaves before it has settled",
-    file: `${kafka}/consumer.ts`,
+    file: `${kafka}/consumer/consumer.ts`,
     replace: "    yield* membership.stop\n",
     by: "    yield* membership.leave\n"
   },
   {
     name: "a rebalance isn't noticed",
-    file: `${kafka}/membership/heartbeats.ts`,
+    file: `${kafka}/group/heartbeats.ts`,
     replace: "          options.onRebalance()\n",
     by: ""
   },
   {
     name: "a member that the group has forgotten asks on",
-    file: `${kafka}/membership/decisions.ts`,
+    file: `${kafka}/group/decisions.ts`,
     replace: "      return lost(false)",
     by: "      return retry"
   },
   {
     name: "a moved coordinator is not looked up again",
-    file: `${kafka}/membership/decisions.ts`,
+    file: `${kafka}/group/decisions.ts`,
     replace: "      return findCoordinator",
     by: '      return fatal("Configuration")'
   },
   {
     name: "cooperatively, nothing is given up",
-    file: `${kafka}/membership/decisions.ts`,
+    file: `${kafka}/group/decisions.ts`,
     replace: 'protocol === "eager" ? owned : moving',
     by: 'protocol === "eager" ? owned : []'
   },
@@ -122,25 +122,25 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a fetch goes on one record too far",
-    file: `${kafka}/lane.ts`,
+    file: `${kafka}/lane/lane.ts`,
     replace: "        lane.position = batch.nextOffset\n",
     by: "        lane.position = batch.nextOffset + 1\n"
   },
   {
     name: "records before the position are handed out",
-    file: `${kafka}/lane.ts`,
+    file: `${kafka}/lane/lane.ts`,
     replace: "batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records",
     by: "batch.records"
   },
   {
     name: "buffers have no bound",
-    file: `${kafka}/fetcher.ts`,
+    file: `${kafka}/fetcher/fetcher.ts`,
     replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []",
     by: "all"
   },
   {
     name: "an offset out of range goes on at the end",
-    file: `${kafka}/fetcher/answers.ts`,
+    file: `${kafka}/fetcher/fetchResponse.ts`,
     replace: 'policy === "earliest" ? start : end',
     by: "end"
   },
@@ -164,31 +164,31 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a drain follows rebalances",
-    file: `${kafka}/membership.ts`,
+    file: `${kafka}/group/membership.ts`,
     replace: "if (!stopping) yield* Until.done(over, generations)",
     by: "yield* generations"
   },
   {
     name: "a batch that is sent again is another one to the broker",
-    file: `${kafka}/producerLane.ts`,
+    file: `${kafka}/producer/partitionQueue.ts`,
     replace: "if (lane.sequence === undefined || batch.stamp !== undefined) return",
     by: "if (lane.sequence === undefined) return"
   },
   {
     name: "batches have no sequence",
-    file: `${kafka}/producerLane.ts`,
+    file: `${kafka}/producer/partitionQueue.ts`,
     replace: "  batch.stamp = stamp\n",
     by: ""
   },
   {
     name: "a batch that is refused counts as written",
-    file: `${kafka}/producerOutcome.ts`,
+    file: `${kafka}/producer/produceResponse.ts`,
     replace: "errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER",
     by: "errorCode >= 0"
   },
   {
     name: "several batches are in flight without a sequence",
-    file: `${kafka}/producerLane.ts`,
+    file: `${kafka}/producer/partitionQueue.ts`,
     replace: "sequence?.isEstablished === true ? 5 : 1",
     by: "5"
   },
@@ -204,7 +204,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: '        if (error.reason !== "Unknown") doubt = undefined\n',
     by: "        doubt = undefined\n",
     // It takes the answers of a coordinator that is asked for longer than any fault lasts.
-    heldBy: ["packages/kafka/test/KafkaConsumer.transactional.test.ts"]
+    heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
     name: "what came of a lost partition is committed all the same",
@@ -212,7 +212,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "      Outbox.drop(outbox, partition)\n",
     by: "",
     // It takes a partition that is lost with results that aren't committed, and comes back.
-    heldBy: ["packages/kafka/test/KafkaConsumer.transactional.test.ts"]
+    heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
     name: "offsets are committed beside the transaction",
@@ -229,7 +229,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a join that is refused is tried again at once",
-    file: `${kafka}/membership/join.ts`,
+    file: `${kafka}/group/join.ts`,
     replace: "    const backoff = Backoff.make()",
     by: "    const backoff = Backoff.make(0, 0)"
   }

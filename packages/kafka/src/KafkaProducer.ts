@@ -13,17 +13,17 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as internal from "./internal/producer.js"
-import * as ProducerEnvironment from "./internal/producerEnvironment.js"
+import * as internal from "./internal/producer/producer.js"
+import * as ProducerEnvironment from "./internal/settings/producerEnvironment.js"
 import {
   decode,
   KafkaProducerConfigError,
   type PartitionerInput,
   type ProducerOptions
-} from "./internal/producerSettings.js"
-import * as TransactionalEnvironment from "./internal/transaction/environment.js"
+} from "./internal/settings/producerSettings.js"
+import * as TransactionalEnvironment from "./internal/settings/transactionEnvironment.js"
+import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import * as internalTransactional from "./internal/transaction/producer.js"
-import * as TransactionalSettings from "./internal/transaction/settings.js"
 import { TransactionalProducer, type TransactionError } from "./Transaction.js"
 import type { Wire } from "./Wire.js"
 

@@ -18,7 +18,7 @@ import * as TestClock from "effect/TestClock"
 import * as KafkaConsumer from "../src/KafkaConsumer.js"
 import { KafkaErrorCode } from "../src/KafkaErrorCode.js"
 import * as KafkaProducer from "../src/KafkaProducer.js"
-import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./consumerTesting.js"
+import { committed, group, makeCalls, onBroker, options, quiet, topic } from "./support/consumerTesting.js"
 
 const numbered = (count: number, partition = 0) =>
   Array.from({ length: count }, (_, i) => ({ value: `${partition}/${i}`, partition }))

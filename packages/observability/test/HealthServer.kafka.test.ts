@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { describeKafka, describeOwnKafka, makeBroker, makeCluster, uniqueName } from "../../../scripts/kafka/testing.js"
-import { alterTopic } from "../../kafka/test/kafka/alterTopic.js"
+import { alterTopic } from "../../kafka/test/support/alterTopic.js"
 import { consume, createTopic, publish, refusing, run, shows, willing } from "./healthProgram.js"
 
 const healthy = {

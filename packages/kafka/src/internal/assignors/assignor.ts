@@ -2,7 +2,7 @@
  * The assignors a member offers its group, by the names that Kafka's clients know them by.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import type { RebalanceProtocol } from "../membership/decisions.js"
+import type { RebalanceProtocol } from "../group/decisions.js"
 import * as CooperativeSticky from "./cooperativeSticky.js"
 import * as Range from "./range.js"
 

@@ -2,7 +2,7 @@
  * From which broker a lane reads: its partition's leader, or for a while the replica that the leader named as nearer to
  * the consumer's rack (KIP-392). One that failed isn't tried again for as long, though the leader may go on naming it.
  */
-import type { Lane } from "../lane.js"
+import type { Lane } from "../lane/lane.js"
 
 export interface ReadReplica {
   /** The node id of the replica to read from; undefined for the leader. */

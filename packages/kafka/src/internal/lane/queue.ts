@@ -2,8 +2,8 @@
  * What was fetched for a lane and hasn't started yet, in order. Its bytes count in the buffer of the whole consumer.
  */
 import type { DecodedRecord } from "../../RecordBatch.js"
-import type * as Ledger from "../ledger.js"
-import type * as Signal from "../signal.js"
+import type * as Signal from "../concurrency/signal.js"
+import type * as Ledger from "./ledger.js"
 
 /** Bytes of fetched batches that are not yet handled, and the signal that a lane has room again. */
 export interface Buffer {

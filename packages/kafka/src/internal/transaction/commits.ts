@@ -19,11 +19,11 @@ import {
   type TransactionErrorReason
 } from "../../Transaction.js"
 import type { WireError } from "../../Wire.js"
-import type { ResponseError } from "../cluster.js"
-import type { Signal } from "../signal.js"
+import type { ResponseError } from "../cluster/cluster.js"
+import type { Signal } from "../concurrency/signal.js"
 import { keyOf } from "../topicPartition.js"
 import * as Outbox from "./outbox.js"
-import { type Outputs, refusedBytes } from "./outputs.js"
+import { type Outputs, refusedBytes } from "./outboxProducer.js"
 
 type Topics = OffsetCommitRequest["topics"]
 

@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
-import * as Signal from "../signal.js"
+import * as Signal from "../concurrency/signal.js"
+import * as Settings from "../settings/transactionSettings.js"
 import * as Commits from "./commits.js"
 import * as Outbox from "./outbox.js"
-import * as Outputs from "./outputs.js"
+import * as Outputs from "./outboxProducer.js"
 import * as TransactionalProducer from "./producer.js"
-import * as Settings from "./settings.js"
 
 export interface TransactionalParts {
   readonly outputs: Outputs.Outputs

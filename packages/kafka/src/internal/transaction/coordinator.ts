@@ -7,9 +7,9 @@ import { nameOf } from "../../KafkaErrorCode.js"
 import type { Api, Request, Response, TransactionalProducer } from "../../Protocol.js"
 import { TransactionError, type TransactionErrorReason } from "../../Transaction.js"
 import type { WireError } from "../../Wire.js"
-import * as Backoff from "../backoff.js"
-import type { Cluster, ResponseError } from "../cluster.js"
-import type { Identity } from "../producerIdentity.js"
+import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import type { Identity } from "../producer/producerId.js"
 import * as Decisions from "./decisions.js"
 
 export interface Asked<A extends Api> {

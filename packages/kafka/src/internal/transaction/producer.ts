@@ -6,8 +6,8 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Transaction, TransactionalProducer, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
-import * as Manager from "./manager.js"
-import type { TransactionalSettings } from "./settings.js"
+import type { TransactionalSettings } from "../settings/transactionSettings.js"
+import * as Manager from "./transactionManager.js"
 
 export const make = (
   settings: TransactionalSettings

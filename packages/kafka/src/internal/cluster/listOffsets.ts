@@ -1,0 +1,46 @@
+/**
+ * Asks a partition's leader for an offset by timestamp, again and again until a leader answers.
+ */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+import type { IsolationLevel } from "../../Protocol.js"
+import * as Backoff from "../concurrency/backoff.js"
+import { type Cluster, ResponseError } from "./cluster.js"
+
+/** The offset for a timestamp in milliseconds, `earliestTimestamp` or `latestTimestamp`; fails only if not authorized. */
+export const listOffset = (
+  cluster: Cluster,
+  { topic, partition }: TopicPartition,
+  timestamp: number,
+  isolationLevel?: IsolationLevel | undefined
+): Effect.Effect<number, ResponseError> => {
+  const ask = Effect.gen(function* () {
+    if (cluster.leader(topic, partition) === undefined) yield* cluster.refresh([topic])
+    const leader = cluster.leader(topic, partition)
+    if (leader === undefined) return undefined
+    const response = yield* cluster.request(leader.leader, "data", "ListOffsets", {
+      isolationLevel,
+      topics: [{ topic, partitions: [{ partition, timestamp }] }]
+    })
+    const answer = response.topics[0]?.partitions[0]
+    if (answer?.errorCode === Code.NONE) return answer.offset
+    if (answer?.errorCode === Code.TOPIC_AUTHORIZATION_FAILED) {
+      return yield* Effect.fail(new ResponseError({ api: "ListOffsets", code: answer.errorCode }))
+    }
+    yield* cluster.refresh([topic])
+    return undefined
+  }).pipe(
+    Effect.catchTag("WireError", () =>
+      Effect.zipRight(Effect.ignore(cluster.refresh([topic])), Effect.succeed(undefined))
+    )
+  )
+
+  return Effect.suspend(() => {
+    const backoff = Backoff.make()
+    return Effect.repeat(
+      Effect.tap(ask, (offset) => (offset === undefined ? backoff.next : Effect.void)),
+      { until: (offset): offset is number => offset !== undefined }
+    )
+  })
+}

@@ -1,0 +1,31 @@
+/**
+ * Runs an effect until something ends it. Effect 3.22's own `raceFirst` forks both sides, and may never end when it is
+ * interrupted between the two.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { Result } from "./completion.js"
+import type * as Signal from "./signal.js"
+
+/** Runs an effect, which may fail, until there is the result, and waits until it has ended then. */
+export const done = <A, E, E2, R>(
+  end: Result<A, E | E2>,
+  effect: Effect.Effect<unknown, E, R>
+): Effect.Effect<A, E | E2, R> =>
+  Effect.flatMap(
+    Effect.fork(
+      Effect.interruptible(
+        Effect.catchAllCause(effect, (cause) => Effect.sync(() => end.done(Effect.failCause(cause))))
+      )
+    ),
+    (fiber) => Effect.ensuring(end.wait, Fiber.interrupt(fiber))
+  )
+
+/** Ends at the next notification, or after so many milliseconds by notifying itself. */
+export const notified = (signal: Signal.Signal, millis: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const wait = signal.wait()
+    return Effect.flatMap(Effect.fork(Effect.zipRight(Effect.sleep(millis), Effect.sync(signal.notify))), (timer) =>
+      Effect.ensuring(wait, Fiber.interrupt(timer))
+    )
+  })

@@ -1,0 +1,153 @@
+/**
+ * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
+ * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
+ */
+import type { CommittedOffset } from "@spillway/transport/Consumer"
+import type { ProducerError } from "@spillway/transport/Producer"
+import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
+import type { TransactionError } from "../../Transaction.js"
+import type { WireError } from "../../Wire.js"
+import type { ResponseError } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import type { Reaction } from "../group/decisions.js"
+import type { Lane } from "../lane/lane.js"
+import { byPlace } from "../topicPartition.js"
+import { isFatal } from "../transaction/commits.js"
+
+/** Why there is no answer to a commit. */
+export type CommitError = WireError | ResponseError | TransactionError | ProducerError
+
+export interface CommitterOptions {
+  /** Called when the offsets of a commit are gathered. */
+  readonly onGather?: (() => void) | undefined
+  /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
+  readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
+  /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
+  readonly react: (code: number) => Effect.Effect<Reaction>
+  /** Whether the lane's offsets are of a topic that is no more: those of another one now, they would pass its records over. */
+  readonly isStale: (lane: Lane) => boolean
+  /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
+  readonly isGone: (topic: string) => Effect.Effect<boolean>
+  readonly metrics: GroupMetrics
+}
+
+export interface Committer {
+  readonly lanes: Set<Lane>
+  /** Every partition's last acknowledged commit, ended ownerships too. */
+  readonly committed: () => ReadonlyArray<CommittedOffset>
+  /** Whether something has settled that isn't committed. */
+  readonly isBehind: () => boolean
+  /** Commits once what has settled; true when nothing is left that could be committed of what had settled before. */
+  readonly once: Effect.Effect<boolean>
+  /** Runs while no commit is in flight. */
+  readonly between: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Commits what has settled, repeating it until it is acknowledged or never will be; bounded by the caller's interruption. */
+  readonly flush: Effect.Effect<void>
+}
+
+const offsetToCommit = (lane: Lane): number | undefined => {
+  const offset = lane.settledTo()
+  return offset > lane.committed ? offset : undefined
+}
+
+/** `Refused`: for good. */
+type Attempted = "Complete" | "Incomplete" | "Refused"
+
+interface Sent {
+  readonly lane: Lane
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
+export const make = (options: CommitterOptions): Committer => {
+  const { metrics } = options
+  const lanes = new Set<Lane>()
+  const committed = new Map<string, CommittedOffset>()
+  const oneInFlight = Effect.unsafeMakeSemaphore(1)
+
+  const collect = (): Map<string, Map<number, Sent>> => {
+    const topics = new Map<string, Map<number, Sent>>()
+    for (const lane of lanes) {
+      const offset = offsetToCommit(lane)
+      if (offset === undefined || options.isStale(lane)) continue
+      const partitions = topics.get(lane.topic) ?? new Map()
+      topics.set(lane.topic, partitions.set(lane.partition, { lane, offset, leaderEpoch: lane.settledEpoch() }))
+    }
+    return topics
+  }
+
+  const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
+    options.onGather?.()
+    const topics = collect()
+    if (topics.size === 0) return "Complete"
+    const startedAt = yield* Clock.currentTimeNanos
+    const answer = yield* options
+      .send(
+        Array.from(topics, ([topic, partitions]) => ({
+          topic,
+          partitions: Array.from(partitions, ([partition, { leaderEpoch, offset }]) => ({
+            partition,
+            offset,
+            leaderEpoch,
+            metadata: null
+          }))
+        }))
+      )
+      .pipe(Effect.tapErrorCause(() => Effect.sync(metrics.commitFailed)))
+    if (answer === undefined) return "Incomplete"
+    if (answer.topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== 0))) {
+      metrics.commitFailed()
+    } else {
+      metrics.committed(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e9)
+    }
+    let complete = true
+    for (const { topic, partitions } of answer.topics) {
+      for (const { partition, errorCode } of partitions) {
+        const sent = topics.get(topic)?.get(partition)
+        if (sent === undefined) continue
+        if (errorCode === 0) {
+          sent.lane.committed = sent.offset
+          committed.set(`${topic}-${partition}`, { topic, partition, offset: sent.offset })
+          continue
+        }
+        if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
+        const reaction = yield* options.react(errorCode)
+        // What is refused for good ends the consumer: repeating it would only delay that.
+        if (reaction._tag !== "Fatal") complete = false
+      }
+    }
+    return complete ? "Complete" : "Incomplete"
+  }).pipe(
+    Effect.catchAll((error) =>
+      Effect.as(
+        Effect.logDebug("Commit failed, it will be repeated", error),
+        error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
+      )
+    ),
+    oneInFlight.withPermits(1)
+  )
+
+  const isBehind = () => collect().size > 0
+
+  return {
+    lanes,
+    isBehind,
+    committed: () => byPlace(committed.values()),
+    // Most of the time nothing has settled since the last commit: no turn is waited for then.
+    once: Effect.suspend(() =>
+      isBehind() ? Effect.map(attempt, (attempted) => attempted === "Complete") : Effect.succeed(true)
+    ),
+    between: oneInFlight.withPermits(1),
+    flush: Effect.suspend(() => {
+      const backoff = Backoff.make(50, 500)
+      return Effect.repeat(
+        Effect.tap(attempt, (attempted) => (attempted === "Incomplete" ? backoff.next : Effect.void)),
+        { until: (attempted) => attempted !== "Incomplete" }
+      )
+    })
+  }
+}

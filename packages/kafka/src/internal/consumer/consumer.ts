@@ -1,0 +1,295 @@
+/**
+ * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
+ */
+import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
+import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
+import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { Outcome, Processor } from "@spillway/transport/Processor"
+import { TransportMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Wire } from "../../Wire.js"
+import * as Cluster from "../cluster/cluster.js"
+import * as Monotonic from "../concurrency/monotonic.js"
+import * as Until from "../concurrency/runUntil.js"
+import * as Signal from "../concurrency/signal.js"
+import * as Fetcher from "../fetcher/fetcher.js"
+import * as Membership from "../group/membership.js"
+import type { LaneContext } from "../lane/lane.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import { byPlace, keyOf, placeOf } from "../topicPartition.js"
+import type { Commits, CommittingConsumer } from "../transaction/commits.js"
+import * as Ownership from "./assignment.js"
+import * as Committer from "./committer.js"
+import * as Control from "./control.js"
+import type { ConsumerHealth } from "./health.js"
+import * as Lifecycle from "./lifecycle.js"
+import * as Pauses from "./pauses.js"
+import * as Subscription from "./subscription.js"
+
+/** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
+const finalCommitMs = 5_000
+
+export interface Counts {
+  handled: number
+  retried: number
+  deadLettered: number
+  discarded: number
+}
+
+/** A consumer that has joined its group; closing the scope drains it. */
+export const make = Effect.fnUntraced(function* <R>(
+  settings: ConsumerSettings,
+  processor: Processor<R>,
+  counts: Counts,
+  health: ConsumerHealth,
+  commits?: Commits | undefined
+): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
+  const { groupId } = settings
+  const supervisor = yield* ConsumerSupervisor
+  const metrics = yield* TransportMetrics
+  const clock = yield* Effect.clock
+  const lifecycle = yield* Lifecycle.make
+  const joined = yield* Deferred.make<unknown, ConsumerError>()
+  /** Succeeds to ask for a drain, fails to end the consumer with an error. */
+  const stopping = yield* Deferred.make<void, ConsumerError>()
+  const ended = yield* Deferred.make<ConsumerReport, ConsumerError>()
+  const runtime = yield* Scope.make()
+  const fail = (error: ConsumerError): Effect.Effect<void> => Effect.asVoid(Deferred.fail(stopping, error))
+
+  for (const topic of settings.topics) metrics.consumer({ topic, groupId })
+
+  const pauses = { current: Pauses.none }
+  const breaker =
+    settings.circuitBreaker === undefined
+      ? undefined
+      : yield* Effect.annotateLogs(
+          Scope.extend(
+            CircuitBreaker.make(settings.circuitBreaker, () => ownership.nudge()),
+            runtime
+          ),
+          { groupId }
+        )
+  const context: LaneContext<R> = {
+    processor,
+    handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
+    maxRecords: settings.maxLaneRecords,
+    gate: { open: true, isFull: commits?.isFull ?? (() => false) },
+    breaker,
+    buffer: { bytes: 0, room: Signal.make() },
+    turn: { endsAt: 0 },
+    handling: Signal.make(),
+    isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
+    onOutcome: (outcome: Outcome) => {
+      counts[outcome]++
+    },
+    onFailure: (error) =>
+      fail(
+        Cause.isCause(error)
+          ? new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(error), cause: error })
+          : error
+      )
+  }
+
+  yield* Scope.extend(metrics.activeConsumer, runtime)
+  const cluster = yield* Scope.extend(Cluster.make, runtime)
+  const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
+  const committer = Committer.make({
+    onGather: commits?.begin,
+    send: (topics) => membership.commit(topics),
+    react: (code) => membership.onCommitError(code),
+    isStale: (lane) => fetcher.isGone(lane),
+    isGone: (topic) =>
+      Effect.match(cluster.refresh([topic]), {
+        onFailure: () => false,
+        onSuccess: () => cluster.topic(topic) === undefined
+      }),
+    metrics: metrics.group({ groupId })
+  })
+  const fetcher: Fetcher.Fetcher = yield* Scope.extend(
+    Fetcher.make({
+      cluster,
+      settings,
+      buffer: context.buffer,
+      fail,
+      metrics: (topic) => metrics.consumer({ topic, groupId }),
+      betweenCommits: committer.between
+    }),
+    runtime
+  )
+  const ownership = yield* Scope.extend(
+    Ownership.make({
+      cluster,
+      settings,
+      subscription,
+      context,
+      metrics,
+      committer,
+      fetcher,
+      fail,
+      toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request),
+      requireStable: commits !== undefined || settings.isolationLevel === "read_committed",
+      onTurn: (partition) => commits?.forget(partition)
+    }),
+    runtime
+  )
+  const control = Control.make({ settings, subscription, cluster, ownership, committer, lifecycle, context, pauses })
+  const onJoined = control.follow.pipe(
+    Effect.zipRight(Deferred.succeed(joined, undefined)),
+    Effect.zipRight(health.onJoined)
+  )
+  const membership: Membership.Membership = yield* Scope.extend(
+    Membership.make({
+      cluster,
+      settings,
+      subscription,
+      checkTopics: processor.checkTopics,
+      ownership,
+      fail,
+      onJoined,
+      sendOffsets: (member, topics) =>
+        commits === undefined
+          ? membership.toCoordinator("group", "OffsetCommit", { ...member, topics })
+          : commits.commit(member, topics, committing)
+    }),
+    runtime
+  )
+  const committing: CommittingConsumer = {
+    fetchOffsets: (request) => membership.toCoordinator("group", "OffsetFetch", request),
+    rewind: (partition, offset) => {
+      // A lane that is being given up, too: its records are the next owner's from there on.
+      for (const lane of ownership.lanes) if (keyOf(lane) === keyOf(partition)) lane.restartAt(offset)
+    },
+    nudge: ownership.nudge,
+    fail
+  }
+
+  const snapshot = (): ConsumerSnapshot => ({
+    status: lifecycle.now(),
+    circuitBreaker: breaker?.now(),
+    lanes: Array.from(ownership.lanes, (lane) => lane.snapshot())
+  })
+  let failure: ConsumerError | undefined
+  yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
+  yield* health.watch({
+    cluster,
+    subscription,
+    snapshot,
+    membership: () => {
+      const { isStable, ...view } = membership.view()
+      return { ...view, isStable: isStable && ownership.isComplete(), isAlive: context.gate.open }
+    },
+    failure: () => failure
+  })
+
+  const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
+
+  const interval = Effect.sleep(settings.commitIntervalMs)
+  /** After a commit that failed it isn't due before the interval is over, however much waits. */
+  const due = (isComplete: boolean) => {
+    if (commits === undefined) return interval
+    return isComplete && commits.isFull() ? Effect.void : Until.notified(commits.filled, settings.commitIntervalMs)
+  }
+  const commitWhenDue = Effect.gen(function* () {
+    let isComplete = true
+    while (true) {
+      yield* due(isComplete)
+      isComplete = yield* committer.once
+    }
+  })
+
+  const isHandling = () => Array.from(ownership.lanes).some((lane) => lane.isHandling())
+
+  // One watchdog for all lanes: no timer a record, and none while nothing is handled.
+  const watching = Effect.gen(function* () {
+    while (true) {
+      if (!isHandling()) {
+        yield* context.handling.wait()
+        continue
+      }
+      yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
+      const now = Monotonic.millis(clock)
+      for (const lane of ownership.lanes) yield* lane.watch(now)
+    }
+  })
+
+  const background = <E>(effect: Effect.Effect<never, E>) => Effect.forkIn(effect, runtime)
+
+  const main = Effect.gen(function* () {
+    yield* background(commitWhenDue)
+    yield* background(watching)
+    yield* background(
+      Effect.catchAllCause(membership.run, (cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.zipRight(Deferred.failCause(stopping, cause), Effect.never)
+      )
+    )
+    const asked = yield* Effect.exit(Deferred.await(stopping))
+    yield* lifecycle.to("Draining")
+    yield* Effect.annotateLogs(Effect.logInfo("Draining"), { groupId })
+    yield* membership.stop
+    yield* fetcher.stop
+    yield* ownership.drain(settings.drainTimeoutMs, (settledInMs) =>
+      // What failed the consumer may keep it from committing, too.
+      Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)
+    )
+    yield* membership.leave
+    yield* Scope.close(runtime, Exit.void)
+    const done = yield* report
+    yield* Effect.annotateLogs(Effect.logInfo("Consumer stopped"), {
+      groupId,
+      handled: done.handled,
+      retried: done.retried,
+      deadLettered: done.deadLettered,
+      discarded: done.discarded,
+      committed: done.committed.map(({ offset, partition, topic }) => `${topic}-${partition}@${offset}`).join(" ")
+    })
+    if (Exit.isSuccess(asked)) {
+      yield* lifecycle.to("Stopped")
+      yield* Deferred.succeed(joined, undefined)
+      yield* Deferred.succeed(ended, done)
+      return
+    }
+    const error = Cause.squash(asked.cause)
+    const failed =
+      error instanceof ConsumerError
+        ? error
+        : new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(asked.cause), cause: error })
+    failure = failed
+    yield* Effect.annotateLogs(Effect.logError("The consumer failed"), {
+      groupId,
+      reason: failed.reason,
+      error: failed.description
+    })
+    yield* lifecycle.to("Failed")
+    yield* Deferred.fail(joined, failed)
+    yield* Deferred.fail(ended, failed)
+    yield* supervisor.failed(failed)
+  })
+
+  const stop = Effect.asVoid(Deferred.succeed(stopping, undefined))
+  const wait = Deferred.await(ended)
+  const consumer: Consumer = {
+    groupId,
+    stop,
+    wait,
+    close: Effect.zipRight(stop, wait),
+    status: lifecycle.status,
+    changes: lifecycle.changes,
+    assignment: Effect.sync(() => byPlace(ownership.lanes).map(placeOf)),
+    pause: control.pause,
+    resume: control.resume,
+    paused: control.paused,
+    seek: control.seek,
+    breaker,
+    report
+  }
+  yield* Effect.acquireRelease(Effect.forkDaemon(Effect.interruptible(main)), () => Effect.ignore(consumer.close))
+  yield* Deferred.await(joined)
+  return consumer
+})

@@ -1,0 +1,207 @@
+/**
+ * What follows a leader's answer for one partition: its records go to the lane, or its error is acted on.
+ */
+import { ConsumerError } from "@spillway/transport/Consumer"
+import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
+import type { FetchPartitionResponse } from "../../Protocol.js"
+import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
+import * as RecordBatch from "../../RecordBatch.js"
+import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import { listOffset } from "../cluster/listOffsets.js"
+import type { Lane } from "../lane/lane.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import type * as Validation from "./leaderEpochCheck.js"
+import type { Recreated } from "./recreatedTopics.js"
+
+export interface Answers {
+  /** What follows an error code; true when the leader's metadata is in doubt. */
+  readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
+  /** The leader's log no longer holds what was read before the lane's position; true when nobody can be asked why. */
+  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<boolean>
+  /** Lets a lane begin anew whose topic was. */
+  readonly restart: (lane: Lane) => Effect.Effect<void>
+  /** True when the leader's metadata is in doubt. */
+  readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<boolean>
+  /** Fails the consumer at a lane's position. */
+  readonly failAt: (
+    lane: Lane,
+    reason: ConsumerError["reason"],
+    description: string,
+    cause?: unknown
+  ) => Effect.Effect<void>
+}
+
+const decode = ({ abortedTransactions, records }: FetchPartitionResponse, offset: number): RecordBatch.Decoded => {
+  const decoded = RecordBatch.decode(records, { abortedTransactions })
+  if (records.byteLength === 0 || decoded.batches.length > 0 || decoded.error !== undefined) return decoded
+  // A broker never cuts the first batch off (KIP-74): waiting for its rest would be for ever.
+  const description = `${records.byteLength} bytes hold no whole batch`
+  return {
+    ...decoded,
+    error: new RecordBatch.RecordBatchError({ reason: "CorruptBatch", baseOffset: offset, description })
+  }
+}
+
+export const make = (options: {
+  readonly cluster: Cluster
+  readonly settings: ConsumerSettings
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+  readonly metrics: (topic: string) => ConsumerMetrics
+  /** Runs an effect while no commit is in flight, so that a commit of before isn't taken for one of after. */
+  readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
+  readonly recreated: Recreated
+}): Answers => {
+  const { cluster, fail, metrics, recreated, settings } = options
+  /** Positions at which a batch was found corrupt once. */
+  const suspected = new WeakMap<Lane, number>()
+
+  const failAt: Answers["failAt"] = (lane, reason, description, cause) =>
+    fail(
+      new ConsumerError({
+        reason,
+        groupId: settings.groupId,
+        description: `${lane.topic}-${lane.partition} at offset ${lane.position}: ${description}`,
+        cause
+      })
+    )
+
+  /** Goes on at another offset, unless the lane was sought elsewhere meanwhile. */
+  const resume = (lane: Lane, from: number, to: number, leaderEpoch: number) =>
+    options.betweenCommits(
+      Effect.sync(() => {
+        if (lane.position === from) lane.resumeAt(to, leaderEpoch)
+      })
+    )
+
+  const outOfRange = (lane: Lane): Effect.Effect<void> => orUnauthorized(lane, reset(lane))
+
+  const orUnauthorized = (lane: Lane, effect: Effect.Effect<void, ResponseError>) =>
+    Effect.catchAll(effect, (cause) => failAt(lane, "Authorization", cause.message, cause))
+
+  const restart: Answers["restart"] = (lane) => orUnauthorized(lane, recreated.restart(lane))
+
+  /** What a log that differs from what was read calls for, unless it is that of a new topic; true when nobody knows. */
+  const unlessRecreated = (lane: Lane, policy: Effect.Effect<void>): Effect.Effect<boolean> =>
+    Effect.matchEffect(cluster.refresh([lane.topic]), {
+      onFailure: () => Effect.succeed(true),
+      onSuccess: () => Effect.as(recreated.isGone(lane) ? restart(lane) : policy, false)
+    })
+
+  const reset = Effect.fnUntraced(function* (lane: Lane) {
+    const policy = settings.offsetOutOfRange
+    const { partition, position: offset, topic } = lane
+    const [start, end] = yield* Effect.all([
+      listOffset(cluster, lane, earliestTimestamp),
+      listOffset(cluster, lane, latestTimestamp, settings.isolationLevel)
+    ])
+    // Sought elsewhere meanwhile.
+    if (lane.position !== offset) return
+    if (policy === "fail") {
+      return yield* failAt(lane, "OffsetOutOfRange", `the log starts at ${start} and ends at ${end}`)
+    }
+    const resumedAt = policy === "earliest" ? start : end
+    yield* Effect.logWarning("Offset out of range").pipe(
+      Effect.annotateLogs({ groupId: settings.groupId, topic, partition, offset, start, end, resumedAt, policy })
+    )
+    metrics(topic).offsetReset()
+    yield* resume(lane, offset, resumedAt, -1)
+  })
+
+  const truncated: Answers["truncated"] = (lane, answer) => unlessRecreated(lane, cutBack(lane, answer))
+
+  const cutBack = Effect.fnUntraced(function* (lane: Lane, { endOffset, leaderEpoch }: Validation.Answer) {
+    const { partition, position: offset, topic } = lane
+    const readEpoch = lane.leaderEpoch()
+    if (settings.offsetOutOfRange === "fail") {
+      const end = endOffset < 0 ? "holds no such epoch" : `ended at ${endOffset} in it`
+      const description = `the records read last were of leader epoch ${readEpoch}, but the log now ${end}`
+      return yield* failAt(lane, "LogTruncated", description)
+    }
+    if (endOffset < 0) return yield* outOfRange(lane)
+    yield* Effect.logWarning("The log was truncated").pipe(
+      Effect.annotateLogs({
+        groupId: settings.groupId,
+        topic,
+        partition,
+        offset,
+        readEpoch,
+        resumedAt: endOffset,
+        leaderEpoch
+      })
+    )
+    metrics(topic).offsetReset()
+    yield* resume(lane, offset, endOffset, leaderEpoch)
+  })
+
+  const corrupt = Effect.fnUntraced(function* (
+    lane: Lane,
+    error: RecordBatch.RecordBatchError,
+    { highWatermark }: FetchPartitionResponse
+  ) {
+    const { partition, position: offset, topic } = lane
+    if (error.reason === "CorruptBatch" && suspected.get(lane) !== offset) {
+      suspected.set(lane, offset)
+      const doubt = Effect.logDebug(
+        "A batch is corrupt; it is fetched once more, in case it was damaged on its way",
+        error
+      )
+      return yield* Effect.annotateLogs(doubt, { topic, partition, offset })
+    }
+    if (settings.corruptBatch === "fail") return yield* failAt(lane, "CorruptBatch", error.message, error)
+    const { nextOffset } = error
+    if (nextOffset === undefined || nextOffset <= offset || nextOffset > highWatermark) {
+      return yield* failAt(
+        lane,
+        "CorruptBatch",
+        `${error.message}; it can't be skipped, for nothing tells its end`,
+        error
+      )
+    }
+    lane.resumeAt(nextOffset, lane.leaderEpoch())
+    yield* Effect.logError("A corrupt batch is skipped", error).pipe(
+      Effect.annotateLogs({
+        groupId: settings.groupId,
+        topic,
+        partition,
+        firstOffset: offset,
+        lastOffset: nextOffset - 1
+      })
+    )
+    metrics(topic).skipped(nextOffset - offset)
+  })
+
+  const refused: Answers["refused"] = Effect.fnUntraced(function* (lane, errorCode) {
+    switch (errorCode) {
+      case Code.OFFSET_OUT_OF_RANGE:
+        return yield* unlessRecreated(lane, outOfRange(lane))
+      case Code.TOPIC_AUTHORIZATION_FAILED:
+        yield* failAt(lane, "Authorization", nameOf(errorCode))
+        return false
+      case Code.CORRUPT_MESSAGE:
+      case Code.UNSUPPORTED_COMPRESSION_TYPE:
+        yield* failAt(lane, "CorruptBatch", nameOf(errorCode))
+        return false
+      case Code.UNKNOWN_TOPIC_OR_PARTITION:
+      case Code.UNKNOWN_TOPIC_ID:
+      case Code.INCONSISTENT_TOPIC_ID:
+      case Code.UNKNOWN_LEADER_EPOCH:
+        cluster.forgetTopic(lane.topic)
+        return true
+      default:
+        return true
+    }
+  })
+
+  const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {
+    if (answer.errorCode !== Code.NONE) return yield* refused(lane, answer.errorCode)
+    const { batches, error } = decode(answer, lane.position)
+    lane.highWatermark = answer.highWatermark
+    lane.offer(batches)
+    if (error !== undefined) yield* corrupt(lane, error, answer)
+    return false
+  })
+
+  return { failAt, receive, refused, restart, truncated }
+}

@@ -1,0 +1,117 @@
+/**
+ * Heartbeats, on a timer of their own from the first generation to the end of the membership, and the watch over the
+ * session that they keep alive.
+ */
+import type { ConsumerError } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type { Cluster } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import * as Monotonic from "../concurrency/monotonic.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import * as Decisions from "./decisions.js"
+import type { Member } from "./member.js"
+
+export interface Heartbeats {
+  /** Begins, or goes on, with a session that the coordinator has just begun anew. */
+  readonly start: Effect.Effect<void>
+  readonly stop: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly cluster: Cluster
+  readonly member: Member
+  readonly settings: ConsumerSettings
+  /** Whether lanes may start records: not while the session may have expired. */
+  readonly setSessionAlive: (alive: boolean) => void
+  /** A rebalance of the present generation is on. */
+  readonly onRebalance: () => void
+  /** The ownership has ended without us. */
+  readonly onLost: (memberIdKept: boolean) => void
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+}): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
+  const { cluster, fail, member, setSessionAlive, settings } = options
+  const scope = yield* Effect.scope
+  const clock = yield* Effect.clock
+  const fork = (effect: Effect.Effect<void>) => Effect.forkIn(Effect.interruptible(effect), scope)
+  let running: ReadonlyArray<Fiber.Fiber<void>> = []
+  /** When the last acknowledged heartbeat was sent, in milliseconds. */
+  let acknowledgedAt = 0
+
+  const sessionLeft = (now: number): number => acknowledgedAt + settings.sessionTimeoutMs - now
+
+  const acknowledge = (sentAt: number, now: number) => {
+    acknowledgedAt = Math.max(acknowledgedAt, sentAt)
+    // What a broker that was frozen answers late says nothing of the session.
+    if (sessionLeft(now) > 0) setSessionAlive(true)
+  }
+
+  /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
+  const watchExpiry = Effect.gen(function* () {
+    while (true) {
+      const left = sessionLeft(Monotonic.millis(clock))
+      if (left <= 0) setSessionAlive(false)
+      yield* Effect.sleep(left > 0 ? Math.ceil(left) : settings.heartbeatIntervalMs)
+    }
+  })
+
+  const beat = Effect.gen(function* () {
+    const backoff = Backoff.make(100, settings.heartbeatIntervalMs)
+    const interval = Effect.sleep(settings.heartbeatIntervalMs)
+    let wait = interval
+    while (true) {
+      yield* wait
+      const sentAt = Monotonic.millis(clock)
+      const sent = member.identity()
+      const code = yield* Effect.matchEffect(member.toCoordinator("group", "Heartbeat", sent), {
+        onFailure: (cause) => Effect.as(Effect.catchAll(member.rejectFatal(cause), fail), undefined),
+        onSuccess: ({ errorCode }) => Effect.succeed(errorCode)
+      })
+      const answeredAt = Monotonic.millis(clock)
+      wait = interval
+      const isCurrent = sent.generationId === member.generationId && sent.memberId === member.memberId
+      const reaction = code === undefined ? Decisions.retry : Decisions.onHeartbeat(code, member.phase, isCurrent)
+      switch (reaction._tag) {
+        case "Ok":
+          acknowledge(sentAt, answeredAt)
+          backoff.reset()
+          if (sessionLeft(answeredAt) <= 0) wait = Effect.void
+          break
+        case "Rejoin":
+          acknowledge(sentAt, answeredAt)
+          backoff.reset()
+          options.onRebalance()
+          break
+        case "Lost":
+          options.onLost(reaction.memberIdKept)
+          return
+        case "Fatal":
+          yield* fail(member.refused(reaction, "Heartbeat", code!))
+          return
+        case "FindCoordinator":
+          cluster.forgetCoordinator(sent.groupId)
+          wait = backoff.next
+          break
+        default:
+          wait = backoff.next
+      }
+    }
+  })
+
+  return {
+    start: Effect.suspend(() => {
+      const now = Monotonic.millis(clock)
+      acknowledge(now, now)
+      if (running.length > 0) return Effect.void
+      return Effect.map(Effect.all([fork(beat), fork(watchExpiry)]), (fibers) => {
+        running = fibers
+      })
+    }),
+    stop: Effect.suspend(() => {
+      const stopping = running
+      running = []
+      return Fiber.interruptAll(stopping)
+    })
+  }
+})

@@ -1,0 +1,134 @@
+/**
+ * JoinGroup and SyncGroup: how the member comes into a generation.
+ */
+import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import type { Api } from "../../Protocol.js"
+import type { WireError } from "../../Wire.js"
+import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import * as ConsumerProtocol from "./consumerProtocol.js"
+import * as Decisions from "./decisions.js"
+import * as Leader from "./leader.js"
+import type { Member } from "./member.js"
+
+/** One generation as this member lives it. */
+export interface Generation {
+  readonly isLeader: boolean
+  /** What the member said it reads. */
+  readonly topics: ReadonlyArray<string>
+  /** The partition counts the leader assigned by; empty for a follower. */
+  readonly partitionCounts: ReadonlyMap<string, number>
+  readonly assignment: ReadonlyArray<TopicPartition>
+}
+
+export interface JoinOptions {
+  readonly cluster: Cluster
+  readonly member: Member
+  readonly settings: ConsumerSettings
+  readonly owned: () => ReadonlyArray<TopicPartition>
+  readonly topics: Effect.Effect<ReadonlyArray<string>, ConsumerError | WireError>
+  readonly countPartitions: (
+    topics: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
+  /** The coordinator has begun a generation with this member: its session is new, its assignment to come. */
+  readonly onGeneration: Effect.Effect<void>
+  /** The ownership has ended without us: interrupts the join. */
+  readonly onLost: (memberIdKept: boolean) => void
+  /** Called after each attempt. */
+  readonly onAttempted: () => void
+}
+
+/** An attempt that ended without an assignment. */
+interface Refusal {
+  readonly reaction: Decisions.Reaction
+  readonly api: Api
+  readonly code: number
+}
+
+/** Joins, again and again until it has an assignment. */
+export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerError> => {
+  const { cluster, member, settings } = options
+
+  /** Ends when the member may try again. */
+  const settle = ({ api, code, reaction }: Refusal, backoff: Backoff.Backoff): Effect.Effect<void, ConsumerError> => {
+    switch (reaction._tag) {
+      case "Fatal":
+        return Effect.fail(member.refused(reaction, api, code))
+      case "FindCoordinator":
+        cluster.forgetCoordinator(settings.groupId)
+        return backoff.next
+      case "Lost":
+        options.onLost(reaction.memberIdKept)
+        return Effect.never
+      case "Retry":
+      case "Rejoin":
+        return backoff.next
+      default:
+        return Effect.void
+    }
+  }
+
+  const attempt = Effect.gen(function* () {
+    const before = member.generationId
+    const topics = yield* options.topics
+    const metadata = ConsumerProtocol.encodeSubscription({
+      topics,
+      ownedPartitions: options.owned(),
+      generationId: before,
+      rackId: settings.rackId
+    })
+    const joined = yield* member.toCoordinator("join", "JoinGroup", {
+      groupId: settings.groupId,
+      memberId: member.memberId,
+      groupInstanceId: settings.groupInstanceId,
+      sessionTimeoutMs: settings.sessionTimeoutMs,
+      rebalanceTimeoutMs: settings.rebalanceTimeoutMs,
+      protocolType: "consumer",
+      protocols: settings.assignors.map((name) => ({ name, metadata }))
+    })
+    const refused = (reaction: Decisions.Reaction): Refusal => ({ reaction, api: "JoinGroup", code: joined.errorCode })
+    const onJoin = Decisions.onJoinGroup(joined.errorCode)
+    if (onJoin._tag === "UseMemberId") member.memberId = joined.memberId
+    if (onJoin._tag !== "Ok") return refused(onJoin)
+
+    member.phase = "Syncing"
+    member.memberId = joined.memberId
+    member.generationId = joined.generationId
+    yield* options.onGeneration
+    const isStatic = settings.groupInstanceId !== null
+    if (options.owned().length > 0 && Decisions.missedGeneration(isStatic, before, joined.generationId)) {
+      return refused({ _tag: "Lost", memberIdKept: true })
+    }
+    const isLeader = joined.leader === joined.memberId
+    const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions) : Leader.noPlan
+    const synced = yield* member.toCoordinator("join", "SyncGroup", {
+      ...member.identity(),
+      assignments: plan.assignments
+    })
+    const onSync = Decisions.onSyncGroup(synced.errorCode)
+    if (onSync._tag !== "Ok") return { reaction: onSync, api: "SyncGroup", code: synced.errorCode } satisfies Refusal
+    member.phase = "Stable"
+    const assignment = ConsumerProtocol.decodeAssignment(synced.assignment)
+    return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment } satisfies Generation
+  })
+
+  const unanswered = (cause: WireError | ResponseError): Effect.Effect<Refusal, ConsumerError> =>
+    Effect.as(member.rejectFatal(cause), { reaction: Decisions.retry, api: "JoinGroup", code: 0 })
+
+  return Effect.gen(function* () {
+    const backoff = Backoff.make()
+    while (true) {
+      member.phase = "Joining"
+      const attempted = yield* Effect.catchTags(attempt, { WireError: unanswered, ResponseError: unanswered })
+      if ("assignment" in attempted) {
+        options.onAttempted()
+        return attempted
+      }
+      member.phase = "Joining"
+      options.onAttempted()
+      yield* settle(attempted, backoff)
+    }
+  })
+}

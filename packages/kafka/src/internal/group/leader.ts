@@ -1,0 +1,54 @@
+/**
+ * The leader's part of a rebalance: who gets which partitions, by the assignor that the group agreed on.
+ */
+import * as Effect from "effect/Effect"
+import type { JoinGroupResponse, SyncGroupRequest } from "../../Protocol.js"
+import { assignors, isAssignor } from "../assignors/assignor.js"
+import type { StickyMember } from "../assignors/cooperativeSticky.js"
+import * as ConsumerProtocol from "./consumerProtocol.js"
+
+export interface Plan {
+  /** The partition counts of all the group's topics, those that exist. */
+  readonly partitionCounts: ReadonlyMap<string, number>
+  readonly assignments: SyncGroupRequest["assignments"]
+}
+
+/** A follower's, which decides nothing. */
+export const noPlan: Plan = { partitionCounts: new Map(), assignments: [] }
+
+const noSubscription: ConsumerProtocol.Subscription = {
+  topics: [],
+  ownedPartitions: [],
+  generationId: -1,
+  rackId: null
+}
+
+/** A member whose subscription can't be read gets nothing, and holds up none of the others. */
+const memberOf = ({ groupInstanceId, memberId, metadata }: JoinGroupResponse["members"][number]) =>
+  Effect.try(() => ConsumerProtocol.decodeSubscription(metadata)).pipe(
+    Effect.catchAll((cause) =>
+      Effect.as(
+        Effect.annotateLogs(Effect.logWarning("A member's subscription can't be read", cause), { memberId }),
+        noSubscription
+      )
+    ),
+    Effect.map((subscription): StickyMember => ({ memberId, groupInstanceId, ...subscription }))
+  )
+
+export const plan = Effect.fnUntraced(function* <E>(
+  joined: JoinGroupResponse,
+  countPartitions: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, number>, E>
+): Effect.fn.Return<Plan, E> {
+  const members = yield* Effect.forEach(joined.members, memberOf)
+  const topics = Array.from(new Set(members.flatMap((member) => member.topics))).sort()
+  const found = yield* countPartitions(topics)
+  const partitionCounts = new Map(
+    topics.flatMap((topic) => (found.has(topic) ? [[topic, found.get(topic)!] as const] : []))
+  )
+  const assignor = isAssignor(joined.protocolName) ? joined.protocolName : "range"
+  const assignments = Array.from(assignors[assignor](members, partitionCounts), ([memberId, partitions]) => ({
+    memberId,
+    assignment: ConsumerProtocol.encodeAssignment(partitions)
+  }))
+  return { partitionCounts, assignments }
+})

@@ -1,0 +1,98 @@
+/**
+ * Who this member is to the group's coordinator, and how it speaks to it.
+ */
+import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
+import type { Api, Request, Response } from "../../Protocol.js"
+import type { Role, WireError } from "../../Wire.js"
+import { protocolOf } from "../assignors/assignor.js"
+import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import * as Decisions from "./decisions.js"
+
+export interface Member {
+  readonly protocol: Decisions.RebalanceProtocol
+  phase: Decisions.Phase
+  /** Empty until the coordinator has given one. */
+  memberId: string
+  /** -1 before the first. */
+  generationId: number
+  readonly toCoordinator: <A extends Api>(
+    role: Role,
+    api: A,
+    request: Request<A>
+  ) => Effect.Effect<Response<A>, WireError | ResponseError>
+  /** What every request of a member of a generation begins with. */
+  readonly identity: () => {
+    readonly groupId: string
+    readonly generationId: number
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+  }
+  readonly error: (reason: ConsumerError["reason"], description: string, cause?: unknown) => ConsumerError
+  /** The error of a code that nothing mends. */
+  readonly refused: (reaction: Decisions.Fatal, api: Api, code: number) => ConsumerError
+  /** Fails on what no repetition mends. */
+  readonly rejectFatal: (cause: WireError | ResponseError) => Effect.Effect<void, ConsumerError>
+  /** Annotates a log line with who this is. */
+  readonly log: (message: string, annotations?: Readonly<Record<string, unknown>>) => Effect.Effect<void>
+}
+
+export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
+  const { groupId } = settings
+
+  const error: Member["error"] = (reason, description, cause) =>
+    new ConsumerError({ reason, groupId, description, cause })
+
+  const member: Member = {
+    protocol: protocolOf(settings.assignors),
+    phase: "Unjoined",
+    memberId: "",
+    generationId: -1,
+    toCoordinator: (role, api, request) =>
+      cluster.coordinator(groupId).pipe(
+        Effect.flatMap((nodeId) => cluster.request(nodeId, role, api, request)),
+        Effect.tapError(() => Effect.sync(() => cluster.forgetCoordinator(groupId)))
+      ),
+    identity: () => ({
+      groupId,
+      generationId: member.generationId,
+      memberId: member.memberId,
+      groupInstanceId: settings.groupInstanceId
+    }),
+    error,
+    refused: ({ reason }, api, code) => error(reason, `${api} answered ${nameOf(code)}${hint(settings, code)}`),
+    rejectFatal: (cause) => {
+      if (cause._tag === "ResponseError") {
+        const reaction = Decisions.onFindCoordinator(cause.code)
+        return reaction._tag === "Fatal" ? Effect.fail(error(reaction.reason, cause.message, cause)) : Effect.void
+      }
+      if (cause.reason === "Authentication") return Effect.fail(error("Authorization", cause.message, cause))
+      if (cause.reason === "UnsupportedVersion") return Effect.fail(error("UnsupportedBroker", cause.message, cause))
+      return Effect.void
+    },
+    log: (message, annotations) =>
+      Effect.suspend(() => {
+        const { generationId, memberId } = member
+        return Effect.annotateLogs(Effect.logInfo(message), { groupId, memberId, generationId, ...annotations })
+      })
+  }
+  return member
+}
+
+/** What a user can do about it. */
+const hint = (settings: ConsumerSettings, code: number): string => {
+  switch (code) {
+    case Code.INVALID_SESSION_TIMEOUT:
+      return `: sessionTimeout ${settings.sessionTimeoutMs} ms is outside the broker's bounds`
+    case Code.INCONSISTENT_GROUP_PROTOCOL:
+      return `: other members offer none of the assignors ${settings.assignors.join(", ")}`
+    case Code.GROUP_MAX_SIZE_REACHED:
+      return ": the group has as many members as the broker's group.max.size allows"
+    case Code.FENCED_INSTANCE_ID:
+      return `: another member has taken groupInstanceId ${JSON.stringify(settings.groupInstanceId)}`
+    default:
+      return ""
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The topics a member subscribes to, and what has become of them since the group last assigned their partitions.
+ */
+import type { ConsumerError } from "@spillway/transport/Consumer"
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
+import type { WireError } from "../../Wire.js"
+import type { Cluster } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import type { Subscription } from "../consumer/subscription.js"
+import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import type { Generation } from "./join.js"
+import type { Member } from "./member.js"
+
+export interface Topics {
+  /** How many partitions each topic has, of those that exist. */
+  readonly countPartitions: (
+    topics: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
+  /** Asks once, so that missing topics are logged and forbidden ones fail before anything is joined. */
+  readonly check: Effect.Effect<void, ConsumerError>
+  /** Ends when the group should assign anew. */
+  readonly watch: (generation: Generation) => Effect.Effect<void, ConsumerError>
+}
+
+export const make = (options: {
+  readonly cluster: Cluster
+  readonly member: Member
+  readonly settings: ConsumerSettings
+  readonly subscription: Subscription
+  readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
+}): Topics => {
+  const { cluster, member, settings, subscription } = options
+  const pattern = settings.topicPattern
+
+  const countPartitions = Effect.fnUntraced(function* (topics: ReadonlyArray<string>) {
+    const counts = new Map<string, number>()
+    for (const topic of yield* cluster.refresh(topics)) {
+      if (topic.errorCode === Code.TOPIC_AUTHORIZATION_FAILED) {
+        return yield* Effect.fail(member.error("Authorization", `topic ${topic.topic}: ${nameOf(topic.errorCode)}`))
+      }
+      if (topic.errorCode === Code.NONE) counts.set(topic.topic, topic.partitions.length)
+    }
+    return counts
+  })
+
+  const log = (message: string, topic: string) =>
+    Effect.annotateLogs(Effect.logWarning(message), { groupId: settings.groupId, topic })
+
+  const look = Effect.gen(function* () {
+    const topics = yield* subscription.refresh
+    return { topics, counts: yield* countPartitions(topics) }
+  })
+
+  const check = Effect.gen(function* () {
+    const backoff = Backoff.make()
+    while (true) {
+      const found = yield* Effect.catchTag(look, "WireError", (cause) =>
+        Effect.as(Effect.zipRight(member.rejectFatal(cause), backoff.next), undefined)
+      )
+      if (found === undefined) continue
+      for (const topic of found.topics) {
+        if (!found.counts.has(topic)) yield* log("The topic does not exist: waiting for it", topic)
+      }
+      if (pattern === undefined) return
+      if (found.topics.length === 0) yield* log("No topic matches the pattern: waiting for one", String(pattern))
+      return yield* options.checkTopics(found.topics)
+    }
+  })
+
+  /** Whether the group assigned by topics or partitions that aren't those of now. */
+  const isStale = Effect.fnUntraced(function* (generation: Generation) {
+    const subscribed = yield* subscription.refresh
+    if (subscribed.join() !== generation.topics.join()) return true
+    if (!generation.isLeader) {
+      if (pattern === undefined) yield* cluster.refresh(subscribed)
+      return false
+    }
+    const topics = Array.from(new Set([...generation.partitionCounts.keys(), ...subscribed]))
+    const counts = yield* countPartitions(topics)
+    return topics.some((topic) => counts.get(topic) !== generation.partitionCounts.get(topic))
+  })
+
+  /**
+   * The leader looks for topics and partitions that came or went, and who reads by a pattern for its topics; nobody
+   * else's rejoin would change the assignment. But each has to learn of topics that were created anew.
+   */
+  const watch = Effect.fnUntraced(function* (generation: Generation) {
+    const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
+    const isUrgent = generation.isLeader && isMissing
+    while (true) {
+      yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
+      if (yield* Effect.catchTag(isStale(generation), "WireError", () => Effect.succeed(false))) return
+    }
+  })
+
+  return { countPartitions, check, watch }
+}

@@ -1,0 +1,51 @@
+/**
+ * The wait before a record's next attempt, or before its dead letter is published again.
+ */
+import type { Wait } from "@spillway/transport/Processor"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Signal from "../concurrency/signal.js"
+import type { Admission, Gate } from "./admission.js"
+
+export const make = (options: {
+  readonly admission: Admission
+  readonly gate: Gate
+  /** Notified when one of the answers may have changed. */
+  readonly wake: Signal.Signal
+  /** Whether the wait is to end without what it is for. */
+  readonly isCut: () => boolean
+}): Wait => {
+  const { admission, gate, isCut, wake } = options
+
+  const until = (condition: () => boolean): Effect.Effect<void> =>
+    Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(wake.wait(), until(condition))))
+
+  const wait: Wait = (delay, before) =>
+    Effect.suspend(() => {
+      const passes = before === "attempt" ? admission.admits : () => gate.open
+      let isOver = false
+      const timer = Effect.map(
+        // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+        Effect.sleep(Math.ceil(Duration.toMillis(delay))),
+        () => {
+          isOver = true
+          wake.notify()
+        }
+      )
+      return Effect.flatMap(Effect.fork(timer), (timing) =>
+        Effect.ensuring(
+          until(() => isCut() || (isOver && passes())),
+          Fiber.interrupt(timing)
+        )
+      )
+    }).pipe(
+      Effect.flatMap(() => {
+        if (isCut()) return Effect.succeed(false)
+        // Another lane may have taken the breaker's leave meanwhile.
+        return before === "publish" || admission.admit() ? Effect.succeed(true) : wait(Duration.zero, before)
+      })
+    )
+
+  return wait
+}

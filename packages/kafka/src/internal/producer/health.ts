@@ -1,0 +1,44 @@
+/**
+ * What a producer tells of its health.
+ */
+import { Health, type HealthCheck } from "@spillway/transport/Health"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Cluster } from "../cluster/cluster.js"
+import * as Brokers from "../cluster/health.js"
+
+/** A record that was accepted and isn't acknowledged yet. */
+export interface Pending {
+  readonly topic: string
+  /** How long ago it was accepted, in milliseconds. */
+  readonly ageMs: number
+  /** What holds it up, if anything did so far. */
+  readonly trouble: string | undefined
+}
+
+export interface ProducerView {
+  readonly closing: boolean
+  /** Calls of `send` and `sendAll` that have no result yet. */
+  readonly pending: number
+  readonly oldest: Pending | undefined
+}
+
+/** Whether records are acknowledged. */
+export const sending = ({ closing, oldest, pending }: ProducerView): HealthCheck => {
+  if (closing) return { status: "degraded", state: "closing", ready: false, details: { pending } }
+  if (oldest?.trouble === undefined) return { status: "up", state: "sending", details: { pending } }
+  const { ageMs, topic, trouble } = oldest
+  return {
+    status: "degraded",
+    state: "waiting",
+    details: { pending, topic, seconds: Math.round(ageMs / 1_000), error: trouble }
+  }
+}
+
+export const register = (cluster: Cluster, view: () => ProducerView): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Health, (health) =>
+    health.register("producer", () => ({
+      brokers: Brokers.check(cluster.reachability()),
+      sending: sending(view())
+    }))
+  )

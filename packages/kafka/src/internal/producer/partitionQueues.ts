@@ -1,0 +1,96 @@
+/**
+ * The lanes of a producer, and which of them a record goes to.
+ */
+import type { ProducerRecord } from "@spillway/transport/Producer"
+import type { TopicMetadata } from "../../Protocol.js"
+import type { EncodableRecord } from "../../RecordBatch.js"
+import type { Cluster } from "../cluster/cluster.js"
+import type { ProducerSettings } from "../settings/producerSettings.js"
+import type { Failure } from "./decisions.js"
+import * as Partitioner from "./partitioner.js"
+import * as Lane from "./partitionQueue.js"
+import type { Entry } from "./pendingSend.js"
+
+export interface Lanes {
+  /**
+   * The partition of a record: the one it names, the one your partitioner or its key chooses, or -1 for the sticky one
+   * of the moment that it is sent. Or why it can go to none.
+   */
+  readonly partitionOf: (given: ProducerRecord, record: EncodableRecord, metadata: TopicMetadata) => number | Failure
+  /** The lane of an entry; chooses the sticky partition where none is chosen yet. */
+  readonly of: (entry: Entry) => Lane.Lane
+  /** Tells that a batch takes no more records: the next records without a key go to another partition. */
+  readonly spend: (lane: Lane.Lane) => void
+  readonly all: () => ReadonlyArray<Lane.Lane>
+}
+
+interface Sticky {
+  readonly partition: number
+  /** A batch of the partition was full or has left since it was chosen. */
+  spent: boolean
+}
+
+export interface Options {
+  readonly cluster: Cluster
+  readonly settings: ProducerSettings
+  /** The next random number in [0, 1). */
+  readonly random: () => number
+}
+
+export const make = ({ cluster, random, settings }: Options): Lanes => {
+  /** By topic and partition. */
+  const lanes = new Map<string, Array<Lane.Lane | undefined>>()
+  const stickies = new Map<string, Sticky>()
+
+  const stickyOf = (topic: string): number => {
+    const current = stickies.get(topic)
+    if (current !== undefined && !current.spent && cluster.leader(topic, current.partition) !== undefined) {
+      return current.partition
+    }
+    const partitions = cluster.topic(topic)?.partitions ?? []
+    const led = partitions.filter(({ leader }) => leader >= 0)
+    const available = (led.length > 0 ? led : partitions).map(({ partition }) => partition)
+    const partition = Partitioner.nextSticky(current?.partition, available, random()) ?? 0
+    stickies.set(topic, { partition, spent: false })
+    return partition
+  }
+
+  const ask = (record: EncodableRecord, topic: string, partitions: number): number | undefined | Failure => {
+    try {
+      const { headers, key, value } = record
+      return settings.partitioner?.({ topic, key, value, headers, partitions })
+    } catch (cause) {
+      return { reason: "InvalidRecord", description: "the partitioner threw", cause }
+    }
+  }
+
+  return {
+    partitionOf: ({ partition: named, topic }, record, metadata) => {
+      const { length: partitions } = metadata.partitions
+      const wanted = named ?? (settings.partitioner === undefined ? undefined : ask(record, topic, partitions))
+      if (typeof wanted === "object") return wanted
+      const partition = Partitioner.choose({ key: record.key, partition: wanted }, partitions, -1)
+      if (partition !== undefined) return partition
+      const description = `the topic has ${partitions} partitions, none is ${wanted}`
+      return { reason: "InvalidRecord", description }
+    },
+    of: (entry) => {
+      const { topic } = entry
+      if (entry.partition < 0) entry.partition = stickyOf(topic)
+      const { partition } = entry
+      let known = lanes.get(topic)
+      if (known === undefined) {
+        known = []
+        lanes.set(topic, known)
+      }
+      const lane = known[partition] ?? Lane.make(topic, partition, settings.maxBatchBytes)
+      known[partition] = lane
+      return lane
+    },
+    all: () => Array.from(lanes.values()).flatMap((known) => known.filter((lane) => lane !== undefined)),
+    spend: ({ partition, topic }) => {
+      const sticky = stickies.get(topic)
+      if (sticky?.partition === partition) sticky.spent = true
+    }
+  }
+}

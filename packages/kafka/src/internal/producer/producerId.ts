@@ -1,0 +1,95 @@
+/**
+ * The producer id that makes sends idempotent (KIP-98): asked for at the first send, and again when it is used up.
+ */
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode } from "../../KafkaErrorCode.js"
+import type { InitProducerIdResponse } from "../../Protocol.js"
+import type { WireError } from "../../Wire.js"
+import type { Cluster } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import * as Failure from "./decisions.js"
+
+export interface Identity {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  /** Epochs are the transaction coordinator's to give. */
+  readonly isTransactional: boolean
+}
+
+export interface Identities {
+  readonly current: () => Identity | undefined
+  /** Asks for an identity and tells when it is there, or why there is none. */
+  readonly request: (onEnd: (failure: Failure.Failure | undefined) => void) => void
+  /** An identity is of no use any more: the next one who needs one asks. */
+  readonly retire: (producerId: bigint) => void
+}
+
+export interface Options {
+  readonly cluster: Cluster
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly onTrouble: (failure: Failure.Failure) => void
+}
+
+const loading = new Set<number>([
+  KafkaErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+  KafkaErrorCode.COORDINATOR_NOT_AVAILABLE,
+  KafkaErrorCode.NOT_COORDINATOR
+])
+
+const verdictOf = (answer: Effect.Effect.Success<ReturnType<typeof ask>>): Failure.Verdict => {
+  if (answer._tag === "Left") return Failure.ofWireError(answer.left)
+  const { errorCode } = answer.right
+  if (loading.has(errorCode)) return Failure.ofCode(KafkaErrorCode.BROKER_NOT_AVAILABLE)
+  const verdict = Failure.ofCode(errorCode)
+  if (verdict.failure.reason !== "Authorization") return verdict
+  const description = `${verdict.failure.description}: idempotence needs the operation IdempotentWrite on the cluster, or set idempotent: false`
+  return { _tag: "Fail", failure: { ...verdict.failure, description } }
+}
+
+const ask = (
+  cluster: Cluster
+): Effect.Effect<
+  | { readonly _tag: "Left"; readonly left: WireError }
+  | { readonly _tag: "Right"; readonly right: InitProducerIdResponse }
+> =>
+  Effect.either(
+    cluster.requestAny("data", "InitProducerId", { transactionalId: null, transactionTimeoutMs: 0x7fffffff })
+  )
+
+export const make = ({ cluster, onTrouble, run }: Options): Identities => {
+  let identity: Identity | undefined
+  let waiting: Array<(failure: Failure.Failure | undefined) => void> = []
+
+  const end = (failure: Failure.Failure | undefined): void => {
+    const ended = waiting
+    waiting = []
+    for (const onEnd of ended) onEnd(failure)
+  }
+
+  const obtain = Effect.gen(function* () {
+    const backoff = Backoff.make()
+    while (true) {
+      const answer = yield* ask(cluster)
+      if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) {
+        const { producerEpoch, producerId } = answer.right
+        identity = { producerId, producerEpoch, isTransactional: false }
+        return end(undefined)
+      }
+      const verdict = verdictOf(answer)
+      if (verdict._tag !== "Retry") return end(verdict.failure)
+      onTrouble(verdict.failure)
+      yield* backoff.next
+    }
+  })
+
+  return {
+    current: () => identity,
+    request: (onEnd) => {
+      waiting.push(onEnd)
+      if (waiting.length === 1) run(obtain)
+    },
+    retire: (producerId) => {
+      if (identity?.producerId === producerId) identity = undefined
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * From the records that users give to those that are encoded.
+ */
+import * as Headers from "@spillway/transport/Headers"
+import type { ProducerRecord } from "@spillway/transport/Producer"
+import type { EncodableRecord } from "../../RecordBatch.js"
+import * as RecordBatch from "../../RecordBatch.js"
+import type { Failure } from "./decisions.js"
+
+const encoder = new TextEncoder()
+
+const invalid = (description: string): Failure => ({ reason: "InvalidRecord", description })
+
+const isBytes = (value: unknown): boolean => value === null || value instanceof Uint8Array
+
+const isField = (value: unknown): boolean => typeof value === "string" || isBytes(value)
+
+const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
+  typeof value === "string" ? encoder.encode(value) : value
+
+/** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
+export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
+  const { key = null, timestamp = now, topic, value } = record
+  if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
+  if (!isField(key)) return invalid("its key must be text, bytes or null")
+  if (!isField(value)) return invalid("its value must be text, bytes or null")
+  if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
+    return invalid(`its timestamp must be whole milliseconds since the epoch, not ${timestamp}`)
+  }
+  const headers = Headers.fromInput(record.headers)
+  for (const [name, value] of headers) {
+    if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
+  }
+  return { key: encodeField(key), value: encodeField(value), headers, timestamp }
+}
+
+/** The most bytes that a record takes in a batch, or that no batch has room for it. */
+export const sizeOf = (record: EncodableRecord, maxBatchBytes: number): number | Failure => {
+  const size = RecordBatch.recordSize(record)
+  const room = maxBatchBytes - RecordBatch.batchOverhead
+  return size <= room
+    ? size
+    : { reason: "RecordTooLarge", description: `its ${size} bytes exceed the ${room} of a batch` }
+}

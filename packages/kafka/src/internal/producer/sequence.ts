@@ -1,0 +1,46 @@
+/**
+ * A lane's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
+ * missing.
+ */
+import type { Identity } from "./producerId.js"
+
+export interface Sequence extends Identity {
+  /** The sequence of the next record. */
+  readonly next: number
+  /** The broker has acknowledged a batch of it: from then on it refuses what comes out of order. */
+  readonly isEstablished: boolean
+}
+
+/** What a batch says of its producer and its place. */
+export interface Stamp extends Identity {
+  /** The sequence of its first record. */
+  readonly baseSequence: number
+}
+
+/** The stamp of the next batch, and the sequence after it; sequences begin anew after the last int32. */
+export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Sequence] => {
+  const { isEstablished, isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
+  const next = (baseSequence + records) % 0x80000000
+  return [
+    { producerId, producerEpoch, isTransactional, baseSequence },
+    { producerId, producerEpoch, isTransactional, next, isEstablished }
+  ]
+}
+
+export const begin = ({ isTransactional, producerEpoch, producerId }: Identity): Sequence => ({
+  producerId,
+  producerEpoch,
+  isTransactional,
+  next: 0,
+  isEstablished: false
+})
+
+const lastEpoch = 0x7fff
+
+/**
+ * Begins anew under the next epoch, so that the broker forgets what it expects next (KIP-360); `undefined` when epochs
+ * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
+ * to the partition.
+ */
+export const beginAnew = (identity: Identity): Sequence | undefined =>
+  identity.producerEpoch >= lastEpoch ? undefined : begin({ ...identity, producerEpoch: identity.producerEpoch + 1 })

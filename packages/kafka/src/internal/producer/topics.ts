@@ -1,0 +1,133 @@
+/**
+ * What a producer knows of its topics: looked up when first used, again when something failed, and now and then.
+ */
+import * as Effect from "effect/Effect"
+import { KafkaErrorCode } from "../../KafkaErrorCode.js"
+import type { TopicMetadata } from "../../Protocol.js"
+import type { WireError } from "../../Wire.js"
+import type { Cluster } from "../cluster/cluster.js"
+import * as Backoff from "../concurrency/backoff.js"
+import * as Result from "../concurrency/completion.js"
+import * as Failure from "./decisions.js"
+
+export interface Topics {
+  /** What is known of a topic; when that is old, it is looked up again meanwhile. */
+  readonly known: (topic: string) => TopicMetadata | undefined
+  /** Asks for a topic's metadata now, or joins a request for it that is under way. */
+  readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
+  /**
+   * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
+   * `unknownTopicMs`. What it meets meanwhile is told to `onTrouble`, which says whether to go on.
+   */
+  readonly lookup: (
+    topic: string,
+    unknownTopicMs: number,
+    onTrouble: (failure: Failure.Failure) => boolean
+  ) => Effect.Effect<TopicMetadata, Failure.Failure>
+  /** Whether calls wait for the topic: later ones must queue behind them. */
+  readonly isAwaited: (topic: string) => boolean
+  /** Looks a topic up once for all who wait for it, and ends their waits in their order. */
+  readonly await: (topic: string, waiter: Waiter) => void
+}
+
+export interface Waiter {
+  /** Nobody is interested any more. */
+  readonly isOver: () => boolean
+  readonly onTrouble: (failure: Failure.Failure) => void
+  /** Called with a failure, or without one when the topic is known. */
+  readonly onEnd: (failure: Failure.Failure | undefined) => void
+}
+
+export interface Options {
+  readonly cluster: Cluster
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly now: () => number
+  readonly maxAgeMs: number
+  readonly unknownTopicTimeoutMs: number
+}
+
+export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
+  const refreshing = new Map<string, Result.Result<TopicMetadata, WireError>>()
+  const refreshedAt = new Map<string, number>()
+  const awaited = new Map<string, Array<Waiter>>()
+
+  const start = (topic: string) => {
+    const answer = Result.make<TopicMetadata, WireError>()
+    refreshing.set(topic, answer)
+    refreshedAt.set(topic, now())
+    run(
+      cluster.refresh([topic]).pipe(
+        Effect.map(
+          ([metadata]): TopicMetadata =>
+            metadata ?? {
+              topic,
+              topicId: "",
+              errorCode: KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+              isInternal: false,
+              partitions: []
+            }
+        ),
+        Effect.exit,
+        Effect.flatMap((exit) =>
+          Effect.sync(() => {
+            refreshing.delete(topic)
+            answer.done(exit)
+          })
+        )
+      )
+    )
+    return answer
+  }
+
+  const refresh = (topic: string) => Effect.suspend(() => (refreshing.get(topic) ?? start(topic)).wait)
+
+  const lookup: Topics["lookup"] = (topic, unknownTopicMs, onTrouble) =>
+    Effect.gen(function* () {
+      const backoff = Backoff.make()
+      const startedAt = now()
+      while (true) {
+        const answer = yield* Effect.either(refresh(topic))
+        if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) return answer.right
+        const verdict =
+          answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
+        if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
+        if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
+        if (!onTrouble(verdict.failure)) return yield* Effect.fail(verdict.failure)
+        yield* backoff.next
+      }
+    })
+
+  const awaitKnown: Topics["await"] = (topic, waiter) => {
+    const others = awaited.get(topic)
+    if (others !== undefined) {
+      others.push(waiter)
+      return
+    }
+    const waiters = [waiter]
+    awaited.set(topic, waiters)
+    const end = (failure: Failure.Failure | undefined) =>
+      Effect.sync(() => {
+        awaited.delete(topic)
+        for (const { onEnd } of waiters) onEnd(failure)
+      })
+    const looked = lookup(topic, unknownTopicTimeoutMs, (failure) => {
+      for (const { onTrouble } of waiters) onTrouble(failure)
+      return waiters.some(({ isOver }) => !isOver())
+    })
+    run(Effect.matchEffect(looked, { onFailure: end, onSuccess: () => end(undefined) }))
+  }
+
+  return {
+    isAwaited: (topic) => awaited.has(topic),
+    await: awaitKnown,
+    known: (topic) => {
+      const metadata = cluster.topic(topic)
+      if (metadata !== undefined && !refreshing.has(topic) && now() - (refreshedAt.get(topic) ?? 0) > maxAgeMs) {
+        start(topic)
+      }
+      return metadata
+    },
+    refresh,
+    lookup
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Takes what handlers want written into the outbox, checked, so that a record that can't be written is the failure of the
+ * handler that made it.
+ */
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import * as HandlerError from "@spillway/transport/HandlerError"
+import type { Processor } from "@spillway/transport/Processor"
+import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as RecordBatch from "../../RecordBatch.js"
+import type { Failure } from "../producer/decisions.js"
+import * as Record from "../producer/record.js"
+import * as Outbox from "./outbox.js"
+
+/** The record that is being recovered in the present fibre: the source of its dead letter. */
+class Recovering extends Context.Reference<Recovering>()("@spillway/kafka/internal/Recovering", {
+  defaultValue: (): ConsumedRecord | undefined => undefined
+}) {}
+
+/** A record that a broker refused, by which its source is known to make such. */
+export interface Refused {
+  readonly error: ProducerError
+  /** Records of this topic and size, or larger, aren't tried again for a while. */
+  readonly topic: string
+  readonly bytes: number
+  /** Milliseconds since the epoch. */
+  readonly until: number
+}
+
+export interface Outputs {
+  /** Puts what came of a record into the outbox. */
+  readonly put: (source: Outbox.Source, records: ReadonlyArray<ProducerRecord>) => Effect.Effect<void, ProducerError>
+  /** The same of a handler, whose records would be refused however often it is called. */
+  readonly handled: (
+    source: Outbox.Source,
+    records: ReadonlyArray<ProducerRecord>
+  ) => Effect.Effect<void, ProducerError | HandlerError.NonRetryableError>
+  /** Where dead letters are published to. */
+  readonly producer: Context.Tag.Service<Producer>
+  /** A processor whose dead letters know what record they come from. */
+  readonly recovering: <R>(processor: Processor<R>) => Processor<R>
+  /** A broker has refused a record that came of the source. */
+  readonly refuse: (source: Outbox.Source, refused: Refused) => void
+}
+
+const placeOf = ({ offset, partition, topic }: Outbox.Source): string => `${topic}-${partition}@${offset}`
+
+/** What no repetition of the handler changes. */
+const isPermanent = ({ reason }: ProducerError): boolean => reason === "InvalidRecord" || reason === "RecordTooLarge"
+
+export const make = (options: {
+  readonly outbox: Outbox.Outbox
+  readonly maxBatchBytes: number
+  readonly partitions: Context.Tag.Service<Producer>["partitions"]
+  readonly now: () => number
+  readonly onPut: () => void
+}): Outputs => {
+  const { maxBatchBytes, now, onPut, outbox, partitions } = options
+  const knownTopics = new Set<string>()
+  const refusals = new Map<string, Refused>()
+
+  const refusedBefore = (source: Outbox.Source, topic: string, bytes: number): ProducerError | undefined => {
+    if (refusals.size === 0) return undefined
+    const refused = refusals.get(placeOf(source))
+    if (refused === undefined || refused.topic !== topic || bytes < refused.bytes) return undefined
+    if (now() < refused.until) return refused.error
+    refusals.delete(placeOf(source))
+    return undefined
+  }
+
+  const put: Outputs["put"] = (source, records) =>
+    Effect.suspend(() => {
+      const { offset, partition, topic } = source
+      const prepared: Array<ProducerRecord> = []
+      let unknown: Set<string> | undefined
+      let bytes = 0
+      for (const [index, given] of records.entries()) {
+        const fail = ({ cause, description, reason }: Failure) =>
+          new ProducerError({
+            reason,
+            topic: String(given.topic),
+            partition: given.partition,
+            description: `record ${index} of ${records.length}: ${description}`,
+            cause,
+            record: given
+          })
+        const record = Record.prepare(given, now())
+        if ("reason" in record) return Effect.fail(fail(record))
+        const size = Record.sizeOf(record, maxBatchBytes)
+        if (typeof size === "object") return Effect.fail(fail(size))
+        const refused = refusedBefore(source, given.topic, size)
+        if (refused !== undefined) return Effect.fail(refused)
+        if (!knownTopics.has(given.topic)) unknown = (unknown ?? new Set()).add(given.topic)
+        bytes += size
+        prepared.push({ ...record, topic: given.topic, partition: given.partition })
+      }
+      const place = Effect.sync(() => {
+        Outbox.put(outbox, { source: { topic, partition, offset }, records: prepared, bytes })
+        onPut()
+      })
+      if (unknown === undefined) return place
+      const lookUp = (topic: string) => Effect.map(partitions(topic), () => knownTopics.add(topic))
+      return Effect.zipRight(Effect.forEach(unknown, lookUp, { discard: true }), place)
+    })
+
+  const send = (record: ProducerRecord) =>
+    Effect.gen(function* () {
+      const source = yield* Recovering
+      if (source === undefined) return yield* Effect.dieMessage("no record is being recovered")
+      yield* put(source, [record])
+      // Where it lands is known when it is committed.
+      return {
+        topic: record.topic,
+        partition: record.partition ?? -1,
+        offset: -1,
+        timestamp: record.timestamp ?? now()
+      }
+    })
+
+  return {
+    put,
+    handled: (source, records) =>
+      Effect.catchAll(
+        put(source, records),
+        (error): Effect.Effect<never, ProducerError | HandlerError.NonRetryableError> =>
+          isPermanent(error) ? HandlerError.nonRetryable(error) : Effect.fail(error)
+      ),
+    producer: {
+      send,
+      sendAll: Effect.forEach(send),
+      sendAllEither: (records) => Effect.forEach(records, (record) => Effect.either(send(record))),
+      partitions
+    },
+    recovering: (processor) => ({
+      ...processor,
+      recover: (record, cause, lane) =>
+        Effect.provideService(processor.recover(record, cause, lane), Recovering, record)
+    }),
+    refuse: (source, refused) => {
+      // A topic that is gone is looked up again.
+      knownTopics.delete(refused.topic)
+      refusals.set(placeOf(source), refused)
+    }
+  }
+}
+
+/** The bytes by which a record is refused; 0: it is refused whatever its size. */
+export const refusedBytes = (error: ProducerError, record: ProducerRecord, now: number): number => {
+  const prepared = error.reason === "RecordTooLarge" ? Record.prepare(record, now) : undefined
+  return prepared === undefined || "reason" in prepared ? 0 : RecordBatch.recordSize(prepared)
+}

@@ -1,0 +1,103 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
+import { type Endpoint, WireError } from "../../Wire.js"
+import { formatEndpoint, type WireOptions } from "../settings/connectionOptions.js"
+import type { Exchange, KafkaJs } from "./kafkajs.js"
+import type { SaslOptions } from "./sasl.js"
+import type { Link } from "./socket.js"
+import type { VersionRange } from "./versions.js"
+
+/** What a broker may say in a response besides what kafkajs passes on. */
+interface Answer {
+  readonly enabledMechanisms?: ReadonlyArray<string>
+  /** After its length. */
+  readonly authBytes?: Buffer
+}
+
+/** kafkajs's object of credentials: it lives for one authentication. */
+const credentials = (sasl: SaslOptions, token: Redacted.Redacted<string> | undefined): object =>
+  sasl.mechanism === "oauthbearer"
+    ? { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: token && Redacted.value(token) }) }
+    : { mechanism: sasl.mechanism, username: sasl.username, password: Redacted.value(sasl.password) }
+
+const nameOf = (sasl: SaslOptions): string =>
+  sasl.mechanism === "oauthbearer" ? "SASL oauthbearer" : `SASL ${sasl.mechanism} as ${JSON.stringify(sasl.username)}`
+
+/** Authenticates on a link; returns how many milliseconds the broker takes requests for, 0 for ever. */
+export const authenticate = Effect.fnUntraced(function* (
+  link: Link,
+  endpoint: Endpoint,
+  kafkaJs: KafkaJs,
+  options: WireOptions,
+  sasl: SaslOptions,
+  ranges: ReadonlyMap<number, VersionRange>
+): Effect.fn.Return<number, WireError> {
+  const error = (reason: WireError["reason"], description: string, cause?: unknown) =>
+    new WireError({ reason, endpoint: formatEndpoint(endpoint), description: `${nameOf(sasl)}: ${description}`, cause })
+
+  const token =
+    sasl.mechanism === "oauthbearer"
+      ? yield* sasl.token.pipe(
+          Effect.catchAllCause((cause) =>
+            Effect.fail(error("ConnectFailed", "the token could not be had", Cause.squash(cause)))
+          ),
+          Effect.raceFirst(Effect.flatMap(link.closed, Effect.fail))
+        )
+      : undefined
+
+  let broken: WireError | undefined
+  let answer: Answer = {}
+
+  const send = async ({ request, response }: Exchange): Promise<unknown> => {
+    const body = await request.encode()
+    const received = await Effect.runPromise(
+      Effect.either(
+        link.send({
+          key: request.apiKey,
+          version: request.apiVersion,
+          waitMs: options.connectTimeoutMs,
+          encode: (out) => {
+            out.writeBuffer(body.buffer)
+            return []
+          },
+          decode: (reader) => ({ response: reader.rest(), throttleTimeMs: 0 })
+        })
+      )
+    )
+    if (Either.isLeft(received)) {
+      broken = received.left
+      throw received.left
+    }
+    const decoded = await response.decode(received.right)
+    answer = decoded as Answer
+    return response.parse(decoded)
+  }
+
+  /** No error of kafkajs's goes along as a cause: its message says it all, and it is not ours to keep secrets in. */
+  const refused = (cause: unknown): WireError => {
+    if (broken !== undefined) return broken
+    const enabled = answer.enabledMechanisms ?? []
+    const takes = enabled.length === 0 ? "" : ` (the broker takes ${enabled.join(", ")})`
+    return error("Authentication", `${cause instanceof Error ? cause.message : String(cause)}${takes}`)
+  }
+
+  const sessionLifetime = yield* Effect.tryPromise({
+    try: async () => {
+      const connection = { ...endpoint, sasl: credentials(sasl, token), send }
+      const versions = Object.fromEntries(
+        Array.from(ranges, ([key, { max, min }]) => [key, { minVersion: min, maxVersion: max }])
+      )
+      const authenticator = kafkaJs.makeSaslAuthenticator(connection, versions)
+      await authenticator.authenticate()
+      return Number(authenticator.sessionLifetime)
+    },
+    catch: refused
+  })
+
+  // A token is refused by a challenge in a response without an error, which kafkajs doesn't read.
+  const challenge = sasl.mechanism === "oauthbearer" ? answer.authBytes?.subarray(4).toString() : undefined
+  if (challenge) return yield* error("Authentication", `the broker refused the token: ${challenge}`)
+  return sessionLifetime
+})

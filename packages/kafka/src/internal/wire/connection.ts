@@ -1,0 +1,144 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { nameOf } from "../../KafkaErrorCode.js"
+import type { Api, Request } from "../../Protocol.js"
+import { type Connection, type Endpoint, WireError } from "../../Wire.js"
+import { formatEndpoint, type WireOptions } from "../settings/connectionOptions.js"
+import { apis } from "./apis.js"
+import { authenticate } from "./authenticate.js"
+import type { KafkaJs } from "./kafkajs.js"
+import type { Reader } from "./reader.js"
+import { type Call, type Link, openLink } from "./socket.js"
+import * as Versions from "./versions.js"
+
+interface ApiVersionsResponse {
+  readonly errorCode: number
+  readonly ranges: ReadonlyMap<number, Versions.VersionRange>
+}
+
+const readApiVersions = (reader: Reader): ApiVersionsResponse => {
+  const errorCode = reader.int16()
+  const ranges = reader.array((each) => [each.int16(), { min: each.int16(), max: each.int16() }] as const)
+  return { errorCode, ranges: new Map(ranges) }
+}
+
+const apiVersions = (waitMs: number): Call<ApiVersionsResponse> => ({
+  key: 18,
+  version: 2,
+  waitMs,
+  encode: () => [],
+  decode: (reader) => ({
+    response: readApiVersions(reader),
+    throttleTimeMs: reader.remaining > 0 ? reader.int32() : 0
+  })
+})
+
+/** A port that can't be one is refused here: Node's socket would throw, and leave its handle behind. */
+const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
+  Effect.try({
+    try: () => {
+      if (!(endpoint.port >= 0 && endpoint.port < 65_536)) throw new RangeError(`${endpoint.port} is no port`)
+      return openLink(endpoint, kafkaJs, options)
+    },
+    catch: (cause) =>
+      new WireError({
+        reason: "ConnectFailed",
+        endpoint: formatEndpoint(endpoint),
+        description: cause instanceof Error ? cause.message : String(cause),
+        cause
+      })
+  })
+
+/** What the broker speaks, and for how many milliseconds it takes requests. */
+interface Session {
+  readonly ranges: ReadonlyMap<number, Versions.VersionRange>
+  /** 0: for ever. */
+  readonly lifetimeMs: number
+}
+
+const negotiate = Effect.fnUntraced(function* (
+  link: Link,
+  endpoint: Endpoint,
+  kafkaJs: KafkaJs,
+  options: WireOptions
+): Effect.fn.Return<Session, WireError> {
+  const { errorCode, ranges } = yield* link.send(apiVersions(options.connectTimeoutMs))
+  if (errorCode !== 0) {
+    return yield* new WireError({
+      reason: "ConnectFailed",
+      endpoint: formatEndpoint(endpoint),
+      description: `ApiVersions was answered with ${nameOf(errorCode)}`
+    })
+  }
+  const lifetimeMs =
+    options.sasl === undefined ? 0 : yield* authenticate(link, endpoint, kafkaJs, options, options.sasl, ranges)
+  return { ranges, lifetimeMs }
+})
+
+/** What ends a handshake leaves nothing that may have been carried out. */
+const duringHandshake = (error: WireError): WireError =>
+  error.reason === "Disconnected" ? new WireError({ ...error, reason: "ConnectFailed", cause: error.cause }) : error
+
+/**
+ * When to retire a connection, by its session's lifetime: requests that come after that end it, answers don't. What is
+ * left is for those who come while it waits for a long poll.
+ */
+const retireAfterMs = (lifetimeMs: number): number => lifetimeMs * 0.8
+
+/** Opens a connection and shakes hands on it. */
+export const connect = (
+  endpoint: Endpoint,
+  kafkaJs: KafkaJs,
+  options: WireOptions
+): Effect.Effect<Connection, WireError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const link = yield* open(endpoint, kafkaJs, options)
+      const destroy = Effect.sync(() => link.destroy("closed by its owner"))
+      const { lifetimeMs, ranges } = yield* restore(negotiate(link, endpoint, kafkaJs, options)).pipe(
+        Effect.mapError((error) => duringHandshake(error.reason === "Disconnected" ? (link.ended() ?? error) : error)),
+        Effect.onError(() => destroy)
+      )
+      link.ready()
+      if (lifetimeMs > 0) link.retire(retireAfterMs(lifetimeMs))
+      yield* Effect.addFinalizer(() => destroy)
+      return makeConnection(link, endpoint, options, ranges)
+    })
+  )
+
+const makeConnection = (
+  link: Link,
+  endpoint: Endpoint,
+  { requestTimeoutMs }: WireOptions,
+  ranges: ReadonlyMap<number, Versions.VersionRange>
+): Connection => {
+  const unsupported = (api: Api, ours: Versions.VersionRange) => {
+    const brokers = ranges.get(apis[api].key)
+    return new WireError({
+      reason: "UnsupportedVersion",
+      endpoint: formatEndpoint(endpoint),
+      api,
+      description: `Spillway speaks versions ${Versions.describe(ours)}, the broker ${Versions.describe(brokers)}`
+    })
+  }
+  return {
+    closed: link.closed,
+    request: <A extends Api>(api: A, request: Request<A>) => {
+      const { key, versions, encode, decode, newest, oldest, waitMs, unanswered } = apis[api]
+      const ours = { min: Math.max(versions.min, oldest(request)), max: Math.min(versions.max, newest(request)) }
+      const version = Versions.choose(ours, ranges.get(key))
+      if (version === undefined) return Effect.fail(unsupported(api, ours))
+      return Effect.suspend(() =>
+        link.send({
+          api,
+          key,
+          version,
+          waitMs: waitMs(request, requestTimeoutMs),
+          encode: (out) => encode(out, request, version),
+          decode: (reader) => decode(reader, version, request),
+          unanswered: unanswered(request)
+        })
+      )
+    }
+  }
+}

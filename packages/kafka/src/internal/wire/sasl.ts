@@ -1,0 +1,45 @@
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Check } from "../settings/connectionOptions.js"
+import { checkSecret } from "./tls.js"
+
+export type PasswordMechanism = "plain" | "scram-sha-256" | "scram-sha-512"
+
+export type SaslOptions =
+  | {
+      readonly mechanism: PasswordMechanism
+      readonly username: string
+      readonly password: Redacted.Redacted<string>
+    }
+  | {
+      readonly mechanism: "oauthbearer"
+      /**
+       * Gives a token that is valid now; run for each connection, within the connect timeout. A failure is a connection
+       * that could not be made: tried again.
+       */
+      readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
+    }
+
+export const passwordMechanisms: ReadonlyArray<PasswordMechanism> = ["plain", "scram-sha-256", "scram-sha-512"]
+
+export const isPasswordMechanism = (name: string): name is PasswordMechanism =>
+  passwordMechanisms.some((mechanism) => mechanism === name)
+
+/** Plain separates its fields by NUL. */
+const isField = (text: string): boolean => text !== "" && !text.includes("\u0000")
+
+export const checkSasl = (sasl: SaslOptions | undefined, check: Check): void => {
+  if (sasl === undefined) return
+  if (sasl.mechanism === "oauthbearer") {
+    check(Effect.isEffect(sasl.token), "sasl.token", undefined, "must be an Effect of a Redacted string")
+    return
+  }
+  const mechanisms = [...passwordMechanisms, "oauthbearer"].map((name) => `"${name}"`).join(", ")
+  check(isPasswordMechanism(sasl.mechanism), "sasl.mechanism", sasl.mechanism, `must be one of ${mechanisms}`)
+  const { password, username } = sasl
+  const description = "must have a character at least, and no NUL"
+  check(typeof username === "string" && isField(username), "sasl.username", username, description)
+  if (checkSecret(check, "sasl.password", password)) {
+    check(isField(Redacted.value(password)), "sasl.password", password, description)
+  }
+}

@@ -1,0 +1,284 @@
+import { connect as openTcp } from "node:net"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { Api } from "../../Protocol.js"
+import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
+import { formatEndpoint, maxTimerMs, type WireOptions } from "../settings/connectionOptions.js"
+import type { Attachment, Decoded } from "./api.js"
+import { makeFrames, piecesOf } from "./frames.js"
+import type { Encoder, KafkaJs } from "./kafkajs.js"
+import { Reader } from "./reader.js"
+import { isRefusal, openTls } from "./tls.js"
+
+/** One request as the socket sees it. */
+export interface Call<A> {
+  /** Absent for those of the handshake. */
+  readonly api?: Api | undefined
+  readonly key: number
+  readonly version: number
+  readonly waitMs: number
+  readonly encode: (out: Encoder) => ReadonlyArray<Attachment>
+  readonly decode: (reader: Reader) => Decoded<A>
+  /** The response, to a request that the broker doesn't answer. */
+  readonly unanswered?: A | undefined
+}
+
+/** One socket that carries requests and their responses, in order. */
+export interface Link {
+  readonly send: <A>(call: Call<A>) => Effect.Effect<A, WireError>
+  /** The handshakes are done: the connect timeout is over. */
+  readonly ready: () => void
+  /** Ends the connection after so many milliseconds, as soon as no request is pending. */
+  readonly retire: (afterMs: number) => void
+  /** Destroys the socket, and fails all that waits for it. */
+  readonly destroy: (description: string) => void
+  readonly closed: Effect.Effect<WireError>
+  /** Why it has ended, if it has. */
+  readonly ended: () => WireError | undefined
+}
+
+interface Waiting {
+  readonly api: Api | undefined
+  readonly fail: (error: WireError) => void
+}
+
+interface Pending extends Waiting {
+  readonly correlationId: number
+  readonly limitMs: number
+  /** When it is late: counted from when it was sent, or became the next to be answered. */
+  deadline: number
+  /** Reads the response, and says how long the broker wants to be left alone. */
+  readonly answer: (reader: Reader) => number
+}
+
+interface Held extends Waiting {
+  readonly write: () => void
+}
+
+const now = () => performance.now()
+
+const correlationIdBytes = 4
+
+export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
+  const closed = Deferred.unsafeMake<WireError>(FiberId.none)
+  /** Written requests; the first is the one that the broker answers next. */
+  const pending: Array<Pending> = []
+  /** Requests held back while the broker throttles. */
+  const held: Array<Held> = []
+  let ended: WireError | undefined
+  let correlationId = 0
+  let mutedUntil = 0
+  let unmute: NodeJS.Timeout | undefined
+  let watch: NodeJS.Timeout | undefined
+  let watchAt = 0
+  let retiring: NodeJS.Timeout | undefined
+  let isRetired = false
+  let isReady = false
+  let isUsed = false
+
+  const error = (reason: WireErrorReason, description: string, api?: Api, cause?: unknown): WireError =>
+    new WireError({ reason, endpoint: formatEndpoint(endpoint), api, description, cause })
+
+  const disconnected = (api: Api | undefined, reason: WireError): WireError =>
+    error("Disconnected", reason.description, api, reason.cause)
+
+  /** The connection's end, whoever brings it; the first reason stands. `blamed` fails with it, others `Disconnected`. */
+  const end = (reason: WireError, blamed?: Waiting): void => {
+    if (ended !== undefined) return
+    ended = reason
+    clearTimeout(connecting)
+    clearTimeout(unmute)
+    clearTimeout(watch)
+    clearTimeout(retiring)
+    socket.destroy()
+    Deferred.unsafeDone(closed, Effect.succeed(reason))
+    for (const request of [...pending.splice(0), ...held.splice(0)]) {
+      request.fail(request === blamed ? reason : disconnected(request.api, reason))
+    }
+  }
+
+  const armWatch = (): void => {
+    const next = pending[0]
+    if (next === undefined || (watch !== undefined && watchAt <= next.deadline)) return
+    clearTimeout(watch)
+    watchAt = next.deadline
+    watch = setTimeout(checkDeadline, Math.min(Math.max(0, Math.ceil(next.deadline - now())), maxTimerMs))
+  }
+
+  const checkDeadline = (): void => {
+    watch = undefined
+    const next = pending[0]
+    if (next === undefined) return
+    if (now() < next.deadline) armWatch()
+    else expireUnlessAnswered(next)
+  }
+
+  /** After a blocked event loop timers run before sockets are read: the response may be there already. */
+  const expireUnlessAnswered = (late: Pending): void => {
+    const bytesRead = socket.bytesRead
+    setImmediate(() => {
+      if (ended !== undefined) return
+      if (pending[0] !== late) armWatch()
+      else if (socket.bytesRead !== bytesRead) expireUnlessAnswered(late)
+      else end(error("Timeout", `no response within ${late.limitMs} ms`, late.api), late)
+    })
+  }
+
+  const onFrame = (frame: Buffer): void => {
+    if (ended !== undefined) return
+    const answered = pending[0]
+    // Ended before its last answer is passed on, so that who sends next finds it ended.
+    const isLast = isRetired && pending.length === 1 && held.length === 0
+    if (isLast) {
+      pending.shift()
+      end(retired())
+    }
+    isUsed = isReady
+    try {
+      if (answered === undefined) throw new RangeError("no request is pending")
+      const reader = new Reader(frame)
+      const id = reader.int32()
+      if (id !== answered.correlationId) throw new RangeError(`correlation id ${id}, not ${answered.correlationId}`)
+      const throttleTimeMs = answered.answer(reader)
+      if (throttleTimeMs > 0 && !isLast) mute(throttleTimeMs)
+    } catch (cause) {
+      const description = `the response can't be read: ${describe(cause)}`
+      const malformed = error("Malformed", description, answered?.api, cause)
+      if (isLast) answered?.fail(malformed)
+      else end(malformed, answered)
+      return
+    }
+    if (isLast) return
+    pending.shift()
+    const next = pending[0]
+    if (next === undefined) return
+    next.deadline = Math.max(now(), mutedUntil) + next.limitMs
+    armWatch()
+  }
+
+  const mute = (throttleTimeMs: number): void => {
+    mutedUntil = Math.max(mutedUntil, now() + throttleTimeMs)
+    unmute ??= setTimeout(release, Math.min(Math.ceil(throttleTimeMs), maxTimerMs))
+  }
+
+  const release = (): void => {
+    unmute = undefined
+    const left = mutedUntil - now()
+    if (left > 0) mute(left)
+    else for (const request of held.splice(0)) request.write()
+  }
+
+  /** A broker that wants another kind of connection says so only by closing this one. */
+  const suspicion = (): string => {
+    if (isReady)
+      return isUsed || options.sasl !== undefined ? "" : " before it answered: does its listener ask for SASL?"
+    return tls === undefined ? ": does its listener ask for TLS?" : ": does its listener speak TLS?"
+  }
+
+  const retired = () => error("Disconnected", "retired before its SASL session ends")
+
+  const push = makeFrames(correlationIdBytes, options.maxResponseBytes, onFrame)
+  const { tls } = options
+  const socket =
+    tls === undefined
+      ? openTcp({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true })
+      : openTls(endpoint, tls)
+  socket.on("data", (chunk) => {
+    const badSize = ended === undefined ? push(chunk) : undefined
+    if (badSize === undefined) return
+    const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"
+    const description = `a response of ${badSize} bytes (the limit is ${options.maxResponseBytes}): is this ${hint}?`
+    end(error("Malformed", description, pending[0]?.api), pending[0])
+  })
+  socket.on("error", (cause) => {
+    const description = tls === undefined ? describe(cause) : `TLS: ${describe(cause)}`
+    // A refusal's error may hold a certificate, which refers to itself: no JSON could be made of it.
+    end(
+      isRefusal(cause, socket)
+        ? error("Authentication", description)
+        : error("Disconnected", description, undefined, cause)
+    )
+  })
+  socket.on("end", () => end(error("Disconnected", `the broker closed the connection${suspicion()}`)))
+  socket.on("close", () => end(error("Disconnected", "the connection was closed")))
+  const connecting = setTimeout(
+    () => end(error("Timeout", `not connected within ${options.connectTimeoutMs} ms`), pending[0]),
+    options.connectTimeoutMs
+  )
+
+  const write = (pieces: ReadonlyArray<Uint8Array>, onWritten?: (failure?: Error | null) => void) => {
+    const last = pieces.length - 1
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(pieces[i]!)
+    socket.write(pieces[last]!, onWritten)
+    if (last > 0) socket.uncork()
+  }
+
+  const send = <A>(call: Call<A>): Effect.Effect<A, WireError> =>
+    Effect.async<A, WireError>((resume) => {
+      if (ended !== undefined) return resume(Effect.fail(disconnected(call.api, ended)))
+      correlationId = (correlationId + 1) & 0x7fffffff
+      const out = kafkaJs.makeEncoder()
+      out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
+      out.writeString(options.clientId)
+      const attachments = call.encode(out)
+      const pieces = piecesOf(out.buffer, attachments)
+      const fail = (reason: WireError) => resume(Effect.fail(reason))
+      const { unanswered } = call
+      const request: Pending = {
+        api: call.api,
+        correlationId,
+        limitMs: options.requestTimeoutMs + call.waitMs,
+        deadline: 0,
+        answer: (reader) => {
+          const { response, throttleTimeMs } = call.decode(reader)
+          resume(Effect.succeed(response))
+          return throttleTimeMs
+        },
+        fail
+      }
+      const writeNow = () => {
+        if (unanswered !== undefined) {
+          return write(pieces, (failure) =>
+            failure
+              ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
+              : resume(Effect.succeed(unanswered))
+          )
+        }
+        request.deadline = now() + request.limitMs
+        pending.push(request)
+        armWatch()
+        write(pieces)
+      }
+      if (unmute === undefined) writeNow()
+      else held.push({ write: writeNow, fail, api: call.api })
+    })
+
+  return {
+    send,
+    ready: () => {
+      clearTimeout(connecting)
+      isReady = true
+    },
+    retire: (afterMs) => {
+      if (ended !== undefined) return
+      retiring = setTimeout(
+        () => {
+          isRetired = true
+          if (pending.length === 0 && held.length === 0) end(retired())
+        },
+        Math.min(afterMs, maxTimerMs)
+      )
+    },
+    destroy: (description) => end(error("Disconnected", description)),
+    closed: Deferred.await(closed),
+    ended: () => ended
+  }
+}
+
+/** What happened, in words: attempts on several addresses come as one AggregateError without a message. */
+const describe = (cause: unknown): string => {
+  if (cause instanceof AggregateError) return cause.errors.map(describe).join(", ")
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,143 @@
+import { createPrivateKey, X509Certificate } from "node:crypto"
+import { isIP } from "node:net"
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls"
+import * as Redacted from "effect/Redacted"
+import type { Endpoint } from "../../Wire.js"
+import type { Check } from "../settings/connectionOptions.js"
+
+export interface TlsOptions {
+  /** The certificates, PEM, that a broker's must be signed by. Default: those that Node trusts. */
+  readonly ca?: string | ReadonlyArray<string> | undefined
+  /** The client's certificate and its chain, PEM, for brokers that ask for one. Together with `key`. */
+  readonly cert?: string | undefined
+  /** The certificate's private key, PEM. */
+  readonly key?: Redacted.Redacted<string> | undefined
+  /** What `key` is encrypted with. */
+  readonly passphrase?: Redacted.Redacted<string> | undefined
+  /** The name that brokers' certificates are for. Default: the host that is connected to. */
+  readonly servername?: string | undefined
+  /** `false` takes a certificate of anybody for anything: for tests alone. Default `true`. */
+  readonly rejectUnauthorized?: boolean | undefined
+  /** The oldest version of TLS to speak. Default `"TLSv1.2"`. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
+}
+
+/** TLS as the socket needs it. */
+export interface TlsSettings {
+  readonly secureContext: SecureContext
+  readonly servername: string | undefined
+  readonly rejectUnauthorized: boolean
+}
+
+const certificate = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+const certificatesIn = (pem: unknown): ReadonlyArray<string> => String(pem).match(certificate) ?? []
+
+/** The first line says what it is, and is no secret. */
+const firstLine = (pem: unknown): string => String(pem).split("\n", 1)[0]!.slice(0, 80)
+
+/** OpenSSL would skip what it can't read. */
+const isCertificates = (pem: unknown): boolean => {
+  const found = certificatesIn(pem)
+  try {
+    for (const each of found) new X509Certificate(each)
+    return found.length > 0
+  } catch {
+    return false
+  }
+}
+
+const reveal = (secret: Redacted.Redacted<string> | undefined): string | undefined =>
+  secret === undefined ? undefined : Redacted.value(secret)
+
+const isPrivateKey = (key: Redacted.Redacted<string>, passphrase: Redacted.Redacted<string> | undefined): boolean => {
+  try {
+    createPrivateKey({ key: Redacted.value(key), passphrase: reveal(passphrase) })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const isSecret = (value: unknown): boolean => Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
+
+/** What stands in an error for a value that should have been redacted: never the value. */
+const notRedacted = "<not redacted>"
+
+export const checkSecret = (check: Check, field: string, value: unknown): boolean => {
+  const isRedacted = isSecret(value)
+  check(isRedacted, field, value === undefined ? undefined : notRedacted, "must be a Redacted string")
+  return isRedacted
+}
+
+/** Decodes the options; `undefined` without TLS, or where something is wrong. */
+export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): TlsSettings | undefined => {
+  if (raw === undefined || raw === false) return undefined
+  const {
+    ca,
+    cert,
+    key,
+    minVersion = "TLSv1.2",
+    passphrase,
+    rejectUnauthorized = true,
+    servername
+  } = raw === true ? ({} satisfies TlsOptions as TlsOptions) : raw
+  let isSound = true
+  const must: Check = (valid, field, value, description) => {
+    if (!valid) isSound = false
+    return check(valid, field, value, description)
+  }
+  const pem = "must be certificates in PEM"
+  const authorities = ca === undefined ? undefined : typeof ca === "string" ? [ca] : ca
+  must(authorities?.length !== 0, "tls.ca", ca, pem)
+  for (const each of authorities ?? []) must(isCertificates(each), "tls.ca", firstLine(each), pem)
+  if (cert !== undefined) must(isCertificates(cert), "tls.cert", firstLine(cert), pem)
+  must((cert === undefined) === (key === undefined), "tls.key", key, "must come together with tls.cert")
+  const isPassphrase = passphrase === undefined || checkSecret(must, "tls.passphrase", passphrase)
+  if (key !== undefined && checkSecret(must, "tls.key", key) && isPassphrase) {
+    const description = "must be a private key in PEM, and tls.passphrase what it is encrypted with, if it is"
+    must(isPrivateKey(key, passphrase), "tls.key", key, description)
+  }
+  must(
+    servername === undefined || (servername.trim() !== "" && isIP(servername) === 0),
+    "tls.servername",
+    servername,
+    "must be a host name, no address"
+  )
+  must(["TLSv1.2", "TLSv1.3"].includes(minVersion), "tls.minVersion", minVersion, `must be "TLSv1.2" or "TLSv1.3"`)
+  if (!isSound) return undefined
+  try {
+    const secureContext = createSecureContext({
+      ca: authorities?.flatMap(certificatesIn),
+      cert,
+      key: reveal(key),
+      passphrase: reveal(passphrase),
+      minVersion
+    })
+    return { secureContext, servername, rejectUnauthorized }
+  } catch (cause) {
+    check(false, "tls.key", key, `must belong to tls.cert: ${cause instanceof Error ? cause.message : String(cause)}`)
+    return undefined
+  }
+}
+
+/** A socket that carries TLS; what is written to it waits for the handshake. */
+export const openTls = ({ host, port }: Endpoint, settings: TlsSettings): TLSSocket => {
+  const servername = settings.servername ?? (isIP(host) === 0 ? host : undefined)
+  const socket = connect({
+    host,
+    port,
+    secureContext: settings.secureContext,
+    rejectUnauthorized: settings.rejectUnauthorized,
+    ...(servername === undefined ? {} : { servername })
+  })
+  return socket.setNoDelay(true).setKeepAlive(true)
+}
+
+const alert = /ALERT_(BAD_|NO_|UNSUPPORTED_)?CERTIFICATE|ALERT_UNKNOWN_CA|ALERT_ACCESS_DENIED/
+
+/** True where a socket's error says that one side refused the other's certificate. */
+export const isRefusal = (cause: Error, socket: object): boolean => {
+  const code = "code" in cause ? String(cause.code) : cause.message
+  return alert.test(code) || ("authorizationError" in socket && socket.authorizationError === code)
+}

@@ -1,0 +1,28 @@
+import { assert, describe, it } from "@effect/vitest"
+import { matching } from "../../src/internal/consumer/subscription.js"
+
+const none = () => undefined
+
+const topics = (...names: ReadonlyArray<string>) =>
+  names.map((topic) => ({ topic, errorCode: 0, isInternal: topic.startsWith("__") }))
+
+describe("matching", () => {
+  it("takes topics by name, without internal ones and those with an error", () => {
+    const all = [
+      ...topics("orders.b", "orders.a", "__orders.c", "payments"),
+      { ...topics("orders.d")[0]!, errorCode: 5 }
+    ]
+    assert.deepStrictEqual(matching(/orders/, all, none), ["orders.a", "orders.b"])
+  })
+
+  it("leaves out the dead letter topics of those that match", () => {
+    const own = (topic: string) => `${topic}-dlq`
+    assert.deepStrictEqual(matching(/./, topics("a", "a-dlq", "b"), own), ["a", "b"])
+    // Its source doesn't match: whoever asks for it by name reads the dead letters.
+    assert.deepStrictEqual(matching(/-dlq$/, topics("a", "a-dlq"), own), ["a-dlq"])
+    assert.deepStrictEqual(
+      matching(/./, topics("a", "letters"), () => "letters"),
+      ["a"]
+    )
+  })
+})

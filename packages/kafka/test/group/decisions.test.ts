@@ -1,0 +1,105 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Decisions from "../../src/internal/group/decisions.js"
+import { KafkaErrorCode, type KafkaErrorName } from "../../src/KafkaErrorCode.js"
+
+const ok: Decisions.Reaction = { _tag: "Ok" }
+const retry: Decisions.Reaction = { _tag: "Retry" }
+const findCoordinator: Decisions.Reaction = { _tag: "FindCoordinator" }
+const rejoin: Decisions.Reaction = { _tag: "Rejoin" }
+const lostWithId: Decisions.Reaction = { _tag: "Lost", memberIdKept: false }
+const lost: Decisions.Reaction = { _tag: "Lost", memberIdKept: true }
+const fatal = (reason: Extract<Decisions.Reaction, { _tag: "Fatal" }>["reason"]): Decisions.Reaction => ({
+  _tag: "Fatal",
+  reason
+})
+
+type Table = Partial<Record<KafkaErrorName, Decisions.Reaction>>
+
+/** What every api does on a code; all codes that aren't here are tried again. */
+const always: Table = {
+  NONE: ok,
+  NOT_COORDINATOR: findCoordinator,
+  COORDINATOR_NOT_AVAILABLE: findCoordinator,
+  UNKNOWN_MEMBER_ID: lostWithId,
+  ILLEGAL_GENERATION: lost,
+  REBALANCE_IN_PROGRESS: rejoin,
+  FENCED_INSTANCE_ID: fatal("FencedInstance"),
+  GROUP_AUTHORIZATION_FAILED: fatal("Authorization"),
+  TOPIC_AUTHORIZATION_FAILED: fatal("Authorization"),
+  CLUSTER_AUTHORIZATION_FAILED: fatal("Authorization"),
+  INVALID_GROUP_ID: fatal("Configuration"),
+  INVALID_SESSION_TIMEOUT: fatal("Configuration"),
+  INCONSISTENT_GROUP_PROTOCOL: fatal("Configuration"),
+  GROUP_MAX_SIZE_REACHED: fatal("Configuration"),
+  INVALID_REQUEST: fatal("Configuration"),
+  OFFSET_METADATA_TOO_LARGE: fatal("Configuration"),
+  INVALID_COMMIT_OFFSET_SIZE: fatal("Configuration"),
+  UNSUPPORTED_VERSION: fatal("UnsupportedBroker")
+}
+
+/** A commit is repeated while the ownership stands; whether it does, the heartbeat says. */
+const commits: Table = {
+  ...always,
+  ILLEGAL_GENERATION: retry,
+  REBALANCE_IN_PROGRESS: retry,
+  REQUEST_TIMED_OUT: findCoordinator
+}
+
+const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction, Table]> = [
+  // A JoinGroup refused because of a rebalance is sent again after a delay: nothing is owned that could be given up.
+  [
+    "JoinGroup",
+    Decisions.onJoinGroup,
+    { ...always, MEMBER_ID_REQUIRED: { _tag: "UseMemberId" }, REBALANCE_IN_PROGRESS: retry }
+  ],
+  ["SyncGroup", Decisions.onSyncGroup, always],
+  ["Heartbeat", (code) => Decisions.onHeartbeat(code, "Stable", true), always],
+  [
+    "Heartbeat while JoinGroup is out",
+    (code) => Decisions.onHeartbeat(code, "Joining", true),
+    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry }
+  ],
+  [
+    "Heartbeat of an earlier generation",
+    (code) => Decisions.onHeartbeat(code, "Stable", false),
+    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry, UNKNOWN_MEMBER_ID: retry }
+  ],
+  ["FindCoordinator", Decisions.onFindCoordinator, always],
+  ["OffsetCommit", Decisions.onOffsetCommit, commits],
+  ["OffsetFetch", Decisions.onOffsetFetch, commits]
+]
+
+describe("decisions", () => {
+  it.each(apis)("%s reacts to every error code", (_api, react, table) => {
+    const actual = Object.entries(KafkaErrorCode).map(([name, code]) => [name, react(code)])
+    const expected = (Object.keys(KafkaErrorCode) as Array<KafkaErrorName>).map((name) => [name, table[name] ?? retry])
+    assert.deepStrictEqual(Object.fromEntries(actual), Object.fromEntries(expected))
+  })
+
+  it.each(apis)("%s is tried again on a code that nobody knows yet", (_api, react) => {
+    assert.deepStrictEqual(react(12_345), retry)
+  })
+
+  it("lets commits through where the coordinator accepts them", () => {
+    const phases: ReadonlyArray<Decisions.Phase> = ["Unjoined", "Joining", "Syncing", "Stable"]
+    const truth = (protocol: Decisions.RebalanceProtocol) => phases.map((phase) => Decisions.mayCommit(protocol, phase))
+    assert.deepStrictEqual(truth("eager"), [false, false, false, true])
+    assert.deepStrictEqual(truth("cooperative"), [false, true, false, true])
+  })
+
+  it("gives up everything before an eager rejoin, and what moves before a cooperative one", () => {
+    assert.deepStrictEqual(Decisions.revokedBeforeJoin("eager", [1, 2], []), [1, 2])
+    assert.deepStrictEqual(Decisions.revokedBeforeJoin("cooperative", [1, 2], [2]), [2])
+  })
+
+  it("knows that a static member has missed a generation", () => {
+    const missed = (isStatic: boolean) =>
+      [
+        [-1, 7],
+        [3, 4],
+        [3, 5]
+      ].map(([before, now]) => Decisions.missedGeneration(isStatic, before!, now!))
+    assert.deepStrictEqual(missed(true), [false, false, true])
+    assert.deepStrictEqual(missed(false), [false, false, false])
+  })
+})

@@ -1,0 +1,125 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "fast-check"
+import * as ConsumerSettings from "../../src/internal/settings/consumerSettings.js"
+
+const group = { groupId: "g", topics: ["t"] }
+
+const errorOf = (options: Parameters<typeof ConsumerSettings.decode>[0]): string => {
+  const error = Effect.runSync(Effect.flip(ConsumerSettings.decode(options)))
+  assert.strictEqual(error.reason, "Configuration")
+  return error.description
+}
+
+describe("consumerSettings", () => {
+  it.effect("has the documented defaults", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* ConsumerSettings.decode(group), {
+        groupId: "g",
+        topics: ["t"],
+        topicPattern: undefined,
+        initialOffset: "earliest",
+        offsetOutOfRange: "fail",
+        isolationLevel: "read_committed",
+        corruptBatch: "fail",
+        assignors: ["cooperative-sticky"],
+        groupInstanceId: null,
+        leaveOnClose: true,
+        rackId: null,
+        sessionTimeoutMs: 45_000,
+        heartbeatIntervalMs: 3_000,
+        rebalanceTimeoutMs: 60_000,
+        revokeTimeoutMs: 30_000,
+        drainTimeoutMs: 30_000,
+        commitIntervalMs: 1_000,
+        handlerTimeoutMs: 300_000,
+        metadataIntervalMs: 30_000,
+        maxLaneRecords: 500,
+        maxBufferedBytes: 64 * 1024 * 1024,
+        fetchMaxWaitMs: 500,
+        maxPartitionBytes: 1024 * 1024,
+        fetchMaxBytes: 10 * 1024 * 1024,
+        circuitBreaker: undefined
+      })
+    })
+  )
+
+  it.effect("takes any form of duration, and each topic once", () =>
+    Effect.gen(function* () {
+      const settings = yield* ConsumerSettings.decode({
+        groupId: "g",
+        topics: ["t", "u", "t"],
+        sessionTimeout: "10 seconds",
+        heartbeatInterval: 500,
+        commitInterval: Duration.minutes(1),
+        drainTimeout: [1, 500_000_000],
+        fetchMaxWait: 1_000_000n
+      })
+      assert.deepStrictEqual(settings.topics, ["t", "u"])
+      assert.strictEqual(settings.sessionTimeoutMs, 10_000)
+      assert.strictEqual(settings.heartbeatIntervalMs, 500)
+      assert.strictEqual(settings.commitIntervalMs, 60_000)
+      assert.strictEqual(settings.drainTimeoutMs, 1_500)
+      assert.strictEqual(settings.fetchMaxWaitMs, 1)
+    })
+  )
+
+  it("knows the values that its options may have", () => {
+    for (const field of ["initialOffset", "offsetOutOfRange", "isolationLevel", "corruptBatch"] as const) {
+      const description = errorOf({ ...group, [field]: "nothing" } as Parameters<typeof errorOf>[0])
+      assert.match(description, new RegExp(`^${field}: must be one of [a-z_, ]+, not "nothing"$`))
+    }
+  })
+
+  it("tells every error at once, with field and value", () => {
+    const description = errorOf({
+      groupId: " ",
+      topics: ["fine", "not fine", ".."],
+      sessionTimeout: "2 seconds",
+      heartbeatInterval: "3 seconds",
+      revokeTimeout: "60 seconds",
+      commitInterval: 0,
+      drainTimeout: Duration.infinity,
+      handlerTimeout: 0n,
+      maxLaneRecords: 0,
+      maxBufferedBytes: Number.NaN,
+      fetchMaxBytes: 1.5,
+      maxPartitionBytes: 2 ** 31
+    })
+    for (const part of [
+      'groupId: must not be empty, not " "',
+      'topics[1]: must be a legal topic name, not "not fine"',
+      'topics[2]: must be a legal topic name, not ".."',
+      "heartbeatInterval: must be below sessionTimeout (2000 ms), not 3000",
+      "revokeTimeout: must be below rebalanceTimeout (60000 ms), not 60000",
+      "commitInterval: must be a duration above zero and below 25 days, not 0",
+      "drainTimeout: must be a duration above zero and below 25 days, not Infinity",
+      "handlerTimeout: must be a duration above zero and below 25 days, not 0",
+      "maxLaneRecords: must be a whole number from 1 to 2147483647, not 0",
+      "maxBufferedBytes: must be a whole number from 1 to 9007199254740991, not NaN",
+      "fetchMaxBytes: must be a whole number from 1 to 2147483647, not 1.5",
+      "maxPartitionBytes: must be a whole number from 1 to 2147483647, not 2147483648"
+    ]) {
+      assert.include(description.split("; "), part)
+    }
+    assert.strictEqual(description.split("; ").length, 12)
+  })
+
+  it("wants a topic", () => {
+    assert.strictEqual(errorOf({ groupId: "g", topics: [] }), "topics: must name a topic, not []")
+  })
+
+  it("names the field of any number that is no duration", () => {
+    const field = FastCheck.constantFrom("sessionTimeout", "commitInterval", "fetchMaxWait", "metadataInterval")
+    const senseless = FastCheck.oneof(
+      FastCheck.integer({ max: 0 }),
+      FastCheck.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 31)
+    )
+    FastCheck.assert(
+      FastCheck.property(field, senseless, (field, value) => {
+        assert.include(errorOf({ ...group, [field]: value }), `${field}: `)
+      })
+    )
+  })
+})

@@ -1,0 +1,463 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import type { Api, OffsetFetchRequest } from "@spillway/kafka/Protocol"
+import { Wire, WireError } from "@spillway/kafka/Wire"
+import * as Faults from "@spillway/memory/Faults"
+import { MemoryBroker } from "@spillway/memory/MemoryBroker"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import type { Envelope } from "@spillway/transport/Envelope"
+import * as HandlerError from "@spillway/transport/HandlerError"
+import type { ProducerRecord } from "@spillway/transport/Producer"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { committed, group, observed, onBroker, options, topic } from "../support/consumerTesting.js"
+
+const topics = { [topic]: 2, results: 2, "orders-dlq": 2 }
+
+const result = ({ partition, value }: Envelope<string>): ReadonlyArray<ProducerRecord> => [
+  { topic: "results", partition, value: `${value}!` }
+]
+
+const text = (bytes: Uint8Array | null): string => new TextDecoder().decode(bytes ?? undefined)
+
+const valuesOf = (name: string) =>
+  Effect.flatMap(MemoryBroker, (broker) =>
+    Effect.map(broker.records(name), (records) => records.map(({ value }) => text(value)).sort())
+  )
+
+const produce = (values: ReadonlyArray<string>, partitions = 2) =>
+  Effect.flatMap(MemoryBroker, (broker) =>
+    broker.produce(
+      topic,
+      values.map((value, i) => ({ value, partition: i % partitions }))
+    )
+  )
+
+const numbered = (count: number, from = 0) => Array.from({ length: count }, (_, i) => `${i + from}`)
+
+type Options<E, R> = Partial<KafkaConsumer.TransactionalConsumerOptions<string, E, R, never>>
+
+const make = <E = never, R = never>(
+  overrides: Options<E, R> = {},
+  wire?: Context.Tag.Service<Wire>
+): Effect.Effect<Effect.Effect.Success<ReturnType<typeof started>>, unknown, R | Wire | Scope.Scope> =>
+  wire === undefined ? started(overrides) : Effect.provideService(started(overrides), Wire, wire)
+
+const started = <E, R>(overrides: Options<E, R>) =>
+  KafkaConsumer.makeTransactional<string, E, R, never>({
+    ...options,
+    transactionalId: "billing-1",
+    retry: RetryPolicy.fixed({ retries: 2, delay: "1 second" }),
+    deadLetter: DeadLetter.topic() as DeadLetter.DeadLetterPolicy<never>,
+    handler: (envelope) => Effect.succeed(result(envelope)),
+    ...overrides
+  })
+
+/** Lets time pass until it is so. */
+const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
+  Effect.zipRight(TestClock.adjust("200 millis"), isSo).pipe(
+    Effect.repeat({ until: (so) => so, times: 2_000 }),
+    Effect.filterOrDieMessage((so) => so, "it never was so")
+  )
+
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.fork(effect)
+    yield* until(Effect.map(Fiber.poll(fiber), (exit) => exit._tag === "Some"))
+    return yield* Fiber.join(fiber)
+  })
+
+const written = (count: number, name = "results") => until(Effect.map(valuesOf(name), ({ length }) => length >= count))
+
+describe("KafkaConsumer, transactional", () => {
+  it.effect("writes what its handler returns with the offsets, in few transactions", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* produce(numbered(200))
+      const asked: Array<Api> = []
+      yield* make(
+        {},
+        observed(broker.wire, (api) => Effect.sync(() => asked.push(api)))
+      )
+      yield* written(200)
+      assert.deepStrictEqual(
+        yield* valuesOf("results"),
+        numbered(200)
+          .map((value) => `${value}!`)
+          .sort()
+      )
+      assert.deepStrictEqual(yield* committed, { 0: 100, 1: 100 })
+      assert.isBelow(asked.filter((api) => api === "EndTxn").length, 6)
+      assert.notInclude(asked, "OffsetCommit")
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("writes a dead letter in the transaction of its offset, after the record's own retries", () =>
+    Effect.gen(function* () {
+      yield* produce(["good", "bad", "poison", "flaky"], 1)
+      const attempts: Array<string> = []
+      const consumer = yield* make({
+        handler: (envelope) =>
+          Effect.suspend((): Effect.Effect<ReadonlyArray<ProducerRecord>, unknown> => {
+            attempts.push(envelope.value)
+            if (envelope.value === "bad") return HandlerError.nonRetryable("bad")
+            if (envelope.value === "poison") return Effect.fail("poison")
+            return envelope.value === "flaky" && envelope.attempt < 2
+              ? Effect.fail("flaky")
+              : Effect.succeed(result(envelope))
+          })
+      })
+      yield* written(2)
+      assert.deepStrictEqual(yield* valuesOf("results"), ["flaky!", "good!"])
+      assert.deepStrictEqual(yield* valuesOf("orders-dlq"), ["bad", "poison"])
+      assert.deepStrictEqual(attempts, ["good", "bad", "poison", "poison", "poison", "flaky", "flaky"])
+      const letters = yield* Effect.flatMap(MemoryBroker, (broker) => broker.records("orders-dlq"))
+      assert.deepStrictEqual(
+        letters.map((letter) => DeadLetter.metadata(letter)._tag),
+        ["Some", "Some"]
+      )
+      const report = yield* passing(consumer.close)
+      assert.deepStrictEqual([report.handled, report.deadLettered, report.retried], [2, 2, 3])
+      assert.deepStrictEqual(yield* committed, { 0: 4, 1: 0 })
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("commits when it drains, and what it hands on is handled once", () =>
+    Effect.gen(function* () {
+      yield* produce(numbered(20))
+      const consumer = yield* make({ commitInterval: "1 hour" })
+      yield* until(Effect.map(consumer.report, ({ handled }) => handled === 20))
+      assert.deepStrictEqual(yield* valuesOf("results"), [])
+      yield* passing(consumer.close)
+      assert.lengthOf(yield* valuesOf("results"), 20)
+      const next = yield* make()
+      yield* produce(numbered(4, 20))
+      yield* written(24)
+      assert.strictEqual((yield* next.report).handled, 4)
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("repeats a transaction that was aborted with the same records, which it doesn't handle again", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* produce(numbered(10))
+      let refusals = 3
+      const wire = observed(broker.wire, (api) =>
+        Effect.suspend(() =>
+          api === "Produce" && refusals-- > 0
+            ? Effect.fail(new WireError({ reason: "UnsupportedVersion", endpoint: "memory", description: "a fault" }))
+            : Effect.void
+        )
+      )
+      let calls = 0
+      yield* make(
+        {
+          handler: (envelope) =>
+            Effect.as(
+              Effect.sync(() => calls++),
+              result(envelope)
+            )
+        },
+        wire
+      )
+      yield* written(10)
+      assert.strictEqual(calls, 10)
+      assert.lengthOf(yield* broker.uncommittedRecords("results"), 10)
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("makes a failure of its handler what can't be written", () =>
+    Effect.gen(function* () {
+      yield* produce(["fine", "large", "refused", "nowhere", "invalid"], 1)
+      const records: Readonly<Record<string, ProducerRecord>> = {
+        large: { topic: "results", value: "x".repeat(5_000) },
+        refused: { topic: "small", value: "x".repeat(1_000) },
+        nowhere: { topic: "nowhere", value: "" },
+        invalid: { topic: "results", partition: 99, value: "" }
+      }
+      const consumer = yield* make({
+        producer: { maxBatchBytes: 4_096 },
+        handler: (envelope) => {
+          const record = records[envelope.value]
+          return Effect.succeed(record === undefined ? result(envelope) : [record, ...result(envelope)])
+        }
+      })
+      yield* written(4, "orders-dlq")
+      assert.deepStrictEqual(yield* valuesOf("results"), ["fine!"])
+      const letters = yield* Effect.flatMap(MemoryBroker, (broker) => broker.records("orders-dlq"))
+      const why = letters.map((letter) => {
+        const metadata = DeadLetter.metadata(letter)
+        return metadata._tag === "Some" ? metadata.value.errorMessage?.split(":")[0] : undefined
+      })
+      assert.deepStrictEqual(why, ["RecordTooLarge", "RecordTooLarge", "UnknownTopic", "InvalidRecord"])
+      yield* passing(consumer.close)
+      assert.deepStrictEqual(yield* committed, { 0: 5, 1: 0 })
+    }).pipe(
+      onBroker({
+        topics: [
+          ...Object.entries(topics).map(([name, partitions]) => ({ name, partitions })),
+          { name: "small", maxMessageBytes: 500 }
+        ]
+      })
+    )
+  )
+
+  it.effect("starts no record while as much is to be written as may, and commits it at once", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* produce(numbered(40), 1)
+      const held = yield* Deferred.make<void>()
+      const wire = observed(broker.wire, (api) => (api === "EndTxn" ? Deferred.await(held) : Effect.void))
+      let calls = 0
+      const starting = yield* Effect.fork(
+        make(
+          {
+            commitInterval: "1 hour",
+            maxTransactionBytes: 5_000,
+            handler: ({ value }) =>
+              Effect.sync(() => {
+                calls++
+                return [{ topic: "results", value: `${value}${"x".repeat(1_000)}` }]
+              })
+          },
+          wire
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      assert.isBelow(calls, 7)
+      yield* Deferred.succeed(held, undefined)
+      const running = yield* Fiber.join(starting)
+      yield* written(40)
+      assert.strictEqual((yield* running.report).handled, 40)
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("fails by the first commit that another one's transactional id keeps out", () =>
+    Effect.gen(function* () {
+      const consumer = yield* make({ commitInterval: "1 minute" })
+      yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
+      yield* produce(numbered(2))
+      const failed = yield* Effect.fork(Effect.flip(consumer.wait))
+      // The drain that follows doesn't repeat what is refused for good.
+      yield* TestClock.adjust("61 seconds")
+      assert(Option.isSome(yield* Fiber.poll(failed)))
+      assert.strictEqual((yield* Fiber.join(failed)).reason, "FencedProducer")
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("waits for offsets that a transaction may yet commit, whatever else it may read", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const asked: Array<unknown> = []
+      const wire = observed(broker.wire, (api, request) =>
+        Effect.sync(() => {
+          if (api === "OffsetFetch") asked.push((request as OffsetFetchRequest).requireStable)
+        })
+      )
+      yield* make({ isolationLevel: "read_uncommitted" }, wire)
+      assert.deepStrictEqual(asked, [true])
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("fails when another one takes over its transactional id", () =>
+    Effect.gen(function* () {
+      const consumer = yield* make()
+      yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
+      yield* produce(numbered(2))
+      const error = yield* passing(Effect.flip(consumer.wait))
+      assert.strictEqual(error.reason, "FencedProducer")
+      assert.deepStrictEqual(yield* valuesOf("results"), [])
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("needs a name, and a bound", () =>
+    Effect.gen(function* () {
+      const unnamed = yield* Effect.flip(make({ transactionalId: "" }))
+      assert.include(String(unnamed), "transactionalId must not be empty")
+      assert.include(String(yield* Effect.flip(make({ maxTransactionBytes: 0 }))), "maxTransactionBytes")
+    }).pipe(onBroker({ topics }))
+  )
+
+  describe("is exactly once when", () => {
+    const count = 60
+    const assertExact = Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* valuesOf("results"),
+        numbered(count)
+          .filter((value) => !value.endsWith("7"))
+          .map((value) => `${value}!`)
+          .sort()
+      )
+      assert.deepStrictEqual(
+        yield* valuesOf("orders-dlq"),
+        numbered(count)
+          .filter((value) => value.endsWith("7"))
+          .sort()
+      )
+    })
+    const handler = (envelope: Envelope<string>) =>
+      envelope.value.endsWith("7")
+        ? HandlerError.nonRetryable("seven")
+        : Effect.delay(Effect.succeed(result(envelope)), "20 millis")
+    const exact = Effect.all([valuesOf("results"), valuesOf("orders-dlq")]).pipe(
+      Effect.map(([results, letters]) => results.length + letters.length >= count)
+    )
+
+    for (const assignor of ["range", "cooperative-sticky"] as const) {
+      it.effect(`members come, go and crash: ${assignor}`, () =>
+        Effect.gen(function* () {
+          const broker = yield* MemoryBroker
+          yield* produce(numbered(count))
+          const member = (id: number) =>
+            Effect.gen(function* () {
+              const client = yield* broker.client()
+              const scope = yield* Scope.make()
+              const overrides = {
+                transactionalId: `billing-${id}`,
+                assignors: [assignor],
+                sessionTimeout: "6 seconds",
+                heartbeatInterval: "1 second",
+                handler
+              } as const
+              const starting = yield* Effect.fork(Scope.extend(make(overrides, client.wire), scope))
+              return { client, close: Effect.zipRight(Fiber.interrupt(starting), Scope.close(scope, Exit.void)) }
+            })
+          const one = yield* member(1)
+          yield* TestClock.adjust("300 millis")
+          const two = yield* member(2)
+          yield* TestClock.adjust("2 seconds")
+          // A crash: the broker hears no more of it.
+          yield* one.client.cut
+          yield* TestClock.adjust("500 millis")
+          const three = yield* member(3)
+          yield* TestClock.adjust("8 seconds")
+          yield* passing(two.close)
+          yield* until(exact)
+          yield* one.client.restore
+          yield* TestClock.adjust("5 seconds")
+          yield* assertExact
+          yield* Effect.all([passing(one.close), passing(three.close)])
+        }).pipe(onBroker({ topics }))
+      )
+    }
+
+    const apis: ReadonlyArray<Api> = [
+      "AddPartitionsToTxn",
+      "Produce",
+      "AddOffsetsToTxn",
+      "TxnOffsetCommit",
+      "EndTxn",
+      "InitProducerId"
+    ]
+    const faults: Readonly<Record<string, Faults.Fault>> = {
+      "requests get lost": { _tag: "LoseRequest" },
+      "answers get lost": { _tag: "LoseResponse" },
+      "connections end": { _tag: "Disconnect", when: "after" },
+      "the coordinator is fenced": { _tag: "Answer", when: "instead", code: KafkaErrorCode.NOT_COORDINATOR }
+    }
+    for (const [name, fault] of Object.entries(faults)) {
+      it.effect(name, () =>
+        Effect.gen(function* () {
+          const broker = yield* MemoryBroker
+          yield* produce(numbered(count))
+          let met = 0
+          const wire = yield* Faults.wrap(broker.wire, {
+            seed: 7,
+            requestTimeout: "1 second",
+            rules: [
+              {
+                fault,
+                apis: fault._tag === "Answer" ? apis.filter((api) => api !== "Produce") : apis,
+                probability: 0.2,
+                times: 12
+              }
+            ],
+            onFault: () => met++
+          })
+          const scope = yield* Scope.make()
+          const starting = yield* Effect.fork(Scope.extend(make({ handler }, wire), scope))
+          yield* until(exact)
+          yield* TestClock.adjust("5 seconds")
+          yield* assertExact
+          assert.isAbove(met, 0)
+          yield* passing(Effect.zipRight(Fiber.interrupt(starting), Scope.close(scope, Exit.void)))
+          assert.deepStrictEqual(yield* committed, { 0: count / 2, 1: count / 2 })
+        }).pipe(onBroker({ topics }))
+      )
+    }
+
+    it.effect("nobody answers whether it was committed", () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        yield* produce(numbered(count))
+        let commits = 0
+        const wire: Context.Tag.Service<Wire> = {
+          bootstrap: broker.wire.bootstrap,
+          connect: (endpoint, role) =>
+            Effect.map(broker.wire.connect(endpoint, role), (connection) => ({
+              closed: connection.closed,
+              request: (api, request) =>
+                // Each other commit is made, and never answered.
+                api === "EndTxn" && "committed" in request && request.committed && commits++ % 2 === 1
+                  ? Effect.zipRight(connection.request(api, request), Effect.never)
+                  : connection.request(api, request)
+            }))
+        }
+        yield* make({ handler, producer: { deliveryTimeout: "300 millis" } }, wire)
+        yield* until(exact)
+        yield* TestClock.adjust("5 seconds")
+        assert.isAbove(commits, 3)
+        yield* assertExact
+      }).pipe(onBroker({ topics }))
+    )
+  })
+
+  it.effect("commits nothing of what came of a partition before it was lost, though the partition comes back", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const { cut, restore, wire } = yield* broker.client()
+      const member = { commitInterval: "1 hour", heartbeatInterval: "1 second", sessionTimeout: "6 seconds" } as const
+      const one = yield* make({ ...member, transactionalId: "billing-1" }, wire)
+      yield* produce(numbered(2), 1)
+      yield* until(Effect.map(one.report, ({ handled }) => handled === 2))
+      yield* cut
+      yield* TestClock.adjust("7 seconds")
+      const two = yield* make({ ...member, transactionalId: "billing-2" })
+      yield* until(Effect.map(two.report, ({ handled }) => handled === 2))
+      yield* passing(two.close)
+      yield* restore
+      yield* produce(numbered(1, 2), 1)
+      yield* until(Effect.map(one.report, ({ handled }) => handled === 3))
+      yield* passing(one.close)
+      assert.deepStrictEqual(yield* valuesOf("results"), ["0!", "1!", "2!"])
+      assert.deepStrictEqual(yield* committed, { 0: 3, 1: 0 })
+    }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("begins again where it is sought to, and what came of the records from there on before is replaced", () =>
+    Effect.gen(function* () {
+      yield* produce(numbered(6), 1)
+      let round = 0
+      const consumer = yield* make({
+        commitInterval: "1 hour",
+        handler: ({ value }) => Effect.succeed([{ topic: "results", partition: 0, value: `${value}/${round}` }])
+      })
+      yield* until(Effect.map(consumer.report, ({ handled }) => handled === 6))
+      round = 1
+      yield* passing(consumer.seek({ _tag: "Offset", offset: 3 }, [{ topic, partition: 0 }]))
+      yield* until(Effect.map(consumer.report, ({ handled }) => handled === 9))
+      yield* passing(consumer.close)
+      assert.deepStrictEqual(yield* valuesOf("results"), ["0/0", "1/0", "2/0", "3/1", "4/1", "5/1"])
+      assert.strictEqual(consumer.groupId, group)
+    }).pipe(onBroker({ topics }))
+  )
+})
