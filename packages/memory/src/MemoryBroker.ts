@@ -159,6 +159,11 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
       name: string,
       options?: number | Omit<MemoryTopic, "name"> | undefined
     ) => Effect.Effect<void, MemoryBrokerError>
+    /**
+     * Raises a topic's number of partitions to `count`, as `kafka-topics --alter` does. Fails with `INVALID_PARTITIONS`
+     * when the topic has as many or more.
+     */
+    readonly addPartitions: (topic: string, count: number) => Effect.Effect<void, MemoryBrokerError>
     readonly deleteTopic: (name: string) => Effect.Effect<void, MemoryBrokerError>
     /** Deletes a partition's records before an offset, as retention does. */
     readonly truncateBefore: (
@@ -325,6 +330,7 @@ export const make = (
       leader: (topic, partition) => Effect.sync(() => topics.log(topic, partition)?.leader ?? -1),
       coordinator: (groupId) => Effect.sync(() => placement.coordinator(groupId)?.nodeId ?? -1),
       createTopic,
+      addPartitions: (topic, count) => Effect.suspend(() => refuseWith(topics.addPartitions(topic, count), topic)),
       deleteTopic: (name) => Effect.suspend(() => refuseWith(topics.delete(name), name)),
       truncateBefore: (topic, partition, offset) =>
         Effect.suspend(() => refuseWith(topics.truncateBefore(topic, partition, offset), topic, partition)),

@@ -140,6 +140,24 @@ describe("MemoryBroker: topics and records", () => {
   )
 })
 
+describe("MemoryBroker: partitions", () => {
+  it.scoped("adds partitions to a topic, which then have leaders and take records", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics: { orders: 1 }, nodes: 2 })
+      yield* broker.addPartitions("orders", 3)
+      assert.strictEqual(yield* broker.leader("orders", 2), 1)
+      yield* broker.produce("orders", [{ value: "a", partition: 2 }])
+      const records = yield* broker.records("orders")
+      assert.deepStrictEqual(
+        records.map(({ offset, partition }) => ({ partition, offset })),
+        [{ partition: 2, offset: 0 }]
+      )
+      assert.strictEqual((yield* Effect.flip(broker.addPartitions("orders", 3))).reason, "INVALID_PARTITIONS")
+      assert.strictEqual((yield* Effect.flip(broker.addPartitions("none", 3))).reason, "UNKNOWN_TOPIC_OR_PARTITION")
+    })
+  )
+})
+
 describe("MemoryBroker: groups", () => {
   it.scoped("shows and awaits a group and its offsets", () =>
     Effect.gen(function* () {

@@ -19,7 +19,8 @@ export interface Topic {
   readonly name: string
   /** As Kafka prints it; another one each time that a topic of the name is created. */
   readonly id: string
-  readonly partitions: ReadonlyArray<Log.Log>
+  /** Grows when partitions are added. */
+  readonly partitions: Array<Log.Log>
   /** `max.message.bytes`: the largest batch. */
   readonly maxMessageBytes: number
   /** Notified whenever a log of the topic has changed, and when the topic is deleted. */
@@ -47,6 +48,8 @@ export interface Topics {
   readonly create: (settings: TopicSettings) => number
   /** The error code of a broker that refuses it, or 0. */
   readonly delete: (name: string) => number
+  /** Raises a topic's number of partitions to `count`; the error code of a broker that refuses it, or 0. */
+  readonly addPartitions: (name: string, count: number) => number
   /** `all`: replicated before it is acknowledged; `leader`: some time after. */
   readonly append: (topic: string, partition: number, batch: Uint8Array, acks: "all" | "leader") => Log.Appended
   /** Writes the marker of a transaction's end, replicated at once. */
@@ -129,6 +132,16 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
     return KafkaErrorCode.NONE
   }
 
+  const addPartitions = (name: string, count: number): number => {
+    const topic = topics.get(name)
+    if (topic === undefined) return KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const { partitions } = topic
+    if (!Number.isInteger(count) || count <= partitions.length) return KafkaErrorCode.INVALID_PARTITIONS
+    while (partitions.length < count) partitions.push(Log.make(placement.successor(partitions.length)))
+    notify(topic)
+    return KafkaErrorCode.NONE
+  }
+
   const describe = (name: string): TopicMetadata => {
     const topic = topics.get(name)
     if (topic === undefined) {
@@ -168,6 +181,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
     log: (name, partition) => topics.get(name)?.partitions[partition],
     create,
     delete: remove,
+    addPartitions,
     append: (name, partition, batch, acks) => {
       const topic = topics.get(name)
       const log = topic?.partitions[partition]
