@@ -30,7 +30,10 @@ export interface KafkaJsWireOptions {
   readonly connectTimeout?: Duration.DurationInput | undefined
   /** For a response, on top of the wait that the request itself asks for. Default 30 seconds. */
   readonly requestTimeout?: Duration.DurationInput | undefined
-  /** A larger response ends the connection with `Malformed`. Default 100 MiB. */
+  /**
+   * A larger response ends the connection with `Malformed`; where it isn't records, one of more than half. So does one
+   * of more than a million values, and one of more than 1 MiB in a handshake. Default 100 MiB.
+   */
   readonly maxResponseBytes?: number | undefined
   /**
    * Whether to speak TLS, and how. Default `false`. A broker whose certificate is not trusted, and one that refuses

@@ -83,6 +83,11 @@ describe("subscription", () => {
     )
   })
 
+  it("of more elements than bytes throws a RangeError before room is made for them", () => {
+    const lie = Uint8Array.of(0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 0)
+    assert.throws(() => ConsumerProtocol.decodeSubscription(lie), /2147483647 elements don't fit in 8 bytes/)
+  })
+
   it("that is cut off within its topics throws a RangeError", () => {
     FastCheck.assert(
       FastCheck.property(subscription, FastCheck.nat(), (subscription, cut) => {

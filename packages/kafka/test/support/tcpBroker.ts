@@ -67,18 +67,22 @@ export const listen = (options: {
         sockets.add(socket)
         socket.on("error", () => {})
         options.onConnection?.(socket)
-        const push = makeFrames(4, 1 << 24, (bytes) => {
-          const body = new Reader(bytes)
-          const [apiKey, apiVersion, correlationId, clientId] = [
-            body.int16(),
-            body.int16(),
-            body.int32(),
-            body.string()
-          ]
-          const reply = (answer: Buffer) => void socket.write(frame(correlationId, answer))
-          const request = { apiKey, apiVersion, correlationId, clientId, body, socket, reply }
-          if (options.handshake === false || !answerApiVersions(request)) options.onRequest(request)
-        })
+        const push = makeFrames(
+          4,
+          () => 1 << 24,
+          (bytes) => {
+            const body = new Reader(bytes)
+            const [apiKey, apiVersion, correlationId, clientId] = [
+              body.int16(),
+              body.int16(),
+              body.int32(),
+              body.string()
+            ]
+            const reply = (answer: Buffer) => void socket.write(frame(correlationId, answer))
+            const request = { apiKey, apiVersion, correlationId, clientId, body, socket, reply }
+            if (options.handshake === false || !answerApiVersions(request)) options.onRequest(request)
+          }
+        )
         socket.on("data", push)
       })
       server.listen(0, "127.0.0.1", () => {

@@ -19,7 +19,11 @@ describe("frames", () => {
         fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1 }),
         (frames, chunkSizes) => {
           const read: Array<Buffer> = []
-          const push = makeFrames(4, 60, (frame) => read.push(frame))
+          const push = makeFrames(
+            4,
+            () => 60,
+            (frame) => read.push(frame)
+          )
           const stream = encode(frames)
           for (let at = 0, i = 0; at < stream.length; i++) {
             const next = at + chunkSizes[i % chunkSizes.length]!
@@ -39,13 +43,24 @@ describe("frames", () => {
     it(`refuses a size of ${size}`, () => {
       const head = Buffer.alloc(4)
       head.writeInt32BE(size)
-      assert.strictEqual(makeFrames(4, 60, () => assert.fail("a frame"))(head), size)
+      assert.strictEqual(
+        makeFrames(
+          4,
+          () => 60,
+          () => assert.fail("a frame")
+        )(head),
+        size
+      )
     })
   }
 
   it("keeps no chunk in memory", () => {
     const chunk = encode([new Uint8Array(5000), new Uint8Array(5000)])
-    makeFrames(4, 5000, (frame) => assert.strictEqual(frame.buffer.byteLength, 5000))(chunk)
+    makeFrames(
+      4,
+      () => 5000,
+      (frame) => assert.strictEqual(frame.buffer.byteLength, 5000)
+    )(chunk)
   })
 
   for (const size of [0, 100, 20_000]) {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { writeArray, writeBytes, writeInt64 } from "../../src/internal/wire/api.js"
+import * as Flexible from "../../src/internal/wire/flexible.js"
 import { type Encoder, load } from "../../src/internal/wire/kafkajs.js"
 import { Reader } from "../../src/internal/wire/reader.js"
 
@@ -64,6 +65,30 @@ describe("Reader", () => {
     assert.throws(() => new Reader(minusTwo).bytes(), RangeError)
     assert.throws(() => new Reader(minusTwo).array(() => 0), RangeError)
     assert.throws(() => new Reader(minusTwo.subarray(2)).nullableString(), RangeError)
+  })
+
+  it("refuses an array of more elements than there are bytes before it reads one", () => {
+    const read = () => assert.fail("an element was read")
+    const bytes = Buffer.from([0x7f, 0xff, 0xff, 0xff, 1, 2, 3])
+    assert.throws(() => new Reader(bytes).array(read), /array of 2147483647 elements before the last 3 bytes/)
+    const compact = Buffer.from([5, 1, 2, 3])
+    assert.throws(() => Flexible.readArray(new Reader(compact), read), /array of 4 elements before the last 3 bytes/)
+    assert.throws(() => new Reader(bytes).skipInt32s(), RangeError)
+  })
+
+  it("refuses more objects than the limit, in elements that take no more than a byte or two", () => {
+    const bytes = Buffer.alloc(1_004)
+    bytes.writeInt32BE(500, 0)
+    const read = (maxObjects: number) => new Reader(bytes, maxObjects).array((each) => each.nullableString())
+    assert.strictEqual(read(1_001).length, 500)
+    assert.throws(() => read(1_000), /more than 1000 values in a response of 1004 bytes/)
+  })
+
+  it("makes no object of what it passes over", () => {
+    const bytes = encoded((out) => writeArray(out, [1, 2, 3], (element) => out.writeInt32(element)))
+    const reader = new Reader(bytes, 0)
+    reader.skipInt32s()
+    assert.strictEqual(reader.remaining, 0)
   })
 
   it("gives bytes whose slice is a copy", () => {

@@ -18,6 +18,7 @@ import * as ProducerSettings from "../../src/internal/settings/producerSettings.
 import { apis } from "../../src/internal/wire/apis.js"
 import { load } from "../../src/internal/wire/kafkajs.js"
 import * as KafkaJsWire from "../../src/KafkaJsWire.js"
+import type { FetchRequest } from "../../src/Protocol.js"
 import { type Endpoint, Wire, type WireError } from "../../src/Wire.js"
 import * as Certificate from "../support/certificate.js"
 import * as TcpBroker from "../support/tcpBroker.js"
@@ -43,6 +44,15 @@ const joinGroup = {
   groupInstanceId: null,
   protocolType: "consumer",
   protocols: []
+}
+
+const emptyFetch: FetchRequest = {
+  maxWaitMs: 0,
+  minBytes: 1,
+  maxBytes: 1,
+  isolationLevel: "read_committed",
+  rackId: "",
+  topics: []
 }
 
 /** A Heartbeat response. */
@@ -459,6 +469,47 @@ describe("KafkaJsWire", () => {
           assert.deepStrictEqual(yield* Fiber.join(second), { reason: "Disconnected", api: "OffsetFetch" })
           assert.strictEqual((yield* connection.closed).reason, "Malformed")
           yield* closed
+        })
+      )
+    }
+
+    it.scoped("fails with Malformed on more values than memory should hold, in a response within the limit", () =>
+      Effect.gen(function* () {
+        const topic = Buffer.concat([Buffer.from([0, 0, 1]), Buffer.alloc(16, 1), Buffer.from([0, 1, 0, 0, 0, 0, 0])])
+        const topics = 300_000
+        const count = Buffer.from([(topics & 0x7f) + 1, ((topics >> 7) & 0x7f) | 0x80, topics >> 14])
+        count[0]! |= 0x80
+        const head = [Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]), count]
+        const body = Buffer.concat([...head, Buffer.concat(new Array(topics).fill(topic)), Buffer.alloc(1)])
+        const connection = yield* connect(yield* TcpBroker.listen({ onRequest: ({ reply }) => reply(body) }))
+        const error = yield* Effect.flip(connection.request("Metadata", { topics: null }))
+        assert.strictEqual(error.reason, "Malformed")
+        assert.include(error.message, "more than 1048576 values")
+      })
+    )
+
+    it.scoped("fails with Malformed on a handshake's response of more than a MiB", () =>
+      Effect.gen(function* () {
+        const endpoint = yield* TcpBroker.listen({
+          handshake: false,
+          onRequest: ({ reply }) => reply(Buffer.alloc(1024 * 1024))
+        })
+        const error = yield* Effect.flip(connect(endpoint))
+        assert.strictEqual(error.reason, "Malformed")
+        assert.include(error.message, "a response of 1048580 bytes (the limit is 1048576)")
+      })
+    )
+
+    for (const [api, request, limit] of [
+      ["Heartbeat", member, 2 * 1024 * 1024],
+      ["Fetch", emptyFetch, 4 * 1024 * 1024]
+    ] as const) {
+      it.scoped(`lets a response to ${api} have ${limit} of at most 4 MiB`, () =>
+        Effect.gen(function* () {
+          const endpoint = yield* TcpBroker.listen({ onRequest: ({ reply }) => reply(Buffer.alloc(limit)) })
+          const connection = yield* connect(endpoint, { maxResponseBytes: 4 * 1024 * 1024 })
+          const error = yield* Effect.flip(connection.request(api, request as never))
+          assert.include(error.message, `a response of ${limit + 4} bytes (the limit is ${limit})`)
         })
       )
     }

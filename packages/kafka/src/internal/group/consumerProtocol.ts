@@ -58,7 +58,12 @@ const reader = (bytes: Uint8Array) => {
     return length === -1 ? null : decoder.decode(bytes.subarray(take(length), at))
   }
   const string = () => nullableString() ?? ""
-  const array = <A>(read: () => A): Array<A> => Array.from({ length: Math.max(0, int32()) }, read)
+  const array = <A>(read: () => A): Array<A> => {
+    const length = Math.max(0, int32())
+    if (length > bytes.byteLength - at)
+      throw new RangeError(`${length} elements don't fit in ${bytes.byteLength} bytes`)
+    return Array.from({ length }, read)
+  }
   const skip = (length: number) => take(Math.max(0, length))
   return { int16, int32, string, nullableString, array, skip, atEnd: () => at >= bytes.byteLength }
 }

@@ -43,8 +43,8 @@ export const readString = (reader: Reader): string => readNullableString(reader)
 export const readBytes = (reader: Reader): Uint8Array => reader.view(reader.unsignedVarint() - 1)
 
 /** An array, a null one read as empty. Each element reads its own tagged fields. */
-export const readArray = <A>(reader: Reader, element: (reader: Reader) => A): Array<A> => {
-  const elements: Array<A> = []
-  for (let left = reader.unsignedVarint() - 1; left > 0; left--) elements.push(element(reader))
-  return elements
-}
+export const readArray = <A>(reader: Reader, element: (reader: Reader) => A): Array<A> =>
+  reader.elements(reader.unsignedVarint() - 1, element)
+
+/** Passes over an array of int32s. */
+export const skipInt32s = (reader: Reader): void => reader.skipElements(reader.unsignedVarint() - 1, 4)

@@ -3,11 +3,11 @@ import type { Attachment } from "./api.js"
 /**
  * Cuts a stream of chunks into frames: an int32 size, then as many bytes. Each frame is a buffer of its own, so keeping
  * one keeps no other in memory. Returns what to call with each chunk; that returns a frame's size when it is below
- * `minBytes` or above `maxBytes`, after which there is no way to go on.
+ * `minBytes` or above `maxBytes`, which is asked at each frame's start, after which no more can be read.
  */
 export const makeFrames = (
   minBytes: number,
-  maxBytes: number,
+  maxBytes: () => number,
   onFrame: (frame: Buffer) => void
 ): ((chunk: Buffer) => number | undefined) => {
   let size = 0
@@ -20,7 +20,7 @@ export const makeFrames = (
       if (frame === undefined) {
         size = (size << 8) | chunk[at++]!
         if (++sizeBytes < 4) continue
-        if (size < minBytes || size > maxBytes) return size
+        if (size < minBytes || size > maxBytes()) return size
         frame = Buffer.allocUnsafe(size)
         filled = 0
       } else {

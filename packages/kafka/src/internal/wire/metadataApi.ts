@@ -45,7 +45,7 @@ const replicaLists = [0, 1, 2]
 
 const readFlexiblePartition = (reader: Reader): PartitionMetadata => {
   const partition = readPartition(reader)
-  for (const _ of replicaLists) Flexible.readArray(reader, (each) => each.int32())
+  for (const _ of replicaLists) Flexible.skipInt32s(reader)
   Flexible.skipTags(reader)
   return partition
 }
@@ -106,7 +106,7 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
       const isInternal = each.boolean()
       const partitions = each.array((inner) => {
         const partition = readPartition(inner)
-        for (const _ of replicaLists) inner.array((replica) => replica.int32())
+        for (const _ of replicaLists) inner.skipInt32s()
         return partition
       })
       if (version === 8) each.int32() // authorized operations

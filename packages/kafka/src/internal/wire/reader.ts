@@ -1,13 +1,30 @@
+/** The most objects that are made of one response by default: a million takes up to 100 MB. */
+const defaultMaxObjects = 1024 * 1024
+
+/** A view of bytes takes as much memory as so many small objects. */
+const objectsPerView = 4
+
 /**
- * The protocol's primitive types, read one after the other from a response. Reading past the end, or a value that
- * can't be one, throws a RangeError. (kafkajs's Decoder answers a cut-off string or int64 with a short one or NaN.)
+ * The protocol's primitive types, read one after the other from a response. Reading past the end, a value that can't
+ * be one, or more objects than the limit throws a RangeError: an element of few bytes takes many times as many in
+ * memory. (kafkajs's Decoder answers a cut-off string or int64 with a short one or NaN.)
  */
 export class Reader {
   readonly #bytes: Buffer
+  readonly #maxObjects: number
   #offset = 0
+  #objects = 0
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, maxObjects: number = defaultMaxObjects) {
     this.#bytes = bytes
+    this.#maxObjects = maxObjects
+  }
+
+  #count(objects: number): void {
+    this.#objects += objects
+    if (this.#objects > this.#maxObjects) {
+      throw new RangeError(`more than ${this.#maxObjects} values in a response of ${this.#bytes.length} bytes`)
+    }
   }
 
   /** Moves over `length` bytes and says where they began. */
@@ -37,6 +54,7 @@ export class Reader {
   }
 
   bigint64(): bigint {
+    this.#count(1)
     return this.#bytes.readBigInt64BE(this.#take(8))
   }
 
@@ -70,6 +88,7 @@ export class Reader {
 
   /** As Kafka prints it; empty for the id that is none. */
   uuid(): string {
+    this.#count(1)
     const start = this.#take(16)
     const bytes = this.#bytes.subarray(start, this.#offset)
     return bytes.every((byte) => byte === 0) ? "" : bytes.toString("base64url")
@@ -87,6 +106,7 @@ export class Reader {
   text(length: number): string | null {
     if (length === -1) return null
     const start = this.#take(length)
+    this.#count(1)
     return this.#bytes.toString("utf8", start, start + length)
   }
 
@@ -103,6 +123,7 @@ export class Reader {
   /** A view of so many bytes; of none for -1. */
   view(length: number): Uint8Array {
     const start = this.#take(length === -1 ? 0 : length)
+    this.#count(objectsPerView)
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#offset - start)
   }
 
@@ -113,10 +134,30 @@ export class Reader {
 
   /** An array, a null one read as empty. */
   array<A>(element: (reader: Reader) => A): Array<A> {
-    const length = this.int32()
-    if (length < -1) throw new RangeError(`array of ${length} elements at ${this.#offset - 4}`)
+    return this.elements(this.int32(), element)
+  }
+
+  /** Passes over an array of int32s. */
+  skipInt32s(): void {
+    this.skipElements(this.int32(), 4)
+  }
+
+  /** An array of so many elements, read as empty for -1. Each takes a byte at least. */
+  elements<A>(length: number, element: (reader: Reader) => A): Array<A> {
+    if (length < -1 || length > this.remaining) {
+      throw new RangeError(`array of ${length} elements before the last ${this.remaining} bytes of a response`)
+    }
+    this.#count(1)
     const elements: Array<A> = []
-    for (let i = 0; i < length; i++) elements.push(element(this))
+    for (let i = 0; i < length; i++) {
+      this.#count(1)
+      elements.push(element(this))
+    }
     return elements
+  }
+
+  /** Passes over so many elements of a fixed size; over none for -1. */
+  skipElements(length: number, elementBytes: number): void {
+    if (length !== -1) this.#take(length * elementBytes)
   }
 }

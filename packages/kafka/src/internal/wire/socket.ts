@@ -60,6 +60,18 @@ const now = () => performance.now()
 
 const correlationIdBytes = 4
 
+/** The most bytes of a response in a handshake, or of other responses however low their limit is. */
+const smallResponseBytes = 1024 * 1024
+
+/**
+ * The most bytes of a response. Records stay as they come; other responses are decoded into objects, which take about
+ * as much again beside the response, and so may have half.
+ */
+const maxResponseBytes = (limit: number, isReady: boolean, api: Api | undefined): number => {
+  if (isReady && api === "Fetch") return limit
+  return Math.min(limit, isReady ? Math.max(limit / 2, smallResponseBytes) : smallResponseBytes)
+}
+
 export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
   const closed = Deferred.unsafeMake<WireError>(FiberId.none)
   /** Written requests; the first is the one that the broker answers next. */
@@ -178,7 +190,8 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   const retired = () => error("Disconnected", "retired before its SASL session ends")
 
-  const push = makeFrames(correlationIdBytes, options.maxResponseBytes, onFrame)
+  const maxBytes = () => maxResponseBytes(options.maxResponseBytes, isReady, pending[0]?.api)
+  const push = makeFrames(correlationIdBytes, maxBytes, onFrame)
   const { tls } = options
   const socket =
     tls === undefined
@@ -188,7 +201,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     const badSize = ended === undefined ? push(chunk) : undefined
     if (badSize === undefined) return
     const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"
-    const description = `a response of ${badSize} bytes (the limit is ${options.maxResponseBytes}): is this ${hint}?`
+    const description = `a response of ${badSize} bytes (the limit is ${maxBytes()}): is this ${hint}?`
     end(error("Malformed", description, pending[0]?.api), pending[0])
   })
   socket.on("error", (cause) => {
