@@ -21,10 +21,25 @@ export type Fault =
   | { readonly _tag: "LoseResponse" }
   /** The connection ends, before the request arrives or when it was carried out, without an answer. */
   | { readonly _tag: "Disconnect"; readonly when: "before" | "after" }
-  /** The broker answers with an error code, instead of carrying it out or when it has. */
-  | { readonly _tag: "Answer"; readonly code: number; readonly when: "instead" | "after" }
+  /**
+   * The broker answers with an error code, instead of carrying it out or when it has: for the request as a whole, or
+   * for the partitions with these numbers, while the others are answered as usual. Requests without those partitions
+   * don't meet it.
+   */
+  | {
+      readonly _tag: "Answer"
+      readonly code: number
+      readonly when: "instead" | "after"
+      readonly partitions?: ReadonlyArray<number> | undefined
+    }
   /** The broker is frozen until the rule ends: what arrives meanwhile is carried out then, and no answer comes before. */
   | { readonly _tag: "Freeze" }
+  /**
+   * Connections are half-open, as behind a firewall that has dropped their state: those that are open while the rule
+   * lasts carry nothing in either direction from then on, also when the rule has ended, and nothing closes them. What
+   * is sent on them fails with `Timeout`. The rule's `apis` and `topics` don't count; `times` counts connections.
+   */
+  | { readonly _tag: "Silence" }
   /** No new connection can be made. */
   | { readonly _tag: "Refuse" }
 

@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
-import type { Wire } from "@spillway/kafka/Wire"
+import type { Connection, Wire } from "@spillway/kafka/Wire"
 import { Producer } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as Faults from "../src/Faults.js"
-import { MemoryBroker, layer as memory } from "../src/MemoryBroker.js"
+import { MemoryBroker, make, layer as memory } from "../src/MemoryBroker.js"
 
 const topic = "orders"
 
@@ -68,6 +69,7 @@ describe("Faults", () => {
         { _tag: "Disconnect", when: "after" },
         { _tag: "Delay", min: "1 second", max: "2 seconds" },
         { _tag: "Freeze" },
+        { _tag: "Silence" },
         { _tag: "Refuse" }
       ] as const) {
         const { faults, log, sent } = yield* send([{ fault, ...once }])
@@ -83,6 +85,87 @@ describe("Faults", () => {
         send([{ fault: { _tag: "Answer", code: 87, when }, apis: ["Produce"] }])
       assert.deepInclude(yield* answer("instead"), { sent: "InvalidRecord", log: 0 })
       assert.deepInclude(yield* answer("after"), { sent: "InvalidRecord", log: 1 })
+    })
+  )
+
+  it.scoped("silence what is open while they last, and no connection that is made after", () =>
+    Effect.gen(function* () {
+      const broker = yield* make({ topics: { [topic]: 1 } })
+      const faults: Array<string> = []
+      const wire = yield* Faults.wrap(broker.wire, {
+        seed: 1,
+        rules: [{ fault: { _tag: "Silence" }, roles: ["group"], from: "1 second", until: "2 seconds" }],
+        onFault: ({ api, fault }) => void faults.push(`${api ?? "connect"} ${fault._tag}`)
+      })
+      const find = (connection: Connection) =>
+        Effect.match(connection.request("FindCoordinator", { key: "billing", keyType: "group" }), {
+          onFailure: ({ reason }) => reason,
+          onSuccess: () => "answered"
+        })
+      const idle = yield* wire.connect(wire.bootstrap[0]!, "group")
+      const other = yield* wire.connect(wire.bootstrap[0]!, "data")
+      assert.strictEqual(yield* find(idle), "answered")
+      yield* TestClock.adjust("5 seconds")
+      const asked = yield* Effect.fork(find(idle))
+      yield* TestClock.adjust("29 seconds")
+      assert.isNull(yield* Fiber.poll(asked).pipe(Effect.map(Option.getOrNull)))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(asked), "Timeout")
+      assert.strictEqual(yield* find(other), "answered")
+      assert.strictEqual(yield* find(yield* wire.connect(wire.bootstrap[0]!, "group")), "answered")
+      assert.deepStrictEqual(faults, ["FindCoordinator Silence"])
+    })
+  )
+
+  it.scoped("refuse some partitions of a request, and let the broker answer the others", () =>
+    Effect.gen(function* () {
+      const broker = yield* make({ topics: { [topic]: 3 } })
+      for (const when of ["instead", "after"] as const) {
+        const groupId = `billing-${when}`
+        const wire = yield* Faults.wrap(broker.wire, {
+          seed: 1,
+          rules: [{ fault: { _tag: "Answer", code: 27, when, partitions: [1] } }]
+        })
+        const connection = yield* wire.connect(wire.bootstrap[0]!, "group")
+        const commit = (partitions: ReadonlyArray<number>) =>
+          connection.request("OffsetCommit", {
+            groupId,
+            generationId: -1,
+            memberId: "",
+            groupInstanceId: null,
+            topics: [
+              {
+                topic,
+                partitions: partitions.map((partition) => ({ partition, offset: 5, leaderEpoch: -1, metadata: null }))
+              }
+            ]
+          })
+        const codes = Effect.map(commit([0, 1]), ({ topics }) =>
+          topics.flatMap(({ partitions }) => partitions.map(({ errorCode, partition }) => [partition, errorCode]))
+        )
+        assert.sameDeepMembers(yield* codes, [
+          [0, 0],
+          [1, 27]
+        ])
+        yield* commit([2])
+        const committed = (yield* broker.committed(groupId)).map(({ partition }) => partition)
+        assert.deepStrictEqual(committed, when === "after" ? [0, 1, 2] : [0, 2])
+        const fetched = yield* connection.request("OffsetFetch", {
+          groupId,
+          topics: [{ topic, partitions: [0, 1] }],
+          requireStable: false
+        })
+        assert.strictEqual(fetched.errorCode, 0)
+        assert.sameDeepMembers(
+          fetched.topics.flatMap(({ partitions }) =>
+            partitions.map(({ errorCode, offset, partition }) => [partition, errorCode, offset])
+          ),
+          [
+            [0, 0, 5],
+            [1, 27, -1]
+          ]
+        )
+      }
     })
   )
 

@@ -6,9 +6,10 @@ import type { Endpoint, Role } from "@spillway/kafka/Wire"
 import * as Duration from "effect/Duration"
 import type { Fault, FaultPlan, FaultRule } from "../Faults.js"
 import * as Dice from "./dice.js"
+import * as PartialRefusal from "./partialRefusal.js"
 
 /** The faults that befall one request at once; at most one of them. */
-export type Mishap = Exclude<Fault, { readonly _tag: "Delay" | "Freeze" | "Refuse" }>
+export type Mishap = Exclude<Fault, { readonly _tag: "Delay" | "Freeze" | "Silence" | "Refuse" }>
 
 export interface Verdict {
   readonly delayMs: number
@@ -21,6 +22,8 @@ export interface FaultRules {
   readonly request: (now: number, to: Endpoint, role: Role, api: Api, request: Request<Api>) => Verdict
   /** Whether a connection is refused. */
   readonly refuses: (now: number, to: Endpoint, role: Role) => boolean
+  /** From when on a connection that is made now is silent; infinity: never. */
+  readonly silentFrom: (now: number, to: Endpoint, role: Role) => number
   /** Whether a broker ever freezes. */
   readonly freezes: boolean
   /** When a broker that is frozen goes on; `now` when it isn't. */
@@ -47,8 +50,10 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
   const concerns = ({ ports, roles }: FaultRule, to: Endpoint, role: Role): boolean =>
     (ports === undefined || ports.includes(to.port)) && (roles === undefined || roles.includes(role))
 
-  const matches = ({ apis, topics }: FaultRule, api: Api, request: Request<Api>): boolean => {
+  const matches = ({ apis, fault, topics }: FaultRule, api: Api, request: Request<Api>): boolean => {
     if (apis !== undefined && !apis.includes(api)) return false
+    const partitions = fault._tag === "Answer" ? fault.partitions : undefined
+    if (partitions !== undefined && !PartialRefusal.concerns(api, request, partitions)) return false
     if (topics === undefined) return true
     const named = topicsOf(request)
     return named.length > 0 && named.every((topic) => topics.includes(topic))
@@ -64,7 +69,8 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
         const { dice, from, left, rule, until } = entry
         if (left === 0 || now < from || now >= until || !concerns(rule, to, role)) continue
         const { fault, probability = 1 } = rule
-        if (fault._tag === "Freeze" || fault._tag === "Refuse" || !matches(rule, api, request)) continue
+        if (fault._tag === "Freeze" || fault._tag === "Refuse" || fault._tag === "Silence") continue
+        if (!matches(rule, api, request)) continue
         if (fault._tag !== "Delay" && mishap !== undefined) continue
         if (probability < 1 && !dice.chance(probability)) continue
         entry.left--
@@ -85,6 +91,17 @@ export const make = ({ rules, seed }: FaultPlan, origin: number): FaultRules => 
         return true
       }
       return false
+    },
+    silentFrom: (now, to, role) => {
+      let at = Number.POSITIVE_INFINITY
+      for (const entry of timed) {
+        const { dice, from, left, rule, until } = entry
+        if (rule.fault._tag !== "Silence" || left === 0 || now >= until) continue
+        if (!concerns(rule, to, role) || !dice.chance(rule.probability ?? 1)) continue
+        entry.left--
+        at = Math.min(at, Math.max(now, from))
+      }
+      return at
     },
     frozenUntil: (now, to, role) => {
       let at = now

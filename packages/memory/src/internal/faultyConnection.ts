@@ -13,7 +13,8 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { FaultEvent } from "../Faults.js"
 import * as Ending from "./ending.js"
-import type { FaultRules, Verdict } from "./faultRules.js"
+import type { FaultRules, Mishap, Verdict } from "./faultRules.js"
+import * as PartialRefusal from "./partialRefusal.js"
 import * as Refusal from "./refusal.js"
 import * as Timers from "./timers.js"
 
@@ -64,6 +65,8 @@ export const wrap = (
     /** Nothing gets through any more, in this direction. */
     let deaf = false
     let mute = false
+    const silentFrom = rules.silentFrom(now(), to, role)
+    const isSilent = () => now() >= silentFrom
 
     const error = (reason: WireErrorReason, description: string, api?: Api) =>
       new WireError({ reason, endpoint, api, description })
@@ -105,6 +108,10 @@ export const wrap = (
       }
       waiting.add(fail)
 
+      if (isSilent() && !deaf) {
+        deaf = true
+        onFault({ endpoint, api, fault: { _tag: "Silence" } })
+      }
       if (mishap?._tag === "LoseRequest") deaf = true
       if (mishap?._tag === "LoseResponse") mute = true
       if (deaf) {
@@ -119,19 +126,37 @@ export const wrap = (
       arrivesAt = Math.max(arrivesAt, rules.frozenUntil(sentAt + delayMs, to, role))
       if (isMute || arrivesAt > deadline) timeOut()
 
+      const refusal = (
+        { code, partitions }: Extract<Mishap, { readonly _tag: "Answer" }>,
+        answer: Response<A> | undefined
+      ): Response<A> =>
+        partitions === undefined
+          ? Refusal.of(api, request, code)
+          : PartialRefusal.merge(api, request, code, partitions, answer)
+
       const deliver = (exit: Exit.Exit<Response<A>, WireError>): void => {
         if (isMute) return
+        if (isSilent()) {
+          timeOut()
+          return
+        }
         if (mishap?._tag === "Disconnect") {
           disconnect(cut())
           return
         }
         const given =
-          mishap?._tag === "Answer" && Exit.isSuccess(exit) ? Exit.succeed(Refusal.of(api, request, mishap.code)) : exit
+          mishap?._tag === "Answer" && Exit.isSuccess(exit) ? Exit.succeed(refusal(mishap, exit.value)) : exit
         const at = now()
         answersAt = Math.max(answersAt, rules.frozenUntil(at, to, role))
         if (answersAt <= at) answer(given)
         else if (answersAt > deadline) timeOut()
         else timers.after(answersAt - at, () => answer(given))
+      }
+      /** What the broker carries out. */
+      const remaining = (): Request<A> | undefined => {
+        if (mishap?._tag !== "Answer" || mishap.when === "after") return request
+        const { partitions } = mishap
+        return partitions === undefined ? undefined : PartialRefusal.without(api, request, partitions)
       }
       const isParked = parked.has(api)
       const carriedOut = (exit: Exit.Exit<Response<A>, WireError>) => {
@@ -139,10 +164,15 @@ export const wrap = (
         deliver(exit)
       }
       const arrive = () => {
+        if (isSilent()) {
+          arrived()
+          timeOut()
+          return
+        }
         if (isParked) arrived()
-        if (mishap?._tag === "Answer" && mishap.when === "instead") {
-          carriedOut(Exit.succeed(Refusal.of(api, request, mishap.code)))
-        } else run(inner.request(api, request)).addObserver(carriedOut)
+        const left = remaining()
+        if (left === undefined) carriedOut(Exit.succeed(undefined as never))
+        else run(inner.request(api, left)).addObserver(carriedOut)
       }
 
       underWay++
@@ -156,7 +186,10 @@ export const wrap = (
         if (ended !== undefined) return resume(Effect.fail(new WireError({ ...ended, reason: "Disconnected", api })))
         const sentAt = now()
         const verdict = rules.request(sentAt, to, role, api, request)
-        const isFree = verdict.faults.length === 0 && !(deaf || mute || rules.freezes) && arrivesAt <= sentAt
+        const isFree =
+          verdict.faults.length === 0 &&
+          !(deaf || mute || rules.freezes || silentFrom < Number.POSITIVE_INFINITY) &&
+          arrivesAt <= sentAt
         if (isFree) resume(inner.request(api, request))
         else carry(api, request, sentAt, verdict, resume)
       })
@@ -164,7 +197,10 @@ export const wrap = (
     const connection: Connection = { request, closed: ending.closed }
     return {
       connection,
-      disconnect,
+      /** The broker has ended it, which a silent one doesn't show. */
+      onClosed: (reason: WireError) => {
+        if (!isSilent()) disconnect(reason)
+      },
       abandon: Effect.sync(() => disconnect(error("Disconnected", "the client closed the connection")))
     }
   }
@@ -180,9 +216,9 @@ export const wrap = (
             return end
           },
           onSuccess: (inner) => {
-            const { abandon, connection, disconnect } = make(inner, end, to, role)
+            const { abandon, connection, onClosed } = make(inner, end, to, role)
             resume(Effect.as(Scope.addFinalizer(scope, abandon), connection))
-            return Effect.map(inner.closed, disconnect)
+            return Effect.map(inner.closed, onClosed)
           }
         })
         Runtime.runFork(Runtime.provideService(runtime, Scope.Scope, innerScope))(opening)

@@ -33,6 +33,11 @@ export interface Process {
   readonly kill: () => void
   /** Moves its wall clock, not its timers or its monotonic clock, by so many milliseconds. */
   readonly jump: (millis: number) => void
+  /**
+   * Blocks it for so many milliseconds, as code that computes does: its clocks move on at once, and nothing else of it
+   * runs before that time is over. Then tasks that are ready come before timers that are due, as in Node's event loop.
+   */
+  readonly compute: (millis: number) => void
   /** Timers that somebody waits for and tasks that are ready. */
   readonly pending: () => number
 }
@@ -40,7 +45,7 @@ export interface Process {
 export interface VirtualTime {
   /** Milliseconds since the simulation's epoch. */
   readonly now: () => number
-  readonly process: () => Process
+  readonly process: (options?: ProcessOptions) => Process
   /** Starts an effect under a process, without logs. */
   readonly fork: <A, E>(
     process: Process,
@@ -55,6 +60,11 @@ export interface VirtualTime {
     fiber: Fiber.RuntimeFiber<A, E>,
     giveUp?: (() => boolean) | undefined
   ) => Exit.Exit<A, E> | undefined
+}
+
+export interface ProcessOptions {
+  /** How many milliseconds before its time the next timer fires, below 1, as Node's timers do. Default: none. */
+  readonly early?: (() => number) | undefined
 }
 
 /** 2024-01-01T00:00:00Z */
@@ -77,7 +87,26 @@ interface State {
   readonly held: Array<Task>
   offset: number
   pending: number
+  /** Until when it computes. */
+  busyUntil: number
+  /** It has computed, and what had to wait for that has not run yet. */
+  isBusy: boolean
+  /** Tasks that wait until it has computed. */
+  readonly tasks: Array<Task>
+  /** Timers that were due while it computed, in their order. */
+  readonly due: Array<Timer>
 }
+
+const newState = (): State => ({
+  phase: "running",
+  held: [],
+  offset: 0,
+  pending: 0,
+  busyUntil: 0,
+  isBusy: false,
+  tasks: [],
+  due: []
+})
 
 export interface Options {
   /** Chooses which of the ready tasks runs next. */
@@ -91,6 +120,18 @@ const fork = Runtime.runFork(Runtime.disableRuntimeFlag(Runtime.defaultRuntime, 
 
 /** Tasks that run, and timers that ring, while time stands still, before they are taken for a loop that never ends. */
 const maxTasksAtOnce = 100_000
+
+/** What computes under the process of a clock. */
+const computing = new WeakMap<Clock.Clock, Process["compute"]>()
+
+/** Computes for so many milliseconds in a simulated process; elsewhere it takes no time. */
+export const compute = (millis: number): Effect.Effect<void> =>
+  Effect.clockWith((clock) =>
+    Effect.zipRight(
+      Effect.sync(() => computing.get(clock)?.(millis)),
+      Effect.yieldNow()
+    )
+  )
 
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
@@ -116,12 +157,45 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   }
 
   const perform = (task: Task): void => {
-    if (task.process.phase === "frozen") {
-      task.process.held.push(task)
+    const { process } = task
+    if (process.phase === "frozen") {
+      process.held.push(task)
       return
     }
-    task.process.pending--
-    if (task.process.phase === "running") task.run()
+    if (process.isBusy && process.phase === "running") {
+      if ("at" in task) {
+        process.due.push(task as Timer)
+        return
+      }
+      if (now < process.busyUntil) {
+        process.tasks.push(task)
+        return
+      }
+    }
+    process.pending--
+    if (process.phase === "running") task.run()
+  }
+
+  const world = newState()
+
+  const wakeLater = (state: State): void =>
+    Heap.add(timers, {
+      process: world,
+      at: Math.max(now, state.busyUntil),
+      order: ++order,
+      owner: undefined,
+      run: () => wake(state)
+    })
+
+  /** A process that has computed goes on; timers have their turn when it has no task left. */
+  const wake = (state: State): void => {
+    if (now < state.busyUntil || state.tasks.length > 0) {
+      if (now >= state.busyUntil) ready.push(...state.tasks.splice(0))
+      wakeLater(state)
+      return
+    }
+    state.isBusy = false
+    for (const timer of state.due.splice(0)) perform(timer)
   }
 
   /** False when it never rests. */
@@ -146,8 +220,10 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     return true
   }
 
-  const process = (): Process => {
-    const state: State = { phase: "running", held: [], offset: 0, pending: 0 }
+  const process = ({ early }: ProcessOptions = {}): Process => {
+    const state = newState()
+    /** The present as the process sees it. */
+    const present = () => Math.max(now, state.busyUntil)
 
     const sleep = (duration: Duration.Duration): Effect.Effect<void> => {
       const millis = Duration.toMillis(duration)
@@ -157,15 +233,15 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
         state.pending++
         Heap.add(timers, {
           process: state,
-          at: now + Math.max(0, millis),
+          at: present() + Math.max(0, early === undefined || millis < 1 ? millis : millis - early()),
           order: ++order,
           owner: Option.getOrUndefined(Fiber.getCurrentFiber()),
           run: () => resume(Effect.void)
         })
       })
     }
-    const unsafeCurrentTimeMillis = () => now + state.offset
-    const unsafeCurrentTimeNanos = () => BigInt(Math.round(now * 1_000_000))
+    const unsafeCurrentTimeMillis = () => Math.floor(present() + state.offset)
+    const unsafeCurrentTimeNanos = () => BigInt(Math.round(present() * 1_000_000))
     const clock: Clock.Clock = {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
       unsafeCurrentTimeMillis,
@@ -183,6 +259,14 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
       maxOpsBeforeYield === undefined ? undefined : (fiber) => (fiber.currentOpCount > maxOpsBeforeYield ? 0 : false)
     )
 
+    const compute = (millis: number): void => {
+      state.busyUntil = present() + millis
+      if (state.isBusy) return
+      state.isBusy = true
+      wakeLater(state)
+    }
+    computing.set(clock, compute)
+
     return {
       clock,
       scheduler,
@@ -198,11 +282,17 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
       kill: () => {
         state.phase = "dead"
         state.held.length = 0
+        state.tasks.length = 0
+        state.due.length = 0
       },
       jump: (millis) => {
         state.offset += millis
       },
-      pending: () => state.pending - timers.items.filter((timer) => timer.process === state && isOrphan(timer)).length
+      compute,
+      pending: () => {
+        const orphans = [...timers.items, ...state.due].filter((timer) => timer.process === state && isOrphan(timer))
+        return state.pending - orphans.length
+      }
     }
   }
 
