@@ -13,10 +13,10 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Secure from "./internal/settings/connectionEnvironment.js"
 import { type ConfigIssue, decodeOptions } from "./internal/settings/connectionOptions.js"
+import type { SaslOptions } from "./internal/settings/sasl.js"
+import type { TlsOptions } from "./internal/settings/tls.js"
 import { connect } from "./internal/wire/connection.js"
 import { load } from "./internal/wire/kafkajs.js"
-import type { SaslOptions } from "./internal/wire/sasl.js"
-import type { TlsOptions } from "./internal/wire/tls.js"
 import { Wire } from "./Wire.js"
 
 export type { SaslOptions, TlsOptions }

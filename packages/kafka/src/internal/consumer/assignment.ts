@@ -16,11 +16,11 @@ import * as Concurrently from "../concurrency/parallel.js"
 import type { Fetcher } from "../fetcher/fetcher.js"
 import * as Decisions from "../group/decisions.js"
 import type { Membership, Ownership } from "../group/membership.js"
+import type { Subscription } from "../group/subscription.js"
 import * as Lane from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byTopic, keyOf } from "../topicPartition.js"
 import type { Committer } from "./committer.js"
-import type { Subscription } from "./subscription.js"
 
 export interface OwnedLanes extends Ownership {
   readonly lanes: ReadonlySet<Lane.Lane>

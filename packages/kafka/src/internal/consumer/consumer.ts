@@ -19,6 +19,7 @@ import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
 import * as Membership from "../group/membership.js"
+import * as Subscription from "../group/subscription.js"
 import type { LaneContext } from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, keyOf, placeOf } from "../topicPartition.js"
@@ -29,7 +30,6 @@ import * as Control from "./control.js"
 import type { ConsumerHealth } from "./health.js"
 import * as Lifecycle from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
-import * as Subscription from "./subscription.js"
 
 /** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
 const finalCommitMs = 5_000

@@ -4,6 +4,7 @@
 import { type Consumer, ControlError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import type { Cluster } from "../cluster/cluster.js"
+import type { Subscription } from "../group/subscription.js"
 import type { LaneContext } from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, placeOf } from "../topicPartition.js"
@@ -12,7 +13,6 @@ import type { Committer } from "./committer.js"
 import type { Lifecycle } from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
 import * as Seek from "./seek.js"
-import type { Subscription } from "./subscription.js"
 
 export interface Control extends Pick<Consumer, "pause" | "resume" | "paused" | "seek"> {
   /** Tells the lifecycle whether the consumer is paused as a whole, which also a new assignment may change. */

@@ -10,10 +10,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "../cluster/cluster.js"
+import type { Subscription } from "../group/subscription.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as Checks from "./healthChecks.js"
 import * as Progress from "./progress.js"
-import type { Subscription } from "./subscription.js"
 
 /** Where a consumer that has been put together is read. */
 export interface Sources {

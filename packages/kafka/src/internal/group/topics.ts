@@ -7,10 +7,10 @@ import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import type { Subscription } from "../consumer/subscription.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import type { Generation } from "./join.js"
 import type { Member } from "./member.js"
+import type { Subscription } from "./subscription.js"
 
 export interface Topics {
   /** How many partitions each topic has, of those that exist. */

@@ -8,9 +8,9 @@ import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { checkSasl, isPasswordMechanism, passwordMechanisms, type SaslOptions } from "../wire/sasl.js"
-import { decodeTls, type TlsOptions } from "../wire/tls.js"
 import type { Check } from "./connectionOptions.js"
+import { checkSasl, isPasswordMechanism, passwordMechanisms, type SaslOptions } from "./sasl.js"
+import { decodeTls, type TlsOptions } from "./tls.js"
 
 export const prefix = "KAFKA"
 

@@ -1,8 +1,8 @@
 import { isIPv6 } from "node:net"
 import * as Duration from "effect/Duration"
 import type { Endpoint } from "../../Wire.js"
-import { checkSasl, type SaslOptions } from "../wire/sasl.js"
-import { decodeTls, type TlsOptions, type TlsSettings } from "../wire/tls.js"
+import { checkSasl, type SaslOptions } from "./sasl.js"
+import { decodeTls, type TlsOptions, type TlsSettings } from "./tls.js"
 
 /** One value that can't be used, and what it should have been. */
 export interface ConfigIssue {

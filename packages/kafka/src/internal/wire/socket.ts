@@ -5,11 +5,11 @@ import * as FiberId from "effect/FiberId"
 import type { Api } from "../../Protocol.js"
 import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
 import { formatEndpoint, maxTimerMs, type WireOptions } from "../settings/connectionOptions.js"
+import { isRefusal, openTls } from "../settings/tls.js"
 import type { Attachment, Decoded } from "./api.js"
 import { makeFrames, piecesOf } from "./frames.js"
 import type { Encoder, KafkaJs } from "./kafkajs.js"
 import { Reader } from "./reader.js"
-import { isRefusal, openTls } from "./tls.js"
 
 /** One request as the socket sees it. */
 export interface Call<A> {

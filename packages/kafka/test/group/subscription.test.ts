@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { matching } from "../../src/internal/consumer/subscription.js"
+import { matching } from "../../src/internal/group/subscription.js"
 
 const none = () => undefined
 
