@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { RebalanceProtocol } from "../../src/internal/assignors/assignor.js"
 import * as Decisions from "../../src/internal/group/decisions.js"
 import { KafkaErrorCode, type KafkaErrorName } from "../../src/KafkaErrorCode.js"
 
@@ -82,7 +83,7 @@ describe("decisions", () => {
 
   it("lets commits through where the coordinator accepts them", () => {
     const phases: ReadonlyArray<Decisions.Phase> = ["Unjoined", "Joining", "Syncing", "Stable"]
-    const truth = (protocol: Decisions.RebalanceProtocol) => phases.map((phase) => Decisions.mayCommit(protocol, phase))
+    const truth = (protocol: RebalanceProtocol) => phases.map((phase) => Decisions.mayCommit(protocol, phase))
     assert.deepStrictEqual(truth("eager"), [false, false, false, true])
     assert.deepStrictEqual(truth("cooperative"), [false, true, false, true])
   })

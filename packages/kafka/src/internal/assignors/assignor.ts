@@ -2,11 +2,13 @@
  * The assignors a member offers its group, by the names that Kafka's clients know them by.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import type { RebalanceProtocol } from "../group/decisions.js"
 import * as CooperativeSticky from "./cooperativeSticky.js"
 import * as Range from "./range.js"
 
 export type AssignorName = "cooperative-sticky" | "range"
+
+/** `eager` (range) revokes every partition before a member rejoins; `cooperative` only those that move (KIP-429). */
+export type RebalanceProtocol = "eager" | "cooperative"
 
 type Assign = (
   members: ReadonlyArray<CooperativeSticky.StickyMember>,

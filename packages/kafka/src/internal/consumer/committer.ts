@@ -3,23 +3,17 @@
  * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
-import type { ProducerError } from "@spillway/transport/Producer"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
-import type { TransactionError } from "../../Transaction.js"
-import type { WireError } from "../../Wire.js"
-import type { ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import type { Reaction } from "../group/decisions.js"
 import type { Lane } from "../lane/lane.js"
 import { byPlace } from "../topicPartition.js"
+import type { CommitError } from "../transaction/commitError.js"
 import { isFatal } from "../transaction/commits.js"
-
-/** Why there is no answer to a commit. */
-export type CommitError = WireError | ResponseError | TransactionError | ProducerError
 
 export interface CommitterOptions {
   /** Called when the offsets of a commit are gathered. */

@@ -4,9 +4,7 @@
  */
 import type { ConsumerErrorReason } from "@spillway/transport/Consumer"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
-
-/** `eager` (range) gives up every partition before it rejoins; `cooperative` (cooperative-sticky) only what moves. */
-export type RebalanceProtocol = "eager" | "cooperative"
+import type { RebalanceProtocol } from "../assignors/assignor.js"
 
 /**
  * - `Unjoined`: no generation

@@ -6,13 +6,13 @@ import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, Request, Response } from "../../Protocol.js"
 import type { Role, WireError } from "../../Wire.js"
-import { protocolOf } from "../assignors/assignor.js"
+import { protocolOf, type RebalanceProtocol } from "../assignors/assignor.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as Decisions from "./decisions.js"
 
 export interface Member {
-  readonly protocol: Decisions.RebalanceProtocol
+  readonly protocol: RebalanceProtocol
   phase: Decisions.Phase
   /** Empty until the coordinator has given one. */
   memberId: string

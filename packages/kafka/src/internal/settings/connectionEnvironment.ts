@@ -8,7 +8,7 @@ import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { Check } from "./connectionOptions.js"
+import type { Check } from "./check.js"
 import { checkSasl, isPasswordMechanism, passwordMechanisms, type SaslOptions } from "./sasl.js"
 import { decodeTls, type TlsOptions } from "./tls.js"
 

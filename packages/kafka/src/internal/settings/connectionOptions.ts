@@ -1,18 +1,9 @@
 import { isIPv6 } from "node:net"
 import * as Duration from "effect/Duration"
 import type { Endpoint } from "../../Wire.js"
+import type { Check, ConfigIssue } from "./check.js"
 import { checkSasl, type SaslOptions } from "./sasl.js"
 import { decodeTls, type TlsOptions, type TlsSettings } from "./tls.js"
-
-/** One value that can't be used, and what it should have been. */
-export interface ConfigIssue {
-  readonly field: string
-  readonly value: unknown
-  readonly description: string
-}
-
-/** Notes an issue where a value isn't valid; returns the value. */
-export type Check = <A>(valid: boolean, field: string, value: A, description: string) => A
 
 /** The longest delay that a Node timer takes. */
 export const maxTimerMs = 2 ** 31 - 1

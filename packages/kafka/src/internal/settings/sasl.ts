@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { Check } from "./connectionOptions.js"
+import type { Check } from "./check.js"
 import { checkSecret } from "./tls.js"
 
 export type PasswordMechanism = "plain" | "scram-sha-256" | "scram-sha-512"

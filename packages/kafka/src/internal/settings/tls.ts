@@ -3,7 +3,7 @@ import { isIP } from "node:net"
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls"
 import * as Redacted from "effect/Redacted"
 import type { Endpoint } from "../../Wire.js"
-import type { Check } from "./connectionOptions.js"
+import type { Check } from "./check.js"
 
 export interface TlsOptions {
   /** The certificates, PEM, that a broker's must be signed by. Default: those that Node trusts. */

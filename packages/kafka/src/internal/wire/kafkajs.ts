@@ -1,6 +1,6 @@
 import { createRequire } from "node:module"
 import * as Either from "effect/Either"
-import type { ConfigIssue } from "../settings/connectionOptions.js"
+import type { ConfigIssue } from "../settings/check.js"
 
 /** The one version whose insides Spillway was tested with. */
 export const supportedKafkaJs = "2.2.4"
