@@ -11,6 +11,7 @@ import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../../Protocol.js"
 import { type Connection, type Endpoint, type Role, Wire, WireError } from "../../Wire.js"
 import * as Result from "../concurrency/completion.js"
+import * as Retries from "../concurrency/retries.js"
 import * as Signal from "../concurrency/signal.js"
 
 /** A broker answered with an error code. */
@@ -68,10 +69,16 @@ export interface Cluster {
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
   readonly reachability: () => Reachability
+  /** What this client repeats until it succeeds. */
+  readonly retries: Retries.Retries
 }
 
-export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
+/** `annotations`: what log lines about its retries have. */
+export const makeFor = Effect.fnUntraced(function* (
+  annotations: Readonly<Record<string, unknown>>
+): Effect.fn.Return<Cluster, never, Wire | Scope.Scope> {
   const wire = yield* Wire
+  const retries = yield* Retries.make(annotations)
   const scope = yield* Effect.scope
   const nodes = new Map<number, BrokerEndpoint>()
   const topics = new Map<string, TopicMetadata>()
@@ -228,6 +235,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
 
   return {
     refreshed,
+    retries,
     reachability: () => {
       const known = nodes.size > 0 ? Array.from(nodes.values()) : wire.bootstrap
       const brokers = known.map(({ host, port }) => `${host}:${port}`)
@@ -256,3 +264,5 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     }
   }
 })
+
+export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = makeFor({})

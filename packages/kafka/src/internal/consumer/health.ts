@@ -65,6 +65,7 @@ export const make = Effect.fnUntraced(function* (
       failure: failure(),
       reachability: cluster.reachability(),
       membership: membership(),
+      retries: cluster.retries.lasting(),
       missingTopics: missing(cluster, subscription),
       progress,
       blocked: Array.from(blocked.values()),
