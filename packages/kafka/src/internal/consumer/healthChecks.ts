@@ -16,7 +16,7 @@ import * as Progress from "./progress.js"
 export interface BlockedRecord extends TopicPartition {
   readonly offset: number
   readonly error: string
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly since: number
 }
 
@@ -40,7 +40,7 @@ export interface ConsumerView {
   readonly progress: Progress.Progress
   readonly blocked: ReadonlyArray<BlockedRecord>
   readonly limits: Omit<Progress.Limits, "mayStart">
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly now: number
 }
 
