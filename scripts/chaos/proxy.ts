@@ -10,6 +10,8 @@ export interface Proxy {
   readonly address: string
   /** Resets every connection. */
   readonly cut: Effect.Effect<void>
+  /** From now on new connections lead to another `host:port`. */
+  readonly leadTo: (target: string) => Effect.Effect<void>
   /** From now on nothing passes, in neither direction; new connections are accepted and wait. */
   readonly stall: Effect.Effect<void>
   /** What was held back passes again. */
@@ -36,7 +38,7 @@ const unsplice = ({ broker, client }: Pair): void => {
 /** A proxy to `host:port` on a free port, with its connections closed with the scope. */
 export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const [host = "", port = ""] = target.split(":")
+    let [host = "", port = ""] = target.split(":")
     const pairs = new Set<Pair>()
     /** Clients whose broker's side is gone. */
     const orphans = new Set<Socket>()
@@ -81,6 +83,10 @@ export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =
     return {
       address: `127.0.0.1:${address.port}`,
       cut: each(({ client }) => client.resetAndDestroy()),
+      leadTo: (target) =>
+        Effect.sync(() => {
+          ;[host = "", port = ""] = target.split(":")
+        }),
       stall: Effect.suspend(() => {
         isStalled = true
         return each(unsplice)

@@ -34,6 +34,8 @@ export interface TopicMetadata {
 }
 
 export interface MetadataResponse {
+  /** Tells clusters apart; null when the broker doesn't tell. */
+  readonly clusterId: string | null
   readonly brokers: ReadonlyArray<BrokerEndpoint>
   readonly controllerId: number
   readonly topics: ReadonlyArray<TopicMetadata>

@@ -36,6 +36,8 @@ export interface MemoryTopic {
 }
 
 export interface MemoryBrokerOptions {
+  /** The id that the brokers tell of their cluster. Default: one that no other has in this process. */
+  readonly clusterId?: string | undefined
   /** How many brokers the cluster has, with node ids from 1 on. Default: 1. */
   readonly nodes?: number | undefined
   /**
@@ -204,6 +206,8 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
   }
 >() {}
 
+let clusters = 0
+
 /** A broker that runs until the scope closes. Fails when a topic's name or settings are invalid. */
 export const make = (
   options?: MemoryBrokerOptions | undefined
@@ -219,6 +223,7 @@ export const make = (
     const placement = Placement.make(options?.nodes ?? 1, options?.racks)
     const replicationDelayMs = Duration.toMillis(options?.replicationDelay ?? 0)
     const topics = Topics.make({
+      clusterId: options?.clusterId ?? `memory-${++clusters}`,
       placement,
       onDeleted: (name) => coordinator.forgetTopic(name),
       afterReplicationDelay:
@@ -336,7 +341,7 @@ export const make = (
         Effect.suspend(() => refuseWith(topics.truncateBefore(topic, partition, offset), topic, partition)),
       produce: (topic, records, options) =>
         Effect.suspend(() => {
-          const now = timers.wallClock()
+          const now = timers.now()
           return Effect.forEach(records, (record) => {
             const partition = record.partition ?? 0
             const bytes = RecordBatch.encode([encodable(record, now)])

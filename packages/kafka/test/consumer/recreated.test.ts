@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { MetadataResponse } from "@spillway/kafka/Protocol"
 import { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Effect from "effect/Effect"
@@ -142,6 +143,7 @@ describe("a topic that is created anew", () => {
               const answer = connection.request(api, request)
               if (api !== "Metadata") return answer
               return Effect.map(answer, (response) => {
+                if ((response as MetadataResponse).topics.length === 0) return response
                 told.push(response)
                 return (lags ? told[0] : response) as typeof response
               })

@@ -21,6 +21,9 @@ import * as Journal from "./journal.js"
 
 export { committedOffsets, readTopic } from "../../../../scripts/kafka/inspect.js"
 
+/** What `layer` provides. */
+export type Clients = Wire | Producer
+
 export const layer = (brokers: string, options?: KafkaProducer.KafkaProducerOptions) =>
   Layer.provideMerge(
     KafkaProducer.layer({ maxBatchBytes: 8 * 1024 * 1024, ...options }),

@@ -73,6 +73,31 @@ describe("Transaction", () => {
     })
   )
 
+  it.scoped(
+    "fails when the coordinator has forgotten its producer id, though the errors of its records are caught",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker.make({ topics })
+        const wire = yield* Faults.wrap(broker.wire, {
+          seed: 1,
+          rules: [
+            {
+              fault: { _tag: "Answer", code: KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING, when: "instead" },
+              apis: ["AddPartitionsToTxn"],
+              times: 1
+            }
+          ]
+        })
+        const producer = yield* make(broker, {}, wire)
+        const error = yield* inTime(
+          Effect.flip(producer.transaction((transaction) => Effect.ignore(transaction.send(to("orders", "a")))))
+        )
+        assert.strictEqual(error.reason, "Aborted")
+        yield* inTime(one(producer, "b"))
+        assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["b"])
+      })
+  )
+
   it.scoped("takes back its records and offsets when its effect fails, and begins anew", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
@@ -195,7 +220,8 @@ describe("Transaction", () => {
       const producer = yield* make(broker, {}, recording(broker.wire, asked))
       yield* producer.transaction(() => Effect.void)
       yield* Effect.ignore(producer.transaction(() => Effect.fail("no")))
-      assert.deepStrictEqual(asked, ["FindCoordinator", "InitProducerId"])
+      // A connection is asked first which cluster it leads to.
+      assert.deepStrictEqual(asked, ["Metadata", "FindCoordinator", "InitProducerId"])
     })
   )
 

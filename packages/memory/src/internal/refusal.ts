@@ -15,6 +15,7 @@ const perPartition = <P extends { readonly partition: number }, A>(
 
 const refusals: Refusals = {
   Metadata: ({ topics }, errorCode) => ({
+    clusterId: null,
     brokers: [],
     controllerId: -1,
     topics: (topics ?? []).map((topic) => ({ errorCode, topic, topicId: "", isInternal: false, partitions: [] }))

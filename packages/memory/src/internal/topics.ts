@@ -1,6 +1,7 @@
 /**
  * The topics of a broker, and the requests that create, describe and delete them.
  */
+import { createHash } from "node:crypto"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
   CreateTopicsRequest,
@@ -71,12 +72,9 @@ export interface Topics {
   readonly changed: Signal.Signal
 }
 
-/** Without chance, so that what is played again is the same. */
-const idOf = (number: number): string => {
-  const bytes = Buffer.alloc(16)
-  bytes.writeUInt32BE(number, 12)
-  return bytes.toString("base64url")
-}
+/** Other ids in each cluster, yet without chance, so that what is played again is the same. */
+const idOf = (clusterId: string, number: number): string =>
+  createHash("sha256").update(`${clusterId}/${number}`).digest().subarray(0, 16).toString("base64url")
 
 const isValidName = (name: string): boolean => /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
 
@@ -90,13 +88,14 @@ const invalid = (settings: TopicSettings): number => {
 }
 
 export interface Options {
+  readonly clusterId: string
   readonly placement: Placement
   readonly onDeleted: (name: string) => void
   /** Calls back after the time that replicas lag behind their leader; absent: they don't. */
   readonly afterReplicationDelay?: ((replicate: () => void) => void) | undefined
 }
 
-export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): Topics => {
+export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }: Options): Topics => {
   const topics = new Map<string, Topic>()
   let created = 0
   const changed = Signal.make()
@@ -107,7 +106,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
     if (topics.has(settings.name)) return KafkaErrorCode.TOPIC_ALREADY_EXISTS
     topics.set(settings.name, {
       name: settings.name,
-      id: idOf(++created),
+      id: idOf(clusterId, ++created),
       maxMessageBytes: settings.maxMessageBytes,
       partitions: Array.from({ length: settings.partitions }, (_, partition) =>
         Log.make(placement.successor(partition))
@@ -229,6 +228,7 @@ export const make = ({ afterReplicationDelay, onDeleted, placement }: Options): 
       return KafkaErrorCode.NONE
     },
     metadata: (request) => ({
+      clusterId,
       brokers: placement.live(),
       controllerId: placement.controllerId(),
       topics: (request.topics ?? [...topics.keys()]).map(describe)

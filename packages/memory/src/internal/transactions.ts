@@ -68,7 +68,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
   let producerIds = 1_000n
   let isRunning = true
 
-  const { now, wallClock } = timers
+  const { now } = timers
 
   const nextProducerId = (): bigint => producerIds++
 
@@ -83,8 +83,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
       partitions: new Map(Array.from(transaction.partitions).filter(([, partition]) => isAway(partition)))
     }
     for (const [key, { partition, topic }] of transaction.partitions) {
-      if (!entry.transaction.partitions.has(key))
-        topics.appendMarker(topic, partition, marker, transaction, wallClock())
+      if (!entry.transaction.partitions.has(key)) topics.appendMarker(topic, partition, marker, transaction, now())
     }
     return entry.transaction.partitions.size === 0
   }

@@ -1,18 +1,18 @@
 /**
- * A client's view of the cluster: who leads which partition, which broker coordinates a group, and one connection for
- * each broker and role. It retries nothing: callers decide what a failure means to them.
+ * A client's view of the cluster: who leads which partition, and which broker coordinates a group. It retries nothing:
+ * callers decide what a failure means to them. An address may come to lead to another cluster, which a connection is
+ * asked for before it is used: then all that was known is forgotten.
  */
-import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../../Protocol.js"
-import { type Connection, type Endpoint, type Role, Wire, WireError } from "../../Wire.js"
-import * as Result from "../concurrency/completion.js"
-import * as Retries from "../concurrency/retries.js"
+import { type Endpoint, type Role, Wire, WireError } from "../../Wire.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
+import * as Connections from "./connections.js"
+import * as KnownTopics from "./knownTopics.js"
 
 /** A broker answered with an error code. */
 export class ResponseError extends Data.TaggedError("ResponseError")<{
@@ -34,9 +34,6 @@ export interface Reachability {
 }
 
 type KeyType = Request<"FindCoordinator">["keyType"]
-
-const closedError = ({ host, port }: Endpoint): WireError =>
-  new WireError({ reason: "Disconnected", endpoint: `${host}:${port}`, description: "the client was closed" })
 
 export interface Cluster {
   /** Sends a request to a broker by its node id, connecting first if need be. */
@@ -68,89 +65,87 @@ export interface Cluster {
   readonly forgetCoordinator: (key: string, keyType?: KeyType) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
+  /** How often the client has come to another cluster; what was learned before that is of no use after it. */
+  readonly moves: () => number
+  /** Calls back when the brokers turn out to be another cluster's, before anything more is sent to any. */
+  readonly onMove: (listener: () => void) => void
   readonly reachability: () => Reachability
-  /** What this client repeats until it succeeds. */
-  readonly retries: Retries.Retries
 }
 
-/** `annotations`: what log lines about its retries have. */
-export const makeFor = Effect.fnUntraced(function* (
-  annotations: Readonly<Record<string, unknown>>
-): Effect.fn.Return<Cluster, never, Wire | Scope.Scope> {
+const movedDescription = "the brokers are those of another cluster"
+
+export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
   const wire = yield* Wire
-  const retries = yield* Retries.make(annotations)
-  const scope = yield* Effect.scope
+  const clock = yield* Effect.clock
   const nodes = new Map<number, BrokerEndpoint>()
-  const topics = new Map<string, TopicMetadata>()
-  /** The ids of topics, those that were deleted too, by name; the last is that of now. */
-  const topicIds = new Map<string, Set<string>>()
+  const topics = KnownTopics.make()
   const refreshed = Signal.make()
   const coordinators = new Map<string, number>()
-  const connections = new Map<string, Result.Result<Connection, WireError>>()
-  const unreachable = new Set<string>()
-  let hasAnswered = false
-  /** The connections that have answered a request. */
-  const answered = new WeakSet<Connection>()
+  const listeners: Array<() => void> = []
   let controllerId = -1
+  let clusterId: string | undefined
+  let moves = 0
+  /** How many brokers in turn have answered with outdated metadata: others are asked first. */
+  let outdated = 0
 
-  /** One line when a broker stops answering and one when it answers again, however often it is tried between. */
-  const logUnreachable = (endpoint: Endpoint, cause: Cause.Cause<WireError>) =>
+  /** The id that a broker tells: when it differs from the one known, everything known is of no use any more. */
+  const learnCluster = (found: string | null) =>
     Effect.suspend(() => {
-      const broker = `${endpoint.host}:${endpoint.port}`
-      if (unreachable.has(broker)) return Effect.void
-      unreachable.add(broker)
-      return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", cause), { broker })
-    })
+      if (found === null || found === clusterId) return Effect.void
+      const before = clusterId
+      clusterId = found
+      if (before === undefined) return Effect.void
+      moves++
+      nodes.clear()
+      coordinators.clear()
+      topics.clear()
+      controllerId = -1
+      connections.closeAll(movedDescription)
+      for (const listener of listeners) listener()
+      return Effect.annotateLogs(
+        Effect.logWarning("The brokers are those of another cluster: what was known of the cluster before is dropped"),
+        { clusterId: found, clusterIdBefore: before }
+      )
+    }).pipe(Effect.uninterruptible)
 
-  const logAnswered = (endpoint: Endpoint, connection: Connection) =>
-    Effect.suspend(() => {
-      answered.add(connection)
-      hasAnswered = true
-      const broker = `${endpoint.host}:${endpoint.port}`
-      return unreachable.delete(broker)
-        ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
-        : Effect.void
-    })
+  /** Fails when the client has come to another cluster since the number of moves was asked for. */
+  const unlessMoved = (endpoint: Endpoint, before: number) =>
+    Effect.suspend(() =>
+      before === moves ? Effect.void : Effect.fail(Connections.disconnected(endpoint, movedDescription))
+    )
 
-  const open = (key: string, endpoint: Endpoint, role: Role, opened: Result.Result<Connection, WireError>) =>
-    Effect.gen(function* () {
-      const exit = yield* Effect.exit(wire.connect(endpoint, role))
-      if (Exit.isSuccess(exit)) {
-        opened.done(exit)
-        const end = yield* exit.value.closed
-        // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
-        if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
-      } else {
-        yield* logUnreachable(endpoint, exit.cause)
-      }
-      if (connections.get(key) === opened) connections.delete(key)
-      opened.done(exit)
-    }).pipe(Effect.scoped)
-
-  const connection = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
-    Effect.suspend(() => {
-      const key = `${endpoint.host}:${endpoint.port}/${role}`
-      const known = connections.get(key)
-      if (known !== undefined) return known.wait
-      const opened = Result.make<Connection, WireError>()
-      connections.set(key, opened)
-      // Opened in the cluster's scope: a caller that is interrupted leaves the connection to the others.
-      return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), (fiber) => {
-        // Interrupted, perhaps before it had begun: those who wait learn of it.
-        fiber.addObserver(() => opened.done(Effect.suspend(() => closedError(endpoint))))
-        return opened.wait
+  const connections: Connections.Connections = yield* Connections.make({
+    wire,
+    check: (endpoint, role, connection) =>
+      Effect.suspend(() => {
+        // The first metadata is about to be asked for, by which the cluster is learned.
+        if (clusterId === undefined && role === "data") return Effect.succeed(false)
+        const before = moves
+        return connection.request("Metadata", { topics: [] }).pipe(
+          Effect.zipLeft(unlessMoved(endpoint, before)),
+          Effect.flatMap((metadata) => learnCluster(metadata.clusterId)),
+          Effect.zipRight(unlessMoved(endpoint, before)),
+          Effect.as(true)
+        )
       })
-    })
+  })
 
   const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>
-    Effect.flatMap(connection(endpoint, role), (connection) => {
-      const response = connection.request(api, request)
-      return answered.has(connection) ? response : Effect.zipLeft(response, logAnswered(endpoint, connection))
+    Effect.suspend(() => {
+      const before = moves
+      return Effect.tap(connections.send(endpoint, role, api, request), () => unlessMoved(endpoint, before))
     })
+
+  /** Where to ask: the cluster's brokers in turn, then those of the start. */
+  const candidates = (): ReadonlyArray<Endpoint> => {
+    const known = [...nodes.values()]
+    const from = known.length === 0 ? 0 : outdated % known.length
+    return [...known.slice(from), ...known.slice(0, from), ...wire.bootstrap]
+  }
 
   const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>) =>
     Effect.suspend(() => {
-      const [first, ...others] = [...nodes.values(), ...wire.bootstrap]
+      const [first, ...others] = candidates()
       return others.reduce(
         (attempt, endpoint) =>
           Effect.catchAll(attempt, (failed) =>
@@ -173,43 +168,22 @@ export const makeFor = Effect.fnUntraced(function* (
         : send(endpoint, role, api, request)
     })
 
-  /** A broker that lags behind may tell of a topic that was deleted since. */
-  const isOutdated = ({ topic, topicId }: TopicMetadata): boolean => {
-    if (topicId === "") return false
-    const ids = topicIds.get(topic) ?? new Set()
-    if (ids.has(topicId)) return Array.from(ids).at(-1) !== topicId
-    topicIds.set(topic, ids.add(topicId))
-    return false
-  }
-
-  const learnTopic = (answer: TopicMetadata) => {
-    if (answer.errorCode !== KafkaErrorCode.NONE) {
-      if (answer.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) topics.delete(answer.topic)
-      return
-    }
-    if (isOutdated(answer)) return
-    const known = topics.get(answer.topic)
-    const same = known?.topicId === answer.topicId ? known.partitions : []
-    const before = new Map(same.map((partition) => [partition.partition, partition]))
-    topics.set(answer.topic, {
-      ...answer,
-      partitions: answer.partitions.map((partition) => {
-        // A broker that was frozen answers with the leaders of its past: a lower epoch is stale.
-        const known = before.get(partition.partition)
-        return known !== undefined && known.leaderEpoch > partition.leaderEpoch ? known : partition
-      })
-    })
+  const learn = (metadata: Response<"Metadata">, isComplete: boolean) => {
+    nodes.clear()
+    for (const broker of metadata.brokers) nodes.set(broker.nodeId, broker)
+    connections.retain([...metadata.brokers, ...wire.bootstrap].map(Connections.addressOf))
+    controllerId = metadata.controllerId
+    const now = Monotonic.millis(clock)
+    if (isComplete) topics.retain(metadata.topics)
+    if (metadata.topics.filter((topic) => topics.learn(topic, now)).length > 0) outdated++
+    refreshed.notify()
+    return metadata.topics.map((topic) => topics.get(topic.topic) ?? topic)
   }
 
   const refresh = (names: ReadonlyArray<string> | null) =>
-    Effect.map(requestAny("data", "Metadata", { topics: names }), (metadata) => {
-      nodes.clear()
-      for (const broker of metadata.brokers) nodes.set(broker.nodeId, broker)
-      controllerId = metadata.controllerId
-      for (const topic of metadata.topics) learnTopic(topic)
-      refreshed.notify()
-      return metadata.topics.map((topic) => topics.get(topic.topic) ?? topic)
-    })
+    Effect.flatMap(requestAny("data", "Metadata", { topics: names }), (metadata) =>
+      Effect.map(learnCluster(metadata.clusterId), () => learn(metadata, names === null))
+    )
 
   const requestController = <A extends Api>(api: A, request: Request<A>) =>
     Effect.zipRight(
@@ -235,18 +209,21 @@ export const makeFor = Effect.fnUntraced(function* (
 
   return {
     refreshed,
-    retries,
+    moves: () => moves,
+    onMove: (listener) => {
+      listeners.push(listener)
+    },
     reachability: () => {
-      const known = nodes.size > 0 ? Array.from(nodes.values()) : wire.bootstrap
-      const brokers = known.map(({ host, port }) => `${host}:${port}`)
-      return { hasAnswered, brokers, unreachable: brokers.filter((broker) => unreachable.has(broker)) }
+      const brokers = (nodes.size > 0 ? Array.from(nodes.values()) : wire.bootstrap).map(Connections.addressOf)
+      const hasAnswered = connections.hasAnswered()
+      return { hasAnswered, brokers, unreachable: brokers.filter(connections.isUnreachable) }
     },
     request: toNode,
     requestAny,
     requestController,
     refresh,
-    topic: (topic) => topics.get(topic),
-    isRecreated: (topic) => (topicIds.get(topic)?.size ?? 0) > 1,
+    topic: topics.get,
+    isRecreated: topics.isRecreated,
     leader: (topic, partition) => {
       const partitions = topics.get(topic)?.partitions
       // They usually are in order.
@@ -255,14 +232,10 @@ export const makeFor = Effect.fnUntraced(function* (
         at?.partition === partition ? at : partitions?.find((candidate) => candidate.partition === partition)
       return found === undefined || found.leader < 0 ? undefined : found
     },
-    forgetTopic: (topic) => {
-      topics.delete(topic)
-    },
+    forgetTopic: topics.forget,
     coordinator,
     forgetCoordinator: (key, keyType = "group") => {
       coordinators.delete(`${keyType}/${key}`)
     }
   }
 })
-
-export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = makeFor({})

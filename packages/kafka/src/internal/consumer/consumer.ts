@@ -96,7 +96,7 @@ export const make = Effect.fnUntraced(function* <R>(
   }
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
-  const cluster = yield* Scope.extend(Cluster.makeFor({ groupId }), runtime)
+  const cluster = yield* Scope.extend(Cluster.make, runtime)
   const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
   const committer = Committer.make({
     onGather: commits?.begin,
@@ -108,8 +108,7 @@ export const make = Effect.fnUntraced(function* <R>(
         onFailure: () => false,
         onSuccess: () => cluster.topic(topic) === undefined
       }),
-    metrics: metrics.group({ groupId }),
-    retry: cluster.retries.of("OffsetCommit")
+    metrics: metrics.group({ groupId })
   })
   const fetcher: Fetcher.Fetcher = yield* Scope.extend(
     Fetcher.make({

@@ -33,6 +33,8 @@ export interface Ownership {
   readonly revoke: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
   /** Ends every ownership at once, without a commit. */
   readonly lose: Effect.Effect<void>
+  /** Starts, fetches and commits nothing more of what is owned, which `lose` is about to end. */
+  readonly abandon: () => void
   /** Whether lanes may start records: not while the session may have expired. */
   readonly setSessionAlive: (alive: boolean) => void
 }
@@ -96,6 +98,12 @@ export const make = Effect.fnUntraced(function* (options: {
     lost.done(Effect.void)
     over.done(Effect.void)
   }
+
+  // There, a group of this name has members, generations and offsets of its own.
+  cluster.onMove(() => {
+    ownership.abandon()
+    onLost(false)
+  })
 
   /** A fenced member's partitions are another's already: there is nothing to settle. */
   const giveUpIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? ownership.lose : Effect.void)

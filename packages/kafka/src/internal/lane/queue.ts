@@ -14,7 +14,7 @@ export interface Buffer {
 export interface Chunk {
   readonly records: ReadonlyArray<DecodedRecord>
   readonly bytes: number
-  /** Milliseconds of the monotonic clock. */
+  /** Milliseconds since the epoch. */
   readonly fetchedAt: number
   /** The ledger they were added to: a seek begins another. */
   readonly ledger: Ledger.Ledger

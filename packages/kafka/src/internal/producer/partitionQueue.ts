@@ -227,6 +227,15 @@ export const fence = (lane: Lane): void => {
   lane.probing = 0
 }
 
+/** The partition is another cluster's: what may have been written in the one before is numbered from the start. */
+export const move = (lane: Lane): void => {
+  lane.sequence = undefined
+  lane.spentId = undefined
+  lane.mustRenumber = true
+  lane.probing = 0
+  for (const batch of lane.batches) batch.attempts = 0
+}
+
 /** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
 export const split = (batch: Batch): boolean => {
   const { entries, lane } = batch

@@ -133,6 +133,9 @@ export const makeCore = (
         changed.notify()
       }
     })
+    cluster.onMove(() => {
+      for (const lane of lanes.all()) Lane.move(lane)
+    })
     const discard = (failure: Failure) => {
       for (const call of calls) abort(call, failure)
       changed.notify()

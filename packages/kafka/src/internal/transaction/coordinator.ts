@@ -9,7 +9,6 @@ import { TransactionError, type TransactionErrorReason } from "../../Transaction
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import type { Retry } from "../concurrency/retries.js"
 import type { Identity } from "../producer/producerId.js"
 import * as Decisions from "./decisions.js"
 
@@ -24,11 +23,15 @@ export interface Asked<A extends Api> {
   readonly groupId?: string
   /** Called before each request is sent. */
   readonly onSent?: () => void
+  /** Whether the request names nothing that only one cluster knows. Default: false. */
+  readonly isOfAnyCluster?: boolean
 }
 
-/** An answer that no repetition changes. */
+/** An answer that no repetition changes, or that the cluster asked is another one than at first. */
 export interface Refusal {
-  readonly reaction: Exclude<Decisions.Reaction, { readonly _tag: "Ok" | "Retry" | "FindCoordinator" }>
+  readonly reaction:
+    | Exclude<Decisions.Reaction, { readonly _tag: "Ok" | "Retry" | "FindCoordinator" }>
+    | { readonly _tag: "Moved" }
   readonly error: TransactionError
 }
 
@@ -40,6 +43,8 @@ export interface Coordinator {
   ) => TransactionError
   /** What every request in a transaction begins with. */
   readonly producerOf: (identity: Identity) => TransactionalProducer
+  /** Why a transaction of another cluster than the present one can't be committed. */
+  readonly moved: () => TransactionError
   /** Asks until there is an answer for good. */
   readonly ask: <A extends Api>(asked: Asked<A>) => Effect.Effect<Response<A>, Refusal>
 }
@@ -56,36 +61,37 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
     error: error(reason, cause.message, { cause })
   })
 
+  const moved = () => error("Aborted", "the brokers are those of another cluster, which doesn't know the transaction")
+
   const refusalOf = (api: Api, code: number, reaction: Refusal["reaction"]): Refusal => {
     const reason = "reason" in reaction ? reaction.reason : reaction._tag === "Fenced" ? "Fenced" : "Aborted"
     return { reaction, error: error(reason, `${api} was answered with ${nameOf(code)}`, { code }) }
   }
 
-  const ask: Coordinator["ask"] = <A extends Api>(asked: Asked<A>) =>
-    cluster.retries.during(asked.api, transactionalId, (retry) => repeat(asked, retry))
-
-  const repeat = Effect.fnUntraced(function* <A extends Api>(
-    asked: Asked<A>,
-    retry: Retry
-  ): Effect.fn.Return<Response<A>, Refusal> {
+  const ask: Coordinator["ask"] = Effect.fnUntraced(function* <A extends Api>(asked: Asked<A>) {
     const { api, codeOf, groupId, onSent, react = Decisions.onCode, request } = asked
     const key: readonly [string, "group" | "transaction"] =
       groupId === undefined ? [transactionalId, "transaction"] : [groupId, "group"]
     const backoff = Backoff.make(firstDelayMs, 1_000)
+    let moves = cluster.moves()
     while (true) {
+      if (moves !== cluster.moves() && asked.isOfAnyCluster !== true) {
+        return yield* Effect.fail<Refusal>({ reaction: { _tag: "Moved" }, error: moved() })
+      }
+      moves = cluster.moves()
       const answer = yield* Effect.either(
         Effect.flatMap(cluster.coordinator(...key), (nodeId) => {
           onSent?.()
           return cluster.request(nodeId, "group", api, request())
         })
       )
+      if (moves !== cluster.moves()) continue
       if (answer._tag === "Right") {
         const code = codeOf(answer.right)
         const reaction = react(code)
         if (reaction._tag === "Ok") return answer.right
         if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(...key)
         else if (reaction._tag !== "Retry") return yield* Effect.fail(refusalOf(api, code, reaction))
-        yield* retry.failed(`${api} was answered with ${nameOf(code)}`)
       } else {
         const { left } = answer
         cluster.forgetCoordinator(...key)
@@ -98,7 +104,6 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
             return yield* Effect.fail(refusalOf(left.api, left.code, reaction))
           }
         }
-        yield* retry.failed(left)
       }
       yield* backoff.next
     }
@@ -106,6 +111,7 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
 
   return {
     error,
+    moved,
     producerOf: ({ producerEpoch, producerId }) => ({ transactionalId, producerId, producerEpoch }),
     ask
   }

@@ -68,6 +68,11 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       })
     }
 
+    core.cluster.onMove(() => {
+      identity = undefined
+      doom(coordinator.moved())
+    })
+
     const isOverdue = (startedAt: number | undefined): boolean =>
       startedAt !== undefined && now() - startedAt >= transactionTimeoutMs
 
@@ -78,7 +83,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         : cause
 
     const judge = ({ error: cause, reaction }: Coordinator.Refusal): TransactionError => {
-      if (reaction._tag === "Expired") identity = undefined
+      if (reaction._tag === "Expired" || reaction._tag === "Moved") identity = undefined
       const failure = reaction._tag === "Fenced" ? fenced(cause) : cause
       if (failure.reason === "Fenced" || reaction._tag === "Fatal") fatal = failure
       return failure
@@ -108,6 +113,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         coordinator.ask({
           api: "InitProducerId",
           request: () => ({ transactionalId, transactionTimeoutMs, ...known }),
+          isOfAnyCluster: known.producerId === undefined,
           codeOf: ({ errorCode }) => errorCode
         }),
         ({ producerEpoch, producerId }) => {
@@ -146,7 +152,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     }).pipe(
       Effect.catchAll((refusal): Effect.Effect<void, TransactionError> => {
         const { error: cause, reaction } = refusal
-        if (reaction._tag === "Expired") {
+        if (reaction._tag === "Expired" || reaction._tag === "Moved") {
           identity = undefined
           return recover
         }
@@ -163,7 +169,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
 
     const begin = Effect.gen(function* () {
       if (fatal !== undefined) return yield* fatal
-      if (left !== undefined) yield* within(recover, silent)
+      if (left !== undefined || identity === undefined) yield* within(recover, silent)
       const own: Open.Open = {
         partitions: Partitions.make({
           coordinator,
@@ -195,19 +201,25 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       })
     })
 
+    /** Whether a transaction was committed that was asked for in another cluster is known there alone. */
+    const orUnknown = (refusal: Coordinator.Refusal): Effect.Effect<never, TransactionError> =>
+      refusal.reaction._tag === "Moved"
+        ? Effect.fail(error("Unknown", "the brokers are those of another cluster since EndTxn was sent"))
+        : refuse(refusal)
+
     const commit = Effect.gen(function* () {
       const own = open
-      if (own === undefined || identity === undefined) return
+      if (own === undefined) return
       own.isEnding = true
       yield* within(
         core.flush(() => own.failure !== undefined),
         silent
       )
       if (own.failure !== undefined) return yield* own.failure
-      if (own.startedAt !== undefined) {
+      if (own.startedAt !== undefined && identity !== undefined) {
         // From here on nobody knows the end but the coordinator.
         left = own.startedAt
-        yield* within(Effect.catchAll(endTxn(identity, true, Decisions.onCode), refuse), () =>
+        yield* within(Effect.catchAll(endTxn(identity, true, Decisions.onCode), orUnknown), () =>
           error("Unknown", `the coordinator did not answer EndTxn within ${deliveryTimeoutMs} ms`)
         )
         left = undefined

@@ -61,7 +61,7 @@ const decodeFlexible = (reader: Reader, version: number): Decoded<MetadataRespon
   Flexible.skipTags(reader)
   const throttleTimeMs = reader.int32()
   const brokers = Flexible.readArray(reader, readFlexibleBroker)
-  Flexible.readNullableString(reader) // cluster id
+  const clusterId = Flexible.readNullableString(reader)
   const controllerId = reader.int32()
   const topics = Flexible.readArray(reader, (each): TopicMetadata => {
     const errorCode = each.int16()
@@ -75,7 +75,7 @@ const decodeFlexible = (reader: Reader, version: number): Decoded<MetadataRespon
   })
   if (version <= 10) reader.int32() // authorized operations
   Flexible.skipTags(reader)
-  return { throttleTimeMs, response: { brokers, controllerId, topics } }
+  return { throttleTimeMs, response: { clusterId, brokers, controllerId, topics } }
 }
 
 /** v7: the first with leader epochs. v10: the first with topic ids, of Kafka 2.8. */
@@ -98,7 +98,7 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
       each.nullableString() // rack
       return broker
     })
-    reader.nullableString() // cluster id
+    const clusterId = reader.nullableString()
     const controllerId = reader.int32()
     const topics = reader.array((each): TopicMetadata => {
       const errorCode = each.int16()
@@ -113,6 +113,6 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
       return { errorCode, topic, topicId: "", isInternal, partitions }
     })
     if (version === 8) reader.int32() // authorized operations
-    return { throttleTimeMs, response: { brokers, controllerId, topics } }
+    return { throttleTimeMs, response: { clusterId, brokers, controllerId, topics } }
   }
 })

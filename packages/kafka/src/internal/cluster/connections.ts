@@ -1,0 +1,137 @@
+/**
+ * One connection for each broker and role, opened when it is first needed and checked before it is used.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import type { Api, Request, Response } from "../../Protocol.js"
+import { type Connection, type Endpoint, type Role, type Wire, WireError } from "../../Wire.js"
+import * as Completion from "../concurrency/completion.js"
+
+export interface Connections {
+  readonly send: <A extends Api>(
+    endpoint: Endpoint,
+    role: Role,
+    api: A,
+    request: Request<A>
+  ) => Effect.Effect<Response<A>, WireError>
+  /** Closes every connection: requests on them, and those that wait for one, fail with `Disconnected`. */
+  readonly closeAll: (description: string) => void
+  /** Whether any broker has ever answered. */
+  readonly hasAnswered: () => boolean
+  /** Whether a broker, `host:port`, could not be reached when it was last tried. */
+  readonly isUnreachable: (broker: string) => boolean
+  /** Forgets what became of the brokers that aren't among these, `host:port`. */
+  readonly retain: (brokers: ReadonlyArray<string>) => void
+}
+
+export const addressOf = ({ host, port }: Endpoint): string => `${host}:${port}`
+
+export const disconnected = (endpoint: Endpoint, description: string): WireError =>
+  new WireError({ reason: "Disconnected", endpoint: addressOf(endpoint), description })
+
+interface Opened {
+  readonly connection: Completion.Result<Connection, WireError>
+  readonly endpoint: Endpoint
+  /** Undefined until it begins. */
+  fiber: Fiber.RuntimeFiber<void> | undefined
+}
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly wire: Context.Tag.Service<Wire>
+  /** Fails when the connection must not be used; true when the broker has answered on it. */
+  readonly check: (endpoint: Endpoint, role: Role, connection: Connection) => Effect.Effect<boolean, WireError>
+}): Effect.fn.Return<Connections, never, Scope.Scope> {
+  const { check, wire } = options
+  const scope = yield* Effect.scope
+  const connections = new Map<string, Opened>()
+  const unreachable = new Set<string>()
+  let hasAnswered = false
+  /** The connections that have answered a request. */
+  const answered = new WeakSet<Connection>()
+
+  /** One line when a broker stops answering and one when it answers again, however often it is tried between. */
+  const logUnreachable = (endpoint: Endpoint, cause: Cause.Cause<WireError>) =>
+    Effect.suspend(() => {
+      const broker = addressOf(endpoint)
+      if (unreachable.has(broker)) return Effect.void
+      unreachable.add(broker)
+      return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", cause), { broker })
+    })
+
+  const logAnswered = (endpoint: Endpoint, connection: Connection) =>
+    Effect.suspend(() => {
+      answered.add(connection)
+      hasAnswered = true
+      const broker = addressOf(endpoint)
+      return unreachable.delete(broker)
+        ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
+        : Effect.void
+    })
+
+  const open = (key: string, endpoint: Endpoint, role: Role, opened: Opened) =>
+    Effect.gen(function* () {
+      opened.fiber = yield* Effect.withFiberRuntime<Fiber.RuntimeFiber<void>>((fiber) =>
+        Effect.succeed(fiber as Fiber.RuntimeFiber<void>)
+      )
+      const isCurrent = () => connections.get(key) === opened
+      if (!isCurrent()) return
+      const checked = Effect.tap(wire.connect(endpoint, role), (connection) =>
+        Effect.flatMap(check(endpoint, role, connection), (hasAnswered) =>
+          hasAnswered ? logAnswered(endpoint, connection) : Effect.void
+        )
+      )
+      const exit = yield* Effect.exit(checked)
+      if (Exit.isSuccess(exit)) {
+        opened.connection.done(exit)
+        const end = yield* exit.value.closed
+        // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
+        if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
+      } else if (isCurrent()) {
+        yield* logUnreachable(endpoint, exit.cause)
+      }
+      if (isCurrent()) connections.delete(key)
+      opened.connection.done(exit)
+    }).pipe(Effect.scoped)
+
+  const connect = (endpoint: Endpoint, role: Role): Effect.Effect<Connection, WireError> =>
+    Effect.suspend(() => {
+      const key = `${addressOf(endpoint)}/${role}`
+      const known = connections.get(key)
+      if (known !== undefined) return known.connection.wait
+      const opened: Opened = { connection: Completion.make<Connection, WireError>(), endpoint, fiber: undefined }
+      const { connection } = opened
+      connections.set(key, opened)
+      // Opened in a scope of its own: a caller that is interrupted leaves the connection to the others.
+      return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), (fiber) => {
+        // Interrupted, perhaps before it had begun: those who wait learn of it.
+        fiber.addObserver(() => connection.done(Effect.suspend(() => disconnected(endpoint, "the client was closed"))))
+        return connection.wait
+      })
+    })
+
+  return {
+    send: (endpoint, role, api, request) =>
+      Effect.flatMap(connect(endpoint, role), (connection) => {
+        const response = connection.request(api, request)
+        return answered.has(connection) ? response : Effect.zipLeft(response, logAnswered(endpoint, connection))
+      }),
+    closeAll: (description) => {
+      const closing = [...connections.values()]
+      connections.clear()
+      for (const { connection, endpoint, fiber } of closing) {
+        connection.done(Effect.suspend(() => disconnected(endpoint, description)))
+        fiber?.unsafeInterruptAsFork(FiberId.none)
+      }
+    },
+    hasAnswered: () => hasAnswered,
+    isUnreachable: (broker) => unreachable.has(broker),
+    retain: (brokers) => {
+      for (const broker of unreachable) if (!brokers.includes(broker)) unreachable.delete(broker)
+    }
+  }
+})
