@@ -38,7 +38,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "partitions are given up while their records are handled",
     file: `${kafka}/consumer/assignment.ts`,
-    replace: `      yield* Effect.timeoutOption(
+    replace: `      yield* Concurrency.timeoutOption(
         Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
         timeoutMs
       )
@@ -49,7 +49,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "partitions are given up without a commit",
     file: `${kafka}/consumer/assignment.ts`,
-    replace: "if (committer.isBehind()) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
+    replace: "if (committer.isBehind()) yield* Concurrency.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
     by: ""
   },
   {

@@ -1,6 +1,7 @@
 /**
  * Creating and deleting topics.
  */
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -145,9 +146,9 @@ const run = (
   const timeout = Duration.decode(options?.timeout ?? "30 seconds")
   return topics.length === 0
     ? Effect.void
-    : Effect.flatMap(Cluster.make, (cluster) => body(cluster, Math.ceil(Duration.toMillis(timeout)))).pipe(
-        Effect.scoped,
-        Effect.timeoutFail({
+    : Concurrency.timeoutFail(
+        Effect.scoped(Effect.flatMap(Cluster.make, (cluster) => body(cluster, Math.ceil(Duration.toMillis(timeout))))),
+        {
           duration: timeout,
           onTimeout: () =>
             new KafkaAdminError({
@@ -155,7 +156,7 @@ const run = (
               topic: topics[0]!,
               description: `not done within ${Duration.format(timeout)}`
             })
-        })
+        }
       )
 }
 

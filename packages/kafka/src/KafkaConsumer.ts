@@ -13,6 +13,7 @@ import * as Processor from "@spillway/transport/Processor"
 import { Producer, type ProducerRecord } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import { off, TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -137,7 +138,9 @@ export const run = <A, E, R, RD, E2 = never, R2 = never>(
   until: Effect.Effect<unknown, E2, R2> = Effect.never
 ): Effect.Effect<ConsumerReport, ConsumerError | E2, R | RD | R2 | Wire> =>
   Effect.scoped(
-    Effect.flatMap(make(options), (consumer) => Effect.zipRight(Effect.raceFirst(until, consumer.wait), consumer.close))
+    Effect.flatMap(make(options), (consumer) =>
+      Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
+    )
   )
 
 export interface TransactionalConsumerOptions<A, E, R, RD>
@@ -205,7 +208,7 @@ export const runTransactional = <A, E, R, RD, E2 = never, R2 = never>(
 ): Effect.Effect<ConsumerReport, ConsumerError | E2, R | Exclude<RD, Producer> | R2 | Wire> =>
   Effect.scoped(
     Effect.flatMap(makeTransactional(options), (consumer) =>
-      Effect.zipRight(Effect.raceFirst(until, consumer.wait), consumer.close)
+      Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
     )
   )
 

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "./CircuitBreaker.js"
 import type { Position } from "./Position.js"
+import * as Concurrency from "./runtime/Concurrency.js"
 
 /** `Starting -> Running <-> Paused -> Draining -> Stopped | Failed` */
 export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "Stopped" | "Failed"
@@ -171,10 +172,11 @@ export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
 export const launch = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<never, E | ConsumerError, R> =>
   Effect.scoped(
     Effect.flatMap(Deferred.make<never, ConsumerError>(), (failure) =>
-      Layer.build(layer).pipe(
-        Effect.provideService(ConsumerSupervisor, { failed: (error) => Deferred.fail(failure, error) }),
-        Effect.zipRight(Effect.never),
-        Effect.raceFirst(Deferred.await(failure))
+      Concurrency.raceFirst(
+        Effect.provideService(Effect.zipRight(Layer.build(layer), Effect.never), ConsumerSupervisor, {
+          failed: (error) => Deferred.fail(failure, error)
+        }),
+        Deferred.await(failure)
       )
     )
   )

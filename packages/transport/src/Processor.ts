@@ -21,6 +21,7 @@ import * as RecordLog from "./internal/recordLog.js"
 import * as ScheduleCursor from "./internal/scheduleCursor.js"
 import type { ProducerError } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
+import * as Concurrency from "./runtime/Concurrency.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
 
@@ -111,7 +112,7 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     retried(1)
     const start = yield* Clock.currentTimeNanos
     const exit = yield* Effect.exit(
-      Effect.timeoutFail(attempt(record, number), {
+      Concurrency.timeoutFail(attempt(record, number), {
         duration: handlerTimeout,
         onTimeout: () => new HandlerError.HandlerTimeout({ timeout: handlerTimeout })
       })

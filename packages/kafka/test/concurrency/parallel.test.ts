@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { survives } from "../../../../scripts/interrupting.js"
 import * as Concurrently from "../../src/internal/concurrency/parallel.js"
-import { survives } from "../support/interrupting.js"
 
 describe("concurrently", () => {
   it.effect("runs all at once, and gives their results in order", () =>

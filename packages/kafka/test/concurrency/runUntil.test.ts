@@ -4,10 +4,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import { survives } from "../../../../scripts/interrupting.js"
 import * as Result from "../../src/internal/concurrency/completion.js"
 import * as Until from "../../src/internal/concurrency/runUntil.js"
 import * as Signal from "../../src/internal/concurrency/signal.js"
-import { survives } from "../support/interrupting.js"
 
 describe("until", () => {
   it.effect("runs an effect until the deferred is done, and waits for its end", () =>

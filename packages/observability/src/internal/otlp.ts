@@ -6,6 +6,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as Logging from "@spillway/transport/Logging"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -63,13 +64,11 @@ export const client = (timeout: Duration.Duration): Layer.Layer<HttpClient.HttpC
     Effect.map(HttpClient.HttpClient, (client) => {
       const limited = Logging.limited({ lines: 1, every: "1 minute" })
       return HttpClient.transform(client, (response, request) =>
-        response.pipe(
-          Effect.interruptible,
-          Effect.timeoutFail({
-            duration: timeout,
-            onTimeout: () =>
-              new HttpClientError.RequestError({ request, reason: "Transport", description: "no response in time" })
-          }),
+        Concurrency.timeoutFail(Effect.interruptible(response), {
+          duration: timeout,
+          onTimeout: () =>
+            new HttpClientError.RequestError({ request, reason: "Transport", description: "no response in time" })
+        }).pipe(
           Effect.tap(({ status }) => (status >= 400 ? limited(warn(request.url, `status ${status}`)) : Effect.void)),
           Effect.tapError(({ message }) => limited(warn(request.url, message))),
           // Not a child, which would be interrupted with its parent even where that can't be.

@@ -8,6 +8,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Environment from "@spillway/transport/Environment"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
@@ -66,12 +67,16 @@ const listenError = (host: string, port: number, cause: unknown): ServerErrorFie
 
 /** Stops listening, lets running requests end, and cuts off what hasn't ended after a second. */
 const shutdown = (server: Http.Server): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    server.close(() => resume(Effect.void))
-  }).pipe(
-    Effect.interruptible,
-    Effect.timeoutOption("1 second"),
-    Effect.zipRight(Effect.sync(() => server.closeAllConnections()))
+  Effect.zipRight(
+    Concurrency.timeoutOption(
+      Effect.interruptible(
+        Effect.async<void>((resume) => {
+          server.close(() => resume(Effect.void))
+        })
+      ),
+      "1 second"
+    ),
+    Effect.sync(() => server.closeAllConnections())
   )
 
 export const invalid = (issues: ReadonlyArray<Environment.Issue>): ServerErrorFields => ({

@@ -2,6 +2,7 @@
  * The lanes of the partitions a member owns: where they start, how they settle, and how they end.
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -211,13 +212,13 @@ export const make = <R>(options: {
         lane.close()
         fetcher.remove(lane)
       }
-      yield* Effect.timeoutOption(
+      yield* Concurrency.timeoutOption(
         Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
         timeoutMs
       )
       yield* endEach(ending)
       const settledInMs = (yield* Monotonic.now) - startedAt
-      if (committer.isBehind()) yield* Effect.timeoutOption(committer.flush, commitMsAfter(settledInMs))
+      if (committer.isBehind()) yield* Concurrency.timeoutOption(committer.flush, commitMsAfter(settledInMs))
       forget(ending)
     })
 

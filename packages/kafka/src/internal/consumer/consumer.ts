@@ -58,7 +58,8 @@ export const make = Effect.fnUntraced(function* <R>(
   /** Succeeds to ask for a drain, fails to end the consumer with an error. */
   const stopping = yield* Deferred.make<void, ConsumerError>()
   const ended = yield* Deferred.make<ConsumerReport, ConsumerError>()
-  const runtime = yield* Scope.make()
+  // Closed before the drain's end only when the start is interrupted.
+  const runtime = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const fail = (error: ConsumerError): Effect.Effect<void> => Effect.asVoid(Deferred.fail(stopping, error))
 
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })

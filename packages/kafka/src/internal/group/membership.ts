@@ -3,6 +3,7 @@
  * means is decided in `membership/decisions.ts`; what happens to the partitions, by the `Ownership` it is given.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
@@ -228,7 +229,7 @@ export const make = Effect.fnUntraced(function* (options: {
         memberId === "" || !settings.leaveOnClose
           ? Effect.void
           : member.toCoordinator("group", "LeaveGroup", { groupId, members: [{ memberId, groupInstanceId }] })
-      return Effect.zipRight(heartbeats.stop, Effect.ignore(Effect.timeout(leaving, leaveTimeout)))
+      return Effect.zipRight(heartbeats.stop, Effect.ignore(Concurrency.timeoutOption(leaving, leaveTimeout)))
     })
   }
 })

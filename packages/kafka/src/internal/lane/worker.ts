@@ -7,6 +7,7 @@ import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
 import type { Outcome, Processor, RecoveryStep } from "@spillway/transport/Processor"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -266,7 +267,7 @@ export const make = Effect.fnUntraced(function* <R>(
       ended = true
       close()
       if (isIdle()) return Effect.void
-      return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
+      return Effect.asVoid(Concurrency.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
     isHandling: () => attempting,
     watch: (now) =>

@@ -2,6 +2,7 @@
  * A producer: checks records, hands them to the accumulator, and gives every caller its result.
  */
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import { TransportTracing } from "@spillway/transport/TransportTracing"
 import type * as Context from "effect/Context"
@@ -71,7 +72,7 @@ export const makeCore = (
     let closing = false
 
     // Connections and fibres live in a scope of their own, so that they outlast the wait for what was accepted.
-    const inner = yield* Scope.make()
+    const inner = yield* Effect.acquireRelease(Scope.make(), Scope.close)
     const cluster = yield* Scope.extend(Cluster.make, inner)
     const drained = Effect.gen(function* () {
       while (calls.size > 0) yield* changed.wait()
@@ -85,23 +86,6 @@ export const makeCore = (
       }
       return { closing, pending: calls.size, oldest }
     })
-    yield* Effect.addFinalizer((exit) =>
-      Effect.suspend(() => {
-        closing = true
-        accumulator.flush(true)
-        return calls.size === 0
-          ? Effect.void
-          : drained.pipe(Effect.interruptible, Effect.timeoutOption(settings.closeTimeoutMs))
-      }).pipe(
-        Effect.zipRight(
-          Effect.suspend(() => {
-            discard(closedFailure)
-            return Deferred.fail(gone, closedFailure)
-          })
-        ),
-        Effect.zipRight(Scope.close(inner, exit))
-      )
-    )
     yield* metrics.activeProducer
     const runFork = yield* Scope.extend(FiberSet.makeRuntime<never, void, never>(), inner)
     const run = (effect: Effect.Effect<void>): void => {
@@ -227,20 +211,20 @@ export const makeCore = (
           trouble = failure
           return true
         })
-        return looked.pipe(
-          Effect.timeoutFail({
-            duration: settings.deliveryTimeoutMs,
-            onTimeout: (): Failure => ({
-              reason: "DeliveryTimeout",
-              description: `no answer within ${settings.deliveryTimeoutMs} ms; ${trouble?.description ?? "no broker answered"}`,
-              cause: trouble?.cause
-            })
-          }),
-          Effect.raceFirst(closing ? Effect.fail(closedFailure) : Deferred.await(gone)),
-          Effect.mapBoth({
+        const timed = Concurrency.timeoutFail(looked, {
+          duration: settings.deliveryTimeoutMs,
+          onTimeout: (): Failure => ({
+            reason: "DeliveryTimeout",
+            description: `no answer within ${settings.deliveryTimeoutMs} ms; ${trouble?.description ?? "no broker answered"}`,
+            cause: trouble?.cause
+          })
+        })
+        return Effect.mapBoth(
+          Concurrency.raceFirst(timed, closing ? Effect.fail(closedFailure) : Deferred.await(gone)),
+          {
             onFailure: ({ cause, description, reason }) => new ProducerError({ reason, topic, description, cause }),
             onSuccess: (metadata) => metadata.partitions.length
-          })
+          }
         )
       })
 
@@ -254,6 +238,24 @@ export const makeCore = (
 
     const until = (condition: () => boolean): Effect.Effect<void> =>
       Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(changed.wait(), until(condition))))
+
+    yield* Effect.addFinalizer((exit) =>
+      Effect.suspend(() => {
+        closing = true
+        accumulator.flush(true)
+        return calls.size === 0
+          ? Effect.void
+          : Concurrency.timeoutOption(Effect.interruptible(drained), settings.closeTimeoutMs)
+      }).pipe(
+        Effect.zipRight(
+          Effect.suspend(() => {
+            discard(closedFailure)
+            return Deferred.fail(gone, closedFailure)
+          })
+        ),
+        Effect.zipRight(Scope.close(inner, exit))
+      )
+    )
 
     return {
       producer,

@@ -2,6 +2,7 @@
  * The life of a producer's transactions, one after the other: begun, filled, committed or aborted, and what follows when
  * the coordinator says otherwise.
  */
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { InitProducerIdRequest } from "../../Protocol.js"
@@ -163,7 +164,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
 
     /** Fails when the coordinator can't be asked for too long. */
     const within = <A, E>(effect: Effect.Effect<A, E>, onTimeout: () => TransactionError) =>
-      Effect.timeoutFail(effect, { duration: deliveryTimeoutMs, onTimeout })
+      Concurrency.timeoutFail(effect, { duration: deliveryTimeoutMs, onTimeout })
 
     const silent = () => error("Aborted", `the coordinator did not answer within ${deliveryTimeoutMs} ms`)
 
@@ -238,7 +239,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       left = own.startedAt
       // Nothing of it left: there is nothing to make an end of.
       if (left === undefined) return core.reset(false)
-      return fatal === undefined ? Effect.ignore(Effect.timeout(recover, abortTimeout)) : Effect.void
+      return fatal === undefined ? Effect.ignore(Concurrency.timeoutOption(recover, abortTimeout)) : Effect.void
     })
 
     yield* Effect.catchAll(init({}), ({ error: failure }) => Effect.fail(failure))

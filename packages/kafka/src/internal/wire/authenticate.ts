@@ -1,3 +1,4 @@
+import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -39,11 +40,11 @@ export const authenticate = Effect.fnUntraced(function* (
 
   const token =
     sasl.mechanism === "oauthbearer"
-      ? yield* sasl.token.pipe(
-          Effect.catchAllCause((cause) =>
+      ? yield* Concurrency.raceFirst(
+          Effect.catchAllCause(sasl.token, (cause) =>
             Effect.fail(error("ConnectFailed", "the token could not be had", Cause.squash(cause)))
           ),
-          Effect.raceFirst(Effect.flatMap(link.closed, Effect.fail))
+          Effect.flatMap(link.closed, Effect.fail)
         )
       : undefined
 

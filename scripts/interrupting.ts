@@ -39,3 +39,39 @@ export const survives = <A, E>(effect: Effect.Effect<A, E>): string | undefined 
   }
   return undefined
 }
+
+/** Short turns make more points at which to interrupt. */
+const operationsPerShortTurn = 13
+
+/**
+ * Runs an effect on the machine's clock and interrupts it before a turn of few operations; its exit, or `undefined` if
+ * it hasn't ended ten seconds later.
+ */
+export const interruptedAt = <A, E>(effect: Effect.Effect<A, E>, turn: number): Promise<Exit.Exit<A, E> | undefined> =>
+  new Promise((resolve) => {
+    const ready: Array<() => void> = []
+    let isRunning = false
+    let turns = 0
+    const runReady = (): void => {
+      for (let task = ready.shift(); task !== undefined; task = ready.shift()) {
+        if (turns++ === turn) fiber.unsafeInterruptAsFork(FiberId.none)
+        task()
+      }
+      isRunning = false
+    }
+    const scheduler = Scheduler.make(
+      (task) => {
+        ready.push(task)
+        if (isRunning) return
+        isRunning = true
+        queueMicrotask(runReady)
+      },
+      (fiber) => (fiber.currentOpCount > operationsPerShortTurn ? 0 : false)
+    )
+    const fiber = Effect.runFork(effect, { scheduler })
+    const patience = setTimeout(() => resolve(undefined), 10_000)
+    fiber.addObserver((exit) => {
+      clearTimeout(patience)
+      resolve(exit)
+    })
+  })
