@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FaultRules from "./internal/faultRules.js"
 import * as FaultyConnection from "./internal/faultyConnection.js"
+import * as Monotonic from "./internal/monotonic.js"
 
 /** What goes wrong with a request. */
 export type Fault =
@@ -94,7 +95,7 @@ export const wrap = (wire: Context.Tag.Service<Wire>, plan: FaultPlan): Effect.E
     return FaultyConnection.wrap(wire, {
       runtime,
       clock,
-      rules: FaultRules.make(plan, clock.unsafeCurrentTimeMillis()),
+      rules: FaultRules.make(plan, Monotonic.millis(clock)),
       requestTimeoutMs: Duration.toMillis(plan.requestTimeout ?? "30 seconds"),
       connectTimeoutMs: Duration.toMillis(plan.connectTimeout ?? "10 seconds"),
       onFault: plan.onFault ?? (() => {})

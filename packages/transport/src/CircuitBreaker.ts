@@ -8,7 +8,6 @@
  *
  * What counts as failed is what would be retried: not a `NonRetryableError`, nor a value that doesn't decode.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,6 +18,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Issue } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Machine from "./internal/circuitBreaker/machine.js"
+import * as Monotonic from "./internal/monotonic.js"
 
 /** `closed` lets every record pass, `halfOpen` one, `open` none. */
 export type CircuitBreakerState = "closed" | "halfOpen" | "open"
@@ -153,6 +153,7 @@ export const make = Effect.fnUntraced(function* (
   onAdmission: () => void
 ): Effect.fn.Return<CircuitBreakerRuntime, never, Scope.Scope> {
   const clock = yield* Effect.clock
+  const now = () => Monotonic.millis(clock)
   const timed = settings.window._tag === "Time"
   const machine = Machine.make(settings)
   const ended = yield* Deferred.make<void>()
@@ -171,23 +172,26 @@ export const make = Effect.fnUntraced(function* (
 
   const logOpen = Effect.suspend(() =>
     Effect.annotateLogs(Effect.logWarning("The circuit breaker is open: no handler is called"), {
-      openFor: Duration.format(Duration.millis(machine.opensUntil - clock.unsafeCurrentTimeMillis()))
+      openFor: Duration.format(Duration.millis(Math.ceil(machine.opensUntil - now())))
     })
   )
 
-  const becomeHalfOpen = Effect.suspend(() =>
-    Effect.sleep(Math.ceil(machine.opensUntil - clock.unsafeCurrentTimeMillis()))
-  ).pipe(
-    Effect.zipRight(Clock.currentTimeMillis),
-    Effect.map((now) => move(() => Machine.tick(machine, now)))
-  )
+  /** Waits until the breaker has left the epoch in which it opened: a timer may fire before its time. */
+  const becomeHalfOpen = (epoch: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      move(() => Machine.tick(machine, now()))
+      return machine.epoch === epoch
+        ? Effect.zipRight(Effect.sleep(Math.ceil(machine.opensUntil - now())), becomeHalfOpen(epoch))
+        : Effect.void
+    })
 
   yield* Effect.addFinalizer(() => Deferred.succeed(ended, undefined))
   yield* Queue.take(changes).pipe(
     Effect.tap((changed) => SubscriptionRef.set(state, changed)),
     Effect.tap((changed) => {
-      if (changed === "open") return Effect.zipRight(logOpen, becomeHalfOpen)
-      return changed === "closed" ? Effect.logInfo("The circuit breaker is closed again") : Effect.void
+      // A logger that throws must not keep it open.
+      if (changed === "open") return Effect.zipRight(Effect.exit(logOpen), becomeHalfOpen(machine.epoch))
+      return changed === "closed" ? Effect.exit(Effect.logInfo("The circuit breaker is closed again")) : Effect.void
     }),
     Effect.forever,
     Effect.interruptible,
@@ -224,10 +228,10 @@ export const make = Effect.fnUntraced(function* (
         },
         succeeded: () => {
           if (machine.state !== "closed" || permit === undefined) {
-            return end((ended) => Machine.succeed(machine, ended, clock.unsafeCurrentTimeMillis()))
+            return end((ended) => Machine.succeed(machine, ended, now()))
           }
           // The hot path: nothing changes.
-          Machine.succeed(machine, permit, timed ? clock.unsafeCurrentTimeMillis() : 0)
+          Machine.succeed(machine, permit, timed ? now() : 0)
           permit = undefined
         },
         failed: (failure) => {
@@ -235,7 +239,7 @@ export const make = Effect.fnUntraced(function* (
             ignored()
             return false
           }
-          end((ended) => Machine.fail(machine, ended, clock.unsafeCurrentTimeMillis()))
+          end((ended) => Machine.fail(machine, ended, now()))
           return machine.state !== "closed"
         },
         ignored

@@ -28,7 +28,7 @@ export interface LaneSnapshot extends TopicPartition {
   readonly bufferedRecords: number
   /** The size of the fetched batches that hold them, as they came: compressed, and whole. */
   readonly bufferedBytes: number
-  /** When, in milliseconds since the epoch, the oldest record without an outcome was fetched. */
+  /** When the oldest record without an outcome was fetched, in milliseconds of the clock's monotonic nanoseconds. */
   readonly oldestFetchedAt: number | undefined
   /** Grows with each record started and each change of `activity` in its recovery: unchanged, the same thing goes on. */
   readonly steps: number

@@ -1,9 +1,9 @@
 /**
  * For runtimes: log lines about records, and few of them in storms.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Monotonic from "./internal/monotonic.js"
 
 export interface Limit {
   readonly lines: number
@@ -23,7 +23,7 @@ export const limited = ({ every, lines }: Limit): ((line: Effect.Effect<void>) =
   let passed = 0
   let suppressed = 0
   return (line) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    Effect.flatMap(Monotonic.now, (now) => {
       if (now >= ends) {
         ends = now + millis
         passed = 0

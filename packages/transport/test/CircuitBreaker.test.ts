@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as CircuitBreaker from "../src/CircuitBreaker.js"
 import * as HandlerError from "../src/HandlerError.js"
+import { unevenly } from "./support/unevenClock.js"
 
 const failure = HandlerError.failureOf(Cause.fail("down"), 1)
 
@@ -127,5 +128,73 @@ describe("circuit breaker", () => {
       assert.isFalse(fail("mine"))
       assert.isTrue(fail("down"))
     })
+  )
+})
+
+describe("circuit breaker by an uneven clock", () => {
+  const short = CircuitBreaker.check({
+    window: { count: 1 },
+    minimumThroughput: 1,
+    openTime: "20 millis",
+    maxOpenTime: "20 millis",
+    factor: 1
+  }).settings
+
+  /** Opens a breaker, then fails every probe that it lets through; counts them. */
+  const failing = Effect.fnUntraced(function* (settings: CircuitBreaker.CircuitBreakerSettings) {
+    const probes = { count: 0 }
+    const breaker: CircuitBreaker.CircuitBreakerRuntime = yield* CircuitBreaker.make(settings, () => {
+      if (!caller.enter()) return
+      probes.count++
+      caller.failed(failure)
+    })
+    const caller = breaker.caller()
+    assert.isTrue(caller.enter())
+    caller.failed(failure)
+    return { breaker, probes }
+  })
+
+  it.scoped("lets a probe through each time that it has been open for long enough, though timers fire early", () =>
+    unevenly(() =>
+      Effect.gen(function* () {
+        const { breaker, probes } = yield* failing(short)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(breaker.now(), "open")
+        assert.strictEqual(probes.count, 50)
+      })
+    )
+  )
+
+  it.scoped("stays open for as long as it should, wherever the wall clock steps meanwhile", () =>
+    unevenly((step) =>
+      Effect.gen(function* () {
+        const { probes } = yield* failing({ ...short, openMillis: 1_000, maxOpenMillis: 1_000 })
+        for (const [index, millis] of [-5, 3_600_000, -7_200_000, 500].entries()) {
+          yield* TestClock.adjust("500 millis")
+          step(millis)
+          yield* TestClock.adjust("499 millis")
+          assert.strictEqual(probes.count, index)
+          yield* TestClock.adjust("1 millis")
+          assert.strictEqual(probes.count, index + 1)
+        }
+      })
+    )
+  )
+
+  it.scoped("forgets what lies before its window of time, though the wall clock was set back", () =>
+    unevenly((step) =>
+      Effect.gen(function* () {
+        const { settings } = CircuitBreaker.check({ window: { time: "10 seconds" }, minimumThroughput: 2 })
+        const breaker = yield* CircuitBreaker.make(settings, () => {})
+        const caller = breaker.caller()
+        const fail = () => caller.enter() && caller.failed(failure)
+        yield* TestClock.adjust("1 hour")
+        assert.isFalse(fail())
+        step(-3_600_000)
+        yield* TestClock.adjust("11 seconds")
+        assert.isFalse(fail())
+        assert.isTrue(fail())
+      })
+    )
   )
 })

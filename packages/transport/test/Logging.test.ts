@@ -4,6 +4,7 @@ import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/TestClock"
 import * as Logging from "../src/Logging.js"
+import { unevenly } from "./support/unevenClock.js"
 
 describe("limited", () => {
   it.effect("passes so many lines of an interval and counts the rest on the next", () => {
@@ -38,5 +39,25 @@ describe("limited", () => {
       yield* Effect.all([first(Effect.logInfo("a")), first(Effect.logInfo("a")), second(Effect.logInfo("b"))])
       assert.deepStrictEqual(lines, ["a", "b"])
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  })
+
+  it.effect("measures its interval though the wall clock was set", () => {
+    const lines: Array<unknown> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    return unevenly((step) =>
+      Effect.gen(function* () {
+        const pass = Logging.limited({ lines: 1, every: "10 seconds" })
+        yield* TestClock.adjust("2 hours")
+        yield* pass(Effect.logInfo("first"))
+        step(-3_600_000)
+        yield* TestClock.adjust("10 seconds")
+        yield* pass(Effect.logInfo("after a step back"))
+        step(7_200_000)
+        yield* pass(Effect.logInfo("dropped"))
+        yield* TestClock.adjust("10 seconds")
+        yield* pass(Effect.logInfo("after a step forward"))
+        assert.deepStrictEqual(lines, ["first", "after a step back", "after a step forward"])
+      })
+    ).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
 })

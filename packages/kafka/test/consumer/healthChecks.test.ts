@@ -29,6 +29,7 @@ const view: Health.ConsumerView = {
   failure: undefined,
   reachability: { hasAnswered: true, brokers: ["a:1", "b:1"], unreachable: [] },
   membership: { memberId: "m-1", generationId: 3, isStable: true, isAlive: true },
+  retries: [],
   missingTopics: [],
   progress: Progress.start(0),
   blocked: [],
@@ -51,7 +52,7 @@ describe("the health of a consumer", () => {
     const checks: ReadonlyArray<HealthCheck> = Object.values(Health.checks(view))
     assert.deepStrictEqual(
       checks.map(({ state, status }) => `${status} ${state}`),
-      ["up running", "up reachable", "up stable", "up known", "up idle", "up clear"]
+      ["up running", "up reachable", "up stable", "up none", "up known", "up idle", "up clear"]
     )
   })
 
@@ -89,6 +90,21 @@ describe("the health of a consumer", () => {
     assert.deepStrictEqual(told("brokers", brokers(true, "a:1")), ["partlyUnreachable", "degraded", true, true])
     assert.deepStrictEqual(told("brokers", brokers(true, "a:1", "b:1")), ["unreachable", "down", true, true])
     assert.deepStrictEqual(told("brokers", brokers(false, "a:1", "b:1")), ["unreachable", "down", true, true])
+  })
+
+  it("tells which operations keep failing", () => {
+    const lasting = {
+      operation: "SyncGroup",
+      count: 1,
+      subjects: [],
+      attempts: 12,
+      seconds: 25,
+      error: "SyncGroup answered UNKNOWN_SERVER_ERROR"
+    }
+    assert.deepStrictEqual(told("retries", { retries: [lasting] }), ["retrying", "degraded", true, true])
+    assert.deepStrictEqual(Health.checks({ ...view, retries: [lasting] })["retries"]?.details, {
+      operations: [lasting]
+    })
   })
 
   it("tells which topics are missing", () => {

@@ -5,34 +5,9 @@ import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
 import { group, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
-
-interface Line {
-  readonly level: LogLevel.LogLevel["_tag"]
-  readonly message: string
-  readonly annotations: Readonly<Record<string, unknown>>
-  /** As `Logger.jsonLogger` writes it. */
-  readonly text: string
-}
-
-/** Runs a test whose lines are kept, at every level. */
-const logged = <A, E, R>(test: (lines: ReadonlyArray<Line>) => Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => {
-    const lines: Array<Line> = []
-    const logger = Logger.make<unknown, void>((entry) => {
-      lines.push({
-        level: entry.logLevel._tag,
-        message: Array.ensure(entry.message).map(String).join(" "),
-        annotations: Object.fromEntries(HashMap.toEntries(entry.annotations)),
-        text: Logger.jsonLogger.log(entry)
-      })
-    })
-    return test(lines).pipe(Effect.provide(Logger.add(logger)), Logger.withMinimumLogLevel(LogLevel.All))
-  })
+import { type Line, logged } from "../support/logged.js"
 
 const failures = (lines: ReadonlyArray<Line>) => lines.filter(({ message }) => message.startsWith("Handling failed"))
 

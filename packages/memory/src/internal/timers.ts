@@ -7,10 +7,13 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import * as Monotonic from "./monotonic.js"
 
 export interface Timers {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly now: () => number
+  /** Whole milliseconds since the epoch, for the timestamps of records. */
+  readonly wallClock: () => number
   /** Calls back after so many milliseconds, unless what it returns is called before. */
   readonly after: (ms: number, ring: () => void) => () => void
   /** Nothing rings any more. */
@@ -27,7 +30,8 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
   }
 
   return {
-    now: () => clock.unsafeCurrentTimeMillis(),
+    now: () => Monotonic.millis(clock),
+    wallClock: () => Math.floor(clock.unsafeCurrentTimeMillis()),
     after: (ms, ring) => {
       if (isStopped) return () => {}
       const wait = Effect.map(clock.sleep(Duration.millis(Math.max(0, ms))), () => {

@@ -68,7 +68,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
   let producerIds = 1_000n
   let isRunning = true
 
-  const { now } = timers
+  const { now, wallClock } = timers
 
   const nextProducerId = (): bigint => producerIds++
 
@@ -83,7 +83,8 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
       partitions: new Map(Array.from(transaction.partitions).filter(([, partition]) => isAway(partition)))
     }
     for (const [key, { partition, topic }] of transaction.partitions) {
-      if (!entry.transaction.partitions.has(key)) topics.appendMarker(topic, partition, marker, transaction, now())
+      if (!entry.transaction.partitions.has(key))
+        topics.appendMarker(topic, partition, marker, transaction, wallClock())
     }
     return entry.transaction.partitions.size === 0
   }

@@ -1,7 +1,6 @@
 /**
  * The gauges that show a consumer's snapshots, each once a second for as long as the consumer is open.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { CircuitBreakerState } from "../CircuitBreaker.js"
@@ -9,6 +8,7 @@ import type { ConsumerStatus } from "../Consumer.js"
 import type { ConsumerSnapshot, LaneSnapshot } from "../ConsumerSnapshot.js"
 import type { Metrics } from "../TransportMetrics.js"
 import * as MetricSeries from "./metricSeries.js"
+import * as Monotonic from "./monotonic.js"
 
 const statuses: ReadonlyArray<ConsumerStatus> = ["Starting", "Running", "Paused", "Draining", "Stopped", "Failed"]
 
@@ -112,7 +112,7 @@ export const make = (service: string): Metrics["observeConsumer"] => {
         for (const [one, value] of values) one.show(owner, value)
         shown = values
       }
-      const update = Effect.map(Clock.currentTimeMillis, (now) => show(valuesOf(groupId, topics, sample(), now)))
+      const update = Effect.map(Monotonic.now, (now) => show(valuesOf(groupId, topics, sample(), now)))
       return Effect.addFinalizer(() => Effect.sync(() => show(new Map()))).pipe(
         Effect.zipRight(update),
         Effect.zipRight(Effect.forkScoped(Effect.interruptible(Effect.schedule(update, Schedule.spaced("1 second"))))),

@@ -1,13 +1,15 @@
 /**
- * Steps through a `Schedule` without sleeping, for those who must wait by means of their own.
+ * Steps through a `Schedule` without sleeping, for those who must wait by means of their own. A schedule that measures how
+ * long it has lasted isn't misled by a wall clock that is set meanwhile: it sees the time of its first step, and then only
+ * what has passed since.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import * as Monotonic from "./monotonic.js"
 
 /** A position in a schedule. Positions don't change: `next` gives the following one. */
 export interface ScheduleCursor<in In, out R = never> {
@@ -24,16 +26,26 @@ export interface ScheduleStep<in In, out R = never> {
 export const make = <Out, In, R>(schedule: Schedule.Schedule<Out, In, R>): ScheduleCursor<In, R> =>
   at(schedule, schedule.initial)
 
-const at = <Out, In, R>(schedule: Schedule.Schedule<Out, In, R>, state: unknown): ScheduleCursor<In, R> => ({
+/** The wall clock's lead over the monotonic one, in milliseconds, when a schedule took its first step. */
+const lead = Effect.clockWith((clock) =>
+  Effect.sync(() => clock.unsafeCurrentTimeMillis() - Math.floor(Monotonic.millis(clock)))
+)
+
+const at = <Out, In, R>(
+  schedule: Schedule.Schedule<Out, In, R>,
+  state: unknown,
+  begunWith?: number
+): ScheduleCursor<In, R> => ({
   next: (input) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.map(schedule.step(now, input, state), ([next, , decision]) =>
-        ScheduleDecision.isDone(decision)
-          ? Option.none()
-          : Option.some({
-              delay: Duration.millis(ScheduleIntervals.start(decision.intervals) - now),
-              cursor: at(schedule, next)
-            })
-      )
-    )
+    Effect.gen(function* () {
+      const leadMs = begunWith ?? (yield* lead)
+      const now = leadMs + Math.floor(yield* Monotonic.now)
+      const [next, , decision] = yield* schedule.step(now, input, state)
+      return ScheduleDecision.isDone(decision)
+        ? Option.none()
+        : Option.some({
+            delay: Duration.millis(ScheduleIntervals.start(decision.intervals) - now),
+            cursor: at(schedule, next, leadMs)
+          })
+    })
 })

@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { ConsumerSnapshot, LaneSnapshot } from "../../src/ConsumerSnapshot.js"
 import * as TransportMetrics from "../../src/TransportMetrics.js"
+import { unevenly } from "../support/unevenClock.js"
 
 const idle: LaneSnapshot = {
   topic: "orders",
@@ -93,6 +94,21 @@ describe("consumerGauges", () => {
       assert.strictEqual(shown("gauges_partition")[lag], undefined)
       assert.strictEqual(shown("gauges_partition")[age], undefined)
     })
+  )
+
+  it.scoped("show an age that no step of the wall clock changes", () =>
+    unevenly((step) =>
+      Effect.gen(function* () {
+        yield* observe("gauges_stepped", running({ oldestFetchedAt: 0 }))
+        const age = () =>
+          shown("gauges_stepped")["oldest_unsettled_age_seconds{topic=orders,partition=0,group=billing}"]
+        for (const [index, millis] of [3_600_000, -7_200_000].entries()) {
+          step(millis)
+          yield* TestClock.adjust("10 seconds")
+          assert.approximately(age()!, (index + 1) * 10, 1)
+        }
+      })
+    )
   )
 
   it.scoped("of a partition that was given up, and of a consumer that was closed, go to zero", () =>

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import * as ScheduleCursor from "../../src/internal/scheduleCursor.js"
+import { unevenly } from "../support/unevenClock.js"
 
 const delays = Effect.fnUntraced(function* <In>(schedule: Schedule.Schedule<unknown, In>, inputs: ReadonlyArray<In>) {
   let cursor = ScheduleCursor.make(schedule)
@@ -51,5 +52,23 @@ describe("ScheduleCursor", () => {
       const again = yield* cursor.next(undefined)
       assert.deepStrictEqual(Option.getOrThrow(once).delay, Option.getOrThrow(again).delay)
     })
+  )
+
+  it.effect("measures how long it has lasted though the wall clock was set", () =>
+    unevenly((step) =>
+      Effect.gen(function* () {
+        const schedule = Schedule.upTo(Schedule.spaced("1 second"), "10 seconds")
+        yield* TestClock.adjust("2 hours")
+        for (const millis of [-3_600_000, 3_600_000]) {
+          const first = yield* ScheduleCursor.make(schedule).next(undefined)
+          step(millis)
+          yield* TestClock.adjust("9 seconds")
+          const second = yield* Option.getOrThrow(first).cursor.next(undefined)
+          assert.strictEqual(Duration.toMillis(Option.getOrThrow(second).delay), 1_000)
+          yield* TestClock.adjust("2 seconds")
+          assert.isTrue(Option.isNone(yield* Option.getOrThrow(second).cursor.next(undefined)))
+        }
+      })
+    )
   )
 })

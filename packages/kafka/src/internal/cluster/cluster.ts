@@ -10,6 +10,7 @@ import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../../Protocol.js"
 import { type Endpoint, type Role, Wire, WireError } from "../../Wire.js"
 import * as Monotonic from "../concurrency/monotonic.js"
+import * as Retries from "../concurrency/retries.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Connections from "./connections.js"
 import * as KnownTopics from "./knownTopics.js"
@@ -70,12 +71,18 @@ export interface Cluster {
   /** Calls back when the brokers turn out to be another cluster's, before anything more is sent to any. */
   readonly onMove: (listener: () => void) => void
   readonly reachability: () => Reachability
+  /** What this client repeats until it succeeds. */
+  readonly retries: Retries.Retries
 }
 
 const movedDescription = "the brokers are those of another cluster"
 
-export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.gen(function* () {
+/** `annotations`: what log lines about its retries have. */
+export const makeFor = Effect.fnUntraced(function* (
+  annotations: Readonly<Record<string, unknown>>
+): Effect.fn.Return<Cluster, never, Wire | Scope.Scope> {
   const wire = yield* Wire
+  const retries = yield* Retries.make(annotations)
   const clock = yield* Effect.clock
   const nodes = new Map<number, BrokerEndpoint>()
   const topics = KnownTopics.make()
@@ -209,6 +216,7 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
 
   return {
     refreshed,
+    retries,
     moves: () => moves,
     onMove: (listener) => {
       listeners.push(listener)
@@ -239,3 +247,5 @@ export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = Effect.ge
     }
   }
 })
+
+export const make: Effect.Effect<Cluster, never, Wire | Scope.Scope> = makeFor({})

@@ -3,7 +3,7 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
-import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { IsolationLevel } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
 import { type Cluster, ResponseError } from "./cluster.js"
@@ -15,10 +15,11 @@ export const listOffset = (
   timestamp: number,
   isolationLevel?: IsolationLevel | undefined
 ): Effect.Effect<number, ResponseError> => {
+  /** The offset, or why there is none yet. */
   const ask = Effect.gen(function* () {
     if (cluster.leader(topic, partition) === undefined) yield* cluster.refresh([topic])
     const leader = cluster.leader(topic, partition)
-    if (leader === undefined) return undefined
+    if (leader === undefined) return "the partition has no leader"
     const response = yield* cluster.request(leader.leader, "data", "ListOffsets", {
       isolationLevel,
       topics: [{ topic, partitions: [{ partition, timestamp }] }]
@@ -29,18 +30,22 @@ export const listOffset = (
       return yield* Effect.fail(new ResponseError({ api: "ListOffsets", code: answer.errorCode }))
     }
     yield* cluster.refresh([topic])
-    return undefined
-  }).pipe(
-    Effect.catchTag("WireError", () =>
-      Effect.zipRight(Effect.ignore(cluster.refresh([topic])), Effect.succeed(undefined))
-    )
-  )
+    return answer === undefined
+      ? "ListOffsets left the partition out"
+      : `ListOffsets answered ${nameOf(answer.errorCode)}`
+  }).pipe(Effect.catchTag("WireError", ({ message }) => Effect.as(Effect.ignore(cluster.refresh([topic])), message)))
 
-  return Effect.suspend(() => {
-    const backoff = Backoff.make()
-    return Effect.repeat(
-      Effect.tap(ask, (offset) => (offset === undefined ? backoff.next : Effect.void)),
-      { until: (offset): offset is number => offset !== undefined }
-    )
-  })
+  return cluster.retries.during(
+    "ListOffsets",
+    `${topic}-${partition}`,
+    Effect.fnUntraced(function* (retry) {
+      const backoff = Backoff.make()
+      while (true) {
+        const answer = yield* ask
+        if (typeof answer === "number") return answer
+        yield* retry.failed(answer)
+        yield* backoff.next
+      }
+    })
+  )
 }

@@ -3,6 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 
+/** The longest delay that timers hold, in milliseconds: a longer one never ends. */
+const maxTimerMs = 2 ** 31 - 1
+
 export interface Expiry<A> {
   /** From now on; a second time has no effect. */
   readonly add: (item: A, now: number) => void
@@ -27,7 +30,7 @@ export const make = <A>({ delayMs, now, onDue, run }: Options<A>): Expiry<A> => 
   const sweep = (): number => {
     for (const [item, due] of dueAt) {
       const left = due - now()
-      if (left > 0) return Math.ceil(left)
+      if (left > 0) return Math.min(Math.ceil(left), maxTimerMs)
       dueAt.delete(item)
       onDue(item)
     }

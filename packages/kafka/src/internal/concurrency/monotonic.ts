@@ -1,10 +1,10 @@
 /**
- * Time that nobody sets: by it, not by the clock on the wall, is told how long something has lasted.
+ * The clock that only moves forwards. Durations are measured by it, since the wall clock may be set.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-/** Milliseconds, from no particular moment on. */
+/** Milliseconds since a moment of no meaning. */
 export const millis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 export const now: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => millis(clock)))

@@ -67,29 +67,37 @@ export const make = <R>(options: {
     /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
     let initialCounts: Map<string, number> | undefined
 
-    const committedOffsets = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
-      const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
-      const backoff = Backoff.make()
-      while (true) {
-        const answer = yield* Effect.option(
-          options.toCoordinator("group", "OffsetFetch", { groupId, topics, requireStable })
-        )
-        if (answer._tag === "Some") {
-          const answers = answer.value.topics.flatMap(({ topic, partitions }) =>
-            partitions.map((partition) => ({ topic, ...partition }))
-          )
-          const code = [answer.value.errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
-          if (code === undefined) return new Map(answers.map((found) => [keyOf(found), found]))
-          const reaction = Decisions.onOffsetFetch(code)
-          if (reaction._tag === "Fatal") {
-            const description = `OffsetFetch answered ${nameOf(code)}`
-            return yield* Effect.fail(new ConsumerError({ reason: reaction.reason, groupId, description }))
+    const committedOffsets = (partitions: ReadonlyArray<TopicPartition>) =>
+      cluster.retries.during(
+        "OffsetFetch",
+        "",
+        Effect.fnUntraced(function* (retry) {
+          const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
+          const backoff = Backoff.make()
+          while (true) {
+            const answer = yield* Effect.either(
+              options.toCoordinator("group", "OffsetFetch", { groupId, topics, requireStable })
+            )
+            if (answer._tag === "Left") yield* retry.failed(answer.left)
+            else {
+              const { errorCode, topics } = answer.right
+              const answers = topics.flatMap(({ topic, partitions }) =>
+                partitions.map((partition) => ({ topic, ...partition }))
+              )
+              const code = [errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
+              if (code === undefined) return new Map(answers.map((found) => [keyOf(found), found]))
+              const reaction = Decisions.onOffsetFetch(code)
+              const description = `OffsetFetch answered ${nameOf(code)}`
+              if (reaction._tag === "Fatal") {
+                return yield* Effect.fail(new ConsumerError({ reason: reaction.reason, groupId, description }))
+              }
+              if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(groupId)
+              yield* retry.failed(description)
+            }
+            yield* backoff.next
           }
-          if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(groupId)
-        }
-        yield* backoff.next
-      }
-    })
+        })
+      )
 
     const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition) {
       const isNew = cluster.isRecreated(owned.topic) || owned.partition >= (initialCounts?.get(owned.topic) ?? 0)

@@ -6,9 +6,10 @@ import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
+import type { Retry } from "../concurrency/retries.js"
 import type { Reaction } from "../group/decisions.js"
 import type { Lane } from "../lane/lane.js"
 import { byPlace } from "../topicPartition.js"
@@ -27,6 +28,7 @@ export interface CommitterOptions {
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
   readonly metrics: GroupMetrics
+  readonly retry: Retry
 }
 
 export interface Committer {
@@ -58,7 +60,7 @@ interface Sent {
 }
 
 export const make = (options: CommitterOptions): Committer => {
-  const { metrics } = options
+  const { metrics, retry } = options
   const lanes = new Set<Lane>()
   const committed = new Map<string, CommittedOffset>()
   const oneInFlight = Effect.unsafeMakeSemaphore(1)
@@ -77,7 +79,10 @@ export const make = (options: CommitterOptions): Committer => {
   const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
     options.onGather?.()
     const topics = collect()
-    if (topics.size === 0) return "Complete"
+    if (topics.size === 0) {
+      retry.dropped()
+      return "Complete"
+    }
     const startedAt = yield* Clock.currentTimeNanos
     const answer = yield* options
       .send(
@@ -99,6 +104,7 @@ export const make = (options: CommitterOptions): Committer => {
       metrics.committed(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e9)
     }
     let complete = true
+    let refusal: string | undefined
     for (const { topic, partitions } of answer.topics) {
       for (const { partition, errorCode } of partitions) {
         const sent = topics.get(topic)?.get(partition)
@@ -110,15 +116,17 @@ export const make = (options: CommitterOptions): Committer => {
         }
         if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
         const reaction = yield* options.react(errorCode)
+        refusal ??= `OffsetCommit answered ${nameOf(errorCode)} for ${topic}-${partition}`
         // What is refused for good ends the consumer: repeating it would only delay that.
         if (reaction._tag !== "Fatal") complete = false
       }
     }
+    yield* refusal === undefined ? retry.succeeded : retry.failed(refusal)
     return complete ? "Complete" : "Incomplete"
   }).pipe(
     Effect.catchAll((error) =>
       Effect.as(
-        Effect.logDebug("Commit failed, it will be repeated", error),
+        Effect.zipRight(Effect.logDebug("Commit failed, it will be repeated", error), retry.failed(error)),
         error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
       )
     ),

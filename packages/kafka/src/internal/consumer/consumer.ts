@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function* <R>(
   }
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
-  const cluster = yield* Scope.extend(Cluster.make, runtime)
+  const cluster = yield* Scope.extend(Cluster.makeFor({ groupId }), runtime)
   const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
   const committer = Committer.make({
     onGather: commits?.begin,
@@ -109,7 +109,8 @@ export const make = Effect.fnUntraced(function* <R>(
         onFailure: () => false,
         onSuccess: () => cluster.topic(topic) === undefined
       }),
-    metrics: metrics.group({ groupId })
+    metrics: metrics.group({ groupId }),
+    retry: cluster.retries.of("OffsetCommit")
   })
   const fetcher: Fetcher.Fetcher = yield* Scope.extend(
     Fetcher.make({

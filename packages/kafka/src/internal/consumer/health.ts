@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "../cluster/cluster.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import type { Subscription } from "../group/subscription.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as Checks from "./healthChecks.js"
@@ -41,7 +42,7 @@ export const make = Effect.fnUntraced(function* (
   const health = yield* Health
   if (!health.enabled) return off
   const clock = yield* Effect.clock
-  const now = () => clock.unsafeCurrentTimeMillis()
+  const now = () => Monotonic.millis(clock)
   const limits = {
     stalledAfterMs: Duration.toMillis(health.stalledAfter),
     handlerTimeoutMs: settings.handlerTimeoutMs
@@ -65,6 +66,7 @@ export const make = Effect.fnUntraced(function* (
       failure: failure(),
       reachability: cluster.reachability(),
       membership: membership(),
+      retries: cluster.retries.lasting(),
       missingTopics: missing(cluster, subscription),
       progress,
       blocked: Array.from(blocked.values()),

@@ -8,13 +8,15 @@ import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthChecks } from "@spillway/transport/Health"
 import type { Reachability } from "../cluster/cluster.js"
 import * as Brokers from "../cluster/health.js"
+import * as Retries from "../cluster/retryHealth.js"
+import type { Lasting } from "../concurrency/retries.js"
 import * as Progress from "./progress.js"
 
 /** A record whose dead letter can't be published. */
 export interface BlockedRecord extends TopicPartition {
   readonly offset: number
   readonly error: string
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly since: number
 }
 
@@ -32,12 +34,13 @@ export interface ConsumerView {
   readonly failure: ConsumerError | undefined
   readonly reachability: Reachability
   readonly membership: MembershipView
+  readonly retries: ReadonlyArray<Lasting>
   /** Topics that don't exist, as far as is known. */
   readonly missingTopics: ReadonlyArray<string>
   readonly progress: Progress.Progress
   readonly blocked: ReadonlyArray<BlockedRecord>
   readonly limits: Omit<Progress.Limits, "mayStart">
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly now: number
 }
 
@@ -101,6 +104,7 @@ export const checks = (view: ConsumerView): HealthChecks => {
     lifecycle: lifecycle(snapshot.status, view.failure),
     brokers: Brokers.check(view.reachability),
     membership: membership(view.membership, snapshot),
+    retries: Retries.check(view.retries),
     topics: topics(view.missingTopics),
     progress: Progress.check(view.progress, { ...view.limits, mayStart }),
     deadLetters: deadLetters(view),

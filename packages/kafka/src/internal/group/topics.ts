@@ -52,20 +52,30 @@ export const make = (options: {
     return { topics, counts: yield* countPartitions(topics) }
   })
 
-  const check = Effect.gen(function* () {
-    const backoff = Backoff.make()
-    while (true) {
-      const found = yield* Effect.catchTag(look, "WireError", (cause) =>
-        Effect.as(Effect.zipRight(member.rejectFatal(cause), backoff.next), undefined)
-      )
-      if (found === undefined) continue
-      for (const topic of found.topics) {
-        if (!found.counts.has(topic)) yield* log("The topic does not exist: waiting for it", topic)
+  const lookFirst = cluster.retries.during(
+    "Metadata",
+    "",
+    Effect.fnUntraced(function* (retry) {
+      const backoff = Backoff.make()
+      while (true) {
+        const found = yield* Effect.either(look)
+        if (found._tag === "Right") return found.right
+        if (found.left._tag === "ConsumerError") return yield* Effect.fail(found.left)
+        yield* member.rejectFatal(found.left)
+        yield* retry.failed(found.left)
+        yield* backoff.next
       }
-      if (pattern === undefined) return
-      if (found.topics.length === 0) yield* log("No topic matches the pattern: waiting for one", String(pattern))
-      return yield* options.checkTopics(found.topics)
+    })
+  )
+
+  const check = Effect.gen(function* () {
+    const { counts, topics } = yield* lookFirst
+    for (const topic of topics) {
+      if (!counts.has(topic)) yield* log("The topic does not exist: waiting for it", topic)
     }
+    if (pattern === undefined) return
+    if (topics.length === 0) yield* log("No topic matches the pattern: waiting for one", String(pattern))
+    yield* options.checkTopics(topics)
   })
 
   /** Whether the group assigned by topics or partitions that aren't those of now. */
@@ -86,11 +96,17 @@ export const make = (options: {
    * else's rejoin would change the assignment. But each has to learn of topics that were created anew.
    */
   const watch = Effect.fnUntraced(function* (generation: Generation) {
+    const retry = cluster.retries.of("Metadata")
     const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
     const isUrgent = generation.isLeader && isMissing
     while (true) {
       yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
-      if (yield* Effect.catchTag(isStale(generation), "WireError", () => Effect.succeed(false))) return
+      const found = yield* Effect.either(isStale(generation))
+      if (found._tag === "Right") {
+        yield* retry.succeeded
+        if (found.right) return
+      } else if (found.left._tag === "WireError") yield* retry.failed(found.left)
+      else return yield* Effect.fail(found.left)
     }
   })
 

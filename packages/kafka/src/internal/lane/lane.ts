@@ -7,6 +7,7 @@ import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type { DecodedBatch } from "../../RecordBatch.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import * as LeaderEpochs from "./leaderEpochs.js"
 import * as Ledger from "./ledger.js"
 import * as Queue from "./queue.js"
@@ -99,7 +100,7 @@ export const make = Effect.fnUntraced(function* <R>(
     offer: (batches) => {
       if (!worker.isOpen()) return
       const position = lane.position
-      const fetchedAt = clock.unsafeCurrentTimeMillis()
+      const fetchedAt = Monotonic.millis(clock)
       for (const batch of batches) {
         if (batch.nextOffset <= lane.position) continue
         const records = batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records

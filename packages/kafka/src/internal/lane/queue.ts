@@ -14,7 +14,7 @@ export interface Buffer {
 export interface Chunk {
   readonly records: ReadonlyArray<DecodedRecord>
   readonly bytes: number
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly fetchedAt: number
   /** The ledger they were added to: a seek begins another. */
   readonly ledger: Ledger.Ledger

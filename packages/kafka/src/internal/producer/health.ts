@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Brokers from "../cluster/health.js"
+import * as Retries from "../cluster/retryHealth.js"
 
 /** A record that was accepted and isn't acknowledged yet. */
 export interface Pending {
@@ -39,6 +40,7 @@ export const register = (cluster: Cluster, view: () => ProducerView): Effect.Eff
   Effect.flatMap(Health, (health) =>
     health.register("producer", () => ({
       brokers: Brokers.check(cluster.reachability()),
+      retries: Retries.check(cluster.retries.lasting()),
       sending: sending(view())
     }))
   )

@@ -71,23 +71,31 @@ export const make = ({ cluster, onTrouble, run }: Options): Identities => {
     for (const onEnd of ended) onEnd(failure)
   }
 
-  const obtain = Effect.gen(function* () {
-    const backoff = Backoff.make()
-    while (true) {
-      const moves = cluster.moves()
-      const answer = yield* ask(cluster)
-      if (moves !== cluster.moves()) continue
-      if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) {
-        const { producerEpoch, producerId } = answer.right
-        identity = { producerId, producerEpoch, isTransactional: false }
-        return end(undefined)
+  const obtain = cluster.retries.during(
+    "InitProducerId",
+    "",
+    Effect.fnUntraced(function* (retry) {
+      const backoff = Backoff.make()
+      while (true) {
+        const moves = cluster.moves()
+        const answer = yield* ask(cluster)
+        if (moves !== cluster.moves()) continue
+        if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) {
+          const { producerEpoch, producerId } = answer.right
+          identity = { producerId, producerEpoch, isTransactional: false }
+          return end(undefined)
+        }
+        const verdict = verdictOf(answer)
+        if (verdict._tag !== "Retry") {
+          retry.dropped()
+          return end(verdict.failure)
+        }
+        onTrouble(verdict.failure)
+        yield* retry.failed(verdict.failure.description)
+        yield* backoff.next
       }
-      const verdict = verdictOf(answer)
-      if (verdict._tag !== "Retry") return end(verdict.failure)
-      onTrouble(verdict.failure)
-      yield* backoff.next
-    }
-  })
+    })
+  )
 
   return {
     current: () => identity,

@@ -82,20 +82,25 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
   const refresh = (topic: string) => Effect.suspend(() => (refreshing.get(topic) ?? start(topic)).wait)
 
   const lookup: Topics["lookup"] = (topic, unknownTopicMs, onTrouble) =>
-    Effect.gen(function* () {
-      const backoff = Backoff.make()
-      const startedAt = now()
-      while (true) {
-        const answer = yield* Effect.either(refresh(topic))
-        if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) return answer.right
-        const verdict =
-          answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
-        if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
-        if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
-        if (!onTrouble(verdict.failure)) return yield* Effect.fail(verdict.failure)
-        yield* backoff.next
-      }
-    })
+    cluster.retries.during(
+      "Metadata",
+      topic,
+      Effect.fnUntraced(function* (retry) {
+        const backoff = Backoff.make()
+        const startedAt = now()
+        while (true) {
+          const answer = yield* Effect.either(refresh(topic))
+          if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) return answer.right
+          const verdict =
+            answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
+          if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
+          if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
+          if (!onTrouble(verdict.failure)) return yield* Effect.fail(verdict.failure)
+          yield* retry.failed(verdict.failure.description)
+          yield* backoff.next
+        }
+      })
+    )
 
   const awaitKnown: Topics["await"] = (topic, waiter) => {
     const others = awaited.get(topic)

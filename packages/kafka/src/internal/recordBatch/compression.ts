@@ -5,15 +5,22 @@
 import { createRequire } from "node:module"
 import * as Zlib from "node:zlib"
 import type { Compression } from "../../RecordBatch.js"
+import * as Inflate from "./inflate.js"
+import { viewOf } from "./layout.js"
 import * as Lz4 from "./lz4.js"
+import * as Pieces from "./pieces.js"
 import * as Snappy from "./snappy.js"
 import * as Zstd from "./zstd.js"
 
 /** Both functions are synchronous, since batches that are encoded later must not be sent earlier. */
 export interface Codec {
   readonly compress: (bytes: Uint8Array) => Uint8Array
-  /** Throws when the bytes are malformed or hold more than `maxBytes`. */
+  /** Throws when the bytes are malformed or hold more than `maxBytes`; takes no more memory than a few times as much. */
   readonly decompress: (bytes: Uint8Array, maxBytes: number) => Uint8Array
+  /** Whether the bytes seem to hold no more than `maxBytes`, found without decompressing them. May throw. */
+  readonly fits: (bytes: Uint8Array, maxBytes: number) => boolean
+  /** The same as `decompress`, piece by piece, whatever they hold. */
+  readonly pieces: (bytes: Uint8Array) => Pieces.Pieces
 }
 
 /** Loads a codec's package; throws when that fails. */
@@ -24,14 +31,24 @@ export const ids: Readonly<Record<Compression, number>> = { none: 0, gzip: 1, sn
 /** The names by id. */
 export const names = Object.keys(ids) as ReadonlyArray<Compression>
 
+/** The size of what it holds, modulo 2^32, is at a member's end. */
+const gzipSize = (bytes: Uint8Array): number => viewOf(bytes).getUint32(bytes.length - 4, true)
+
 const gzip: Load = () => ({
   compress: (bytes) => Zlib.gzipSync(bytes),
+  fits: (bytes, maxBytes) => gzipSize(bytes) <= maxBytes,
+  pieces: Inflate.pieces,
   // Copied, since zlib's result may be a short view of a larger chunk.
   decompress: (bytes, maxOutputLength) => new Uint8Array(Zlib.gunzipSync(bytes, { maxOutputLength }))
 })
 
 const loads: Readonly<Record<Compression, Load>> = {
-  none: () => ({ compress: (bytes) => bytes, decompress: (bytes) => bytes }),
+  none: () => ({
+    compress: (bytes) => bytes,
+    decompress: (bytes) => bytes,
+    fits: (bytes, maxBytes) => bytes.length <= maxBytes,
+    pieces: Pieces.one
+  }),
   gzip,
   snappy: Snappy.load,
   lz4: Lz4.load,

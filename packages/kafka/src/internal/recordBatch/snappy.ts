@@ -4,6 +4,8 @@
 import type { Codec } from "./compression.js"
 import { join } from "./join.js"
 import { viewOf } from "./layout.js"
+import * as Pieces from "./pieces.js"
+import * as Window from "./window.js"
 
 /** `\x82SNAPPY\0`, then the frame's version and the oldest that can read it. */
 const frameHeader = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1)
@@ -19,16 +21,78 @@ const isFramed = (bytes: Uint8Array): boolean => {
   return true
 }
 
-/** What a block says it holds, in bytes. */
-const contentBytes = (block: Uint8Array): number => {
+/** What a block says it holds, in bytes, and where its elements begin. */
+const headOf = (block: Uint8Array): { readonly size: number; readonly at: number } => {
   let size = 0
   for (let i = 0; i < 5; i++) {
     const byte = block[i]
     if (byte === undefined) break
     size += (byte & 0x7f) * 2 ** (7 * i)
-    if (byte < 0x80) return size
+    if (byte < 0x80) return { size, at: i + 1 }
   }
   throw new RangeError("a block doesn't begin with its size")
+}
+
+/** No block becomes more than this many times larger: an element of three bytes copies 64. */
+const maxRatio = 22
+
+/** What blocks say they hold, where they can. */
+const contentBytes = (blocks: ReadonlyArray<Uint8Array>): number => {
+  let sum = 0
+  for (const block of blocks) {
+    const { size } = headOf(block)
+    if (size > maxRatio * block.length) throw new RangeError(`a block of ${block.length} bytes can't hold ${size}`)
+    sum += size
+  }
+  return sum
+}
+
+/** How far back elements may refer where a block is read piece by piece: no known compressor goes further. */
+const windowBytes = 64 * 1024
+
+/** https://github.com/google/snappy/blob/main/format_description.txt */
+function* decompressed(blocks: ReadonlyArray<Uint8Array>, window: Window.Window): Generator<void> {
+  for (const block of blocks) {
+    const head = headOf(block)
+    let { at } = head
+    let left = head.size
+    Window.reset(window)
+    const integer = (bytes: number): number => {
+      if (at + bytes > block.length) throw new RangeError("a block is cut off")
+      let value = 0
+      for (let i = 0; i < bytes; i++) value += block[at++]! * 2 ** (8 * i)
+      return value
+    }
+    while (at < block.length) {
+      const tag = block[at++]!
+      const type = tag & 3
+      const high = tag >> 2
+      let length = type === 1 ? (high & 7) + 4 : high + 1
+      if (type === 0 && high >= 60) length = integer(high - 59) + 1
+      left -= length
+      if (left < 0 || (type === 0 && at + length > block.length)) throw new RangeError("a block is malformed")
+      if (type !== 0) {
+        const distance = type === 1 ? ((tag >> 5) << 8) | integer(1) : integer(type === 2 ? 2 : 4)
+        Window.reserve(window, length)
+        Window.repeat(window, distance, length)
+      }
+      while (type === 0 && length > 0) {
+        const part = Math.min(length, Window.pieceBytes)
+        Window.reserve(window, part)
+        Window.append(window, block, at, at + part)
+        at += part
+        length -= part
+        if (length > 0) yield
+      }
+      if (window.at - window.next >= Window.pieceBytes) yield
+    }
+    if (left !== 0) throw new RangeError("a block is cut off")
+  }
+}
+
+const pieces = (bytes: Uint8Array): Pieces.Pieces => {
+  const window = Window.make(windowBytes)
+  return Pieces.of(window, decompressed(blocksOf(bytes), window))
 }
 
 /** The blocks of a frame: each is an int32 size and as many bytes. */
@@ -61,9 +125,11 @@ export const load = (require: NodeJS.Require): Codec => {
       }
       return join(parts)
     },
+    pieces,
+    fits: (bytes, maxBytes) => contentBytes(blocksOf(bytes)) <= maxBytes,
     decompress: (bytes, maxBytes) => {
       const blocks = blocksOf(bytes)
-      const size = blocks.reduce((sum, block) => sum + contentBytes(block), 0)
+      const size = contentBytes(blocks)
       if (size > maxBytes) throw new RangeError(`it holds ${size} bytes`)
       return join(blocks.map((block) => uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer))
     }

@@ -6,7 +6,9 @@ import { dirname, join } from "node:path"
 import * as Zlib from "node:zlib"
 import type { Codec, Load } from "./compression.js"
 import { join as concat } from "./join.js"
-import { viewOf } from "./layout.js"
+import * as Pieces from "./pieces.js"
+import { framesOf } from "./zstdFrame.js"
+import * as ZstdPieces from "./zstdPieces.js"
 
 /** As Java's clients have it. */
 const level = 3
@@ -20,7 +22,16 @@ const zlib: object = Zlib
 
 const hasZstd = (zlib: object): zlib is NativeZlib => "zstdCompressSync" in zlib && "zstdDecompressSync" in zlib
 
+/** What frames hold at most, in bytes. */
+const boundOf = (bytes: Uint8Array): number => framesOf(bytes).reduce((sum, { maxBytes }) => sum + maxBytes, 0)
+
+const large: Pick<Codec, "fits" | "pieces"> = {
+  fits: (bytes, maxBytes) => boundOf(bytes) <= maxBytes,
+  pieces: ZstdPieces.pieces
+}
+
 const native = ({ zstdCompressSync, zstdDecompressSync }: NativeZlib): Codec => ({
+  ...large,
   compress: (bytes) => zstdCompressSync(bytes),
   decompress: (bytes, maxBytes) => {
     let left = maxBytes
@@ -67,6 +78,8 @@ const instantiate = (require: NodeJS.Require): LibZstd => {
   return lib
 }
 
+const maxLibraryBytes = 8 * 1024 * 1024
+
 const wasm = (lib: LibZstd): Codec => {
   const allocate = (size: number): number => {
     const pointer = lib._malloc(Math.max(size, 1))
@@ -97,62 +110,19 @@ const wasm = (lib: LibZstd): Codec => {
   }
 
   return {
+    ...large,
     compress: (bytes) =>
       call(bytes, lib._ZSTD_compressBound(bytes.length), (to, capacity, from, size) =>
         lib._ZSTD_compress(to, capacity, from, size, level)
       ),
+    // The library's memory never shrinks: what is large is decompressed outside it.
     decompress: (bytes, maxBytes) => {
-      const bound = framesOf(bytes).reduce((sum, frame) => sum + frame.maxBytes, 0)
-      return call(bytes, Math.min(bound, maxBytes), lib._ZSTD_decompress)
+      const bound = boundOf(bytes)
+      return bound > maxLibraryBytes
+        ? Pieces.collect(ZstdPieces.pieces(bytes), maxBytes)
+        : call(bytes, Math.min(bound, maxBytes), lib._ZSTD_decompress)
     }
   }
-}
-
-const magic = 0xfd2fb528
-
-const maxBlockBytes = 128 * 1024
-
-interface Frame {
-  readonly bytes: Uint8Array
-  /** What it holds at most. */
-  readonly maxBytes: number
-}
-
-/**
- * The frames, and what each holds at most by its header or, where that doesn't tell as in a stream such as Java's, by
- * the headers of its blocks.
- * https://datatracker.ietf.org/doc/html/rfc8878#name-zstandard-frames
- */
-const framesOf = (bytes: Uint8Array): ReadonlyArray<Frame> => {
-  const view = viewOf(bytes)
-  const frames: Array<Frame> = []
-  for (let at = 0; at < bytes.length; ) {
-    const start = at
-    if (view.getUint32(at, true) !== magic) throw new RangeError("it doesn't begin as a Zstandard frame")
-    const descriptor = view.getUint8(at + 4)
-    const isSingleSegment = (descriptor & 0x20) !== 0
-    at += 5 + (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!
-    const sizeFlag = descriptor >> 6
-    let content: number | undefined
-    if (sizeFlag === 0 && isSingleSegment) content = view.getUint8(at++)
-    else if (sizeFlag > 0) {
-      if (sizeFlag === 1) content = view.getUint16(at, true) + 256
-      else content = sizeFlag === 2 ? view.getUint32(at, true) : Number(view.getBigUint64(at, true))
-      at += 1 << sizeFlag
-    }
-    let blocks = 0
-    for (let isLast = false; !isLast; ) {
-      const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16)
-      isLast = (header & 1) !== 0
-      const type = (header >> 1) & 3
-      const size = header >> 3
-      blocks += type === 2 ? maxBlockBytes : size
-      at += 3 + (type === 1 ? 1 : size)
-    }
-    if ((descriptor & 4) !== 0) at += 4
-    frames.push({ bytes: bytes.subarray(start, at), maxBytes: content ?? blocks })
-  }
-  return frames
 }
 
 /** Every implementation that this runtime has, the faster one first. */

@@ -90,6 +90,7 @@ export const make = (options: {
   readonly producer: TransactionalProducer["Type"]
   readonly outbox: Outbox.Outbox
   readonly outputs: Outputs
+  /** Milliseconds of the monotonic clock. */
   readonly now: () => number
   /** A name that no other commit's mark begins with. */
   readonly name: string
@@ -142,7 +143,7 @@ export const make = (options: {
           ? record !== undefined && records.includes(record)
           : error.reason === "UnknownTopic" && records.some(({ topic }) => topic === error.topic)
       for (const { source } of entries.filter(isGuilty)) {
-        const bytes = record === undefined ? 0 : refusedBytes(error, record, now())
+        const bytes = record === undefined ? 0 : refusedBytes(error, record)
         if (isOfRecord) outputs.refuse(source, { error, topic: error.topic, bytes, until: now() + refusedForMs })
         else outputs.refuse(source, { error, topic: error.topic, bytes: 0, until: 0 })
         Outbox.drop(outbox, source, source.offset)

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Settings from "../settings/transactionSettings.js"
 import * as Commits from "./commits.js"
@@ -35,7 +36,7 @@ export const make = Effect.fnUntraced(function* (
     (cause) => Commits.fatalError(groupId, cause) ?? configuration(cause.message, cause)
   )
   const clock = yield* Effect.clock
-  const now = () => clock.unsafeCurrentTimeMillis()
+  const now = () => Monotonic.millis(clock)
   const outbox = Outbox.make()
   const filled = Signal.make()
   const isFull = () => outbox.bytes >= maxTransactionBytes
@@ -44,6 +45,7 @@ export const make = Effect.fnUntraced(function* (
     maxBatchBytes: settings.maxBatchBytes,
     partitions: producer.partitions,
     now,
+    wallClock: () => clock.unsafeCurrentTimeMillis(),
     onPut: () => {
       if (isFull()) filled.notify()
     }

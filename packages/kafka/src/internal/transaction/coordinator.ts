@@ -9,6 +9,7 @@ import { TransactionError, type TransactionErrorReason } from "../../Transaction
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import type { Retry } from "../concurrency/retries.js"
 import type { Identity } from "../producer/producerId.js"
 import * as Decisions from "./decisions.js"
 
@@ -68,7 +69,13 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
     return { reaction, error: error(reason, `${api} was answered with ${nameOf(code)}`, { code }) }
   }
 
-  const ask: Coordinator["ask"] = Effect.fnUntraced(function* <A extends Api>(asked: Asked<A>) {
+  const ask: Coordinator["ask"] = <A extends Api>(asked: Asked<A>) =>
+    cluster.retries.during(asked.api, transactionalId, (retry) => repeat(asked, retry))
+
+  const repeat = Effect.fnUntraced(function* <A extends Api>(
+    asked: Asked<A>,
+    retry: Retry
+  ): Effect.fn.Return<Response<A>, Refusal> {
     const { api, codeOf, groupId, onSent, react = Decisions.onCode, request } = asked
     const key: readonly [string, "group" | "transaction"] =
       groupId === undefined ? [transactionalId, "transaction"] : [groupId, "group"]
@@ -92,6 +99,7 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
         if (reaction._tag === "Ok") return answer.right
         if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(...key)
         else if (reaction._tag !== "Retry") return yield* Effect.fail(refusalOf(api, code, reaction))
+        yield* retry.failed(`${api} was answered with ${nameOf(code)}`)
       } else {
         const { left } = answer
         cluster.forgetCoordinator(...key)
@@ -104,6 +112,7 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
             return yield* Effect.fail(refusalOf(left.api, left.code, reaction))
           }
         }
+        yield* retry.failed(left)
       }
       yield* backoff.next
     }

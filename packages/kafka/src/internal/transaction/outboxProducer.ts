@@ -24,7 +24,7 @@ export interface Refused {
   /** Records of this topic and size, or larger, aren't tried again for a while. */
   readonly topic: string
   readonly bytes: number
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of the monotonic clock. */
   readonly until: number
 }
 
@@ -53,10 +53,13 @@ export const make = (options: {
   readonly outbox: Outbox.Outbox
   readonly maxBatchBytes: number
   readonly partitions: Context.Tag.Service<Producer>["partitions"]
+  /** Milliseconds of the monotonic clock. */
   readonly now: () => number
+  /** Milliseconds since the epoch, for the timestamps of records. */
+  readonly wallClock: () => number
   readonly onPut: () => void
 }): Outputs => {
-  const { maxBatchBytes, now, onPut, outbox, partitions } = options
+  const { maxBatchBytes, now, onPut, outbox, partitions, wallClock } = options
   const knownTopics = new Set<string>()
   const refusals = new Map<string, Refused>()
 
@@ -85,7 +88,7 @@ export const make = (options: {
             cause,
             record: given
           })
-        const record = Record.prepare(given, now())
+        const record = Record.prepare(given, wallClock())
         if ("reason" in record) return Effect.fail(fail(record))
         const size = Record.sizeOf(record, maxBatchBytes)
         if (typeof size === "object") return Effect.fail(fail(size))
@@ -114,7 +117,7 @@ export const make = (options: {
         topic: record.topic,
         partition: record.partition ?? -1,
         offset: -1,
-        timestamp: record.timestamp ?? now()
+        timestamp: record.timestamp ?? wallClock()
       }
     })
 
@@ -146,7 +149,7 @@ export const make = (options: {
 }
 
 /** The bytes by which a record is refused; 0: it is refused whatever its size. */
-export const refusedBytes = (error: ProducerError, record: ProducerRecord, now: number): number => {
-  const prepared = error.reason === "RecordTooLarge" ? Record.prepare(record, now) : undefined
+export const refusedBytes = (error: ProducerError, record: ProducerRecord): number => {
+  const prepared = error.reason === "RecordTooLarge" ? Record.prepare(record, 0) : undefined
   return prepared === undefined || "reason" in prepared ? 0 : RecordBatch.recordSize(prepared)
 }

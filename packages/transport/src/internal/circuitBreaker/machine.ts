@@ -14,7 +14,7 @@ export interface Machine {
   epoch: number
   /** How often it opened since it was last closed. */
   openings: number
-  /** When an open breaker becomes half-open, in milliseconds. */
+  /** When an open breaker becomes half-open, in milliseconds of the monotonic clock. */
   opensUntil: number
   /** Half-open: a probe is on its way. */
   probing: boolean

@@ -1,0 +1,179 @@
+/**
+ * What a client repeats until it succeeds. Each operation that keeps failing is logged when it starts to matter, again at
+ * a slow interval, and once when it is over; one line stands for all subjects of an operation, such as partitions.
+ */
+import { limited, storm } from "@spillway/transport/Logging"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Monotonic from "./monotonic.js"
+
+/** An operation that has failed for this long, in milliseconds, is logged and shown in health. */
+export const lastingAfterMs = 10_000
+
+/** How often an operation that keeps failing is logged, in milliseconds. */
+export const repeatEveryMs = 30_000
+
+/** What hasn't failed again for this long, in milliseconds, is not repeated any more: a broker that was removed. */
+const forgottenAfterMs = 5 * 60_000
+
+/** How many subjects a log line or a health check names. */
+const named = 10
+
+/** An error, or its message. */
+export type Failure = string | { readonly message: string }
+
+/** An operation that has failed for `lastingAfterMs` or longer. */
+export interface Lasting {
+  readonly operation: string
+  /** How many subjects it fails for. */
+  readonly count: number
+  /** The first of them, by name; empty where the operation has no subject. */
+  readonly subjects: ReadonlyArray<string>
+  /** Failed attempts for the subject that has failed for longest. */
+  readonly attempts: number
+  /** How long that subject has failed. */
+  readonly seconds: number
+  readonly error: string
+}
+
+export interface Retry {
+  /** An attempt has failed, which began at `since` (monotonic milliseconds; default: now). */
+  readonly failed: (failure: Failure, since?: number) => Effect.Effect<void>
+  readonly succeeded: Effect.Effect<void>
+  /** It is not repeated any more, though it hasn't succeeded. */
+  readonly dropped: () => void
+}
+
+export interface Retries {
+  /** `subject` tells apart what the operation is repeated for, such as a partition. */
+  readonly of: (operation: string, subject?: string) => Retry
+  /** Runs an effect that repeats an operation, which is over when the effect ends. */
+  readonly during: <A, E, R>(
+    operation: string,
+    subject: string,
+    body: (retry: Retry) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  readonly lasting: () => ReadonlyArray<Lasting>
+}
+
+interface Entry {
+  readonly since: number
+  lastAt: number
+  attempts: number
+  error: string
+}
+
+interface Operation {
+  readonly name: string
+  readonly entries: Map<string, Entry>
+  /** When it was last logged, and since when it had failed then; absent while there is nothing to be over. */
+  reported: { readonly at: number; readonly since: number } | undefined
+}
+
+/** Lines of one kind are limited for all clients that share a clock: a process may have a hundred of them. */
+const limits = new WeakMap<Clock.Clock, Map<string, ReturnType<typeof limited>>>()
+
+const limitOf = (clock: Clock.Clock, kind: string): ReturnType<typeof limited> => {
+  const kinds = limits.get(clock) ?? new Map<string, ReturnType<typeof limited>>()
+  limits.set(clock, kinds)
+  const limit = kinds.get(kind) ?? limited(storm)
+  kinds.set(kind, limit)
+  return limit
+}
+
+const seconds = (millis: number): number => Math.round(millis / 1_000)
+
+const lastingOf = ({ entries, name }: Operation, now: number): Lasting | undefined => {
+  for (const [subject, { lastAt }] of entries) if (now - lastAt >= forgottenAfterMs) entries.delete(subject)
+  const lasting = Array.from(entries).filter(([, { since }]) => now - since >= lastingAfterMs)
+  if (lasting.length === 0) return undefined
+  const oldest = lasting.reduce((one, other) => (other[1].since < one[1].since ? other : one))[1]
+  return {
+    operation: name,
+    count: lasting.length,
+    subjects: lasting
+      .map(([subject]) => subject)
+      .filter((subject) => subject !== "")
+      .sort()
+      .slice(0, named),
+    attempts: oldest.attempts,
+    seconds: seconds(now - oldest.since),
+    error: oldest.error
+  }
+}
+
+/** `annotations`: what every line of this client has. */
+export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effect.Effect<Retries> =>
+  Effect.map(Effect.clock, (clock) => {
+    const operations = new Map<string, Operation>()
+    const now = () => Monotonic.millis(clock)
+
+    const line = (log: Effect.Effect<void>, kind: string, more: Readonly<Record<string, unknown>>) =>
+      limitOf(clock, kind)(Effect.annotateLogs(log, { ...annotations, ...more }))
+
+    const report = (operation: Operation, failed: Entry): Effect.Effect<void> => {
+      const at = now()
+      if (at - failed.since < lastingAfterMs) return Effect.void
+      if (operation.reported !== undefined && at - operation.reported.at < repeatEveryMs) return Effect.void
+      const lasting = lastingOf(operation, at)
+      if (lasting === undefined) return Effect.void
+      const { subjects, count, ...more } = lasting
+      const since = Math.min(...Array.from(operation.entries.values(), (entry) => entry.since))
+      operation.reported = { at, since: operation.reported?.since ?? since }
+      return line(Effect.logWarning("An operation keeps failing, retrying"), `failing ${operation.name}`, {
+        ...more,
+        ...(subjects.length === 0 ? {} : { count, subjects: subjects.join(" ") })
+      })
+    }
+
+    const end = (operation: Operation, subject: string): boolean => {
+      operation.entries.delete(subject)
+      const isOver = operation.reported !== undefined && lastingOf(operation, now()) === undefined
+      if (operation.entries.size === 0) operations.delete(operation.name)
+      return isOver
+    }
+
+    const of: Retries["of"] = (name, subject = "") => ({
+      failed: (failure, since) =>
+        Effect.suspend(() => {
+          const operation = operations.get(name) ?? { name, entries: new Map(), reported: undefined }
+          operations.set(name, operation)
+          const entry = operation.entries.get(subject) ?? { since: since ?? now(), lastAt: 0, attempts: 0, error: "" }
+          operation.entries.set(subject, entry)
+          entry.attempts++
+          entry.lastAt = now()
+          entry.error = typeof failure === "string" ? failure : failure.message
+          return report(operation, entry)
+        }),
+      succeeded: Effect.suspend(() => {
+        const operation = operations.get(name)
+        if (operation === undefined || !end(operation, subject)) return Effect.void
+        const { reported } = operation
+        operation.reported = undefined
+        return line(Effect.logInfo("The operation succeeds again"), `over ${name}`, {
+          operation: name,
+          seconds: seconds(now() - reported!.since)
+        })
+      }),
+      dropped: () => {
+        const operation = operations.get(name)
+        if (operation !== undefined && end(operation, subject)) operation.reported = undefined
+      }
+    })
+
+    return {
+      of,
+      during: (operation, subject, body) => {
+        const retry = of(operation, subject)
+        return Effect.onExit(body(retry), (exit) =>
+          Exit.isSuccess(exit) ? retry.succeeded : Effect.sync(retry.dropped)
+        )
+      },
+      lasting: () =>
+        Array.from(operations.values()).flatMap((operation) => {
+          const lasting = lastingOf(operation, now())
+          return lasting === undefined ? [] : [lasting]
+        })
+    }
+  })

@@ -1,0 +1,130 @@
+import { createRequire } from "node:module"
+import * as Zlib from "node:zlib"
+import * as Zstd from "@bokuweb/zstd-wasm"
+import { assert, describe, it } from "@effect/vitest"
+import * as FastCheck from "fast-check"
+import * as Lz4 from "lz4-napi"
+import * as Snappy from "snappy"
+import * as Compression from "../../src/internal/recordBatch/compression.js"
+import * as Pieces from "../../src/internal/recordBatch/pieces.js"
+
+const codec = (name: keyof typeof Compression.ids): Compression.Codec =>
+  Compression.make(createRequire(import.meta.url))(Compression.ids[name]) as Compression.Codec
+
+const collect = (pieces: Pieces.Pieces) => Pieces.collect(pieces, Number.POSITIVE_INFINITY)
+
+/** Bytes of every kind that compressors treat differently, in turn: noise, runs, words, and what came long before. */
+const mixture = (seed: number, size: number): Uint8Array => {
+  const bytes = new Uint8Array(size)
+  let state = seed | 1
+  const next = (below: number): number => {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9
+    return (state >>> 1) % below
+  }
+  for (let at = 0; at < size; ) {
+    const length = Math.min(size - at, 1 + next(next(4) === 0 ? 200_000 : 2_000))
+    const kind = next(4)
+    if (kind === 1) bytes.fill(next(256), at, at + length)
+    else if (kind === 3 && at > 0) {
+      const from = next(at)
+      for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i]!
+    } else for (let i = 0; i < length; i++) bytes[at + i] = kind === 0 ? next(256) : 97 + next(1 + next(26))
+    at += length
+  }
+  return bytes
+}
+
+const data = FastCheck.tuple(
+  FastCheck.integer(),
+  FastCheck.oneof(FastCheck.nat(100), FastCheck.nat(20_000), FastCheck.nat(3_000_000))
+).map(([seed, size]) => mixture(seed, size))
+
+const agrees = (name: "gzip" | "snappy" | "lz4" | "zstd", compress: (bytes: Uint8Array, dice: number) => Uint8Array) =>
+  FastCheck.assert(
+    FastCheck.property(data, FastCheck.nat(1_000), (bytes, dice) => {
+      const packed = compress(bytes, dice)
+      assert.isTrue(Buffer.from(bytes.buffer).equals(collect(codec(name).pieces(packed))))
+    }),
+    { numRuns: 25 }
+  )
+
+describe("pieces of compressed bytes", () => {
+  it("are what zlib compressed, by any level and strategy", () => {
+    agrees("gzip", (bytes, dice) =>
+      Zlib.gzipSync(bytes, { level: dice % 10, strategy: Math.floor(dice / 10) % 5, memLevel: 1 + (dice % 9) })
+    )
+  })
+
+  it("are what several members of gzip hold, with every field of a header", () => {
+    const [head, ...rest] = [Zlib.gzipSync("one"), Zlib.gzipSync("two")]
+    const fields = Buffer.from([...head.subarray(0, 3), 2 | 4 | 8 | 16, ...head.subarray(4, 10), 3, 0, 1, 2, 3])
+    const names = Buffer.from("name\0comment\0\0\0")
+    const packed = Buffer.concat([fields, names, head.subarray(10), ...rest])
+    assert.strictEqual(Buffer.from(collect(codec("gzip").pieces(packed))).toString(), "onetwo")
+  })
+
+  it("are what snappy compressed, framed and bare", () => {
+    agrees("snappy", (bytes) => codec("snappy").compress(bytes))
+    agrees("snappy", (bytes) => Snappy.compressSync(Buffer.from(bytes.buffer)))
+  })
+
+  it("are what LZ4 compressed", () => {
+    agrees("lz4", (bytes) => Lz4.compressFrameSync(Buffer.from(bytes.buffer)))
+  })
+
+  it("are what Zstandard compressed, by any level", async () => {
+    await Zstd.init()
+    agrees("zstd", (bytes, dice) => {
+      const [one, other] = [bytes.subarray(0, dice), bytes.subarray(dice)]
+      return Buffer.concat([one, other].map((part) => Zstd.compress(Buffer.from(part), 1 + (dice % 22))))
+    })
+  })
+
+  it("hold little of a hundred times as much", () => {
+    const zeros = new Uint8Array(20_000_000)
+    for (const name of ["gzip", "snappy", "lz4", "zstd"] as const) {
+      const pieces = codec(name).pieces(codec(name).compress(zeros))
+      let size = 0
+      for (let piece = pieces.next(); piece !== undefined; piece = pieces.next()) {
+        size += piece.length
+        assert.isAtMost(piece.length, 256 * 1024, name)
+        assert.isAtMost(pieces.heldBytes(), 5_000_000, name)
+      }
+      assert.strictEqual(size, zeros.length, name)
+    }
+  })
+
+  it("throw, and neither hang nor go beyond their bounds, where bytes were damaged or cut off", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.constantFrom("gzip", "snappy", "lz4", "zstd"),
+        FastCheck.tuple(FastCheck.integer(), FastCheck.nat(5_000)).map(([seed, size]) => mixture(seed, size)),
+        FastCheck.array(FastCheck.tuple(FastCheck.nat(), FastCheck.integer({ min: 1, max: 255 })), { maxLength: 3 }),
+        FastCheck.nat(),
+        (name, bytes, damages, cut) => {
+          const packed = new Uint8Array(codec(name).compress(bytes))
+          for (const [at, mask] of damages) packed[at % packed.length]! ^= mask
+          const short = packed.subarray(0, damages.length > 1 ? cut % packed.length : packed.length)
+          try {
+            Pieces.collect(codec(name).pieces(short), 50_000_000)
+          } catch (error) {
+            assert.instanceOf(error, RangeError)
+          }
+        }
+      ),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("of an LZ4 frame don't end with what its header says it holds, and decompressing it whole is refused", () => {
+    const honest = Lz4.compressFrameSync(Buffer.alloc(5_000_000))
+    const flags = honest[4]!
+    const said = Buffer.alloc(8)
+    said.writeUInt32LE(100)
+    const from = 6 + ((flags & 8) === 0 ? 0 : 8)
+    const head = Buffer.concat([honest.subarray(0, 4), Buffer.of(flags | 8), honest.subarray(5, 6), said])
+    const lying = Buffer.concat([head, honest.subarray(from)])
+    assert.isFalse(codec("lz4").fits(lying, 1_000_000))
+    assert.throws(() => codec("lz4").decompress(lying, 1_000_000), /more than 1000000 bytes/)
+  })
+})
