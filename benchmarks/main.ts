@@ -3,6 +3,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { codecs } from "./codecs.js"
+import { computing } from "./compute.js"
 import { consume } from "./consume.js"
 import { frozen } from "./frozen.js"
 import { memory } from "./memory.js"
@@ -11,7 +12,18 @@ import { produce, transactions } from "./produce.js"
 import { rebalance } from "./rebalance.js"
 import { recovery } from "./recovery.js"
 
-const benchmarks = { codecs, consume, frozen, memory, observe, produce, rebalance, recovery, transactions }
+const benchmarks = {
+  codecs,
+  compute: computing,
+  consume,
+  frozen,
+  memory,
+  observe,
+  produce,
+  rebalance,
+  recovery,
+  transactions
+}
 
 const name = process.argv[2] ?? ""
 

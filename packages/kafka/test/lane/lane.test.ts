@@ -8,7 +8,9 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Signal from "../../src/internal/concurrency/signal.js"
+import * as Gate from "../../src/internal/lane/gate.js"
 import * as Lane from "../../src/internal/lane/lane.js"
+import * as Turn from "../../src/internal/lane/turn.js"
 import * as RecordBatch from "../../src/RecordBatch.js"
 
 const batches = (baseOffset: number, ...values: ReadonlyArray<string>) =>
@@ -35,9 +37,9 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     }),
     handlerTimeout: Duration.seconds(1),
     maxRecords: 10,
-    gate: { open: true, isFull: () => false },
+    gate: Gate.make(() => false),
     buffer: { bytes: 0, room: Signal.make() },
-    turn: { endsAt: 0 },
+    turn: Turn.of(yield* Effect.clock),
     handling: Signal.make(),
     isPaused: () => false,
     onOutcome: (outcome) => {
@@ -127,11 +129,11 @@ describe("lane", () => {
     Effect.gen(function* () {
       const seen: Array<string> = []
       const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
-      context.gate.open = false
+      Gate.setSession(context.gate, 1, 1)
       lane.offer(batches(0, "a"))
       yield* Effect.yieldNow()
       assert.deepStrictEqual(seen, [])
-      context.gate.open = true
+      Gate.setSession(context.gate, Infinity, 1)
       lane.nudge()
       yield* Effect.yieldNow()
       assert.deepStrictEqual(seen, ["a"])

@@ -18,6 +18,7 @@ import type { Fetcher } from "../fetcher/fetcher.js"
 import * as Decisions from "../group/decisions.js"
 import type { Membership, Ownership } from "../group/membership.js"
 import type { Subscription } from "../group/subscription.js"
+import * as Gate from "../lane/gate.js"
 import * as Lane from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byTopic, keyOf } from "../topicPartition.js"
@@ -266,10 +267,8 @@ export const make = <R>(options: {
           fetcher.remove(lane)
         }
       },
-      setSessionAlive: (alive) => {
-        if (context.gate.open === alive) return
-        context.gate.open = alive
-        nudge()
+      setSession: (endsAt, now) => {
+        if (Gate.setSession(context.gate, endsAt, now)) nudge()
       }
     }
   })

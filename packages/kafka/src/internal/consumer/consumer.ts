@@ -20,7 +20,9 @@ import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
 import * as Membership from "../group/membership.js"
 import * as Subscription from "../group/subscription.js"
+import * as Gate from "../lane/gate.js"
 import type { LaneContext } from "../lane/lane.js"
+import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, keyOf, placeOf } from "../topicPartition.js"
 import type { Commits, CommittingConsumer } from "../transaction/commits.js"
@@ -79,10 +81,10 @@ export const make = Effect.fnUntraced(function* <R>(
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     maxRecords: settings.maxLaneRecords,
-    gate: { open: true, isFull: commits?.isFull ?? (() => false) },
+    gate: Gate.make(commits?.isFull ?? (() => false)),
     breaker,
     buffer: { bytes: 0, room: Signal.make() },
-    turn: { endsAt: 0 },
+    turn: Turn.of(clock),
     handling: Signal.make(),
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
     onOutcome: (outcome: Outcome) => {
@@ -183,7 +185,7 @@ export const make = Effect.fnUntraced(function* <R>(
     snapshot,
     membership: () => {
       const { isStable, ...view } = membership.view()
-      return { ...view, isStable: isStable && ownership.isComplete(), isAlive: context.gate.open }
+      return { ...view, isStable: isStable && ownership.isComplete(), isAlive: context.gate.isOpen }
     },
     failure: () => failure
   })

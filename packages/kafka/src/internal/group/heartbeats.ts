@@ -23,15 +23,15 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly cluster: Cluster
   readonly member: Member
   readonly settings: ConsumerSettings
-  /** Whether lanes may start records: not while the session may have expired. */
-  readonly setSessionAlive: (alive: boolean) => void
+  /** When the session may expire unless it is renewed, in monotonic milliseconds. */
+  readonly setSession: (endsAt: number, now: number) => void
   /** A rebalance of the present generation is on. */
   readonly onRebalance: () => void
   /** The ownership has ended without us. */
   readonly onLost: (memberIdKept: boolean) => void
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
-  const { cluster, fail, member, setSessionAlive, settings } = options
+  const { cluster, fail, member, setSession, settings } = options
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
   const fork = (effect: Effect.Effect<void>) => Effect.forkIn(Effect.interruptible(effect), scope)
@@ -39,19 +39,20 @@ export const make = Effect.fnUntraced(function* (options: {
   /** When the last acknowledged heartbeat was sent, in milliseconds. */
   let acknowledgedAt = 0
 
-  const sessionLeft = (now: number): number => acknowledgedAt + settings.sessionTimeoutMs - now
+  const sessionEnd = (): number => acknowledgedAt + settings.sessionTimeoutMs
 
   const acknowledge = (sentAt: number, now: number) => {
     acknowledgedAt = Math.max(acknowledgedAt, sentAt)
     // What a broker that was frozen answers late says nothing of the session.
-    if (sessionLeft(now) > 0) setSessionAlive(true)
+    setSession(sessionEnd(), now)
   }
 
   /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
   const watchExpiry = Effect.gen(function* () {
     while (true) {
-      const left = sessionLeft(Monotonic.millis(clock))
-      if (left <= 0) setSessionAlive(false)
+      const now = Monotonic.millis(clock)
+      setSession(sessionEnd(), now)
+      const left = sessionEnd() - now
       yield* Effect.sleep(left > 0 ? Math.ceil(left) : settings.heartbeatIntervalMs)
     }
   })
@@ -76,7 +77,7 @@ export const make = Effect.fnUntraced(function* (options: {
         case "Ok":
           acknowledge(sentAt, answeredAt)
           backoff.reset()
-          if (sessionLeft(answeredAt) <= 0) wait = Effect.void
+          if (answeredAt >= sessionEnd()) wait = Effect.void
           break
         case "Rejoin":
           acknowledge(sentAt, answeredAt)

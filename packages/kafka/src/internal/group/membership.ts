@@ -36,8 +36,8 @@ export interface Ownership {
   readonly lose: Effect.Effect<void>
   /** Starts, fetches and commits nothing more of what is owned, which `lose` is about to end. */
   readonly abandon: () => void
-  /** Whether lanes may start records: not while the session may have expired. */
-  readonly setSessionAlive: (alive: boolean) => void
+  /** When the session may expire unless it is renewed, in monotonic milliseconds: no lane starts a record after that. */
+  readonly setSession: (endsAt: number, now: number) => void
 }
 
 export interface Membership {
@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(function* (options: {
     fail,
     onLost,
     onRebalance: () => rebalance.done(Effect.void),
-    setSessionAlive: ownership.setSessionAlive
+    setSession: ownership.setSession
   })
 
   const join = Join.make({

@@ -3,6 +3,8 @@
  * seek holds it, or the circuit breaker is open.
  */
 import type { Caller } from "@spillway/transport/CircuitBreaker"
+import * as Gate from "./gate.js"
+import type { Turn } from "./turn.js"
 
 export interface Admission {
   readonly isPaused: () => boolean
@@ -18,18 +20,11 @@ export interface Admission {
   readonly admit: () => boolean
 }
 
-/** What a consumer's lanes pass before each attempt. */
-export interface Gate {
-  open: boolean
-  /** Whether as much waits to be committed as may. */
-  readonly isFull: () => boolean
-}
-
 /** `changed` is called when the answers may have. */
-export const make = (gate: Gate, caller: Caller | undefined, changed: () => void): Admission => {
+export const make = (gate: Gate.Gate, turn: Turn, caller: Caller | undefined, changed: () => void): Admission => {
   let paused = false
   let holds = 0
-  const isFree = () => gate.open && !paused && holds === 0 && !gate.isFull()
+  const isFree = () => Gate.passes(gate, turn.now()) && !paused && holds === 0 && !gate.isFull()
   return {
     isPaused: () => paused,
     setPaused: (value) => {

@@ -19,10 +19,12 @@ import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Admission from "./admission.js"
 import { Handling } from "./currentHandler.js"
+import type { Gate } from "./gate.js"
 import * as Ledger from "./ledger.js"
 import * as Queue from "./queue.js"
 import { LaneRecord } from "./record.js"
 import * as Waiting from "./retryWait.js"
+import type { Turn } from "./turn.js"
 import * as Watchdog from "./watchdog.js"
 
 /** What the workers of one consumer share. */
@@ -30,11 +32,10 @@ export interface WorkerContext<R> {
   readonly processor: Processor<R>
   readonly handlerTimeout: Duration.Duration
   /** While closed no lane starts a record; whoever opens it nudges the lanes. */
-  readonly gate: Admission.Gate
+  readonly gate: Gate
   /** Absent when the consumer has none; nudges the lanes when it lets records through. */
   readonly breaker?: CircuitBreakerRuntime | undefined
-  /** When, in milliseconds, the lanes next let timers and sockets have their turn. */
-  readonly turn: { endsAt: number }
+  readonly turn: Turn
   /** Notified when an attempt begins. */
   readonly handling: Signal.Signal
   readonly onOutcome: (outcome: Outcome) => void
@@ -65,12 +66,6 @@ export interface Worker extends Pick<Admission.Admission, "isPaused" | "setPause
   readonly snapshot: () => Pick<LaneSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
 }
 
-/** How long lanes may keep the event loop to themselves while handlers suspend nothing, in milliseconds. */
-const turnMs = 25
-
-/** The clock is looked at for this once in so many records; a power of two. */
-const recordsPerLook = 8
-
 export const make = Effect.fnUntraced(function* <R>(
   context: WorkerContext<R>,
   {
@@ -86,13 +81,13 @@ export const make = Effect.fnUntraced(function* <R>(
     readonly timed: boolean
   }
 ): Effect.fn.Return<Worker, never, R> {
-  const { gate, processor } = context
+  const { gate, processor, turn } = context
   const caller = context.breaker?.caller()
   const clock = yield* Effect.clock
   const timeoutMillis = Duration.toMillis(context.handlerTimeout)
   const wake = Signal.make()
   const rests = Signal.make()
-  const admission = Admission.make(gate, caller, wake.notify)
+  const admission = Admission.make(gate, turn, caller, wake.notify)
   const watchdog = Watchdog.make()
 
   let open = true
@@ -107,7 +102,7 @@ export const make = Effect.fnUntraced(function* <R>(
   /** Counts first attempts, so that the watchdog can tell a long one from many short ones. */
   let attempts = 0
   let attempting = false
-  let startedNanos = 0n
+  let startedAt = 0
 
   const settle = (outcome: Outcome) => {
     if (ended) return
@@ -138,17 +133,14 @@ export const make = Effect.fnUntraced(function* <R>(
   const attempted = () => {
     attempting = false
     if (!timed) return
-    const now = clock.unsafeCurrentTimeNanos()
-    metrics.processingDuration(Number(now - startedNanos) / 1e9)
-    startedNanos = now
+    const now = Monotonic.millis(clock)
+    metrics.processingDuration((now - startedAt) / 1e3)
+    startedAt = now
+    turn.look(now)
   }
 
-  /** Fibres yield in microtasks: without this, heartbeats and fetches would wait until every queue is empty. */
-  const turnIsOver = () => attempts % recordsPerLook === 0 && Monotonic.millis(clock) >= context.turn.endsAt
-
-  const giveTurn = Effect.map(Effect.sleep(0), () => {
-    context.turn.endsAt = Monotonic.millis(clock) + turnMs
-  })
+  /** Asked right after a look: by `work`, or as an attempt ended. */
+  const turnIsOver = timed ? turn.wasOver : turn.isOver
 
   const handleQueued = Effect.whileLoop({
     while: () => open && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
@@ -169,11 +161,11 @@ export const make = Effect.fnUntraced(function* <R>(
   )
 
   const handleInOrder = Effect.suspend(() => {
-    if (timed) startedNanos = clock.unsafeCurrentTimeNanos()
+    if (timed) startedAt = Monotonic.millis(clock)
     return handleQueued
   })
 
-  const wait = Waiting.make({ admission, gate, wake, isCut: () => !open || admission.isHeld() || dropped })
+  const wait = Waiting.make({ admission, gate, turn, wake, isCut: () => !open || admission.isHeld() || dropped })
 
   const onStep = (begun: RecoveryStep) => {
     step = begun
@@ -195,7 +187,7 @@ export const make = Effect.fnUntraced(function* <R>(
       else if (!admission.admits() || Queue.isEmpty(queue)) {
         rests.notify()
         yield* wake.wait()
-      } else if (turnIsOver()) yield* giveTurn
+      } else if (turn.isOver()) yield* turn.next
       else yield* handleInOrder
     }
   })

@@ -1,0 +1,30 @@
+/**
+ * What all lanes of a consumer pass before each attempt: none starts once the session may have expired.
+ */
+export interface Gate {
+  /** Whether the session was alive when that was last asked. */
+  isOpen: boolean
+  /** When the session may have expired unless it is renewed, in monotonic milliseconds. */
+  closesAt: number
+  /** Whether as much waits to be committed as may. */
+  readonly isFull: () => boolean
+}
+
+export const make = (isFull: () => boolean): Gate => ({ isOpen: true, closesAt: Infinity, isFull })
+
+/**
+ * Whether attempts may start. A lane may ask before the timer that watches the session has run: an event loop that was
+ * blocked runs the lane first.
+ */
+export const passes = (gate: Gate, now: number): boolean => {
+  if (now >= gate.closesAt) gate.isOpen = false
+  return gate.isOpen
+}
+
+/** The session lasts until `closesAt`; true when the gate has opened or closed. */
+export const setSession = (gate: Gate, closesAt: number, now: number): boolean => {
+  const wasOpen = gate.isOpen
+  gate.closesAt = closesAt
+  gate.isOpen = now < closesAt
+  return gate.isOpen !== wasOpen
+}

@@ -1,0 +1,180 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import { Wire } from "@spillway/kafka/Wire"
+import { MemoryBroker, layer as memory } from "@spillway/memory/MemoryBroker"
+import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import { committed, delayed, group, options, topic } from "../support/consumerTesting.js"
+import * as EventLoop from "../support/eventLoop.js"
+
+/** A turn of the lanes, and what a timer may be late by itself. */
+const turnMs = 25 + 1
+
+/** Runs a test on a broker with so many partitions of `topic`, and the given number of records in each. */
+const onEventLoop = (
+  { partitions, records }: { readonly partitions: number; readonly records: number },
+  test: (loop: EventLoop.EventLoop) => Effect.Effect<void, unknown, MemoryBroker | Wire | Scope.Scope>
+) =>
+  Effect.suspend(() => {
+    const loop = EventLoop.make()
+    return Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const values = Array.from({ length: partitions * records }, (_, i) => ({
+        value: `${Math.floor(i / partitions)}`,
+        partition: i % partitions
+      }))
+      yield* broker.produce(topic, values)
+      yield* test(loop)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide([memory({ topics: { [topic]: partitions } }), Logger.remove(Logger.defaultLogger)]),
+      Effect.withClock(loop.clock)
+    )
+  })
+
+const until = (isSo: () => boolean) =>
+  Effect.repeat(Effect.sleep("10 millis"), { until: isSo, times: 100_000 }).pipe(
+    Effect.tap(() => assert.isTrue(isSo(), "it came to be so"))
+  )
+
+/** What the group has committed, in all. */
+const settled = Effect.map(committed, (offsets) => Object.values(offsets).reduce((sum, offset) => sum + offset, 0))
+
+describe("handlers that compute", () => {
+  it.live("leave timers waiting for one handler and a turn, whatever the number of partitions", () =>
+    onEventLoop({ partitions: 12, records: 8 }, (loop) =>
+      Effect.gen(function* () {
+        let calls = 0
+        const consumer = yield* KafkaConsumer.make({
+          ...options,
+          sessionTimeout: "10 seconds",
+          handler: () =>
+            Effect.sync(() => {
+              calls++
+              loop.compute(300)
+            })
+        })
+        yield* until(() => calls >= 60)
+        assert.isAbove(yield* settled, 40)
+        yield* until(() => calls >= 96)
+        const broker = yield* MemoryBroker
+        assert.strictEqual((yield* broker.group(group)).generation, 1)
+        yield* consumer.close
+        assert.isAtMost(loop.late(), 300 + turnMs)
+        assert.strictEqual(calls, 96)
+      })
+    )
+  )
+
+  it.live("leave timers waiting no longer when the ones before were fast", () =>
+    onEventLoop({ partitions: 10, records: 200 }, (loop) =>
+      Effect.gen(function* () {
+        let calls = 0
+        yield* KafkaConsumer.make({
+          ...options,
+          handler: ({ value }) =>
+            Effect.sync(() => {
+              calls++
+              if (Number(value) >= 100 && Number(value) % 10 === 3) loop.compute(50)
+            })
+        })
+        yield* until(() => calls === 2_000)
+        assert.isAtMost(loop.late(), 50 + turnMs)
+      })
+    )
+  )
+
+  it.live("leave timers waiting no longer in many consumers of a process", () =>
+    onEventLoop({ partitions: 10, records: 20 }, (loop) =>
+      Effect.gen(function* () {
+        let calls = 0
+        const start = (groupId: string) =>
+          KafkaConsumer.make({
+            ...options,
+            groupId,
+            handler: () =>
+              Effect.sync(() => {
+                calls++
+                loop.compute(2)
+              })
+          })
+        yield* Effect.forEach(["a", "b", "c", "d", "e"], start)
+        yield* until(() => calls === 1_000)
+        assert.isAtMost(loop.late(), 2 + turnMs)
+      })
+    )
+  )
+
+  it.live("leave timers waiting no longer in retries", () =>
+    onEventLoop({ partitions: 12, records: 3 }, (loop) =>
+      Effect.gen(function* () {
+        let calls = 0
+        yield* KafkaConsumer.make({
+          ...options,
+          retry: RetryPolicy.fixed({ retries: 3, delay: "10 millis" }),
+          handler: () =>
+            Effect.suspend(() => {
+              calls++
+              loop.compute(100)
+              return Effect.fail("again")
+            })
+        })
+        yield* until(() => calls === 144)
+        assert.isAtMost(loop.late(), 100 + turnMs)
+      })
+    )
+  )
+
+  it.live("take their turns one partition after the other", () =>
+    onEventLoop({ partitions: 10, records: 50 }, (loop) =>
+      Effect.gen(function* () {
+        const calls = new Map<number, number>()
+        let total = 0
+        yield* KafkaConsumer.make({
+          ...options,
+          handler: ({ partition }) =>
+            Effect.sync(() => {
+              calls.set(partition, (calls.get(partition) ?? 0) + 1)
+              total++
+              loop.compute(20)
+            })
+        })
+        yield* until(() => total >= 200)
+        const counts = Array.from({ length: 10 }, (_, partition) => calls.get(partition) ?? 0)
+        // A turn has room for two of them.
+        assert.isAtMost(Math.max(...counts) - Math.min(...counts), 4)
+      })
+    )
+  )
+
+  it.live("start no other record after one that outlasted the session, before a heartbeat is answered", () =>
+    onEventLoop({ partitions: 4, records: 3 }, (loop) =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const started: Array<number> = []
+        yield* KafkaConsumer.make({
+          ...options,
+          sessionTimeout: "10 seconds",
+          handler: () =>
+            Effect.sync(() => {
+              started.push(loop.now())
+              loop.compute(started.length === 1 ? 12_000 : 10)
+            })
+        }).pipe(
+          Effect.provideService(
+            Wire,
+            delayed(broker.wire, "Heartbeat", () => "2 seconds")
+          )
+        )
+        yield* until(() => started.length === 12)
+        const [first, ...others] = started
+        assert.isBelow(first!, 1_000)
+        assert.isAtLeast(Math.min(...others), first! + 12_000 + 2_000)
+        yield* Effect.sleep("10 seconds")
+        assert.strictEqual(yield* settled, 12)
+      })
+    )
+  )
+})
