@@ -1,5 +1,5 @@
 /**
- * The transaction that is open, as its user sees it: records and offsets that are taken until it ends or is doomed.
+ * An open transaction, as its user sees it: it takes records and offsets until it ends or fails.
  */
 import { type Producer, ProducerError } from "@spillway/transport/Producer"
 import type * as Context from "effect/Context"
@@ -13,46 +13,44 @@ import type { Identity } from "../producer/producerId.js"
 import type { Coordinator, Refusal } from "./coordinator.js"
 import * as Decisions from "./decisions.js"
 import type { Partitions } from "./partitions.js"
+import type { Timed } from "./transactionState.js"
 
-export interface Open {
+export interface Open extends Timed {
   readonly partitions: Partitions
-  /** The groups that the coordinator knows of. */
+  /** The groups whose offsets were added to the transaction at the coordinator. */
   readonly groups: Set<string>
-  /** When the coordinator may have begun to count its time; milliseconds of the monotonic clock. */
-  startedAt: number | undefined
-  /** The coordinator may begin to count. */
+  /** The coordinator may begin to count the transaction's time. */
   readonly onStarted: () => void
-  /** It takes no more records. */
-  isEnding: boolean
-  /** Why it can't be committed. */
-  failure: TransactionError | undefined
+  readonly onAborted: (cause: TransactionError) => void
 }
 
-/** What the transaction needs of those that came before and come after it. */
+/** What an open transaction needs of the manager. */
 export interface OpenManager {
   readonly coordinator: Coordinator
   readonly producer: Context.Tag.Service<Producer>
   /** Undefined when the transaction has ended. */
   readonly identity: () => Identity | undefined
-  /** It can't be committed any more, unless it has ended. */
-  readonly doom: (failure: TransactionError) => void
+  /** Whether it takes records. */
+  readonly isTaking: () => boolean
+  /** Why it can't be committed, or why it was aborted. */
+  readonly failure: () => TransactionError | undefined
+  /** Makes it abort, unless it has ended. */
+  readonly fail: (failure: TransactionError) => void
   readonly refuse: (refusal: Refusal) => Effect.Effect<never, TransactionError>
-  /** Fails when the coordinator can't be asked for too long. */
+  /** Fails when the coordinator doesn't answer for too long. */
   readonly within: <A>(effect: Effect.Effect<A, TransactionError>) => Effect.Effect<A, TransactionError>
 }
 
-/** Errors of records that have not left: the transaction goes on without them. */
+/** Errors of records that have not left: the transaction continues without them. */
 const harmless = new Set<ProducerError["reason"]>(["InvalidRecord", "RecordTooLarge", "BufferFull", "UnknownTopic"])
 
 export const transactionOf = (own: Open, manager: OpenManager): Transaction => {
-  const { coordinator, doom, identity, producer, refuse, within } = manager
+  const { coordinator, fail, identity, isTaking, producer, refuse, within } = manager
   const { error } = coordinator
   const ended: Failure = { reason: "Aborted", description: "the transaction has ended" }
 
-  const isOpen = (): boolean => identity() !== undefined && !own.isEnding && own.failure === undefined
-
   const refusedError = (topic: string): ProducerError => {
-    const { failure } = own
+    const failure = manager.failure()
     return failure === undefined
       ? new ProducerError({ ...ended, topic })
       : new ProducerError({
@@ -63,21 +61,22 @@ export const transactionOf = (own: Open, manager: OpenManager): Transaction => {
         })
   }
 
-  const doomBy = (cause: ProducerError): void => {
-    if (!harmless.has(cause.reason)) doom(error("Aborted", cause.message, { cause }))
+  const failBy = (cause: ProducerError): void => {
+    if (!harmless.has(cause.reason)) fail(error("Aborted", cause.message, { cause }))
   }
 
   const guarded = <A>(topic: string | undefined, send: Effect.Effect<A, ProducerError>) =>
     Effect.suspend(() => {
-      if (!isOpen()) return Effect.fail(refusedError(topic ?? ""))
-      return Effect.tapError(send, (cause) => Effect.sync(() => doomBy(cause)))
+      if (!isTaking()) return Effect.fail(refusedError(topic ?? ""))
+      return Effect.tapError(send, (cause) => Effect.sync(() => failBy(cause)))
     })
 
   const sendOffsets = Effect.fnUntraced(function* (
     offsets: ReadonlyArray<TransactionOffset>,
     member: GroupMember
   ): Effect.fn.Return<void, TransactionError> {
-    if (own.failure !== undefined) return yield* own.failure
+    const failure = manager.failure()
+    if (failure !== undefined) return yield* failure
     const producerIdentity = identity()
     if (producerIdentity === undefined) return yield* error("Aborted", ended.description)
     const by = coordinator.producerOf(producerIdentity)
@@ -111,15 +110,15 @@ export const transactionOf = (own: Open, manager: OpenManager): Transaction => {
     sendAll: (records) => guarded(records[0]?.topic, producer.sendAll(records)),
     sendAllEither: (records) =>
       Effect.suspend(() =>
-        isOpen()
+        isTaking()
           ? Effect.tap(producer.sendAllEither(records), (results) => {
-              for (const result of results) if (result._tag === "Left") doomBy(result.left)
+              for (const result of results) if (result._tag === "Left") failBy(result.left)
             })
           : Effect.succeed(records.map(({ topic }) => Either.left(refusedError(topic))))
       ),
     partitions: producer.partitions,
     sendOffsets: (offsets, member) =>
-      within(sendOffsets(offsets, member)).pipe(Effect.tapError((failure) => Effect.sync(() => doom(failure))))
+      within(sendOffsets(offsets, member)).pipe(Effect.tapError((failure) => Effect.sync(() => fail(failure))))
   }
 }
 

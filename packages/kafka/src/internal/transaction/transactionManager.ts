@@ -1,6 +1,6 @@
 /**
- * The life of a producer's transactions, one after the other: begun, filled, committed or aborted, and what follows when
- * the coordinator says otherwise.
+ * A producer's transactions, one after the other: begun, filled, committed or aborted, and what follows each refusal of
+ * the coordinator. The states are in `transactionState.ts`.
  */
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
@@ -19,12 +19,13 @@ import * as Coordinator from "./coordinator.js"
 import * as Decisions from "./decisions.js"
 import * as Open from "./openTransaction.js"
 import * as Partitions from "./partitions.js"
+import * as State from "./transactionState.js"
 
 export interface Manager {
   readonly begin: Effect.Effect<Transaction, TransactionError>
-  /** Commits the open transaction, or fails when that can't be; then it is to be aborted. */
+  /** Commits the open transaction. When it fails, the transaction is to be aborted. */
   readonly commit: Effect.Effect<void, TransactionError>
-  /** Aborts the open transaction; what the coordinator can't be told now it is told before the next one begins. */
+  /** Aborts the open transaction. If the coordinator doesn't answer now, it is asked again before the next one begins. */
   readonly abort: Effect.Effect<void>
   readonly partitions: Transaction["partitions"]
 }
@@ -38,17 +39,13 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const clock = yield* Effect.clock
     const now = (): number => Monotonic.millis(clock)
     let identity: Identity | undefined
-    let open: Open.Open | undefined
-    /** Nothing can be done any more. */
-    let fatal: TransactionError | undefined
-    /** When the transaction before began, if it may still be open: an end is made of it before the next one begins. */
-    let left: number | undefined
+    let state: State.State<Open.Open> = State.ready
 
     const admission: Admission = {
       transactionalId,
       admit: (lane) => {
-        if (open === undefined || open.failure !== undefined || identity === undefined) return false
-        if (!open.partitions.has(lane)) return false
+        if (identity === undefined || !State.isSending(state) || !State.openOf(state)!.partitions.has(lane))
+          return false
         lane.sequence ??= Sequence.begin(identity)
         return true
       },
@@ -58,10 +55,11 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const coordinator = Coordinator.make(core.cluster, transactionalId)
     const { error } = coordinator
 
-    /** Nothing more is sent in the transaction, and what waits for its result fails. */
-    const doom = (failure: TransactionError): void => {
-      if (open === undefined || open.failure !== undefined) return
-      open.failure = failure
+    /** The open transaction sends nothing more, and its records that wait for their results fail. */
+    const fail = (failure: TransactionError): void => {
+      const wasSending = State.isSending(state)
+      state = failure.reason === "Fenced" ? State.failForGood(state, failure) : State.fail(state, failure)
+      if (!wasSending) return
       core.discard({
         reason: failure.reason === "Fenced" ? "Fenced" : "Aborted",
         description: `its transaction is aborted: ${failure.description}`,
@@ -71,7 +69,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
 
     core.cluster.onMove(() => {
       identity = undefined
-      doom(coordinator.moved())
+      fail(coordinator.moved())
     })
 
     const isOverdue = (startedAt: number | undefined): boolean =>
@@ -79,34 +77,30 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
 
     /** The coordinator fences a producer that took too long like one that was replaced. */
     const fenced = (cause: TransactionError): TransactionError =>
-      isOverdue(open?.startedAt)
+      isOverdue(State.openOf(state)?.startedAt)
         ? error("TimedOut", `open for longer than ${transactionTimeoutMs} ms`, { cause })
         : cause
 
-    const judge = ({ error: cause, reaction }: Coordinator.Refusal): TransactionError => {
+    const failBy = ({ error: cause, reaction }: Coordinator.Refusal): TransactionError => {
       if (reaction._tag === "Expired" || reaction._tag === "Moved") identity = undefined
       const failure = reaction._tag === "Fenced" ? fenced(cause) : cause
-      if (failure.reason === "Fenced" || reaction._tag === "Fatal") fatal = failure
+      fail(failure)
+      if (reaction._tag === "Fatal") state = State.failForGood(state, failure)
       return failure
     }
 
     const refuse = (refusal: Coordinator.Refusal): Effect.Effect<never, TransactionError> =>
-      Effect.suspend(() => {
-        const failure = judge(refusal)
-        doom(failure)
-        return Effect.fail(failure)
-      })
+      Effect.suspend(() => Effect.fail(failBy(refusal)))
 
     const onFailed = (failure: Failure): void => {
-      if (open === undefined) return
+      if (State.openOf(state) === undefined) return
       const { description, reason } = failure
       const cause = failure.cause ?? failure
-      const judged =
+      fail(
         reason === "Fenced"
           ? fenced(error("Fenced", description, { cause }))
           : error("Aborted", `a record was not acknowledged: ${description}`, { cause })
-      if (judged.reason === "Fenced") fatal = judged
-      doom(judged)
+      )
     }
 
     const init = (known: Pick<InitProducerIdRequest, "producerId" | "producerEpoch">) =>
@@ -132,35 +126,37 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         })
       )
 
-    const onAbort = (code: number): Decisions.Reaction => {
-      const reaction = Decisions.onAbort(code)
-      return reaction._tag === "Fenced" && isOverdue(left) ? { _tag: "Ok" } : reaction
-    }
-
-    /**
-     * Makes an end of what the transaction before may have left open. The next epoch keeps out what of it is still under
-     * way, and lets sequences begin anew.
-     */
-    const recover = Effect.gen(function* () {
+    /** Ends at the coordinator what a transaction before left open. The next epoch fences its requests under way. */
+    const endUnfinished = Effect.fnUntraced(function* (
+      startedAt: number | undefined
+    ): Effect.fn.Return<void, Coordinator.Refusal> {
       yield* core.reset(true)
-      if (identity === undefined) yield* init({})
-      else {
-        const { producerEpoch, producerId } = identity
-        if (!isOverdue(left)) yield* endTxn(identity, false, onAbort)
-        yield* init({ producerId, producerEpoch })
+      if (identity === undefined) return yield* init({})
+      const { producerEpoch, producerId } = identity
+      if (!isOverdue(startedAt)) {
+        yield* endTxn(identity, false, (code) => {
+          const reaction = Decisions.onAbort(code)
+          return reaction._tag === "Fenced" && isOverdue(startedAt) ? { _tag: "Ok" } : reaction
+        })
       }
-      left = undefined
-    }).pipe(
-      Effect.catchAll((refusal): Effect.Effect<void, TransactionError> => {
-        const { error: cause, reaction } = refusal
-        if (reaction._tag === "Expired" || reaction._tag === "Moved") {
-          identity = undefined
-          return recover
+      yield* init({ producerId, producerEpoch })
+    })
+
+    const recover = (startedAt: number | undefined): Effect.Effect<void, TransactionError> =>
+      Effect.matchEffect(endUnfinished(startedAt), {
+        onSuccess: () =>
+          Effect.sync(() => {
+            state = State.recovered(state)
+          }),
+        onFailure: ({ error: cause, reaction }) => {
+          if (reaction._tag === "Expired" || reaction._tag === "Moved") {
+            identity = undefined
+            return recover(startedAt)
+          }
+          if (reaction._tag === "Fenced" || reaction._tag === "Fatal") state = State.failForGood(state, cause)
+          return Effect.fail(cause)
         }
-        if (reaction._tag === "Fenced" || reaction._tag === "Fatal") fatal = cause
-        return Effect.fail(cause)
       })
-    ) as Effect.Effect<void, TransactionError>
 
     /** Fails when the coordinator can't be asked for too long. */
     const within = <A, E>(effect: Effect.Effect<A, E>, onTimeout: () => TransactionError) =>
@@ -169,8 +165,12 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const silent = () => error("Aborted", `the coordinator did not answer within ${deliveryTimeoutMs} ms`)
 
     const begin = Effect.gen(function* () {
-      if (fatal !== undefined) return yield* fatal
-      if (left !== undefined || identity === undefined) yield* within(recover, silent)
+      if (state._tag === "FatalError") return yield* state.cause
+      const unfinished = state._tag === "Unfinished" ? state.startedAt : undefined
+      if (unfinished !== undefined || identity === undefined) yield* within(recover(unfinished), silent)
+      let startedAt: number | undefined
+      /** Why it was aborted, once it is. */
+      let failure: TransactionError | undefined
       const own: Open.Open = {
         partitions: Partitions.make({
           coordinator,
@@ -181,65 +181,71 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
           unknownTopicTimeoutMs,
           gate: core.gate,
           onSent: () => own.onStarted(),
-          onRefused: (refusal) => doom(judge(refusal))
+          onRefused: failBy
         }),
         groups: new Set(),
-        startedAt: undefined,
-        onStarted: () => {
-          own.startedAt ??= now()
+        get startedAt() {
+          return startedAt
         },
-        isEnding: false,
-        failure: undefined
+        onStarted: () => {
+          startedAt ??= now()
+        },
+        onAborted: (cause) => {
+          failure = cause
+        }
       }
-      open = own
+      state = State.begin(state, own)
+      const isOpen = () => State.openOf(state) === own
       return Open.transactionOf(own, {
         coordinator,
         producer: core.producer,
-        identity: () => (open === own ? identity : undefined),
-        doom: (failure) => open === own && doom(failure),
+        identity: () => (isOpen() ? identity : undefined),
+        isTaking: () => isOpen() && state._tag === "InTransaction",
+        failure: () => (isOpen() ? State.failureOf(state) : failure),
+        fail: (cause) => isOpen() && fail(cause),
         refuse,
         within: (effect) => within(effect, silent)
       })
     })
 
-    /** Whether a transaction was committed that was asked for in another cluster is known there alone. */
+    /** Only the cluster that was asked for the end of a transaction knows whether it is committed. */
     const orUnknown = (refusal: Coordinator.Refusal): Effect.Effect<never, TransactionError> =>
       refusal.reaction._tag === "Moved"
         ? Effect.fail(error("Unknown", "the brokers are those of another cluster since EndTxn was sent"))
         : refuse(refusal)
 
     const commit = Effect.gen(function* () {
-      const own = open
+      const own = State.openOf(state)
       if (own === undefined) return
-      own.isEnding = true
+      state = State.commit(state)
+      const failed = () => State.failureOf(state)
       yield* within(
-        core.flush(() => own.failure !== undefined),
+        core.flush(() => failed() !== undefined),
         silent
       )
-      if (own.failure !== undefined) return yield* own.failure
-      if (own.startedAt !== undefined && identity !== undefined) {
-        // From here on nobody knows the end but the coordinator.
-        left = own.startedAt
-        yield* within(Effect.catchAll(endTxn(identity, true, Decisions.onCode), orUnknown), () =>
+      const failure = failed()
+      if (failure !== undefined) return yield* failure
+      if (own.startedAt !== undefined) {
+        state = State.doubt(state)
+        yield* within(Effect.catchAll(endTxn(identity!, true, Decisions.onCode), orUnknown), () =>
           error("Unknown", `the coordinator did not answer EndTxn within ${deliveryTimeoutMs} ms`)
         )
-        left = undefined
       }
       own.partitions.end()
-      open = undefined
+      state = State.committed(state)
     })
 
     const abort = Effect.suspend(() => {
-      const own = open
+      const own = State.openOf(state)
       if (own === undefined) return Effect.void
-      own.failure ??= error("Aborted", "it was aborted")
+      own.onAborted(State.failureOf(state) ?? error("Aborted", "it was aborted"))
+      state = State.aborted(state)
       core.discard({ reason: "Aborted", description: "its transaction is aborted" })
       own.partitions.end()
-      open = undefined
-      left = own.startedAt
-      // Nothing of it left: there is nothing to make an end of.
-      if (left === undefined) return core.reset(false)
-      return fatal === undefined ? Effect.ignore(Concurrency.timeoutOption(recover, abortTimeout)) : Effect.void
+      if (state._tag === "Ready") return core.reset(false)
+      return state._tag === "Unfinished"
+        ? Effect.ignore(Concurrency.timeoutOption(recover(state.startedAt), abortTimeout))
+        : Effect.void
     })
 
     yield* Effect.catchAll(init({}), ({ error: failure }) => Effect.fail(failure))
