@@ -57,9 +57,14 @@ export class WireError extends Data.TaggedError("WireError")<{
 export interface Connection {
   /**
    * Sends one request and awaits its response. Requests are answered in the order they were sent. Interrupting it
-   * abandons the response, not the request. A request that times out destroys the connection.
+   * abandons the response, not the request. A request that times out destroys the connection. `limitMs`: how long the
+   * response may take, in milliseconds, where that is less than the wire allows it.
    */
-  readonly request: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
+  readonly request: <A extends Api>(
+    api: A,
+    request: Request<A>,
+    limitMs?: number | undefined
+  ) => Effect.Effect<Response<A>, WireError>
   /** Ends, with the reason, when the connection has; requests on it then fail with `Disconnected`. */
   readonly closed: Effect.Effect<WireError>
 }

@@ -242,7 +242,7 @@ export const make = (
       endOffsets: coordinator.endTransaction
     })
     const serve = Broker.make({ timers, placement, topics, coordinator, transactions })
-    const connections = Connections.make({ nodes: placement.nodes, serve, runtime })
+    const connections = Connections.make({ timers, nodes: placement.nodes, serve, runtime })
     const nodes = Nodes.make({ timers, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
     yield* Effect.addFinalizer(() =>

@@ -311,7 +311,8 @@ describe("a cooperative rebalance", () => {
         const report = yield* Fiber.join(closing)
         assert.strictEqual(report.handled, 4)
         assert.deepStrictEqual(yield* committed, { 0: 1, 1: 1, 2: 1, 3: 1 })
-        assert.strictEqual(sent.filter((api) => api === "JoinGroup").length, joins)
+        // What is parked is asked for once more, in case it was lost.
+        assert.isAtMost(sent.filter((api) => api === "JoinGroup").length, joins + 1)
         assert.notInclude(
           (yield* broker.group(group)).members.map(({ memberId }) => memberId),
           follower!.memberId

@@ -106,12 +106,16 @@ export const observed = (
   wire: Wire["Type"],
   see: (api: Api, request: unknown) => Effect.Effect<void, WireError>
 ): Wire["Type"] =>
-  rewired(wire, (connection) => (api, request) => Effect.zipRight(see(api, request), connection.request(api, request)))
+  rewired(
+    wire,
+    (connection) => (api, request, limitMs) =>
+      Effect.zipRight(see(api, request), connection.request(api, request, limitMs))
+  )
 
 /** A wire by which the answers to an api take their time. */
 export const delayed = (wire: Wire["Type"], slow: Api, delay: () => Duration.DurationInput): Wire["Type"] =>
-  rewired(wire, (connection) => (api, request) => {
-    const answer = connection.request(api, request)
+  rewired(wire, (connection) => (api, request, limitMs) => {
+    const answer = connection.request(api, request, limitMs)
     return api === slow ? Effect.tap(answer, () => Effect.sleep(delay())) : answer
   })
 
@@ -120,8 +124,8 @@ export const answering = (
   wire: Wire["Type"],
   change: (answer: FetchPartitionResponse, request: FetchRequest) => FetchPartitionResponse
 ): Wire["Type"] =>
-  rewired(wire, (connection) => (api, request) => {
-    const answer = connection.request(api, request)
+  rewired(wire, (connection) => (api, request, limitMs) => {
+    const answer = connection.request(api, request, limitMs)
     if (api !== "Fetch") return answer
     return Effect.map(answer, (response) => {
       const { topics, ...rest } = response as FetchResponse

@@ -14,8 +14,10 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { told } from "../../../transport/test/support/environment.js"
+import { decodeOptions } from "../../src/internal/settings/connectionOptions.js"
 import * as ProducerSettings from "../../src/internal/settings/producerSettings.js"
 import { apis } from "../../src/internal/wire/apis.js"
+import { connect as open } from "../../src/internal/wire/connection.js"
 import { load } from "../../src/internal/wire/kafkajs.js"
 import * as KafkaJsWire from "../../src/KafkaJsWire.js"
 import type { FetchRequest } from "../../src/Protocol.js"
@@ -538,6 +540,48 @@ describe("KafkaJsWire", () => {
         assert.deepStrictEqual(yield* Fiber.join(queued), { reason: "Disconnected", api: "OffsetFetch" })
         assert.strictEqual((yield* connection.closed).reason, "Timeout")
         yield* closed
+      })
+    )
+
+    it.scoped("may be given less time than it would have", () =>
+      Effect.gen(function* () {
+        const silent = yield* TcpBroker.listen({ onRequest: () => {} })
+        const connection = yield* connect(silent)
+        const joining = yield* Effect.flip(connection.request("JoinGroup", joinGroup, 20))
+        assert.deepStrictEqual([joining.reason, joining.description], ["Timeout", "no response within 20 ms"])
+        const other = yield* connect(silent, { requestTimeout: 30 })
+        const beating = yield* Effect.flip(other.request("Heartbeat", member, 60_000))
+        assert.deepStrictEqual([beating.reason, beating.description], ["Timeout", "no response within 30 ms"])
+      })
+    )
+
+    it.scoped("on a connection that was quiet for long is preceded by a probe that has to be answered soon", () =>
+      Effect.gen(function* () {
+        const received: Array<number> = []
+        let isSilent = false
+        const endpoint = yield* TcpBroker.listen({
+          handshake: false,
+          onRequest: (request) => {
+            received.push(request.apiKey)
+            if (isSilent) return
+            if (!TcpBroker.answerApiVersions(request)) request.reply(heartbeat(0))
+          }
+        })
+        const { options } = decodeOptions({ brokers: ["127.0.0.1:9092"] })
+        const [probe, beat] = [18, apis.Heartbeat.key]
+        const kafkaJs = Either.getOrThrow(load())
+        const busy = yield* open(endpoint, kafkaJs, options)
+        yield* busy.request("Heartbeat", member)
+        assert.deepStrictEqual(received.splice(0), [probe, beat])
+
+        const quiet = yield* open(endpoint, kafkaJs, { ...options, quietMs: 0, probeLimitMs: 20 })
+        assert.strictEqual((yield* quiet.request("Heartbeat", member)).errorCode, 0)
+        assert.deepStrictEqual(received.splice(0), [probe, probe, beat])
+        isSilent = true
+        const error = yield* Effect.flip(quiet.request("Heartbeat", member))
+        assert.deepStrictEqual([error.reason, error.api], ["Disconnected", "Heartbeat"])
+        assert.include(error.description, "no response within 20 ms")
+        assert.deepStrictEqual(received, [probe, beat])
       })
     )
 

@@ -11,6 +11,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Ending from "./ending.js"
+import type { Timers } from "./timers.js"
 
 /** A request that its node may answer later: it is told whom, and gives back how to give up waiting. */
 export type Parked<A> = (respond: (response: A) => void) => () => void
@@ -47,22 +48,23 @@ interface Open {
 interface Sent {
   /** Has the node carry it out, and tells when it is answered; gives back how to give up a parked one. */
   readonly serve: (answered: () => void) => (() => void) | undefined
-  readonly fail: (description: string) => void
+  readonly fail: (description: string, reason?: "Disconnected" | "Timeout") => void
 }
 
 export interface Options {
+  readonly timers: Timers
   readonly nodes: ReadonlyArray<BrokerEndpoint>
   readonly serve: Serve
   /** The cluster's: what it does for a client goes on when the client's fibres don't. */
   readonly runtime: Runtime.Runtime<never>
 }
 
-export const make = ({ nodes, runtime, serve }: Options): Connections => {
+export const make = ({ nodes, runtime, serve, timers }: Options): Connections => {
   const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
   const everyone = new Set<Open>()
   const stopped = new Set<number>()
 
-  const error = (to: Endpoint, reason: "ConnectFailed" | "Disconnected", description: string, api?: Api) =>
+  const error = (to: Endpoint, reason: "ConnectFailed" | "Disconnected" | "Timeout", description: string, api?: Api) =>
     new WireError({ reason, endpoint: `${to.host}:${to.port}`, api, description })
 
   const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>): Open => {
@@ -82,6 +84,14 @@ export const make = ({ nodes, runtime, serve }: Options): Connections => {
       })
     }
 
+    /** Ends the connection by a request that its client doesn't wait for any longer. */
+    const expire = (sent: Sent, limitMs: number): void => {
+      if (unanswered[0] !== sent) return
+      unanswered.shift()
+      sent.fail(`no response within ${limitMs} ms`, "Timeout")
+      close("the client closed the connection")
+    }
+
     const close = (description: string): void => {
       if (ended !== undefined) return
       ended = description
@@ -92,27 +102,44 @@ export const make = ({ nodes, runtime, serve }: Options): Connections => {
       ending.end(error(node, "Disconnected", description))
     }
 
-    const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> =>
+    const request = <A extends Api>(
+      api: A,
+      request: Request<A>,
+      limitMs = Number.POSITIVE_INFINITY
+    ): Effect.Effect<Response<A>, WireError> =>
       Effect.async((resume) => {
-        const fail = (description: string) => resume(Effect.fail(error(node, "Disconnected", description, api)))
+        const fail: Sent["fail"] = (description, reason = "Disconnected") =>
+          resume(Effect.fail(error(node, reason, description, api)))
         if (ended !== undefined) return fail(ended)
         const answer = (effect: Effect.Effect<Response<A>>, answered: () => void) => {
           answered()
           resume(effect)
         }
-        unanswered.push({
+        const sent: Sent = {
           fail,
           serve: (answered) => {
             try {
               const response = serve(node.nodeId, clientId, api, request)
-              if (typeof response === "function") return response((later) => answer(Effect.succeed(later), answered))
+              if (typeof response === "function") {
+                const isLimited = limitMs < Number.POSITIVE_INFINITY
+                const cancel = isLimited ? timers.after(limitMs, () => expire(sent, limitMs)) : () => {}
+                const giveUp = response((later) => {
+                  cancel()
+                  answer(Effect.succeed(later), answered)
+                })
+                return () => {
+                  cancel()
+                  giveUp()
+                }
+              }
               answer(Effect.succeed(response), answered)
             } catch (defect) {
               answer(Effect.die(defect), answered)
             }
             return undefined
           }
-        })
+        }
+        unanswered.push(sent)
         if (unanswered.length === 1) serveLater()
       })
 

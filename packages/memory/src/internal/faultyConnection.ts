@@ -38,8 +38,6 @@ const brokerWaitMs = (api: Api, request: Request<Api>): number => {
       return (request as Request<"Fetch">).maxWaitMs
     case "JoinGroup":
       return (request as Request<"JoinGroup">).rebalanceTimeoutMs
-    case "SyncGroup":
-      return 60_000
     default:
       return 0
   }
@@ -90,6 +88,7 @@ export const wrap = (
     const carry = <A extends Api>(
       api: A,
       request: Request<A>,
+      limitMs: number,
       sentAt: number,
       { delayMs, faults, mishap }: Verdict,
       resume: (answer: Effect.Effect<Response<A>, WireError>) => void
@@ -100,7 +99,7 @@ export const wrap = (
         waiting.delete(fail)
         resume(exit)
       }
-      const deadline = sentAt + requestTimeoutMs + brokerWaitMs(api, request)
+      const deadline = sentAt + Math.min(requestTimeoutMs + brokerWaitMs(api, request), limitMs)
       const timeOut = (): void => {
         timers.after(deadline - now(), () => {
           if (waiting.has(fail)) disconnect(error("Timeout", "no response in time", api))
@@ -124,7 +123,8 @@ export const wrap = (
       }
       const isMute = mute
       arrivesAt = Math.max(arrivesAt, rules.frozenUntil(sentAt + delayMs, to, role))
-      if (isMute || arrivesAt > deadline) timeOut()
+      const isParked = parked.has(api)
+      if (isMute || arrivesAt > deadline || (isParked && limitMs < Number.POSITIVE_INFINITY)) timeOut()
 
       const refusal = (
         { code, partitions }: Extract<Mishap, { readonly _tag: "Answer" }>,
@@ -158,7 +158,6 @@ export const wrap = (
         const { partitions } = mishap
         return partitions === undefined ? undefined : PartialRefusal.without(api, request, partitions)
       }
-      const isParked = parked.has(api)
       const carriedOut = (exit: Exit.Exit<Response<A>, WireError>) => {
         if (!isParked) arrived()
         deliver(exit)
@@ -180,7 +179,7 @@ export const wrap = (
       else arrive()
     }
 
-    const request: Connection["request"] = (api, request) =>
+    const request: Connection["request"] = (api, request, limitMs = Number.POSITIVE_INFINITY) =>
       Effect.async((resume) => {
         const ended = ending.reason()
         if (ended !== undefined) return resume(Effect.fail(new WireError({ ...ended, reason: "Disconnected", api })))
@@ -190,8 +189,8 @@ export const wrap = (
           verdict.faults.length === 0 &&
           !(deaf || mute || rules.freezes || silentFrom < Number.POSITIVE_INFINITY) &&
           arrivesAt <= sentAt
-        if (isFree) resume(inner.request(api, request))
-        else carry(api, request, sentAt, verdict, resume)
+        if (isFree) resume(inner.request(api, request, limitMs))
+        else carry(api, request, limitMs, sentAt, verdict, resume)
       })
 
     const connection: Connection = { request, closed: ending.closed }

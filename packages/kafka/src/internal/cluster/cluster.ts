@@ -37,15 +37,21 @@ export interface Reachability {
 type KeyType = Request<"FindCoordinator">["keyType"]
 
 export interface Cluster {
-  /** Sends a request to a broker by its node id, connecting first if need be. */
+  /** Sends a request to a broker by its node id, connecting first if need be; `limitMs` as of a `Connection`. */
   readonly request: <A extends Api>(
     nodeId: number,
     role: Role,
     api: A,
-    request: Request<A>
+    request: Request<A>,
+    limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError>
   /** Sends a request to any broker that can be reached. */
-  readonly requestAny: <A extends Api>(role: Role, api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
+  readonly requestAny: <A extends Api>(
+    role: Role,
+    api: A,
+    request: Request<A>,
+    limitMs?: number | undefined
+  ) => Effect.Effect<Response<A>, WireError>
   /** Sends a request to the cluster's controller. */
   readonly requestController: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
   /**
@@ -62,8 +68,14 @@ export interface Cluster {
   /** Drops what is known of a topic, so that the next refresh is believed whatever its leader epochs are. */
   readonly forgetTopic: (topic: string) => void
   /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
-  readonly coordinator: (key: string, keyType?: KeyType) => Effect.Effect<number, WireError | ResponseError>
+  readonly coordinator: (
+    key: string,
+    keyType?: KeyType,
+    limitMs?: number | undefined
+  ) => Effect.Effect<number, WireError | ResponseError>
   readonly forgetCoordinator: (key: string, keyType?: KeyType) => void
+  /** Closes the connections of a role, so that its next request has a new one; what is pending fails. */
+  readonly disconnect: (role: Role) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
   /** How often the client has come to another cluster; what was learned before that is of no use after it. */
@@ -74,6 +86,9 @@ export interface Cluster {
   /** What this client repeats until it succeeds. */
   readonly retries: Retries.Retries
 }
+
+/** How long a new connection may take to answer what every broker answers at once, in milliseconds. */
+const checkLimitMs = 5_000
 
 const movedDescription = "the brokers are those of another cluster"
 
@@ -107,7 +122,7 @@ export const makeFor = Effect.fnUntraced(function* (
       coordinators.clear()
       topics.clear()
       controllerId = -1
-      connections.closeAll(movedDescription)
+      connections.close(movedDescription)
       for (const listener of listeners) listener()
       return Effect.annotateLogs(
         Effect.logWarning("The brokers are those of another cluster: what was known of the cluster before is dropped"),
@@ -128,7 +143,7 @@ export const makeFor = Effect.fnUntraced(function* (
         // The first metadata is about to be asked for, by which the cluster is learned.
         if (clusterId === undefined && role === "data") return Effect.succeed(false)
         const before = moves
-        return connection.request("Metadata", { topics: [] }).pipe(
+        return connection.request("Metadata", { topics: [] }, checkLimitMs).pipe(
           Effect.zipLeft(unlessMoved(endpoint, before)),
           Effect.flatMap((metadata) => learnCluster(metadata.clusterId)),
           Effect.zipRight(unlessMoved(endpoint, before)),
@@ -137,10 +152,10 @@ export const makeFor = Effect.fnUntraced(function* (
       })
   })
 
-  const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>) =>
+  const send = <A extends Api>(endpoint: Endpoint, role: Role, api: A, request: Request<A>, limitMs?: number) =>
     Effect.suspend(() => {
       const before = moves
-      return Effect.tap(connections.send(endpoint, role, api, request), () => unlessMoved(endpoint, before))
+      return Effect.tap(connections.send(endpoint, role, api, request, limitMs), () => unlessMoved(endpoint, before))
     })
 
   /** Where to ask: the cluster's brokers in turn, then those of the start. */
@@ -150,29 +165,29 @@ export const makeFor = Effect.fnUntraced(function* (
     return [...known.slice(from), ...known.slice(0, from), ...wire.bootstrap]
   }
 
-  const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>) =>
+  const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>, limitMs?: number) =>
     Effect.suspend(() => {
       const [first, ...others] = candidates()
       return others.reduce(
         (attempt, endpoint) =>
           Effect.catchAll(attempt, (failed) =>
             // That the others are away mends no credentials.
-            Effect.mapError(send(endpoint, role, api, request), (error) =>
+            Effect.mapError(send(endpoint, role, api, request, limitMs), (error) =>
               failed.reason === "Authentication" ? failed : error
             )
           ),
-        send(first!, role, api, request)
+        send(first!, role, api, request, limitMs)
       )
     })
 
-  const toNode = <A extends Api>(nodeId: number, role: Role, api: A, request: Request<A>) =>
+  const toNode = <A extends Api>(nodeId: number, role: Role, api: A, request: Request<A>, limitMs?: number) =>
     Effect.suspend(() => {
       const endpoint = nodes.get(nodeId)
       return endpoint === undefined
         ? Effect.fail(
             new WireError({ reason: "ConnectFailed", endpoint: `node ${nodeId}`, api, description: "unknown node id" })
           )
-        : send(endpoint, role, api, request)
+        : send(endpoint, role, api, request, limitMs)
     })
 
   const learn = (metadata: Response<"Metadata">, isComplete: boolean) => {
@@ -200,11 +215,11 @@ export const makeFor = Effect.fnUntraced(function* (
       )
     )
 
-  const coordinator = (key: string, keyType: KeyType = "group") =>
+  const coordinator = (key: string, keyType: KeyType = "group", limitMs?: number) =>
     Effect.suspend(() => {
       const known = coordinators.get(`${keyType}/${key}`)
       if (known !== undefined) return Effect.succeed(known)
-      return Effect.flatMap(requestAny("group", "FindCoordinator", { key, keyType }), (answer) => {
+      return Effect.flatMap(requestAny("group", "FindCoordinator", { key, keyType }, limitMs), (answer) => {
         if (answer.errorCode !== KafkaErrorCode.NONE) {
           return Effect.fail(new ResponseError({ api: "FindCoordinator", code: answer.errorCode }))
         }
@@ -229,6 +244,7 @@ export const makeFor = Effect.fnUntraced(function* (
     request: toNode,
     requestAny,
     requestController,
+    disconnect: (role) => connections.close("replaced by a new connection", role),
     refresh,
     topic: topics.get,
     isRecreated: topics.isRecreated,

@@ -17,10 +17,14 @@ export interface Connections {
     endpoint: Endpoint,
     role: Role,
     api: A,
-    request: Request<A>
+    request: Request<A>,
+    limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError>
-  /** Closes every connection: requests on them, and those that wait for one, fail with `Disconnected`. */
-  readonly closeAll: (description: string) => void
+  /**
+   * Closes every connection, or those of a role: requests on them, and those that wait for one, fail with
+   * `Disconnected`.
+   */
+  readonly close: (description: string, role?: Role | undefined) => void
   /** Whether any broker has ever answered. */
   readonly hasAnswered: () => boolean
   /** Whether a broker, `host:port`, could not be reached when it was last tried. */
@@ -37,6 +41,7 @@ export const disconnected = (endpoint: Endpoint, description: string): WireError
 interface Opened {
   readonly connection: Completion.Result<Connection, WireError>
   readonly endpoint: Endpoint
+  readonly role: Role
   /** Undefined until it begins. */
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
@@ -73,8 +78,9 @@ export const make = Effect.fnUntraced(function* (options: {
         : Effect.void
     })
 
-  const open = (key: string, endpoint: Endpoint, role: Role, opened: Opened) =>
+  const open = (key: string, opened: Opened) =>
     Effect.gen(function* () {
+      const { endpoint, role } = opened
       opened.fiber = yield* Effect.withFiberRuntime<Fiber.RuntimeFiber<void>>((fiber) =>
         Effect.succeed(fiber as Fiber.RuntimeFiber<void>)
       )
@@ -103,11 +109,16 @@ export const make = Effect.fnUntraced(function* (options: {
       const key = `${addressOf(endpoint)}/${role}`
       const known = connections.get(key)
       if (known !== undefined) return known.connection.wait
-      const opened: Opened = { connection: Completion.make<Connection, WireError>(), endpoint, fiber: undefined }
+      const opened: Opened = {
+        connection: Completion.make<Connection, WireError>(),
+        endpoint,
+        role,
+        fiber: undefined
+      }
       const { connection } = opened
       connections.set(key, opened)
       // Opened in a scope of its own: a caller that is interrupted leaves the connection to the others.
-      return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, endpoint, role, opened)), scope), (fiber) => {
+      return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, opened)), scope), (fiber) => {
         // Interrupted, perhaps before it had begun: those who wait learn of it.
         fiber.addObserver(() => connection.done(Effect.suspend(() => disconnected(endpoint, "the client was closed"))))
         return connection.wait
@@ -115,15 +126,16 @@ export const make = Effect.fnUntraced(function* (options: {
     })
 
   return {
-    send: (endpoint, role, api, request) =>
+    send: (endpoint, role, api, request, limitMs) =>
       Effect.flatMap(connect(endpoint, role), (connection) => {
-        const response = connection.request(api, request)
+        const response = connection.request(api, request, limitMs)
         return answered.has(connection) ? response : Effect.zipLeft(response, logAnswered(endpoint, connection))
       }),
-    closeAll: (description) => {
-      const closing = [...connections.values()]
-      connections.clear()
-      for (const { connection, endpoint, fiber } of closing) {
+    close: (description, role) => {
+      for (const [key, opened] of [...connections]) {
+        if (role !== undefined && opened.role !== role) continue
+        connections.delete(key)
+        const { connection, endpoint, fiber } = opened
         connection.done(Effect.suspend(() => disconnected(endpoint, description)))
         fiber?.unsafeInterruptAsFork(FiberId.none)
       }

@@ -81,7 +81,12 @@ export const onJoinGroup = (code: number): Reaction => {
   return code === Code.REBALANCE_IN_PROGRESS ? retry : onAny(code)
 }
 
-export const onSyncGroup = onAny
+/**
+ * A repeat may come to a coordinator that has taken over since, and knows the generation before at most: JoinGroup's
+ * answer says what has become of the member.
+ */
+export const onSyncGroup = (code: number, isRepeated = false): Reaction =>
+  isRepeated && code === Code.ILLEGAL_GENERATION ? retry : onAny(code)
 
 /**
  * While the member joins, JoinGroup's answer says what becomes of it, except that a member that is unknown has lost all

@@ -6,6 +6,7 @@ import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { nameOf } from "../../KafkaErrorCode.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
@@ -32,6 +33,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
   const { cluster, fail, member, setSession, settings } = options
+  const retry = cluster.retries.of("Heartbeat")
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
   const fork = (effect: Effect.Effect<void>) => Effect.forkIn(Effect.interruptible(effect), scope)
@@ -66,7 +68,11 @@ export const make = Effect.fnUntraced(function* (options: {
       const sentAt = Monotonic.millis(clock)
       const sent = member.identity()
       const code = yield* Effect.matchEffect(member.toCoordinator("group", "Heartbeat", sent), {
-        onFailure: (cause) => Effect.as(Effect.catchAll(member.rejectFatal(cause), fail), undefined),
+        onFailure: (cause) =>
+          Effect.catchAll(member.rejectFatal(cause), fail).pipe(
+            Effect.zipRight(retry.failed(cause, sentAt)),
+            Effect.as(undefined)
+          ),
         onSuccess: ({ errorCode }) => Effect.succeed(errorCode)
       })
       const answeredAt = Monotonic.millis(clock)
@@ -77,11 +83,13 @@ export const make = Effect.fnUntraced(function* (options: {
         case "Ok":
           acknowledge(sentAt, answeredAt)
           backoff.reset()
+          yield* retry.succeeded
           if (answeredAt >= sessionEnd()) wait = Effect.void
           break
         case "Rejoin":
           acknowledge(sentAt, answeredAt)
           backoff.reset()
+          yield* retry.succeeded
           options.onRebalance()
           break
         case "Lost":
@@ -92,9 +100,11 @@ export const make = Effect.fnUntraced(function* (options: {
           return
         case "FindCoordinator":
           cluster.forgetCoordinator(sent.groupId)
+          yield* retry.failed(`Heartbeat answered ${nameOf(code!)}`, sentAt)
           wait = backoff.next
           break
         default:
+          if (code !== undefined && isCurrent) yield* retry.failed(`Heartbeat answered ${nameOf(code)}`, sentAt)
           wait = backoff.next
       }
     }
@@ -112,6 +122,7 @@ export const make = Effect.fnUntraced(function* (options: {
     stop: Effect.suspend(() => {
       const stopping = running
       running = []
+      retry.dropped()
       return Fiber.interruptAll(stopping)
     })
   }

@@ -3,10 +3,13 @@
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
-import type { Api } from "../../Protocol.js"
+import { nameOf } from "../../KafkaErrorCode.js"
+import type { Api, Request } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import * as Patience from "../concurrency/patience.js"
+import type { Retry } from "../concurrency/retries.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as ConsumerProtocol from "./consumerProtocol.js"
 import * as Decisions from "./decisions.js"
@@ -36,20 +39,51 @@ export interface JoinOptions {
   readonly onGeneration: Effect.Effect<void>
   /** The ownership has ended without us: interrupts the join. */
   readonly onLost: (memberIdKept: boolean) => void
-  /** Called after each attempt. */
+  /** Called after each attempt that was answered. */
   readonly onAttempted: () => void
 }
 
-/** An attempt that ended without an assignment. */
+/** An attempt that ended with an answer, but without an assignment. */
 interface Refusal {
   readonly reaction: Decisions.Reaction
   readonly api: Api
   readonly code: number
 }
 
-/** Joins, again and again until it has an assignment. */
+/**
+ * Joins, again and again until it has an assignment. Each join has a connection of its own: one that was idle since the
+ * last rebalance may have died unnoticed.
+ */
 export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerError> => {
   const { cluster, member, settings } = options
+  /** Requests since the last that was answered. */
+  let unanswered = 0
+
+  const ask = <A extends "JoinGroup" | "SyncGroup">(api: A, request: Request<A>) =>
+    member.toCoordinator("join", api, request, Patience.parkedLimitMs(settings, unanswered)).pipe(
+      Effect.tapBoth({
+        onFailure: () => Effect.sync(() => unanswered++),
+        onSuccess: () =>
+          Effect.sync(() => {
+            unanswered = 0
+          })
+      })
+    )
+
+  /** Repeated as it is: the leader's JoinGroup would begin another rebalance. */
+  const sync = Effect.fnUntraced(function* (request: Request<"SyncGroup">, retry: Retry) {
+    const backoff = Backoff.make()
+    let isRepeated = false
+    while (true) {
+      const answer = yield* Effect.either(ask("SyncGroup", request))
+      if (answer._tag === "Right")
+        return { ...answer.right, reaction: Decisions.onSyncGroup(answer.right.errorCode, isRepeated) }
+      yield* member.rejectFatal(answer.left)
+      yield* retry.failed(answer.left)
+      isRepeated = true
+      yield* backoff.next
+    }
+  })
 
   /** Ends when the member may try again. */
   const settle = ({ api, code, reaction }: Refusal, backoff: Backoff.Backoff): Effect.Effect<void, ConsumerError> => {
@@ -70,7 +104,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     }
   }
 
-  const attempt = Effect.gen(function* () {
+  const attempt = Effect.fnUntraced(function* (retry: Retry) {
     const before = member.generationId
     const topics = yield* options.topics
     const metadata = ConsumerProtocol.encodeSubscription({
@@ -79,7 +113,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       generationId: before,
       rackId: settings.rackId
     })
-    const joined = yield* member.toCoordinator("join", "JoinGroup", {
+    const joined = yield* ask("JoinGroup", {
       groupId: settings.groupId,
       memberId: member.memberId,
       groupInstanceId: settings.groupInstanceId,
@@ -103,32 +137,41 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     }
     const isLeader = joined.leader === joined.memberId
     const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions) : Leader.noPlan
-    const synced = yield* member.toCoordinator("join", "SyncGroup", {
-      ...member.identity(),
-      assignments: plan.assignments
-    })
-    const onSync = Decisions.onSyncGroup(synced.errorCode)
-    if (onSync._tag !== "Ok") return { reaction: onSync, api: "SyncGroup", code: synced.errorCode } satisfies Refusal
+    const synced = yield* sync({ ...member.identity(), assignments: plan.assignments }, retry)
+    const { errorCode: code, reaction } = synced
+    if (reaction._tag !== "Ok") return { reaction, api: "SyncGroup", code } satisfies Refusal
     member.phase = "Stable"
     const assignment = ConsumerProtocol.decodeAssignment(synced.assignment)
     return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment } satisfies Generation
   })
 
-  const unanswered = (cause: WireError | ResponseError): Effect.Effect<Refusal, ConsumerError> =>
-    Effect.as(member.rejectFatal(cause), { reaction: Decisions.retry, api: "JoinGroup", code: 0 })
+  const failed = (cause: WireError | ResponseError) => Effect.as(member.rejectFatal(cause), cause)
 
-  return Effect.gen(function* () {
+  const untilAssigned = Effect.fnUntraced(function* (retry: Retry) {
     const backoff = Backoff.make()
     while (true) {
       member.phase = "Joining"
-      const attempted = yield* Effect.catchTags(attempt, { WireError: unanswered, ResponseError: unanswered })
+      const attempted = yield* Effect.catchTags(attempt(retry), { WireError: failed, ResponseError: failed })
       if ("assignment" in attempted) {
         options.onAttempted()
         return attempted
       }
       member.phase = "Joining"
+      if ("_tag" in attempted) {
+        yield* retry.failed(attempted)
+        yield* backoff.next
+        continue
+      }
       options.onAttempted()
+      const { api, code, reaction } = attempted
+      if (reaction._tag !== "UseMemberId" && reaction._tag !== "Fatal")
+        yield* retry.failed(`${api} answered ${nameOf(code)}`)
       yield* settle(attempted, backoff)
     }
   })
+
+  return Effect.ensuring(
+    cluster.retries.during("JoinGroup", "", untilAssigned),
+    Effect.sync(() => cluster.disconnect("join"))
+  )
 }

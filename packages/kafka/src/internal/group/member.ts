@@ -8,6 +8,7 @@ import type { Api, Request, Response } from "../../Protocol.js"
 import type { Role, WireError } from "../../Wire.js"
 import { protocolOf, type RebalanceProtocol } from "../assignors/assignor.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import * as Patience from "../concurrency/patience.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as Decisions from "./decisions.js"
 
@@ -18,10 +19,12 @@ export interface Member {
   memberId: string
   /** -1 before the first. */
   generationId: number
+  /** `limitMs`: how long the answer may take; by default as long as one to a heartbeat. */
   readonly toCoordinator: <A extends Api>(
     role: Role,
     api: A,
-    request: Request<A>
+    request: Request<A>,
+    limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError | ResponseError>
   /** What every request of a member of a generation begins with. */
   readonly identity: () => {
@@ -41,6 +44,7 @@ export interface Member {
 
 export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
   const { groupId } = settings
+  const answerLimitMs = Patience.answerLimitMs(settings.sessionTimeoutMs)
 
   const error: Member["error"] = (reason, description, cause) =>
     new ConsumerError({ reason, groupId, description, cause })
@@ -50,10 +54,16 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
     phase: "Unjoined",
     memberId: "",
     generationId: -1,
-    toCoordinator: (role, api, request) =>
-      cluster.coordinator(groupId).pipe(
-        Effect.flatMap((nodeId) => cluster.request(nodeId, role, api, request)),
-        Effect.tapError(() => Effect.sync(() => cluster.forgetCoordinator(groupId)))
+    toCoordinator: (role, api, request, limitMs = answerLimitMs) =>
+      cluster.coordinator(groupId, "group", answerLimitMs).pipe(
+        Effect.flatMap((nodeId) => cluster.request(nodeId, role, api, request, limitMs)),
+        Effect.tapError((cause) =>
+          Effect.sync(() => {
+            // A coordinator that parks a request for longer than the limit is still the coordinator.
+            const isParked = role === "join" && cause._tag === "WireError" && cause.reason === "Timeout"
+            if (!(isParked && cause.api === api)) cluster.forgetCoordinator(groupId)
+          })
+        )
       ),
     identity: () => ({
       groupId,

@@ -199,7 +199,11 @@ export const make = Effect.fnUntraced(function* (options: {
     }),
     stop: Effect.suspend(() => {
       stopping = true
-      if (mustFinishJoin()) return Effect.void
+      // What is parked may be lost: it is asked for again at once, since the last commit waits for it.
+      if (mustFinishJoin()) {
+        cluster.disconnect("join")
+        return Effect.void
+      }
       over.done(Effect.void)
       return halted.wait
     }),
@@ -223,6 +227,7 @@ export const make = Effect.fnUntraced(function* (options: {
           : Effect.succeed(reaction)
       }),
     leave: Effect.suspend(() => {
+      over.done(Effect.void)
       member.phase = "Unjoined"
       const { groupId, groupInstanceId, memberId } = member.identity()
       const leaving =

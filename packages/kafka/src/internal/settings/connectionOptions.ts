@@ -38,6 +38,10 @@ export interface WireOptions {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly maxResponseBytes: number
+  /** A connection that has been quiet for this long, in milliseconds, is probed with the next request. */
+  readonly quietMs: number
+  /** How long the broker may take to answer a probe, in milliseconds. */
+  readonly probeLimitMs: number
   /** Absent: plaintext. */
   readonly tls: TlsSettings | undefined
   readonly sasl: SaslOptions | undefined
@@ -84,6 +88,8 @@ export const decodeOptions = (
       maxResponseBytes,
       "must be a whole number of bytes from 1024 to 2147483647"
     ),
+    quietMs: 10_000,
+    probeLimitMs: 5_000,
     tls: decodeTls(raw.tls, check),
     sasl: raw.sasl
   }

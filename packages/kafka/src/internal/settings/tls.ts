@@ -122,6 +122,12 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
 }
 
 /** A socket that carries TLS; what is written to it waits for the handshake. */
+/**
+ * How long a connection is quiet before the kernel probes it, in milliseconds. Node gives a peer that doesn't answer ten
+ * seconds more; its own default delay is the kernel's two hours.
+ */
+export const keepAliveMs = 10_000
+
 export const openTls = ({ host, port }: Endpoint, settings: TlsSettings): TLSSocket => {
   const servername = settings.servername ?? (isIP(host) === 0 ? host : undefined)
   const socket = connect({
@@ -131,7 +137,7 @@ export const openTls = ({ host, port }: Endpoint, settings: TlsSettings): TLSSoc
     rejectUnauthorized: settings.rejectUnauthorized,
     ...(servername === undefined ? {} : { servername })
   })
-  return socket.setNoDelay(true).setKeepAlive(true)
+  return socket.setNoDelay(true).setKeepAlive(true, keepAliveMs)
 }
 
 const alert = /ALERT_(BAD_|NO_|UNSUPPORTED_)?CERTIFICATE|ALERT_UNKNOWN_CA|ALERT_ACCESS_DENIED/

@@ -9,6 +9,7 @@ import { TransactionError, type TransactionErrorReason } from "../../Transaction
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import { answerLimitMs } from "../concurrency/patience.js"
 import type { Retry } from "../concurrency/retries.js"
 import type { Identity } from "../producer/producerId.js"
 import * as Decisions from "./decisions.js"
@@ -53,7 +54,10 @@ export interface Coordinator {
 /** Brokers end a transaction within some milliseconds. */
 const firstDelayMs = 20
 
-export const make = (cluster: Cluster, transactionalId: string): Coordinator => {
+export const make = (cluster: Cluster, transactionalId: string, transactionTimeoutMs: number): Coordinator => {
+  // A transaction whose answers come later is aborted before they do.
+  const limitMs = answerLimitMs(transactionTimeoutMs)
+
   const error: Coordinator["error"] = (reason, description, more) =>
     new TransactionError({ reason, transactionalId, description, ...more })
 
@@ -87,9 +91,9 @@ export const make = (cluster: Cluster, transactionalId: string): Coordinator => 
       }
       moves = cluster.moves()
       const answer = yield* Effect.either(
-        Effect.flatMap(cluster.coordinator(...key), (nodeId) => {
+        Effect.flatMap(cluster.coordinator(...key, limitMs), (nodeId) => {
           onSent?.()
-          return cluster.request(nodeId, "group", api, request())
+          return cluster.request(nodeId, "group", api, request(), limitMs)
         })
       )
       if (moves !== cluster.moves()) continue

@@ -52,7 +52,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       onFailed: (failure) => onFailed(failure)
     }
     const core = yield* Producer.makeCore(settings, () => admission)
-    const coordinator = Coordinator.make(core.cluster, transactionalId)
+    const coordinator = Coordinator.make(core.cluster, transactionalId, transactionTimeoutMs)
     const { error } = coordinator
 
     /** The open transaction sends nothing more, and its records that wait for their results fail. */

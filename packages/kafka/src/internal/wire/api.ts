@@ -15,6 +15,21 @@ export interface Decoded<A> {
   readonly response: A
 }
 
+/** One request as the socket sees it. */
+export interface Call<A> {
+  /** Absent for those of the handshake. */
+  readonly api?: Api | undefined
+  readonly key: number
+  readonly version: number
+  readonly waitMs: number
+  /** How long the response may take, in milliseconds, if that is less than the request timeout and `waitMs`. */
+  readonly limitMs?: number | undefined
+  readonly encode: (out: Encoder) => ReadonlyArray<Attachment>
+  readonly decode: (reader: Reader) => Decoded<A>
+  /** The response, to a request that the broker doesn't answer. */
+  readonly unanswered?: A | undefined
+}
+
 /** One of the protocol's requests on the wire. */
 export interface Codec<I, O> {
   readonly key: number

@@ -5,33 +5,11 @@ import type { Api, Request } from "../../Protocol.js"
 import { type Connection, type Endpoint, WireError } from "../../Wire.js"
 import { formatEndpoint, type WireOptions } from "../settings/connectionOptions.js"
 import { apis } from "./apis.js"
+import * as ApiVersions from "./apiVersions.js"
 import { authenticate } from "./authenticate.js"
 import type { KafkaJs } from "./kafkajs.js"
-import type { Reader } from "./reader.js"
-import { type Call, type Link, openLink } from "./socket.js"
+import { type Link, openLink } from "./socket.js"
 import * as Versions from "./versions.js"
-
-interface ApiVersionsResponse {
-  readonly errorCode: number
-  readonly ranges: ReadonlyMap<number, Versions.VersionRange>
-}
-
-const readApiVersions = (reader: Reader): ApiVersionsResponse => {
-  const errorCode = reader.int16()
-  const ranges = reader.array((each) => [each.int16(), { min: each.int16(), max: each.int16() }] as const)
-  return { errorCode, ranges: new Map(ranges) }
-}
-
-const apiVersions = (waitMs: number): Call<ApiVersionsResponse> => ({
-  key: 18,
-  version: 2,
-  waitMs,
-  encode: () => [],
-  decode: (reader) => ({
-    response: readApiVersions(reader),
-    throttleTimeMs: reader.remaining > 0 ? reader.int32() : 0
-  })
-})
 
 /** A port that can't be one is refused here: Node's socket would throw, and leave its handle behind. */
 const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
@@ -62,7 +40,7 @@ const negotiate = Effect.fnUntraced(function* (
   kafkaJs: KafkaJs,
   options: WireOptions
 ): Effect.fn.Return<Session, WireError> {
-  const { errorCode, ranges } = yield* link.send(apiVersions(options.connectTimeoutMs))
+  const { errorCode, ranges } = yield* link.send(ApiVersions.call(options.connectTimeoutMs))
   if (errorCode !== 0) {
     return yield* new WireError({
       reason: "ConnectFailed",
@@ -123,7 +101,7 @@ const makeConnection = (
   }
   return {
     closed: link.closed,
-    request: <A extends Api>(api: A, request: Request<A>) => {
+    request: <A extends Api>(api: A, request: Request<A>, limitMs?: number) => {
       const { key, versions, encode, decode, newest, oldest, waitMs, unanswered } = apis[api]
       const ours = { min: Math.max(versions.min, oldest(request)), max: Math.min(versions.max, newest(request)) }
       const version = Versions.choose(ours, ranges.get(key))
@@ -134,6 +112,7 @@ const makeConnection = (
           key,
           version,
           waitMs: waitMs(request, requestTimeoutMs),
+          limitMs,
           encode: (out) => encode(out, request, version),
           decode: (reader) => decode(reader, version, request),
           unanswered: unanswered(request)

@@ -64,9 +64,6 @@ export const JoinGroup = simple<JoinGroupRequest, JoinGroupResponse>({
   waitMs: ({ rebalanceTimeoutMs }) => rebalanceTimeoutMs
 })
 
-/** The broker holds a follower's SyncGroup until the leader's, for a rebalance timeout that the request doesn't tell. */
-const syncGroupWaitMs = 5 * 60_000
-
 /** v3: the first with static members. */
 export const SyncGroup = simple<SyncGroupRequest, SyncGroupResponse>({
   key: 14,
@@ -81,8 +78,7 @@ export const SyncGroup = simple<SyncGroupRequest, SyncGroupResponse>({
   decode: (reader) => ({
     throttleTimeMs: reader.int32(),
     response: { errorCode: reader.int16(), assignment: reader.bytes() }
-  }),
-  waitMs: () => syncGroupWaitMs
+  })
 })
 
 /** v3: the first with static members. */

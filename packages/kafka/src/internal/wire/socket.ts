@@ -5,24 +5,12 @@ import * as FiberId from "effect/FiberId"
 import type { Api } from "../../Protocol.js"
 import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
 import { formatEndpoint, maxTimerMs, type WireOptions } from "../settings/connectionOptions.js"
-import { isRefusal, openTls } from "../settings/tls.js"
-import type { Attachment, Decoded } from "./api.js"
+import { isRefusal, keepAliveMs, openTls } from "../settings/tls.js"
+import type { Call } from "./api.js"
+import * as ApiVersions from "./apiVersions.js"
 import { makeFrames, piecesOf } from "./frames.js"
-import type { Encoder, KafkaJs } from "./kafkajs.js"
+import type { KafkaJs } from "./kafkajs.js"
 import { Reader } from "./reader.js"
-
-/** One request as the socket sees it. */
-export interface Call<A> {
-  /** Absent for those of the handshake. */
-  readonly api?: Api | undefined
-  readonly key: number
-  readonly version: number
-  readonly waitMs: number
-  readonly encode: (out: Encoder) => ReadonlyArray<Attachment>
-  readonly decode: (reader: Reader) => Decoded<A>
-  /** The response, to a request that the broker doesn't answer. */
-  readonly unanswered?: A | undefined
-}
 
 /** One socket that carries requests and their responses, in order. */
 export interface Link {
@@ -88,6 +76,8 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   let isRetired = false
   let isReady = false
   let isUsed = false
+  /** When something last came from the broker. */
+  let heardAt = now()
 
   const error = (reason: WireErrorReason, description: string, api?: Api, cause?: unknown): WireError =>
     new WireError({ reason, endpoint: formatEndpoint(endpoint), api, description, cause })
@@ -139,6 +129,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   const onFrame = (frame: Buffer): void => {
     if (ended !== undefined) return
+    heardAt = now()
     const answered = pending[0]
     // Ended before its last answer is passed on, so that who sends next finds it ended.
     const isLast = isRetired && pending.length === 1 && held.length === 0
@@ -195,7 +186,13 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   const { tls } = options
   const socket =
     tls === undefined
-      ? openTcp({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true })
+      ? openTcp({
+          host: endpoint.host,
+          port: endpoint.port,
+          noDelay: true,
+          keepAlive: true,
+          keepAliveInitialDelay: keepAliveMs
+        })
       : openTls(endpoint, tls)
   socket.on("data", (chunk) => {
     const badSize = ended === undefined ? push(chunk) : undefined
@@ -231,42 +228,51 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   const send = <A>(call: Call<A>): Effect.Effect<A, WireError> =>
     Effect.async<A, WireError>((resume) => {
       if (ended !== undefined) return resume(Effect.fail(disconnected(call.api, ended)))
-      correlationId = (correlationId + 1) & 0x7fffffff
-      const out = kafkaJs.makeEncoder()
-      out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
-      out.writeString(options.clientId)
-      const attachments = call.encode(out)
-      const pieces = piecesOf(out.buffer, attachments)
-      const fail = (reason: WireError) => resume(Effect.fail(reason))
-      const { unanswered } = call
-      const request: Pending = {
-        api: call.api,
-        correlationId,
-        limitMs: options.requestTimeoutMs + call.waitMs,
-        deadline: 0,
-        answer: (reader) => {
-          const { response, throttleTimeMs } = call.decode(reader)
-          resume(Effect.succeed(response))
-          return throttleTimeMs
-        },
-        fail
-      }
-      const writeNow = () => {
-        if (unanswered !== undefined) {
-          return write(pieces, (failure) =>
-            failure
-              ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
-              : resume(Effect.succeed(unanswered))
-          )
-        }
-        request.deadline = now() + request.limitMs
-        pending.push(request)
-        armWatch()
-        write(pieces)
-      }
-      if (unmute === undefined) writeNow()
-      else held.push({ write: writeNow, fail, api: call.api })
+      if (isQuiet()) enqueue({ ...ApiVersions.call(0), limitMs: options.probeLimitMs }, () => {})
+      enqueue(call, resume)
     })
+
+  /** Nothing is awaited, and nothing came for so long that the connection may have died unnoticed. */
+  const isQuiet = (): boolean =>
+    isReady && pending.length === 0 && held.length === 0 && now() - heardAt >= options.quietMs
+
+  const enqueue = <A>(call: Call<A>, resume: (answer: Effect.Effect<A, WireError>) => void): void => {
+    correlationId = (correlationId + 1) & 0x7fffffff
+    const out = kafkaJs.makeEncoder()
+    out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
+    out.writeString(options.clientId)
+    const attachments = call.encode(out)
+    const pieces = piecesOf(out.buffer, attachments)
+    const fail = (reason: WireError) => resume(Effect.fail(reason))
+    const { unanswered } = call
+    const request: Pending = {
+      api: call.api,
+      correlationId,
+      limitMs: Math.min(options.requestTimeoutMs + call.waitMs, call.limitMs ?? Number.POSITIVE_INFINITY),
+      deadline: 0,
+      answer: (reader) => {
+        const { response, throttleTimeMs } = call.decode(reader)
+        resume(Effect.succeed(response))
+        return throttleTimeMs
+      },
+      fail
+    }
+    const writeNow = () => {
+      if (unanswered !== undefined) {
+        return write(pieces, (failure) =>
+          failure
+            ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
+            : resume(Effect.succeed(unanswered))
+        )
+      }
+      request.deadline = now() + request.limitMs
+      pending.push(request)
+      armWatch()
+      write(pieces)
+    }
+    if (unmute === undefined) writeNow()
+    else held.push({ write: writeNow, fail, api: call.api })
+  }
 
   return {
     send,
