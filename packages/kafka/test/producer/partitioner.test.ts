@@ -38,26 +38,25 @@ describe("partitioner", () => {
     }
   })
 
-  it("always chooses an existing partition, the named one if there is one", () => {
+  it("chooses an existing partition for every key", () => {
     FastCheck.assert(
       FastCheck.property(
-        FastCheck.option(FastCheck.uint8Array({ maxLength: 30 }), { nil: null }),
-        FastCheck.option(FastCheck.integer({ min: -2, max: 20 }), { nil: undefined }),
+        FastCheck.uint8Array({ maxLength: 30 }),
         FastCheck.integer({ min: 1, max: 12 }),
-        FastCheck.nat({ max: 11 }),
-        (key, partition, partitions, draw) => {
-          const sticky = draw % partitions
-          const chosen = Partitioner.choose({ key, partition }, partitions, sticky)
-          if (partition === undefined) {
-            assert.strictEqual(chosen, key === null ? sticky : Partitioner.partitionOfKey(key, partitions))
-            assert.isTrue(chosen! >= 0 && chosen! < partitions)
-          } else {
-            assert.strictEqual(chosen, partition >= 0 && partition < partitions ? partition : undefined)
-          }
+        (key, partitions) => {
+          assert.isUndefined(Partitioner.issueOf(Partitioner.partitionOfKey(key, partitions), partitions))
         }
       )
     )
-    assert.isUndefined(Partitioner.choose({ key: null, partition: 0.5 }, 2, 0))
+  })
+
+  it("takes for a partition only a whole number below their count", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.anything(), FastCheck.integer({ min: 1, max: 12 }), (value, partitions) => {
+        const exists = Array.from({ length: partitions }, (_, i) => i).some((partition) => partition === value)
+        assert.strictEqual(Partitioner.issueOf(value, partitions) === undefined, exists)
+      })
+    )
   })
 
   it("moves the sticky partition to any other that is available", () => {

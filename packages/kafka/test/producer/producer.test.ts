@@ -796,6 +796,58 @@ describe("KafkaProducer", () => {
     })
   )
 
+  it.scoped("refuses at once, by its name, what is no partition of the topic", () =>
+    Effect.gen(function* () {
+      const unhandled: Array<unknown> = []
+      const onUnhandled = (reason: unknown) => void unhandled.push(reason)
+      process.on("unhandledRejection", onUnhandled)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("unhandledRejection", onUnhandled)))
+      const unprintable = {
+        toString: () => {
+          throw new Error("no text")
+        }
+      }
+      const cases: ReadonlyArray<readonly [answer: unknown, shown: string]> = [
+        [null, "not null"],
+        [Number.NaN, "not NaN"],
+        [1.5, "not 1.5"],
+        [-1, "not -1"],
+        [3, "not 3"],
+        [Number.POSITIVE_INFINITY, "not Infinity"],
+        ["1", 'not "1"'],
+        [1n, "not 1n"],
+        [true, "not true"],
+        [Symbol("odd"), "not Symbol(odd)"],
+        [{}, "not an object"],
+        [unprintable, "not an object"],
+        [Promise.resolve(1), "not a Promise"],
+        [Promise.reject(new Error("late")), "not a Promise"]
+      ]
+      let answer: unknown
+      const { producer, requests } = yield* setup({ partitioner: () => answer as number })
+      // Its topic isn't known at the first, and is at the others.
+      for (const [given, shown] of cases) {
+        answer = given
+        const error = yield* Effect.flip(producer.send({ topic: "orders", value: "a" }))
+        assert.strictEqual(error.reason, "InvalidRecord")
+        assert.include(error.description, `the partitioner must answer`)
+        assert.include(error.description, shown)
+        const [left] = yield* producer.sendAllEither([{ topic: "orders", value: "a" }, to(1, "b")])
+        assert.strictEqual(left?._tag, "Left")
+      }
+      const named = cases.filter(([given]) => given !== null)
+      for (const [partition, shown] of named) {
+        const error = yield* Effect.flip(producer.send({ topic: "orders", value: "a", partition: partition as number }))
+        assert.strictEqual(error.reason, "InvalidRecord")
+        assert.include(error.description, "its partition must be")
+        assert.include(error.description, shown)
+      }
+      assert.strictEqual(requests.length, cases.length)
+      yield* Effect.promise(() => setImmediate())
+      assert.deepStrictEqual(unhandled, [])
+    })
+  )
+
   it.scoped("spreads keyless records of one call batch by batch", () =>
     Effect.gen(function* () {
       const { producer } = yield* setup({ maxBatchRecords: 10 })

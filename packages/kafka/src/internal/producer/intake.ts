@@ -49,8 +49,17 @@ export const make = ({
       const size = "reason" in record ? record : Record.sizeOf(record, settings.maxBatchBytes)
       if ("reason" in record || typeof size === "object") refuse(call, index, size as Failure)
       else {
-        const { topic } = given
-        call.entries.push({ call, index, topic, partition: -1, record, size, batch: undefined, settled: false })
+        const { partition, topic } = given
+        call.entries.push({
+          call,
+          index,
+          topic,
+          partition: partition ?? -1,
+          record,
+          size,
+          batch: undefined,
+          settled: false
+        })
       }
     }
   }
@@ -60,12 +69,11 @@ export const make = ({
     let missing: Set<string> | undefined
     let last: string | undefined
     let known: TopicMetadata | undefined
-    for (const { index, topic } of call.entries) {
+    for (const { partition, topic } of call.entries) {
       if (topic !== last) known = topics.isAwaited(topic) ? undefined : topics.known(topic)
       last = topic
-      const { partition } = call.records[index]!
       // A partition that isn't known may have been added since.
-      if (known === undefined || (partition !== undefined && partition >= known.partitions.length)) {
+      if (known === undefined || partition >= known.partitions.length) {
         missing ??= new Set()
         missing.add(topic)
       }
@@ -109,7 +117,7 @@ export const make = ({
       const partition: number | Failure =
         metadata === undefined
           ? { reason: "UnknownTopic", description: "the topic is no longer known" }
-          : lanes.partitionOf(call.records[entry.index]!, entry.record, metadata)
+          : lanes.partitionOf(entry, metadata)
       if (typeof partition === "number") entry.partition = partition
       else {
         entry.settled = true

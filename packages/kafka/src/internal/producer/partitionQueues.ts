@@ -1,9 +1,7 @@
 /**
  * The lanes of a producer, and which of them a record goes to.
  */
-import type { ProducerRecord } from "@spillway/transport/Producer"
 import type { TopicMetadata } from "../../Protocol.js"
-import type { EncodableRecord } from "../../RecordBatch.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import type { Failure } from "./decisions.js"
@@ -13,10 +11,10 @@ import type { Entry } from "./pendingSend.js"
 
 export interface Lanes {
   /**
-   * The partition of a record: the one it names, the one your partitioner or its key chooses, or -1 for the sticky one
-   * of the moment that it is sent. Or why it can go to none.
+   * The partition of an entry: the one it names, the one your partitioner or its key chooses, or -1 for the one that is
+   * sticky when it is sent. Or why it can go to none.
    */
-  readonly partitionOf: (given: ProducerRecord, record: EncodableRecord, metadata: TopicMetadata) => number | Failure
+  readonly partitionOf: (entry: Entry, metadata: TopicMetadata) => number | Failure
   /** The lane of an entry; chooses the sticky partition where none is chosen yet. */
   readonly of: (entry: Entry) => Lane.Lane
   /** Tells that a batch takes no more records: the next records without a key go to another partition. */
@@ -55,24 +53,33 @@ export const make = ({ cluster, random, settings }: Options): Lanes => {
     return partition
   }
 
-  const ask = (record: EncodableRecord, topic: string, partitions: number): number | undefined | Failure => {
+  const ask = ({ record, topic }: Entry, partitions: number): number | undefined | Failure => {
+    let answer: unknown
     try {
       const { headers, key, value } = record
-      return settings.partitioner?.({ topic, key, value, headers, partitions })
+      answer = settings.partitioner?.({ topic, key, value, headers, partitions })
     } catch (cause) {
       return { reason: "InvalidRecord", description: "the partitioner threw", cause }
     }
+    if (answer === undefined) return undefined
+    const issue = Partitioner.issueOf(answer, partitions)
+    if (issue === undefined) return answer as number
+    // It is refused whatever becomes of it, which would go unhandled.
+    if (answer instanceof Promise) answer.catch(() => {})
+    return { reason: "InvalidRecord", description: `the partitioner must answer with undefined or ${issue}` }
   }
 
   return {
-    partitionOf: ({ partition: named, topic }, record, metadata) => {
+    partitionOf: (entry, metadata) => {
       const { length: partitions } = metadata.partitions
-      const wanted = named ?? (settings.partitioner === undefined ? undefined : ask(record, topic, partitions))
-      if (typeof wanted === "object") return wanted
-      const partition = Partitioner.choose({ key: record.key, partition: wanted }, partitions, -1)
-      if (partition !== undefined) return partition
-      const description = `the topic has ${partitions} partitions, none is ${wanted}`
-      return { reason: "InvalidRecord", description }
+      if (entry.partition >= 0) {
+        const issue = Partitioner.issueOf(entry.partition, partitions)
+        return issue === undefined
+          ? entry.partition
+          : { reason: "InvalidRecord", description: `its partition must be ${issue}` }
+      }
+      const { key } = entry.record
+      return ask(entry, partitions) ?? (key === null ? -1 : Partitioner.partitionOfKey(key, partitions))
     },
     of: (entry) => {
       const { topic } = entry

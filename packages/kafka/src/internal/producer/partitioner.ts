@@ -43,15 +43,26 @@ export const nextSticky = (
   return others[Math.floor(random * others.length)]
 }
 
-/** The partition of a record, or `undefined` when the one it names doesn't exist. */
-export const choose = (
-  record: { readonly key: Uint8Array | null; readonly partition: number | undefined },
-  partitions: number,
-  sticky: number
-): number | undefined => {
-  if (record.partition !== undefined) {
-    const exists = Number.isInteger(record.partition) && record.partition >= 0 && record.partition < partitions
-    return exists ? record.partition : undefined
+/** What a value is, for an error that refuses it as a partition; it may be anything, as types don't hold in JavaScript. */
+const show = (value: unknown): string => {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value.slice(0, 100))
+    case "bigint":
+      return `${value}n`
+    case "function":
+      return "a function"
+    case "object":
+      if (value === null) return "null"
+      return value instanceof Promise ? "a Promise" : Array.isArray(value) ? "an array" : "an object"
+    default:
+      return String(value)
   }
-  return record.key === null ? sticky : partitionOfKey(record.key, partitions)
+}
+
+/** Why a value can't be a partition of a topic with so many, or `undefined` when it is one. */
+export const issueOf = (value: unknown, partitions: number): string | undefined => {
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) < partitions) return undefined
+  const range = Number.isFinite(partitions) ? `from 0 to ${partitions - 1}` : "from 0"
+  return `a whole number ${range}, not ${show(value)}`
 }

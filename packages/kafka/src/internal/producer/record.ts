@@ -6,6 +6,7 @@ import type { ProducerRecord } from "@spillway/transport/Producer"
 import type { EncodableRecord } from "../../RecordBatch.js"
 import * as RecordBatch from "../../RecordBatch.js"
 import type { Failure } from "./decisions.js"
+import * as Partitioner from "./partitioner.js"
 
 const encoder = new TextEncoder()
 
@@ -20,13 +21,15 @@ const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
 
 /** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
 export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
-  const { key = null, timestamp = now, topic, value } = record
+  const { key = null, partition, timestamp = now, topic, value } = record
   if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
   if (!isField(key)) return invalid("its key must be text, bytes or null")
   if (!isField(value)) return invalid("its value must be text, bytes or null")
   if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
     return invalid(`its timestamp must be whole milliseconds since the epoch, not ${timestamp}`)
   }
+  const issue = partition == null ? undefined : Partitioner.issueOf(partition, Number.POSITIVE_INFINITY)
+  if (issue !== undefined) return invalid(`its partition must be ${issue}`)
   const headers = Headers.fromInput(record.headers)
   for (const [name, value] of headers) {
     if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
