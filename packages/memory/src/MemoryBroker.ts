@@ -98,7 +98,7 @@ export interface MemoryRecord {
   readonly key?: string | Uint8Array | null | undefined
   /** Text is encoded as UTF-8. */
   readonly value: string | Uint8Array | null
-  readonly headers?: Headers.Headers | Readonly<Record<string, Headers.HeaderValue>> | undefined
+  readonly headers?: Headers.HeadersInput | undefined
   /** Default: 0; keys don't choose partitions here. */
   readonly partition?: number | undefined
   /** Milliseconds since the epoch. Default: now, by Effect's Clock. */
@@ -390,11 +390,9 @@ const encoder = new TextEncoder()
 const encodable = (record: MemoryRecord, now: number): RecordBatch.EncodableRecord => ({
   key: bytesOf(record.key ?? null),
   value: bytesOf(record.value),
-  headers: isHeaders(record.headers) ? record.headers : Headers.fromRecord(record.headers ?? {}),
+  headers: Headers.fromInput(record.headers),
   timestamp: record.timestamp ?? now
 })
 
 const bytesOf = (value: string | Uint8Array | null): Uint8Array | null =>
   typeof value === "string" ? encoder.encode(value) : value
-
-const isHeaders = (headers: MemoryRecord["headers"]): headers is Headers.Headers => Array.isArray(headers)

@@ -1,7 +1,9 @@
 /**
  * Record headers as Kafka stores them: ordered, names may repeat, values are bytes or null.
  */
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { messageOf } from "./HandlerError.js"
 
 export type Header = readonly [name: string, value: Uint8Array | null]
 
@@ -15,8 +17,11 @@ const decoder = new TextDecoder()
 
 const encode = (value: HeaderValue): Uint8Array | null => (typeof value === "string" ? encoder.encode(value) : value)
 
-/** Headers as users may give them to a producer: as they are, or by name. */
-export type HeadersInput = Headers | Readonly<Record<string, HeaderValue>>
+/** Headers as users may give them to a producer: an object, a `Map`, or pairs of name and value in any other iterable. */
+export type HeadersInput =
+  | Headers
+  | Iterable<readonly [name: string, value: HeaderValue]>
+  | Readonly<Record<string, HeaderValue>>
 
 export const empty: Headers = []
 
@@ -27,10 +32,61 @@ export const make = (entries: Iterable<readonly [name: string, value: HeaderValu
 /** Headers from an object, in its key order. */
 export const fromRecord = (record: Readonly<Record<string, HeaderValue>>): Headers => make(Object.entries(record))
 
-const isHeaders = (input: HeadersInput): input is Headers => Array.isArray(input)
+const isObject = (input: unknown): input is object => typeof input === "object" && input !== null
 
-/** The headers that were given, in their order. */
-export const fromInput = (input: HeadersInput = empty): Headers => (isHeaders(input) ? input : fromRecord(input))
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
+
+const isPlain = (input: object): boolean => {
+  const prototype = Object.getPrototypeOf(input)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** The pairs of an input; `undefined` where it has another shape, so that nothing in it is passed over. */
+const pairsOf = (input: unknown): ReadonlyArray<unknown> | undefined => {
+  if (!isObject(input) || isBytes(input)) return undefined
+  if (Symbol.iterator in input) {
+    const iterable = input as Iterable<unknown>
+    const iterator: unknown = iterable[Symbol.iterator]()
+    // An iterator can be read once, but a send can be run again.
+    return iterator === iterable ? undefined : Array.from(iterable)
+  }
+  const pairs = Object.entries(input)
+  // An object of a class that has none of its own, as a `Date` or a `Promise`, holds no headers.
+  return pairs.length > 0 || isPlain(input) ? pairs : undefined
+}
+
+const none: Either.Either<Headers> = Either.right(empty)
+
+/**
+ * Headers from what may be anything, in its order, with copies of their bytes; a left says what is wrong with it.
+ * `undefined` and null are no headers.
+ */
+export const decodeUnknown = (input: unknown): Either.Either<Headers, string> => {
+  if (input === undefined || input === null) return none
+  let pairs: ReadonlyArray<unknown> | undefined
+  try {
+    pairs = pairsOf(input)
+  } catch (cause) {
+    return Either.left(`headers can't be read: ${messageOf(cause)}`)
+  }
+  if (pairs === undefined) return Either.left("headers must be an object, a Map or an array of names and values")
+  const headers: Array<Header> = []
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]
+    if (!Array.isArray(pair) || pair.length !== 2) return Either.left(`header ${i} must be a pair of name and value`)
+    const [name, value] = pair as [unknown, unknown]
+    if (typeof name !== "string") return Either.left(`the name of header ${i} must be text`)
+    if (typeof value === "string") headers.push([name, encoder.encode(value)])
+    else if (isBytes(value)) headers.push([name, Uint8Array.prototype.slice.call(value)])
+    else if (value === null) headers.push([name, null])
+    else return Either.left(`header ${JSON.stringify(name)} must be text, bytes or null`)
+  }
+  return Either.right(headers)
+}
+
+/** The headers that were given, in their order, with copies of their bytes. Throws a `TypeError` where they are none. */
+export const fromInput = (input?: HeadersInput | undefined): Headers =>
+  Either.getOrThrowWith(decodeUnknown(input), (description) => new TypeError(description))
 
 /** The last value under a name, as Kafka's `lastHeader` does; `none` when the name is absent. */
 export const get = (headers: Headers, name: string): Option.Option<Uint8Array | null> => {

@@ -10,12 +10,17 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { HeadersInput } from "./Headers.js"
 
+/**
+ * A record to publish. It is read, and its bytes are copied, when the effect that sends it is run: what the caller changes
+ * later isn't written.
+ */
 export interface ProducerRecord {
   readonly topic: string
   /** Text is encoded as UTF-8. Records of one key go to one partition, the one Java's producer chooses. */
   readonly key?: string | Uint8Array | null | undefined
   /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
+  /** An object, a `Map`, or pairs of name and value in another iterable that can be read again. Default: none. */
   readonly headers?: HeadersInput | undefined
   /** Overrides the partitioner. */
   readonly partition?: number | undefined

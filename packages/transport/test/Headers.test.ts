@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as fc from "fast-check"
 import * as Headers from "../src/Headers.js"
@@ -68,5 +69,77 @@ describe("Headers", () => {
   it("append keeps what is there", () => {
     const made = Headers.append(Headers.append(Headers.empty, "a", "1"), "a", "2")
     assert.deepStrictEqual(Headers.getAll(made, "a"), [bytes("1"), bytes("2")])
+  })
+
+  it("takes an object, a Map or any pairs, and passes over nothing in another shape", () => {
+    const expected = [
+      ["a", bytes("1")],
+      ["b", null],
+      ["c", Uint8Array.of(2)]
+    ]
+    const pairs: ReadonlyArray<readonly [string, Headers.HeaderValue]> = [
+      ["a", "1"],
+      ["b", null],
+      ["c", Uint8Array.of(2)]
+    ]
+    class Own {
+      a = "1"
+      b = null
+      c = Uint8Array.of(2)
+    }
+    const bare = Object.assign(Object.create(null), Object.fromEntries(pairs))
+    for (const input of [pairs, new Map(pairs), new Set(pairs), Object.fromEntries(pairs), bare, new Own()]) {
+      assert.deepStrictEqual(Headers.fromInput(input as Headers.HeadersInput), expected as never)
+    }
+    assert.deepStrictEqual(Headers.toText(Headers.fromInput(new URLSearchParams("a=1&a=2"))), [
+      ["a", "1"],
+      ["a", "2"]
+    ])
+    for (const nothing of [undefined, null, {}, [], new Map()]) {
+      assert.deepStrictEqual(Headers.decodeUnknown(nothing), Either.right([]))
+    }
+    const throwing = {
+      get a() {
+        throw new Error("no")
+      }
+    }
+    const refused: ReadonlyArray<readonly [input: unknown, word: string]> = [
+      ["a=1", "an object, a Map"],
+      [1, "an object, a Map"],
+      [() => pairs, "an object, a Map"],
+      [new Date(0), "an object, a Map"],
+      [Promise.resolve({ a: "1" }), "an object, a Map"],
+      [Uint8Array.of(1), "an object, a Map"],
+      [new WeakMap(), "an object, a Map"],
+      [new Map(pairs).entries(), "an object, a Map"],
+      [throwing, "can't be read: no"],
+      [new Set(["ab"]), "header 0"],
+      [[["a"]], "header 0"],
+      [
+        [
+          ["a", "1"],
+          ["b", "2", "3"]
+        ],
+        "header 1"
+      ],
+      [[[1, "1"]], "name of header 0"],
+      [{ a: 1 }, 'header "a"'],
+      [{ a: undefined }, 'header "a"'],
+      [new Map([["a", new ArrayBuffer(1)]]), 'header "a"']
+    ]
+    for (const [input, word] of refused) {
+      const decoded = Headers.decodeUnknown(input)
+      assert.isTrue(Either.isLeft(decoded), String(word))
+      if (Either.isLeft(decoded)) assert.include(decoded.left, word)
+      assert.throws(() => Headers.fromInput(input as never), TypeError)
+    }
+  })
+
+  it("copies the bytes that it is given", () => {
+    for (const made of [Uint8Array.of(1, 2), Buffer.from([1, 2])]) {
+      const [header] = Headers.fromInput([["a", made]])
+      made.fill(0)
+      assert.deepStrictEqual(Array.from(header![1]!), [1, 2])
+    }
   })
 })

@@ -191,7 +191,7 @@ describe("tracing of a producer", () => {
     return Effect.gen(function* () {
       const headers = [[7, "x"]] as unknown as Headers.Headers
       yield* producer.send({ topic: "orders", value: "v", headers })
-      assert.deepStrictEqual(Headers.fromInput(sent[0]!.headers)[0] as unknown, [7, "x"])
+      assert.strictEqual(sent[0]!.headers, headers)
     }).pipe(Effect.provide(recorder.layer))
   })
 })

@@ -227,7 +227,7 @@ describe("KafkaProducer", () => {
           [{ ...good, timestamp: -1 }, "InvalidRecord"],
           [{ ...good, value: undefined as unknown as null }, "InvalidRecord"],
           [{ ...good, key: 1 as unknown as string }, "InvalidRecord"],
-          [{ ...good, headers: [["a", "text" as unknown as null]] }, "InvalidRecord"],
+          [{ ...good, headers: [["a", 1 as unknown as null]] }, "InvalidRecord"],
           [{ ...good, topic: "" }, "InvalidRecord"]
         ]
         for (const [record, reason] of cases) {
@@ -845,6 +845,85 @@ describe("KafkaProducer", () => {
       assert.strictEqual(requests.length, cases.length)
       yield* Effect.promise(() => setImmediate())
       assert.deepStrictEqual(unhandled, [])
+    })
+  )
+
+  it.scoped("writes what it was given when the effect was run, whatever its caller changes afterwards", () =>
+    Effect.gen(function* () {
+      let isRefusing = true
+      const { broker, producer } = yield* setup({
+        topics: { orders: 3, payments: 3 },
+        linger: "1 second",
+        decide: refusing(() => (isRefusing ? KafkaErrorCode.NOT_ENOUGH_REPLICAS : undefined))
+      })
+      const given = () => {
+        const key = Uint8Array.of(1)
+        const value = Buffer.from("value")
+        const header = Uint8Array.of(2)
+        const headers: Array<[string, Uint8Array]> = [["a", header]]
+        const record = { topic: "orders", key, value, headers, partition: 0, timestamp: 7 }
+        const change = () => {
+          for (const bytes of [key, value, header]) bytes.fill(0xff)
+          headers[0]![0] = "changed"
+          headers.push(["more", Uint8Array.of(3)])
+          Object.assign(record, { topic: "payments", partition: 2, timestamp: 8, value: "other", headers: {} })
+        }
+        return { record, change }
+      }
+      const all = [given(), given()]
+      const records = all.map(({ record }) => record)
+      const [first, second] = [given(), given()]
+      const sends: ReadonlyArray<Effect.Effect<unknown, ProducerError>> = [
+        producer.send(first.record),
+        producer.sendAll(records),
+        // Its topic isn't known when it is run.
+        producer.send(Object.assign(second.record, { topic: "payments" }))
+      ]
+      const fibers = yield* Effect.forEach(sends, (send) => Effect.fork(send))
+      yield* Effect.yieldNow()
+      for (const { change } of [...all, first, second]) change()
+      records.length = 0
+      yield* TestClock.adjust("2 seconds")
+      isRefusing = false
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber))
+      for (const [topic, count] of [
+        ["orders", 3],
+        ["payments", 1]
+      ] as const) {
+        const written = yield* broker.records(topic)
+        assert.strictEqual(written.length, count)
+        for (const { headers, key, partition, timestamp, value } of written) {
+          assert.deepStrictEqual([partition, timestamp, text(value)], [0, 7, "value"])
+          assert.deepStrictEqual(Array.from(key!), [1])
+          assert.deepStrictEqual(headers, [["a", Uint8Array.of(2)]])
+        }
+      }
+    })
+  )
+
+  it.scoped("writes headers in every shape, and refuses what holds none", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* setup()
+      const pairs = [
+        ["a", "1"],
+        ["b", null]
+      ] as const
+      for (const headers of [new Map(pairs), new Set(pairs), pairs, { a: "1", b: null }]) {
+        yield* producer.send({ topic: "orders", value: "a", partition: 0, headers })
+      }
+      for (const { headers } of yield* broker.records("orders")) assert.deepStrictEqual(Headers.toText(headers), pairs)
+      for (const headers of ["a=1", 1, new Date(0), Promise.resolve({}), new Map(pairs).entries(), [1], { a: 1 }]) {
+        const error = yield* Effect.flip(producer.send({ topic: "orders", value: "a", headers: headers as never }))
+        assert.strictEqual(error.reason, "InvalidRecord")
+        assert.include(error.description, "header")
+      }
+      for (const record of [null, undefined, "orders"]) {
+        const [result] = yield* producer.sendAllEither([record as never])
+        assert.strictEqual(result?._tag === "Left" ? result.left.reason : undefined, "InvalidRecord")
+      }
+      const landed = yield* producer.sendAll(new Set([to(0, "a"), to(0, "b")]) as never)
+      assert.strictEqual(landed.length, 2)
     })
   )
 

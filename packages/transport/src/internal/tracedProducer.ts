@@ -15,7 +15,12 @@ import * as TraceContext from "./traceContext.js"
 const injectionOf = (span: Tracer.AnySpan | undefined): ((record: ProducerRecord) => ProducerRecord) => {
   const context = TraceContext.nearest(span)
   if (context === undefined) return (record) => record
-  return (record) => ({ ...record, headers: TraceContext.write(Headers.fromInput(record.headers), context) })
+  return (record) =>
+    Either.match(Headers.decodeUnknown(record.headers), {
+      // The producer says what is wrong with them.
+      onLeft: () => record,
+      onRight: (headers) => ({ ...record, headers: TraceContext.write(headers, context) })
+    })
 }
 
 const errorType = (error: unknown): string => (error instanceof ProducerError ? error.reason : typeOf(error))

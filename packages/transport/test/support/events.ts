@@ -25,11 +25,6 @@ export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const bytes = (value: string | Uint8Array | null | undefined): Uint8Array | null =>
   typeof value === "string" ? utf8(value) : (value ?? null)
 
-const headers = (headers: NonNullable<ProducerRecord["headers"]>): Headers.Headers =>
-  isPairs(headers) ? headers : Headers.fromRecord(headers)
-
-const isPairs = (headers: NonNullable<ProducerRecord["headers"]>): headers is Headers.Headers => Array.isArray(headers)
-
 /** A record as a consumer reads it. */
 export const consumed = (record: ProducerRecord, offset = 0): ConsumedRecord => ({
   topic: record.topic,
@@ -38,7 +33,7 @@ export const consumed = (record: ProducerRecord, offset = 0): ConsumedRecord => 
   timestamp: record.timestamp ?? 0,
   key: bytes(record.key),
   value: bytes(record.value),
-  headers: headers(record.headers ?? {})
+  headers: Headers.fromInput(record.headers)
 })
 
 /** A producer whose records are in the log as a consumer reads them. */

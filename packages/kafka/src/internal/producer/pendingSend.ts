@@ -69,8 +69,8 @@ export const errorOf = (
   const record = records[index]!
   return new ProducerError({
     reason,
-    topic: record.topic,
-    partition: partition ?? record.partition,
+    topic: record?.topic,
+    partition: partition ?? record?.partition,
     description: records.length === 1 ? description : `record ${index} of ${records.length}: ${description}`,
     cause,
     record

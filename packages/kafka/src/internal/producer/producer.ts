@@ -200,7 +200,11 @@ export const makeCore = (
       })
 
     const publishAll = <A, E>(...[records, ...how]: Parameters<typeof publish<ReadonlyArray<A>, E>>) =>
-      records.length === 0 ? Effect.succeed([]) : publish(records, ...how)
+      // The caller may change the array once this runs.
+      Effect.suspend(() => {
+        const own = Array.from(records)
+        return own.length === 0 ? Effect.succeed([]) : publish(own, ...how)
+      })
 
     const partitions = (topic: string): Effect.Effect<number, ProducerError> =>
       Effect.suspend(() => {

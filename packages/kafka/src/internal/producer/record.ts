@@ -16,11 +16,13 @@ const isBytes = (value: unknown): boolean => value === null || value instanceof 
 
 const isField = (value: unknown): boolean => typeof value === "string" || isBytes(value)
 
+/** Bytes of its own: the caller's may change before the record has been written, or written again. */
 const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
-  typeof value === "string" ? encoder.encode(value) : value
+  typeof value === "string" ? encoder.encode(value) : value === null ? null : Buffer.from(value)
 
 /** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
 export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
+  if (typeof record !== "object" || record === null) return invalid("it must be an object")
   const { key = null, partition, timestamp = now, topic, value } = record
   if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
   if (!isField(key)) return invalid("its key must be text, bytes or null")
@@ -30,11 +32,9 @@ export const prepare = (record: ProducerRecord, now: number): EncodableRecord | 
   }
   const issue = partition == null ? undefined : Partitioner.issueOf(partition, Number.POSITIVE_INFINITY)
   if (issue !== undefined) return invalid(`its partition must be ${issue}`)
-  const headers = Headers.fromInput(record.headers)
-  for (const [name, value] of headers) {
-    if (typeof name !== "string" || !isBytes(value)) return invalid(`its header ${String(name)} must be bytes or null`)
-  }
-  return { key: encodeField(key), value: encodeField(value), headers, timestamp }
+  const headers = Headers.decodeUnknown(record.headers)
+  if (headers._tag === "Left") return invalid(`its ${headers.left}`)
+  return { key: encodeField(key), value: encodeField(value), headers: headers.right, timestamp }
 }
 
 /** The most bytes that a record takes in a batch, or that no batch has room for it. */

@@ -54,6 +54,7 @@ export interface ProducerOptions {
   /**
    * Chooses the partition of every record that names none: a number from 0 to `partitions - 1`, or `undefined` to leave
    * it to the default, which is murmur2 of the key as in Java, and for records without a key one partition a batch.
+   * Any other answer, a Promise too, fails the record with `InvalidRecord`.
    */
   readonly partitioner?: ((record: PartitionerInput) => number | undefined) | undefined
   /** How long to try, from `send` on, until a record fails with `DeliveryTimeout`. Default: 2 minutes. */
