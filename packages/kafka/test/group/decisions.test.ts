@@ -63,10 +63,21 @@ const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction
   [
     "Heartbeat of an earlier generation",
     (code) => Decisions.onHeartbeat(code, "Stable", false),
-    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry, UNKNOWN_MEMBER_ID: retry }
+    {
+      ...always,
+      REBALANCE_IN_PROGRESS: ok,
+      ILLEGAL_GENERATION: retry,
+      UNKNOWN_MEMBER_ID: retry,
+      FENCED_INSTANCE_ID: retry
+    }
   ],
   ["FindCoordinator", Decisions.onFindCoordinator, always],
-  ["OffsetCommit", Decisions.onOffsetCommit, commits],
+  ["OffsetCommit", (code) => Decisions.onOffsetCommit(code), commits],
+  [
+    "OffsetCommit of an earlier generation",
+    (code) => Decisions.onOffsetCommit(code, false),
+    { ...commits, UNKNOWN_MEMBER_ID: retry, FENCED_INSTANCE_ID: retry }
+  ],
   ["OffsetFetch", Decisions.onOffsetFetch, commits]
 ]
 

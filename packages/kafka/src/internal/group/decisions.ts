@@ -75,6 +75,13 @@ const onAny = (code: number): Reaction => {
   }
 }
 
+/**
+ * An answer to what the member was before says nothing of what it is now. Its own instance id, too, is fenced for a
+ * request of the member id that it had before its session expired.
+ */
+const ofEarlier = (reaction: Reaction): Reaction =>
+  reaction._tag === "Lost" || (reaction._tag === "Fatal" && reaction.reason === "FencedInstance") ? retry : reaction
+
 /** A join refused because of a rebalance is repeated after a delay: nothing is owned that could be given up. */
 export const onJoinGroup = (code: number): Reaction => {
   if (code === Code.MEMBER_ID_REQUIRED) return { _tag: "UseMemberId" }
@@ -96,8 +103,8 @@ export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean): Rea
   const reaction = onAny(code)
   const isJoining = phase === "Joining"
   if (reaction._tag === "Rejoin") return isCurrent && !isJoining ? reaction : ok
-  if (reaction._tag === "Lost") return isCurrent && !(isJoining && reaction.memberIdKept) ? reaction : retry
-  return reaction
+  if (!isCurrent) return ofEarlier(reaction)
+  return reaction._tag === "Lost" && isJoining && reaction.memberIdKept ? retry : reaction
 }
 
 export const onFindCoordinator = onAny
@@ -106,13 +113,13 @@ export const onFindCoordinator = onAny
  * A commit refused because of a rebalance, or of a generation that has ended, is repeated while the ownership stands:
  * the heartbeat decides when it doesn't. One that timed out may have come to a coordinator that is none any more.
  */
-export const onOffsetCommit = (code: number): Reaction => {
+export const onOffsetCommit = (code: number, isCurrent = true): Reaction => {
   if (code === Code.REQUEST_TIMED_OUT) return findCoordinator
-  const reaction = onAny(code)
+  const reaction = isCurrent ? onAny(code) : ofEarlier(onAny(code))
   return reaction._tag === "Rejoin" || (reaction._tag === "Lost" && reaction.memberIdKept) ? retry : reaction
 }
 
-export const onOffsetFetch = onOffsetCommit
+export const onOffsetFetch = (code: number): Reaction => onOffsetCommit(code)
 
 /**
  * Whether a commit can be accepted now. Eagerly, nothing is owned between JoinGroup and SyncGroup. Cooperatively,

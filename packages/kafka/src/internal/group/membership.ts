@@ -216,12 +216,11 @@ export const make = Effect.fnUntraced(function* (options: {
       }),
     onCommitError: (code) =>
       Effect.suspend((): Effect.Effect<Decisions.Reaction> => {
-        const reaction = Decisions.onOffsetCommit(code)
-        if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(settings.groupId)
         const { generationId, memberId } = committing
-        // An answer that comes after the member has joined anew says nothing of the new generation.
         const isCurrent = generationId === member.generationId && memberId === member.memberId
-        if (reaction._tag === "Lost" && isCurrent) onLost(reaction.memberIdKept)
+        const reaction = Decisions.onOffsetCommit(code, isCurrent)
+        if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(settings.groupId)
+        if (reaction._tag === "Lost") onLost(reaction.memberIdKept)
         return reaction._tag === "Fatal"
           ? Effect.as(fail(member.refused(reaction, "OffsetCommit", code)), reaction)
           : Effect.succeed(reaction)

@@ -1,0 +1,63 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Connection, Wire } from "@spillway/kafka/Wire"
+import { MemoryBroker } from "@spillway/memory/MemoryBroker"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import * as KafkaConsumer from "../../src/KafkaConsumer.js"
+import { committed, group, makeCalls, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
+
+/** A wire whose first OffsetCommit of an offset above 0 waits for the gate. */
+const holding = (wire: Wire["Type"], gate: Deferred.Deferred<void>): Wire["Type"] => {
+  let isHeld = false
+  return {
+    bootstrap: wire.bootstrap,
+    connect: (endpoint, role) =>
+      Effect.map(
+        wire.connect(endpoint, role),
+        (connection): Connection => ({
+          closed: connection.closed,
+          request: (api, request) => {
+            const offsets = "topics" in request && api === "OffsetCommit" ? JSON.stringify(request.topics) : ""
+            if (isHeld || !/"offset":[1-9]/.test(offsets)) return connection.request(api, request)
+            isHeld = true
+            return Effect.zipRight(Deferred.await(gate), connection.request(api, request))
+          }
+        })
+      )
+  }
+}
+
+describe("KafkaConsumer: static members", () => {
+  it.effect("is not fenced by a commit of its own that arrives when it has rejoined under another member id", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const gate = yield* Deferred.make<void>()
+      const calls = makeCalls()
+      const consumer = yield* Effect.provideService(
+        KafkaConsumer.make({
+          ...options,
+          groupInstanceId: "one",
+          heartbeatInterval: "1 second",
+          handler: calls.handler(() => Effect.void)
+        }),
+        Wire,
+        holding(broker.wire, gate)
+      )
+      yield* broker.produce(topic, [{ value: "a" }])
+      yield* quiet
+      yield* TestClock.adjust("1 second")
+      const [{ memberId } = { memberId: "" }] = (yield* broker.group(group)).members
+      const connection = yield* broker.wire.connect(broker.wire.bootstrap[0]!, "group")
+      yield* connection.request("LeaveGroup", { groupId: group, members: [{ memberId: "", groupInstanceId: "one" }] })
+      yield* TestClock.adjust("2 seconds")
+      const [rejoined] = (yield* broker.group(group)).members
+      assert.notStrictEqual(rejoined?.memberId, memberId)
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* consumer.status, "Running")
+      assert.deepStrictEqual(calls.values(), ["a", "a"])
+      assert.deepStrictEqual(yield* committed, { 0: 1 })
+    }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+})
