@@ -121,7 +121,7 @@ const ofUser = <A, E, R, RD>(
 ): Effect.Effect<SimulationReport, SimulationFailed, Exclude<R | RD, Producer | Wire>> =>
   Effect.flatMap(Effect.context<Exclude<R | RD, Producer | Wire>>(), (context) =>
     settle(
-      { ...Scenario.make(seed), transactions: undefined },
+      Scenario.forUser(seed),
       () => ({
         consumer: options.consumer,
         isFast: false,

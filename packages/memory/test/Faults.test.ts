@@ -148,6 +148,7 @@ describe("Faults", () => {
           [1, 27]
         ])
         yield* commit([2])
+        assert.strictEqual((yield* commit([1])).topics[0]?.partitions[0]?.errorCode, 27)
         const committed = (yield* broker.committed(groupId)).map(({ partition }) => partition)
         assert.deepStrictEqual(committed, when === "after" ? [0, 1, 2] : [0, 2])
         const fetched = yield* connection.request("OffsetFetch", {

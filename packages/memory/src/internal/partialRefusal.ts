@@ -26,7 +26,7 @@ const apis = new Set<Api>([
 
 const numberOf = (partition: Partition): number => (typeof partition === "number" ? partition : partition.partition)
 
-const topicsOf = (request: Request<Api>): Topics<Partition> => ((request as { topics?: unknown }).topics ?? []) as never
+const topicsOf = (message: object): Topics<Partition> => ("topics" in message ? (message.topics ?? []) : []) as never
 
 const select = <P extends Partition>(topics: Topics<P>, isWanted: (partition: number) => boolean): Topics<P> =>
   topics
@@ -50,7 +50,7 @@ export const without = <A extends Api>(
 }
 
 const refused = <A extends Api>(api: A, request: Request<A>, errorCode: number): Topics<Partition> => {
-  if (api !== "OffsetFetch") return topicsOf(Refusal.of(api, request, errorCode) as never)
+  if (api !== "OffsetFetch") return topicsOf(Refusal.of(api, request, errorCode))
   return topicsOf(request).map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map((partition) => ({
@@ -73,7 +73,7 @@ export const merge = <A extends Api>(
 ): Response<A> => {
   const bad = select(topicsOf(request), (partition) => partitions.includes(partition))
   const refusal = refused(api, { ...request, topics: bad } as Request<A>, errorCode)
-  const good = select(topicsOf(answer as never), (partition) => !partitions.includes(partition))
+  const good = select(topicsOf(answer ?? {}), (partition) => !partitions.includes(partition))
   const names = new Set([...refusal, ...good].map(({ topic }) => topic))
   const topics = Array.from(names, (topic) => ({
     topic,

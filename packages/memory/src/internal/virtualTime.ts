@@ -38,6 +38,8 @@ export interface Process {
    * runs before that time is over. Then tasks that are ready come before timers that are due, as in Node's event loop.
    */
   readonly compute: (millis: number) => void
+  /** Whether nothing of it runs now. */
+  readonly isHeldUp: () => boolean
   /** Timers that somebody waits for and tasks that are ready. */
   readonly pending: () => number
 }
@@ -289,6 +291,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
         state.offset += millis
       },
       compute,
+      isHeldUp: () => state.phase === "frozen" || state.isBusy,
       pending: () => {
         const orphans = [...timers.items, ...state.due].filter((timer) => timer.process === state && isOrphan(timer))
         return state.pending - orphans.length
@@ -299,9 +302,10 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
   return {
     now: () => now,
     process,
-    fork: ({ clock, scheduler }, effect, random) => {
+    fork: ({ clock, isHeldUp, scheduler }, effect, random) => {
       const services = Context.add(Context.add(DefaultServices.liveServices, Clock.Clock, clock), Random.Random, random)
       return fork(effect, {
+        immediate: !isHeldUp(),
         scheduler,
         updateRefs: (refs, fiberId) =>
           FiberRefs.updateManyAs(refs, {

@@ -4,6 +4,7 @@
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
+import type { ControlError } from "@spillway/transport/Consumer"
 import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
@@ -17,6 +18,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { MemoryClient } from "../../MemoryBroker.js"
+import * as Dice from "../dice.js"
 import type * as VirtualTime from "../virtualTime.js"
 import * as Observed from "./observed.js"
 import type * as Oracle from "./oracle.js"
@@ -31,6 +33,10 @@ interface Running {
   readonly client: MemoryClient
   readonly member: Oracle.Member
   readonly scope: Scope.CloseableScope
+  /** Of static members. */
+  readonly instance: number
+  /** What its program asks of it, until it has been answered. */
+  readonly controls: Set<Fiber.RuntimeFiber<unknown, unknown>>
   consumer: Consumer | undefined
   stopping: boolean
 }
@@ -38,10 +44,19 @@ interface Running {
 export interface Members {
   /** Those that run, by their number. */
   readonly running: ReadonlyMap<number, Pick<Running, "process" | "member" | "stopping">>
-  readonly start: (number: number) => Effect.Effect<void>
+  /** A static member takes over the instance id of the one that had it. */
+  readonly start: (number: number, instance: number) => Effect.Effect<void>
   /** Asks a member to stop; one that has not come to run its consumer is killed. */
   readonly stop: (number: number) => Effect.Effect<void>
   readonly kill: (number: number) => Effect.Effect<void>
+  /**
+   * Has a member's program ask something of its consumer, in its own process, where it has one that isn't stopping; ends
+   * when that has been answered.
+   */
+  readonly control: (
+    number: number,
+    ask: (consumer: Consumer, member: Oracle.Member) => Effect.Effect<void, ControlError>
+  ) => Effect.Effect<void>
   /** Partitions that the group gives to nobody, while it is stable; undefined while it isn't. */
   readonly unassigned: Effect.Effect<ReadonlyArray<TopicPartition> | undefined>
   /** Whether a consumer has stopped at a record that it can't handle, as it was told to. */
@@ -49,12 +64,15 @@ export interface Members {
 }
 
 export const make = <A, E, R, RD>(
-  { broker, faulty, fork, note, oracle, scenario: { partitions, settings, transactions }, time }: Stage,
+  { broker, faulty, fork, note, oracle, scenario, time }: Stage,
   subject: Subject<A, E, R, RD>,
   destination: Destination
 ): Members => {
   const { groupId } = subject.consumer
+  const { partitions, rare, seed, settings, transactions } = scenario
   const running = new Map<number, Running>()
+  /** How many members have started as an instance. */
+  const instances = new Map<number, number>()
   let stoppedAtRecord = false
 
   const isAnothers = (at: TopicPartition, generation: number, memberId: string): boolean => {
@@ -93,10 +111,22 @@ export const make = <A, E, R, RD>(
   const isFenced = (failure: unknown): boolean =>
     (transactions?.sharedIds ?? 0) > 0 && failure instanceof ConsumerError && failure.reason === "FencedProducer"
 
+  /** A static member that another one has replaced: of two that start, either may be the first to join. */
+  const isReplaced = (number: number, failure: unknown): boolean => {
+    const found = running.get(number)
+    return (
+      rare.isStatic &&
+      failure instanceof ConsumerError &&
+      failure.reason === "FencedInstance" &&
+      found !== undefined &&
+      instances.get(found.instance)! > 1
+    )
+  }
+
   const onFailure = (number: number, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
     if (Cause.isInterruptedOnly(cause)) return Effect.void
-    if (isFenced(failure)) return kill(number)
+    if (isFenced(failure) || isReplaced(number, failure)) return kill(number)
     return Effect.sync(() => {
       if (isAskedFor(failure)) {
         note(`member ${number} stops at a record, as it is told to`)
@@ -118,7 +148,8 @@ export const make = <A, E, R, RD>(
       Effect.suspend(() => {
         const { attempt, offset } = envelope
         oracle.started(member, envelope, offset, attempt)
-        const lateAt = time.now() + handlerTimeoutMs
+        // A timer may be early.
+        const lateAt = time.now() + handlerTimeoutMs - 1
         return Effect.onExit(subject.consumer.handler(envelope), (exit) =>
           Effect.sync(() => {
             oracle.ended(member, envelope, offset, outcomeOf(exit, time.now() >= lateAt))
@@ -126,9 +157,14 @@ export const make = <A, E, R, RD>(
         )
       })
 
-  const make = Effect.fnUntraced(function* (member: Oracle.Member) {
+  const make = Effect.fnUntraced(function* (member: Oracle.Member, instance: number) {
     const { deliveryTimeout, ...tuning } = settings
-    const options = { ...tuning, ...subject.consumer, handler: observedHandler(member) }
+    const options = {
+      ...tuning,
+      groupInstanceId: rare.isStatic ? `instance-${instance}` : undefined,
+      ...subject.consumer,
+      handler: observedHandler(member)
+    }
     if (transactions === undefined) {
       const producer = yield* KafkaProducer.make({ deliveryTimeout })
       return yield* Effect.provideService(KafkaConsumer.make<A, E, R, RD>(options), Producer, producer)
@@ -143,8 +179,8 @@ export const make = <A, E, R, RD>(
     })
   })
 
-  const start = Effect.fnUntraced(function* (number: number) {
-    const process = time.process()
+  const start = Effect.fnUntraced(function* (number: number, instance: number) {
+    const process = time.process({ early: rare.early ? Dice.make(seed, "timers", number).next : undefined })
     const client = yield* broker.client(`member-${number}`)
     const member = oracle.member(number)
     const scope = yield* Scope.make()
@@ -155,11 +191,21 @@ export const make = <A, E, R, RD>(
       (subject.consumer.assignors ?? settings.assignors).every((assignor) => assignor === "range"),
       note
     )
-    const state: Running = { process, client, member, scope, consumer: undefined, stopping: false }
+    const state: Running = {
+      process,
+      client,
+      member,
+      scope,
+      instance,
+      controls: new Set(),
+      consumer: undefined,
+      stopping: false
+    }
+    instances.set(instance, (instances.get(instance) ?? 0) + 1)
     running.set(number, state)
     note(`member ${number} starts`)
     const context = Context.add(Context.add(subject.context, Wire, wire), Scope.Scope, scope)
-    const made = Effect.provide(make(member), context) as Effect.Effect<
+    const made = Effect.provide(make(member, instance), context) as Effect.Effect<
       Consumer,
       ConsumerError | KafkaProducer.KafkaProducerConfigError
     >
@@ -193,8 +239,19 @@ export const make = <A, E, R, RD>(
       return found.consumer === undefined ? kill(number) : Effect.asVoid(Effect.forkDaemon(drain(number, found)))
     })
 
+  const control: Members["control"] = (number, ask) =>
+    Effect.suspend(() => {
+      const found = running.get(number)
+      if (found === undefined || found.stopping || found.consumer === undefined) return Effect.void
+      const { consumer, controls, member, process } = found
+      const fiber = fork(process, Effect.ignore(Effect.suspend(() => ask(consumer, member))), "control", number)
+      controls.add(fiber)
+      fiber.addObserver(() => controls.delete(fiber))
+      return Effect.asVoid(Fiber.await(fiber))
+    })
+
   const drain = Effect.fnUntraced(function* (number: number, found: Running) {
-    const { client, member, process, scope } = found
+    const { client, controls, member, process, scope } = found
     note(`member ${number} stops`)
     const { troubles } = member
     const startedAt = time.now()
@@ -211,9 +268,13 @@ export const make = <A, E, R, RD>(
       (transactions?.sharedIds ?? 0) === 0 &&
       member.troubles === troubles &&
       member.connecting === 0 &&
-      tookMs < settings.drainTimeout
-    if (isClean) yield* checkCommitted(member, ownedBefore)
+      tookMs < settings.drainTimeout - 1
+    if (isClean) {
+      if (transactions !== undefined) yield* Effect.sleep(transactions.completionDelay)
+      yield* checkCommitted(member, ownedBefore)
+    }
     yield* Fiber.await(fork(process, Scope.close(scope, Exit.void), "close", number))
+    yield* Fiber.await(fork(process, Fiber.interruptAll(controls), "controls", number))
     yield* client.cut
     // What was interrupted has its last turn.
     yield* Effect.sleep(1)
@@ -236,5 +297,5 @@ export const make = <A, E, R, RD>(
       }
     })
 
-  return { running, start, stop, kill, unassigned, haveStoppedAtRecord: () => stoppedAtRecord }
+  return { running, start, stop, kill, control, unassigned, haveStoppedAtRecord: () => stoppedAtRecord }
 }

@@ -10,8 +10,9 @@ import * as Dice from "../dice.js"
 import * as FaultRules from "../faultRules.js"
 import * as FaultyConnection from "../faultyConnection.js"
 import * as VirtualTime from "../virtualTime.js"
-import type { Scenario, Whom } from "./scenario.js"
+import type { Scenario } from "./scenario.js"
 import type { Stage } from "./stage.js"
+import type { Whom } from "./steps.js"
 
 /** A request that gets no answer fails after this long, in milliseconds. */
 const requestTimeoutMs = 5_000
@@ -30,6 +31,7 @@ const rulesFor = ({ deadLetterTopics, scenario }: Options, whom: Whom): Readonly
     return {
       fault: step.fault,
       apis: step.apis,
+      roles: step.roles,
       ports: step.node === undefined ? undefined : [9091 + step.node],
       topics: step.deadLetters ? deadLetterTopics : undefined,
       probability: step.probability,

@@ -3,6 +3,7 @@
  * broken.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
+import * as Ownership from "./ownership.js"
 import * as Truth from "./truth.js"
 
 /** A promise of Spillway that didn't hold. */
@@ -21,6 +22,8 @@ export interface Violation {
     | "a calm rebalance repeats nothing"
     | "rebalances come to an end"
     | "what is given up starts no record"
+    | "what is paused starts no record"
+    | "handlers that compute cost no membership"
     | "memory is bounded"
     | "transient faults fail no consumer"
     | "everything is handled in the end"
@@ -30,30 +33,21 @@ export interface Violation {
   readonly at: number
 }
 
-/** What one ownership of a partition has done. */
-interface Ownership {
-  readonly partition: Truth.Partition
-  /** The offset that its next record must have, if that is known. */
-  expected: number | undefined
-  last: number | undefined
-  running: number | undefined
-  readonly settled: Set<number>
-  sent: number
-  readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
-  /** Since when it is being given up: what was fetched is dropped, and no record is started. */
-  endingSince: number | undefined
-}
-
 /** A member as the oracle follows it. */
 export interface Member {
   readonly number: number
-  readonly owned: Map<string, Ownership>
+  readonly owned: Map<string, Ownership.Ownership>
+  /** The partitions that it has paused, and since when. */
+  readonly paused: Map<string, number>
   /** How often it was refused something, had no answer, or no connection. */
   troubles: number
   /** Connections that it waits for. */
   connecting: number
+  isStopping: boolean
   /** When the group last told it that it is no member any more; it takes an instant to hear of it. */
   lostAt: number
+  /** What it owned then. */
+  lost: ReadonlyMap<string, Ownership.Ownership>
   /** Has asked to join, and has no assignment yet. */
   isJoining: boolean
   /** Since when it drains, in milliseconds since the start, unless it was joining then. */
@@ -63,6 +57,12 @@ export interface Member {
 export interface Options extends Pick<Truth.Options, "skips" | "newDeadLetters"> {
   readonly now: () => number
   readonly calm: boolean
+  /** How long a member may take to notice what it has learned, in milliseconds, for handlers that compute. */
+  readonly noticesWithinMs: number
+  /** No member is frozen, cut off or lost: none loses its membership before it leaves. */
+  readonly keepsMembership: boolean
+  /** The log may lose what was read, and have other records there. */
+  readonly losesTails: boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
   /** While a member holds so many bytes of batches, it asks for no more; undefined: it may have begun to before. */
@@ -88,6 +88,14 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   readonly givesUp: (member: Member) => void
   /** A member that was frozen learns only now what it was told before. */
   readonly thaws: (member: Member) => void
+  /** A member has paused a partition, or is about to resume it. */
+  readonly pauses: (member: Member, at: TopicPartition, isPaused: boolean) => void
+  /** A member is about to ask to go on elsewhere in a partition; false where it doesn't own it, or has asked already. */
+  readonly seeks: (member: Member, at: TopicPartition, to: number) => boolean
+  /** What came of it: `unchanged` when it was refused before it did anything. */
+  readonly sought: (member: Member, at: TopicPartition, outcome: "moved" | "unchanged" | "unknown") => void
+  /** Whether a seek may have led to a record, or before it, so that it has several outcomes. */
+  readonly mayRepeat: (at: TopicPartition, offset: number) => boolean
   /** A member joins, and says what it still owns. */
   readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
   readonly assigned: (member: Member, partitions: ReadonlyArray<TopicPartition>) => void
@@ -118,11 +126,21 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
 }
 
 export const make = (options: Options): Oracle => {
-  const { calm, outcomesAreDeferred, maxBytes, maxBytesToAsk, now, onEvent } = options
+  const {
+    calm,
+    keepsMembership,
+    losesTails,
+    noticesWithinMs,
+    outcomesAreDeferred,
+    maxBytes,
+    maxBytesToAsk,
+    now,
+    onEvent
+  } = options
   let violation: Violation | undefined
   let largestBatch = 0
   /** The ownerships that each request for records was made in. */
-  const asked = new WeakMap<object, ReadonlySet<Ownership>>()
+  const asked = new WeakMap<object, ReadonlySet<object>>()
 
   const broken = (promise: Violation["promise"], description: string) => {
     onEvent(`BROKEN: ${promise}: ${description}`)
@@ -140,16 +158,20 @@ export const make = (options: Options): Oracle => {
   const mayBeSettled = (partition: Truth.Partition, offset: number): boolean =>
     outcomesAreDeferred || truth.isSettled(partition, offset)
 
-  const newOwnership = (partition: Truth.Partition): Ownership => ({
-    partition,
-    expected: undefined,
-    last: undefined,
-    running: undefined,
-    settled: new Set(),
-    sent: -1,
-    batches: new Map(),
-    endingSince: undefined
-  })
+  /** Whether a record needn't start: what doesn't decode is dead-lettered without being handed out, what is expired is gone. */
+  const mayBeSkipped = ({ isRepeating, partition }: Ownership.Ownership, offset: number): boolean =>
+    isRepeating && !losesTails && !outcomesAreDeferred
+      ? truth.isOver(partition, offset)
+      : mayBeSettled(partition, offset)
+
+  /** Whether a record is the next one, or the last one again, to an ownership that goes on as before. */
+  const isNext = (ownership: Ownership.Ownership, offset: number): boolean => {
+    const { expected, last } = ownership
+    if (expected === undefined) return true
+    if (offset === last) return !ownership.settled.has(offset)
+    for (let skipped = expected; skipped < offset; skipped++) if (!mayBeSkipped(ownership, skipped)) return false
+    return offset >= expected
+  }
 
   /** The bytes of batches that have records which neither started nor settled. */
   const heldBytes = (member: Member, limit: number): number => {
@@ -173,11 +195,11 @@ export const make = (options: Options): Oracle => {
     for (const [name, ownership] of member.owned) if (isMoving(name)) ownership.endingSince ??= now()
   }
 
-  const ownershipOf = (member: Member, at: TopicPartition): Ownership => {
+  const ownershipOf = (member: Member, at: TopicPartition): Ownership.Ownership => {
     const name = Truth.nameOf(at)
     const known = member.owned.get(name)
     if (known !== undefined) return known
-    const ownership = newOwnership(truth.partition(at))
+    const ownership = Ownership.make(truth.partition(at))
     member.owned.set(name, ownership)
     return ownership
   }
@@ -189,9 +211,12 @@ export const make = (options: Options): Oracle => {
     member: (number) => ({
       number,
       owned: new Map(),
+      paused: new Map(),
       troubles: 0,
       connecting: 0,
+      isStopping: false,
       lostAt: -1,
+      lost: new Map(),
       isJoining: false,
       drainingSince: undefined
     }),
@@ -207,6 +232,7 @@ export const make = (options: Options): Oracle => {
     repeated: truth.repeated,
 
     drains: (member) => {
+      member.isStopping = true
       member.drainingSince = member.isJoining ? undefined : now()
       if (!member.isJoining) givesUp(member)
     },
@@ -214,7 +240,31 @@ export const make = (options: Options): Oracle => {
     thaws: (member) => {
       for (const ownership of member.owned.values())
         if (ownership.endingSince !== undefined) ownership.endingSince = now()
+      for (const name of member.paused.keys()) member.paused.set(name, now())
     },
+    pauses: (member, at, isPaused) => {
+      const name = Truth.nameOf(at)
+      onEvent(`member ${member.number} ${isPaused ? "has paused" : "resumes"} ${name}`)
+      if (isPaused) member.paused.set(name, now())
+      else member.paused.delete(name)
+    },
+    seeks: (member, at, to) => {
+      const ownership = member.owned.get(Truth.nameOf(at))
+      if (ownership === undefined || ownership.seek !== undefined) return false
+      onEvent(`member ${member.number} seeks ${Truth.nameOf(at)}@${to}`)
+      ownership.partition.repeatedFrom = Math.min(ownership.partition.repeatedFrom, to)
+      Ownership.beginSeek(ownership, to)
+      return true
+    },
+    sought: (member, at, outcome) => {
+      onEvent(`member ${member.number} has sought ${Truth.nameOf(at)}: ${outcome}`)
+      const ownership = member.owned.get(Truth.nameOf(at))
+      if (outcome !== "moved") member.troubles++
+      if (ownership === undefined) return
+      if (outcome === "moved") Ownership.endSeek(ownership)
+      else if (outcome === "unchanged") ownership.seek = undefined
+    },
+    mayRepeat: (at, offset) => offset >= truth.partition(at).repeatedFrom,
     joins: (member, owned) => {
       member.isJoining = true
       // At the same instant both may have been under way.
@@ -232,16 +282,20 @@ export const make = (options: Options): Oracle => {
       for (const at of partitions) ownershipOf(member, at).endingSince = undefined
     },
     lost: (member) => {
+      if (keepsMembership && !member.isStopping) {
+        broken("handlers that compute cost no membership", `member ${member.number} is no member any more`)
+      }
+      member.lost = new Map(member.owned)
       member.owned.clear()
       member.lostAt = now()
     },
     positioned: (member, at, offset) => {
       const ownership = member.owned.get(Truth.nameOf(at))
-      if (ownership === undefined || ownership.last !== undefined) return
+      if (ownership === undefined || ownership.last !== undefined || ownership.isRepeating) return
       if (offset >= 0) ownership.expected = offset
     },
     fetches: (member, request) => {
-      asked.set(request, new Set(member.owned.values()))
+      asked.set(request, new Set(Array.from(member.owned.values(), ({ epoch }) => epoch)))
       if (maxBytesToAsk === undefined) return
       const held = heldBytes(member, maxBytesToAsk)
       if (held < maxBytesToAsk) return
@@ -250,7 +304,7 @@ export const make = (options: Options): Oracle => {
     fetched: (member, request, at, { baseOffset, nextOffset, sizeInBytes: bytes }) => {
       const ownership = member.owned.get(Truth.nameOf(at))
       // What was asked for in an ownership before is dropped.
-      if (ownership === undefined || asked.get(request)?.has(ownership) !== true) return
+      if (ownership === undefined || asked.get(request)?.has(ownership.epoch) !== true) return
       if (nextOffset <= (ownership.last ?? -1) + 1) return
       ownership.batches.set(baseOffset, { nextOffset, bytes })
       largestBatch = Math.max(largestBatch, bytes)
@@ -266,8 +320,13 @@ export const make = (options: Options): Oracle => {
       onEvent(`member ${member.number} starts ${record} attempt ${attempt}`)
       if (member.lostAt === now() && !member.owned.has(partition.name)) return
       const ownership = ownershipOf(member, at)
+      const pausedSince = member.paused.get(partition.name)
+      if (pausedSince !== undefined && now() > pausedSince) {
+        broken("what is paused starts no record", `member ${member.number} starts ${record}, paused at ${pausedSince}`)
+      }
+      Ownership.onStart(ownership, isNext(ownership, offset))
       const { endingSince, expected, last, running } = ownership
-      if (endingSince !== undefined && now() > endingSince) {
+      if (endingSince !== undefined && now() > endingSince + noticesWithinMs) {
         broken(
           "what is given up starts no record",
           `member ${member.number} starts ${record}, given up at ${endingSince}`
@@ -282,9 +341,8 @@ export const make = (options: Options): Oracle => {
       else if (last !== undefined && !mayBeSettled(partition, last)) disorder(`before @${last} has its outcome`)
       else if (expected !== undefined) {
         if (offset < expected) disorder(`where @${expected} is next`)
-        // What doesn't decode is dead-lettered without being handed out, what is expired is gone.
         for (let skipped = expected; skipped < offset; skipped++) {
-          if (!mayBeSettled(partition, skipped)) disorder(`where @${skipped} is next`)
+          if (!mayBeSkipped(ownership, skipped)) disorder(`where @${skipped} is next`)
         }
       }
       ownership.last = offset
@@ -306,13 +364,16 @@ export const make = (options: Options): Oracle => {
       const partition = truth.partition(at)
       const commit = `member ${member.number} commits ${partition.name}@${offset}`
       onEvent(commit)
+      const known = member.owned.get(partition.name)
+      const { seek } = known ?? (member.lostAt === now() ? member.lost.get(partition.name) : undefined) ?? {}
+      if (seek !== undefined && offset >= seek.to) truth.skip(partition, seek.to)
       if (truth.settledTo(partition, offset) < offset) {
         broken("nothing unsettled is committed", `${commit}, but @${partition.settledTo} has no outcome`)
       }
-      const ownership = member.owned.get(partition.name)
-      if (ownership === undefined) return
-      if (offset < ownership.sent) broken("commits never go backwards", `${commit} after @${ownership.sent}`)
-      ownership.sent = offset
+      if (known === undefined) return
+      const goesBack = offset < known.sent && !(seek !== undefined && offset >= seek.to)
+      if (goesBack) broken("commits never go backwards", `${commit} after @${known.sent}`)
+      known.sent = offset
     },
     committed: (member, at, ownedByAnother) => {
       if (ownedByAnother) {
@@ -320,6 +381,8 @@ export const make = (options: Options): Oracle => {
       }
     },
     settledBy: (member) =>
-      Array.from(member.owned).flatMap(([name, { settled }]) => Array.from(settled, (offset) => ({ name, offset })))
+      Array.from(member.owned).flatMap(([name, { seek, settled }]) =>
+        seek === undefined ? Array.from(settled, (offset) => ({ name, offset })) : []
+      )
   }
 }

@@ -7,41 +7,9 @@ import type { Api } from "@spillway/kafka/Protocol"
 import type { Fault } from "../../Faults.js"
 import * as Dice from "../dice.js"
 import * as Codes from "./codes.js"
+import * as Rare from "./rare.js"
 import * as Settings from "./settings.js"
-
-/** Whom a network fault befalls: a member by its number, the producers, or everybody. */
-export type Whom = number | "producers" | "all"
-
-/** Times are in milliseconds since the start. Members have numbers, from 1 on, and never the same twice. */
-export type Step =
-  | { readonly _tag: "Produce"; readonly at: number; readonly count: number; readonly acks: "all" | "leader" }
-  | { readonly _tag: "Start"; readonly at: number; readonly member: number }
-  | { readonly _tag: "Stop"; readonly at: number; readonly member: number }
-  | { readonly _tag: "Kill"; readonly at: number; readonly member: number }
-  | { readonly _tag: "FreezeMember"; readonly at: number; readonly member: number; readonly millis: number }
-  | { readonly _tag: "JumpClock"; readonly at: number; readonly member: number; readonly millis: number }
-  | { readonly _tag: "MoveLeader"; readonly at: number; readonly partition: number; readonly node: number }
-  | { readonly _tag: "MoveCoordinator"; readonly at: number; readonly node: number }
-  | {
-      readonly _tag: "StopNode"
-      readonly at: number
-      readonly node: number
-      readonly millis: number
-      readonly electAfter: number
-      readonly tail: "kept" | "lost"
-    }
-  | { readonly _tag: "Retain"; readonly at: number; readonly partition: number; readonly last: number }
-  | {
-      readonly _tag: "Fault"
-      readonly at: number
-      readonly millis: number
-      readonly whom: Whom
-      readonly node: number | undefined
-      readonly apis: ReadonlyArray<Api> | undefined
-      readonly deadLetters: boolean
-      readonly probability: number
-      readonly fault: Fault
-    }
+import type { FaultStep, Step, Whom } from "./steps.js"
 
 export interface Scenario {
   readonly seed: number
@@ -56,6 +24,7 @@ export interface Scenario {
   readonly settings: Settings.Settings
   /** What members handle is committed with its results in transactions. */
   readonly transactions: Settings.Transactions | undefined
+  readonly rare: Omit<Rare.Rare, "steps">
   readonly steps: ReadonlyArray<Step>
   /** When the last step is over. */
   readonly end: number
@@ -133,9 +102,11 @@ export const make = (seed: number): Scenario => {
   const steps: Array<Step> = []
   const time = (): number => dice.between(0, span)
   let members = dice.pick(size.members)
+  const instances = new Map<number, number>()
 
   for (let member = 1; member <= members; member++) {
-    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 3_000), member })
+    steps.push({ _tag: "Start", at: dice.chance(0.5) ? 0 : dice.between(0, 3_000), member, instance: member })
+    instances.set(member, member)
   }
   const produce = (at: number) => {
     const acks = troubles.has("nodes") && dice.chance(0.3) ? "leader" : "all"
@@ -144,17 +115,20 @@ export const make = (seed: number): Scenario => {
   for (let i = dice.between(...size.produces); i > 0; i--) produce(time())
   const member = (): number => dice.between(1, members)
   const node = (): number => dice.between(1, nodes)
-  const replace = (at: number) => {
+  const replace = (at: number, replaced?: number) => {
     members++
-    steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members })
+    const instance = instances.get(replaced ?? members) ?? members
+    instances.set(members, instance)
+    steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members, instance })
   }
   const comingsAndGoings = calm || troubles.has("members") ? dice.between(...size.turns) : dice.chance(0.3) ? 1 : 0
   for (let i = 0; i < comingsAndGoings; i++) {
     const at = time()
     if (dice.chance(0.6)) {
       const kills = !calm && dice.chance(0.5)
-      steps.push({ _tag: kills ? "Kill" : "Stop", at, member: member() })
-      if (dice.chance(0.7)) replace(at)
+      const leaving = member()
+      steps.push({ _tag: kills ? "Kill" : "Stop", at, member: leaving })
+      if (dice.chance(0.7)) replace(at, leaving)
     } else replace(at)
   }
 
@@ -166,7 +140,7 @@ export const make = (seed: number): Scenario => {
   const whom = (): Whom => (dice.chance(0.2) ? "all" : dice.chance(0.2) ? "producers" : member())
   /** Often just before something else happens. */
   const about = (): number => (dice.chance(0.5) ? time() : Math.max(0, dice.pick(steps).at - dice.between(0, 300)))
-  const befall = (fault: Fault, some: Partial<Extract<Step, { readonly _tag: "Fault" }>> = {}) =>
+  const befall = (fault: Fault, some: Partial<FaultStep> = {}) =>
     steps.push({
       _tag: "Fault",
       at: about(),
@@ -232,7 +206,7 @@ export const make = (seed: number): Scenario => {
       _tag: "JumpClock",
       at: time(),
       member: member(),
-      millis: dice.pick([-3_600_000, -10_000, 10_000, 3_600_000])
+      millis: dice.pick([-3_600_000, -10_000, -5, 10_000, 3_600_000])
     })
   )
   times("moves", 3, () =>
@@ -256,6 +230,17 @@ export const make = (seed: number): Scenario => {
     steps.push({ _tag: "Retain", at: time(), partition: dice.below(partitions), last: dice.between(0, 2) })
   )
 
+  const { steps: more, ...rare } = Rare.make({
+    seed,
+    calm,
+    isTransactional: transactions !== undefined,
+    nodes,
+    partitions,
+    members,
+    span,
+    steps
+  })
+  steps.push(...more)
   steps.sort((one, other) => one.at - other.at)
   return {
     seed,
@@ -267,7 +252,20 @@ export const make = (seed: number): Scenario => {
     replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
     settings: Settings.make(seed, dice, calm, troubles.has("retention")),
     transactions,
+    rare,
     steps,
     end: Math.max(...steps.map((step) => step.at + ("millis" in step && step._tag !== "JumpClock" ? step.millis : 0)))
+  }
+}
+
+/** What a seed plays of a user's consumer: nothing that its program, its handler or its records would have to do. */
+export const forUser = (seed: number): Scenario => {
+  const scenario = make(seed)
+  const ofProgram = new Set<Step["_tag"]>(["Pause", "Seek", "Outage"])
+  return {
+    ...scenario,
+    transactions: undefined,
+    rare: { ...scenario.rare, breaker: undefined, computes: 0 },
+    steps: scenario.steps.filter((step) => !ofProgram.has(step._tag))
   }
 }

@@ -25,6 +25,8 @@ export interface Settings {
 export interface Transactions {
   /** In milliseconds. */
   readonly timeout: number
+  /** How long after its end a transaction's offsets count, in milliseconds. */
+  readonly completionDelay: number
   /** So many transactional ids are shared by the members, who fence each other; 0: each has its own. */
   readonly sharedIds: number
 }
@@ -54,5 +56,9 @@ export const make = (seed: number, dice: Dice.Dice, calm: boolean, retains: bool
 export const transactions = (seed: number, calm: boolean): Transactions | undefined => {
   const dice = Dice.make(seed, "transactions")
   if (!dice.chance(0.3)) return undefined
-  return { timeout: dice.between(1, 8) * 1_000, sharedIds: calm || dice.chance(0.7) ? 0 : dice.between(1, 2) }
+  return {
+    timeout: dice.between(1, 8) * 1_000,
+    completionDelay: Dice.make(seed, "completion").pick(calm ? [0, 0, 50] : [0, 0, 0, 50, 2_000]),
+    sharedIds: calm || dice.chance(0.7) ? 0 : dice.between(1, 2)
+  }
 }

@@ -8,7 +8,8 @@ import type * as Fiber from "effect/Fiber"
 import type { MemoryBroker } from "../../MemoryBroker.js"
 import type * as VirtualTime from "../virtualTime.js"
 import type { Oracle } from "./oracle.js"
-import type { Scenario, Whom } from "./scenario.js"
+import type { Scenario } from "./scenario.js"
+import type { Whom } from "./steps.js"
 
 export interface Stage {
   readonly scenario: Scenario

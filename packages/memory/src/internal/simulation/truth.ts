@@ -3,7 +3,7 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
-export type Outcome = "handled" | "deadLettered" | "discarded" | "expired" | "unsettled"
+export type Outcome = "handled" | "deadLettered" | "discarded" | "expired" | "skipped" | "unsettled"
 
 /** The truth about one partition. */
 export interface Partition {
@@ -13,6 +13,10 @@ export interface Partition {
   readonly deadLettered: Set<number>
   /** Records whose last attempt failed: where failed records are skipped they count as settled. */
   readonly failed: Set<number>
+  /** Records that a seek has led past. */
+  readonly skipped: Set<number>
+  /** The lowest offset that a seek has led to; infinity: there was none. */
+  repeatedFrom: number
   /** Everything before it is settled or expired. */
   settledTo: number
   startOffset: number
@@ -31,6 +35,10 @@ export interface Truth {
   readonly partition: (at: TopicPartition) => Partition
   readonly settle: (partition: Partition, offset: number) => void
   readonly isSettled: (partition: Partition, offset: number) => boolean
+  /** Whether a record is dead-lettered or expired: it isn't handed out, however often it is read. */
+  readonly isOver: (partition: Partition, offset: number) => boolean
+  /** A seek has led to an offset: what has no outcome before it needs none. */
+  readonly skip: (partition: Partition, to: number) => void
   /** The offset before which everything is settled or expired; looks for dead letters if it is before the one wanted. */
   readonly settledTo: (partition: Partition, wanted: number) => number
   readonly outcome: (at: TopicPartition, offset: number) => Outcome
@@ -54,6 +62,8 @@ export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Op
       settled: new Map(),
       deadLettered: new Set(),
       failed: new Set(),
+      skipped: new Set(),
+      repeatedFrom: Number.POSITIVE_INFINITY,
       settledTo: 0,
       startOffset: 0
     }
@@ -62,7 +72,10 @@ export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Op
   }
 
   const has = (partition: Partition, offset: number): boolean =>
-    offset < partition.startOffset || partition.settled.has(offset) || (skips && partition.failed.has(offset))
+    offset < partition.startOffset ||
+    partition.settled.has(offset) ||
+    partition.skipped.has(offset) ||
+    (skips && partition.failed.has(offset))
 
   const advance = (partition: Partition): number => {
     while (has(partition, partition.settledTo)) partition.settledTo++
@@ -93,6 +106,18 @@ export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Op
       findDeadLetters()
       return has(partition, offset)
     },
+    isOver: (partition, offset) => {
+      const isOver = () => offset < partition.startOffset || partition.deadLettered.has(offset)
+      if (isOver()) return true
+      findDeadLetters()
+      return isOver()
+    },
+    skip: (partition, to) => {
+      if (advance(partition) < to) findDeadLetters()
+      for (let offset = advance(partition); offset < to; offset++) {
+        if (!has(partition, offset)) partition.skipped.add(offset)
+      }
+    },
     settledTo: (partition, wanted) => {
       if (advance(partition) < wanted) findDeadLetters()
       return advance(partition)
@@ -103,7 +128,8 @@ export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Op
       if (partition.deadLettered.has(offset)) return "deadLettered"
       if (partition.settled.has(offset)) return "handled"
       if (skips && partition.failed.has(offset)) return "discarded"
-      return offset < partition.startOffset ? "expired" : "unsettled"
+      if (offset < partition.startOffset) return "expired"
+      return partition.skipped.has(offset) ? "skipped" : "unsettled"
     },
     findDeadLetters,
     repeated: () => {

@@ -7,9 +7,11 @@ import type { Envelope } from "@spillway/transport/Envelope"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import type { Producer } from "@spillway/transport/Producer"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Dice from "../dice.js"
+import * as VirtualTime from "../virtualTime.js"
 import type { Scenario } from "./scenario.js"
 import type { Subject } from "./subject.js"
 
@@ -29,16 +31,38 @@ const attempts: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
 const encoder = new TextEncoder()
 
 export const make = (scenario: Scenario): Subject<string, unknown, never, Producer> => {
+  const { breaker, computes, fails } = scenario.rare
   const dice = Dice.make(scenario.seed, "workload")
-  const letters = scenario.calm ? "sssssswwtfn" : "sssssssswwtfdinlh"
-  const trouble = dice.chance(0.3) ? 0 : dice.next() * 0.6
+  const letters = scenario.calm ? "sssssswwtfn" : fails ? "swttffdlh" : "sssssssswwtfdinlh"
+  const drawn = dice.chance(0.3) ? 0 : dice.next() * 0.6
+  const trouble = fails ? 0.8 : drawn
+  const outages = scenario.steps.filter((step) => step._tag === "Outage")
+  /** How often each record was handled: attempts that a breaker takes upon itself have the same number. */
+  const calls = new Map<string, number>()
+
+  const isPlain = breaker === undefined && computes === 0
+
+  const letterOf = (value: string, attempt: number): string => value.slice(value.indexOf(":") + 1)[attempt - 1] ?? "s"
+
+  const scripted = ({ attempt, value }: Envelope<string>): Effect.Effect<unknown, unknown> =>
+    attempts[letterOf(value, attempt)] ?? Effect.void
+
+  const handled = Effect.fnUntraced(function* ({ value }: Envelope<string>) {
+    if (computes > 0) yield* VirtualTime.compute(computes)
+    const now = Number(yield* Clock.currentTimeNanos) / 1e6 - VirtualTime.epoch
+    if (outages.some(({ at, millis }) => now >= at && now < at + millis)) return yield* Effect.fail("outage")
+    const call = (calls.get(value) ?? 0) + 1
+    calls.set(value, call)
+    return yield* attempts[letterOf(value, call)] ?? Effect.void
+  })
+
   return {
     consumer: {
       groupId: "billing",
       topics: ["orders"],
       value: Codec.text,
-      handler: ({ attempt, value }: Envelope<string>) =>
-        attempts[value.slice(value.indexOf(":") + 1)[attempt - 1] ?? "s"] ?? Effect.void,
+      handler: isPlain ? scripted : handled,
+      circuitBreaker: breaker,
       retry: RetryPolicy.fixed({ retries: 2, delay: dice.pick(["100 millis", "1 second"]) }),
       deadLetter: DeadLetter.topic("orders-dlq")
     },

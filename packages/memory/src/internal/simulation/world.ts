@@ -9,14 +9,16 @@ import * as Scope from "effect/Scope"
 import { make as makeBroker } from "../../MemoryBroker.js"
 import * as Dice from "../dice.js"
 import * as VirtualTime from "../virtualTime.js"
+import * as Controls from "./controls.js"
 import * as DeadLetters from "./deadLetters.js"
 import * as Members from "./members.js"
 import * as Network from "./network.js"
 import * as Oracle from "./oracle.js"
 import * as Producers from "./producers.js"
 import * as Results from "./results.js"
-import type { Scenario, Step } from "./scenario.js"
+import type { Scenario } from "./scenario.js"
 import type { Stage } from "./stage.js"
+import type { Step } from "./steps.js"
 import type { Subject } from "./subject.js"
 import { nameOf } from "./truth.js"
 
@@ -29,6 +31,8 @@ export interface Account {
   readonly discarded: number
   /** Deleted by retention before they had an outcome. */
   readonly expired: number
+  /** Without an outcome, as a seek has led past them. */
+  readonly skipped: number
   /** Without an outcome, as a consumer is told to stop at them. */
   readonly unsettled: number
   /** Records that had an outcome more than once. */
@@ -57,9 +61,19 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     if (tracing) trace.push(`${sinceStart().toFixed(3).padStart(11)} ${event}`)
   }
   const { groupId, topics } = subject.consumer
+  const losesTails = scenario.steps.some((step) => step._tag === "Produce" && step.acks === "leader")
   const fork: Stage["fork"] = (process, effect, ...part) => time.fork(process, effect, Dice.random(seed, ...part))
 
-  const result = { acknowledged: 0, handled: 0, deadLettered: 0, discarded: 0, expired: 0, unsettled: 0, repeated: 0 }
+  const result = {
+    acknowledged: 0,
+    handled: 0,
+    deadLettered: 0,
+    discarded: 0,
+    expired: 0,
+    skipped: 0,
+    unsettled: 0,
+    repeated: 0
+  }
   let oracle!: Oracle.Oracle
 
   const onFailure = (cause: Cause.Cause<unknown>): void =>
@@ -77,7 +91,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           ...deadLetters.topics.map((name) => ({ name, partitions: scenario.deadLetterPartitions })),
           { name: Results.topicOf(groupId), partitions: scenario.partitions }
         ],
-        replicationDelay: scenario.replicationDelay
+        replicationDelay: scenario.replicationDelay,
+        transactionCompletionDelay: scenario.transactions?.completionDelay
       }),
       clusterScope
     )
@@ -88,6 +103,9 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     oracle = Oracle.make({
       now: sinceStart,
       calm: scenario.calm && subject.isFast,
+      noticesWithinMs: 20 * scenario.rare.computes,
+      keepsMembership: scenario.rare.computes > 0 && scenario.calm && subject.isFast,
+      losesTails,
       skips: destination._tag === "None" && destination.otherwise === "skip",
       outcomesAreDeferred: scenario.transactions !== undefined,
       // From several nodes it asks at once.
@@ -107,6 +125,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     const stage: Stage = { scenario, time, broker, oracle, note, fork, faulty }
     const producers = yield* Producers.make(stage, { topics, record: subject.record })
     const members = Members.make(stage, subject, destination)
+    const controls = Controls.make(stage, members, subject.consumer)
 
     const reportFailure = (cause: Cause.Cause<unknown>) => Effect.sync(() => onFailure(cause))
 
@@ -129,7 +148,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         case "Produce":
           return producers.produce(step.count, step.acks)
         case "Start":
-          return members.start(step.member)
+          return members.start(step.member, step.instance)
         case "Stop":
           return members.stop(step.member)
         case "Kill":
@@ -160,7 +179,12 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           )
         case "Retain":
           return retain(step.partition, step.last)
+        case "Pause":
+          return later(0, controls.pause(step))
+        case "Seek":
+          return later(0, controls.seek(step))
         case "Fault":
+        case "Outage":
           return Effect.void
       }
     }
@@ -202,7 +226,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       while (!(members.haveStoppedAtRecord() || (yield* everythingIsDone))) {
         yield* isBroken
         // Who shared a transactional id may learn only now that it is another's.
-        if (Array.from(members.running.values()).every(({ stopping }) => stopping)) yield* members.start(substitute++)
+        if (Array.from(members.running.values()).every(({ stopping }) => stopping))
+          yield* members.start(substitute, substitute++)
         if (time.now() >= deadline) {
           const committed = yield* broker.committed(groupId)
           const description = committed.map((at) => `${nameOf(at)}@${at.offset}`).join(" ")
@@ -231,7 +256,6 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     const account = Effect.gen(function* () {
       producers.check(yield* recordsOf(topics))
       const acknowledged = producers.acknowledged()
-      const losesTails = scenario.steps.some((step) => step._tag === "Produce" && step.acks === "leader")
       if (scenario.transactions !== undefined && !losesTails) {
         // What the dead have left open hides what was committed behind it.
         yield* Effect.sleep(scenario.transactions.timeout + 1_000)

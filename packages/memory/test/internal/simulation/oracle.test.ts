@@ -7,6 +7,9 @@ const make = () =>
   Oracle.make({
     now: () => 0,
     calm: false,
+    noticesWithinMs: 0,
+    keepsMembership: false,
+    losesTails: false,
     skips: false,
     outcomesAreDeferred: false,
     maxBytesToAsk: undefined,

@@ -1,0 +1,62 @@
+/**
+ * What happens in a simulation, one step at a time.
+ */
+import type { Api } from "@spillway/kafka/Protocol"
+import type { Role } from "@spillway/kafka/Wire"
+import type { Fault } from "../../Faults.js"
+
+/** Whom a network fault befalls: a member by its number, the producers, or everybody. */
+export type Whom = number | "producers" | "all"
+
+/** Times are in milliseconds since the start. Members have numbers, from 1 on, and never the same twice. */
+export type Step =
+  | { readonly _tag: "Produce"; readonly at: number; readonly count: number; readonly acks: "all" | "leader" }
+  /** A static member has the instance id of this number: its own, or the one's that it replaces. */
+  | { readonly _tag: "Start"; readonly at: number; readonly member: number; readonly instance: number }
+  | { readonly _tag: "Stop"; readonly at: number; readonly member: number }
+  | { readonly _tag: "Kill"; readonly at: number; readonly member: number }
+  | { readonly _tag: "FreezeMember"; readonly at: number; readonly member: number; readonly millis: number }
+  | { readonly _tag: "JumpClock"; readonly at: number; readonly member: number; readonly millis: number }
+  | { readonly _tag: "MoveLeader"; readonly at: number; readonly partition: number; readonly node: number }
+  | { readonly _tag: "MoveCoordinator"; readonly at: number; readonly node: number }
+  | {
+      readonly _tag: "StopNode"
+      readonly at: number
+      readonly node: number
+      readonly millis: number
+      readonly electAfter: number
+      readonly tail: "kept" | "lost"
+    }
+  | { readonly _tag: "Retain"; readonly at: number; readonly partition: number; readonly last: number }
+  | FaultStep
+  /** Every handler fails, as when what they all depend on is down. */
+  | { readonly _tag: "Outage"; readonly at: number; readonly millis: number }
+  /** A member pauses a partition, or all, and resumes it later. */
+  | {
+      readonly _tag: "Pause"
+      readonly at: number
+      readonly member: number
+      readonly partition: number | undefined
+      readonly millis: number
+    }
+  /** A member goes on elsewhere in a partition: so many records behind what is committed, or at the end. */
+  | {
+      readonly _tag: "Seek"
+      readonly at: number
+      readonly member: number
+      readonly partition: number
+      readonly to: number | "end"
+    }
+
+export interface FaultStep {
+  readonly _tag: "Fault"
+  readonly at: number
+  readonly millis: number
+  readonly whom: Whom
+  readonly node: number | undefined
+  readonly apis: ReadonlyArray<Api> | undefined
+  readonly roles?: ReadonlyArray<Role> | undefined
+  readonly deadLetters: boolean
+  readonly probability: number
+  readonly fault: Fault
+}
