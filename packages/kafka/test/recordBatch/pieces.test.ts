@@ -108,7 +108,7 @@ describe("pieces of compressed bytes", () => {
           try {
             Pieces.collect(codec(name).pieces(short), 50_000_000)
           } catch (error) {
-            assert.instanceOf(error, RangeError)
+            assert.instanceOf(error, name === "snappy" ? Error : RangeError)
           }
         }
       ),

@@ -51,9 +51,20 @@ const contentBytes = (blocks: ReadonlyArray<Uint8Array>): number => {
 const windowBytes = 64 * 1024
 
 /** https://github.com/google/snappy/blob/main/format_description.txt */
-function* decompressed(blocks: ReadonlyArray<Uint8Array>, window: Window.Window): Generator<void> {
+function* decompressed(
+  blocks: ReadonlyArray<Uint8Array>,
+  window: Window.Window,
+  whole: (block: Uint8Array) => Uint8Array
+): Generator<void> {
   for (const block of blocks) {
     const head = headOf(block)
+    if (head.size <= wholeBytes) {
+      const content = whole(block)
+      Window.reserve(window, content.length)
+      Window.append(window, content, 0, content.length)
+      yield
+      continue
+    }
     let { at } = head
     let left = head.size
     Window.reset(window)
@@ -90,10 +101,8 @@ function* decompressed(blocks: ReadonlyArray<Uint8Array>, window: Window.Window)
   }
 }
 
-const pieces = (bytes: Uint8Array): Pieces.Pieces => {
-  const window = Window.make(windowBytes)
-  return Pieces.of(window, decompressed(blocksOf(bytes), window))
-}
+/** Blocks up to this size are decompressed whole. */
+const wholeBytes = 64 * 1024
 
 /** The blocks of a frame: each is an int32 size and as many bytes. */
 const blocksOf = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
@@ -114,6 +123,8 @@ export const load = (require: NodeJS.Require): Codec => {
   const { compressSync, uncompressSync } = require("snappy") as typeof import("snappy")
   // Memory of V8's own: the external memory that the package would give out slows garbage collection down.
   const copyOutputData = true
+  const uncompress = (block: Uint8Array): Uint8Array =>
+    uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer
   return {
     compress: (bytes) => {
       const parts: Array<Uint8Array> = [frameHeader]
@@ -125,13 +136,16 @@ export const load = (require: NodeJS.Require): Codec => {
       }
       return join(parts)
     },
-    pieces,
+    pieces: (bytes) => {
+      const window = Window.make(windowBytes)
+      return Pieces.of(window, decompressed(blocksOf(bytes), window, uncompress))
+    },
     fits: (bytes, maxBytes) => contentBytes(blocksOf(bytes)) <= maxBytes,
     decompress: (bytes, maxBytes) => {
       const blocks = blocksOf(bytes)
       const size = contentBytes(blocks)
       if (size > maxBytes) throw new RangeError(`it holds ${size} bytes`)
-      return join(blocks.map((block) => uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer))
+      return join(blocks.map(uncompress))
     }
   }
 }

@@ -49,8 +49,12 @@ export const reserve = (window: Window, bytes: number): void => {
 
 /** Appends bytes from elsewhere; there must be room. */
 export const append = (window: Window, bytes: Uint8Array, from: number, to: number): void => {
-  window.buffer.set(bytes.subarray(from, to), window.at)
-  window.at += to - from
+  const { at, buffer } = window
+  const count = to - from
+  window.at = at + count
+  // A short run costs less than the view that `set` would need.
+  if (count > 32) buffer.set(bytes.subarray(from, to), at)
+  else for (let i = 0; i < count; i++) buffer[at + i] = bytes[from + i]!
 }
 
 /** Appends bytes that begin `distance` before the end; there must be room. */

@@ -375,8 +375,7 @@ const decodeBlock = (bytes: Uint8Array, from: number, to: number, state: State, 
 
   const copyLiterals = (count: number): void => {
     if (literalsAt + count > literalsEnd || window.at + count > limit) throw malformed("sequences")
-    if (count > 16) Window.append(window, literals, literalsAt, literalsAt + count)
-    else for (let i = 0; i < count; i++) window.buffer[window.at++] = literals[literalsAt + i]!
+    Window.append(window, literals, literalsAt, literalsAt + count)
     literalsAt += count
   }
 
