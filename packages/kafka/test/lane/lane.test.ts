@@ -10,20 +10,29 @@ import * as Effect from "effect/Effect"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 import * as Gate from "../../src/internal/lane/gate.js"
 import * as Lane from "../../src/internal/lane/lane.js"
+import * as Queue from "../../src/internal/lane/queue.js"
 import * as Turn from "../../src/internal/lane/turn.js"
 import * as RecordBatch from "../../src/RecordBatch.js"
 
-const batches = (baseOffset: number, ...values: ReadonlyArray<string>) =>
-  RecordBatch.decode(
-    RecordBatch.encode(
-      values.map((value) => ({ key: null, value: new TextEncoder().encode(value), headers: [], timestamp: 0 })),
-      { baseOffset }
-    )
-  ).batches
+const batch = (baseOffset: number, values: ReadonlyArray<string>, compression?: RecordBatch.Compression) =>
+  RecordBatch.encode(
+    values.map((value) => ({ key: null, value: new TextEncoder().encode(value), headers: [], timestamp: 0 })),
+    { baseOffset, compression }
+  )
+
+const fetched = (...batches: ReadonlyArray<Uint8Array>) => ({
+  records: new Uint8Array(Buffer.concat(batches)),
+  abortedTransactions: []
+})
+
+const batches = (baseOffset: number, ...values: ReadonlyArray<string>) => fetched(batch(baseOffset, values))
 
 const owned = { topic: "t", partition: 0, position: 0, leaderEpoch: -1, committed: -1 }
 
-const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.Effect<unknown, E>) {
+const make = Effect.fnUntraced(function* <E>(
+  handle: (value: string) => Effect.Effect<unknown, E>,
+  maxBufferedBytes = 1_000_000
+) {
   const outcomes: Array<Processor.Outcome> = []
   const context: Lane.LaneContext<never> = {
     processor: yield* Processor.make({
@@ -38,7 +47,8 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     handlerTimeout: Duration.seconds(1),
     maxRecords: 10,
     gate: Gate.make(() => false),
-    buffer: { bytes: 0, room: Signal.make() },
+    buffer: Queue.makeBuffer(maxBufferedBytes),
+    maxRecordBytes: 64 * 1024 * 1024,
     turn: Turn.of(yield* Effect.clock),
     handling: Signal.make(),
     isPaused: () => false,
@@ -48,8 +58,9 @@ const make = Effect.fnUntraced(function* <E>(handle: (value: string) => Effect.E
     onFailure: (error) => Effect.die(error)
   }
   const metrics = (yield* TransportMetrics).consumer({ topic: "t", groupId: "g" })
-  const lane = yield* Effect.acquireRelease(Lane.make(context, metrics, false, owned), (lane) => lane.end)
-  return { context, lane, outcomes }
+  const open = (partition: number) =>
+    Effect.acquireRelease(Lane.make(context, metrics, false, { ...owned, partition }), (lane) => lane.end)
+  return { context, lane: yield* open(0), open, outcomes }
 })
 
 describe("lane", () => {
@@ -110,10 +121,11 @@ describe("lane", () => {
       const { context, lane } = yield* make(() => Deferred.await(gate))
       const twelve = batches(0, ..."abcdefghijkl")
       lane.offer(twelve)
-      assert.isFalse(lane.hasRoom(Number.POSITIVE_INFINITY))
-      assert.strictEqual(context.buffer.bytes, twelve[0]!.sizeInBytes)
+      assert.isFalse(lane.hasRoom())
+      const held = twelve.records.length - RecordBatch.batchOverhead + 12 * 128
+      assert.strictEqual(context.buffer.bytes, held)
       lane.offer(twelve)
-      assert.strictEqual(context.buffer.bytes, twelve[0]!.sizeInBytes)
+      assert.strictEqual(context.buffer.bytes, held)
       assert.strictEqual(lane.position, 12)
       lane.close()
       assert.strictEqual(context.buffer.bytes, 0)
@@ -138,6 +150,109 @@ describe("lane", () => {
       yield* Effect.yieldNow()
       assert.deepStrictEqual(seen, ["a"])
       assert.strictEqual(lane.settledTo(), 1)
+    })
+  )
+
+  const settled = (lane: Lane.Lane, offset: number) =>
+    Effect.gen(function* () {
+      while (lane.settledTo() < offset) yield* Effect.yieldNow()
+    })
+
+  it.scoped("unpacks what it holds compressed a slice at a time, and has room when all of it is unpacked", () =>
+    Effect.gen(function* () {
+      const values = Array.from({ length: 30_000 }, (_, i) => String(i))
+      const seen: Array<string> = []
+      let most = 0
+      const { context, lane } = yield* make((value) =>
+        Effect.sync(() => {
+          seen.push(value)
+          most = Math.max(most, context.buffer.unpacked)
+          if (lane.isUnpacking()) assert.isFalse(lane.hasRoom())
+        })
+      )
+      const parts = [values.slice(0, 10_000), values.slice(10_000)]
+      lane.offer(fetched(batch(0, parts[0]!, "gzip"), batch(10_000, parts[1]!, "zstd")))
+      assert.strictEqual(lane.position, 0)
+      yield* settled(lane, 30_000)
+      assert.deepStrictEqual(seen, values)
+      assert.strictEqual(lane.position, 30_000)
+      yield* Effect.yieldNow()
+      assert.isTrue(lane.hasRoom())
+      assert.strictEqual(context.buffer.bytes, 0)
+      // A slice and the unpacked bytes that it was cut from; all records at once would take 30,000 times 128 and more.
+      assert.isBelow(most, 3_000_000)
+    })
+  )
+
+  it.scoped(
+    "waits for room to unpack until another lane's records are done, and drops what it holds when it ends",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const seen: Array<string> = []
+        const { context, lane, open } = yield* make(
+          (value) =>
+            Effect.zipRight(
+              Effect.sync(() => seen.push(value)),
+              value === "a" ? Deferred.await(gate) : Effect.void
+            ),
+          100
+        )
+        const other = yield* open(1)
+        const third = yield* open(2)
+        lane.offer(fetched(batch(0, ["a"], "gzip")))
+        yield* Effect.repeatN(Effect.yieldNow(), 5)
+        for (const waiting of [other, third]) waiting.offer(fetched(batch(0, ["b", "c"], "gzip")))
+        yield* Effect.repeatN(Effect.yieldNow(), 5)
+        assert.deepStrictEqual(seen, ["a"])
+        assert.strictEqual(other.position, 0)
+        third.close()
+        yield* Deferred.succeed(gate, undefined)
+        yield* settled(other, 2)
+        yield* Effect.repeatN(Effect.yieldNow(), 5)
+        assert.deepStrictEqual(seen, ["a", "b", "c"])
+        assert.deepInclude(context.buffer, { bytes: 0, unpacked: 0, queued: 0 })
+      })
+  )
+
+  it.scoped("tells of a broken batch behind good ones when it comes to it, and of its place", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      const broken = batch(2, ["c"], "gzip")
+      broken[30]! ^= 1
+      const room = yield* Effect.fork(context.buffer.room.wait())
+      lane.offer(fetched(batch(0, ["a", "b"], "gzip"), broken))
+      yield* settled(lane, 2)
+      yield* Effect.repeatN(Effect.yieldNow(), 5)
+      assert.deepStrictEqual(seen, ["a", "b"])
+      assert.isNotNull(room.unsafePoll())
+      assert.isFalse(lane.hasRoom())
+      assert.strictEqual(lane.position, 2)
+      assert.strictEqual(lane.takeFailure()?.baseOffset, 2)
+      assert.isUndefined(lane.takeFailure())
+      assert.isTrue(lane.hasRoom())
+    })
+  )
+
+  it.scoped("drops what it holds compressed where it is taken elsewhere", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      for (const move of [() => lane.restartAt(7), () => lane.resumeAt(7, -1)]) {
+        lane.setPaused(true)
+        lane.offer(fetched(batch(lane.position, ["a"], "gzip")))
+        assert.isTrue(lane.isUnpacking())
+        move()
+        lane.setPaused(false)
+        assert.isFalse(lane.isUnpacking())
+        assert.strictEqual(context.buffer.bytes, 0)
+        yield* Effect.repeatN(Effect.yieldNow(), 5)
+        assert.deepStrictEqual(seen, [])
+      }
+      lane.offer(fetched(batch(5, ["no", "no", "yes"], "gzip")))
+      yield* settled(lane, 8)
+      assert.deepStrictEqual(seen, ["yes"])
     })
   )
 })

@@ -37,6 +37,7 @@ describe("consumerSettings", () => {
         metadataIntervalMs: 30_000,
         maxLaneRecords: 500,
         maxBufferedBytes: 64 * 1024 * 1024,
+        maxRecordBytes: 64 * 1024 * 1024,
         fetchMaxWaitMs: 500,
         maxPartitionBytes: 1024 * 1024,
         fetchMaxBytes: 10 * 1024 * 1024,
@@ -84,6 +85,7 @@ describe("consumerSettings", () => {
       handlerTimeout: 0n,
       maxLaneRecords: 0,
       maxBufferedBytes: Number.NaN,
+      maxRecordBytes: 1_000,
       fetchMaxBytes: 1.5,
       maxPartitionBytes: 2 ** 31
     })
@@ -98,12 +100,13 @@ describe("consumerSettings", () => {
       "handlerTimeout: must be a duration above zero and below 25 days, not 0",
       "maxLaneRecords: must be a whole number from 1 to 2147483647, not 0",
       "maxBufferedBytes: must be a whole number from 1 to 9007199254740991, not NaN",
+      "maxRecordBytes: must be a whole number from 1048576 to 2147483647, not 1000",
       "fetchMaxBytes: must be a whole number from 1 to 2147483647, not 1.5",
       "maxPartitionBytes: must be a whole number from 1 to 2147483647, not 2147483648"
     ]) {
       assert.include(description.split("; "), part)
     }
-    assert.strictEqual(description.split("; ").length, 12)
+    assert.strictEqual(description.split("; ").length, 13)
   })
 
   it("wants a topic", () => {

@@ -22,6 +22,7 @@ import * as Membership from "../group/membership.js"
 import * as Subscription from "../group/subscription.js"
 import * as Gate from "../lane/gate.js"
 import type { LaneContext } from "../lane/lane.js"
+import * as Queue from "../lane/queue.js"
 import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, keyOf, placeOf } from "../topicPartition.js"
@@ -83,7 +84,8 @@ export const make = Effect.fnUntraced(function* <R>(
     maxRecords: settings.maxLaneRecords,
     gate: Gate.make(commits?.isFull ?? (() => false)),
     breaker,
-    buffer: { bytes: 0, room: Signal.make() },
+    buffer: Queue.makeBuffer(settings.maxBufferedBytes),
+    maxRecordBytes: settings.maxRecordBytes,
     turn: Turn.of(clock),
     handling: Signal.make(),
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),

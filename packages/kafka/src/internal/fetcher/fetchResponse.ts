@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { FetchPartitionResponse } from "../../Protocol.js"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
-import * as RecordBatch from "../../RecordBatch.js"
+import type { RecordBatchError } from "../../RecordBatch.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
 import type { Lane } from "../lane/lane.js"
@@ -22,6 +22,8 @@ export interface Answers {
   readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<boolean>
   /** Lets a lane begin anew whose topic was. */
   readonly restart: (lane: Lane) => Effect.Effect<void>
+  /** What follows where a batch of what a lane has received was found to be broken. */
+  readonly broken: (lane: Lane) => Effect.Effect<void>
   /** True when the leader's metadata is in doubt. */
   readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<boolean>
   /** Fails the consumer at a lane's position. */
@@ -31,17 +33,6 @@ export interface Answers {
     description: string,
     cause?: unknown
   ) => Effect.Effect<void>
-}
-
-const decode = ({ abortedTransactions, records }: FetchPartitionResponse, offset: number): RecordBatch.Decoded => {
-  const decoded = RecordBatch.decode(records, { abortedTransactions })
-  if (records.byteLength === 0 || decoded.batches.length > 0 || decoded.error !== undefined) return decoded
-  // A broker never cuts the first batch off (KIP-74): waiting for its rest would be for ever.
-  const description = `${records.byteLength} bytes hold no whole batch`
-  return {
-    ...decoded,
-    error: new RecordBatch.RecordBatchError({ reason: "CorruptBatch", baseOffset: offset, description })
-  }
 }
 
 export const make = (options: {
@@ -135,12 +126,8 @@ export const make = (options: {
     yield* resume(lane, offset, endOffset, leaderEpoch)
   })
 
-  const corrupt = Effect.fnUntraced(function* (
-    lane: Lane,
-    error: RecordBatch.RecordBatchError,
-    { highWatermark }: FetchPartitionResponse
-  ) {
-    const { partition, position: offset, topic } = lane
+  const corrupt = Effect.fnUntraced(function* (lane: Lane, error: RecordBatchError) {
+    const { highWatermark, partition, position: offset, topic } = lane
     if (error.reason === "CorruptBatch" && suspected.get(lane) !== offset) {
       suspected.set(lane, offset)
       const doubt = Effect.logDebug(
@@ -194,14 +181,19 @@ export const make = (options: {
     }
   })
 
+  const broken: Answers["broken"] = (lane) =>
+    Effect.suspend(() => {
+      const error = lane.takeFailure()
+      return error === undefined ? Effect.void : corrupt(lane, error)
+    })
+
   const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {
     if (answer.errorCode !== Code.NONE) return yield* refused(lane, answer.errorCode)
-    const { batches, error } = decode(answer, lane.position)
     lane.highWatermark = answer.highWatermark
-    lane.offer(batches)
-    if (error !== undefined) yield* corrupt(lane, error, answer)
+    lane.offer(answer)
+    yield* broken(lane)
     return false
   })
 
-  return { failAt, receive, refused, restart, truncated }
+  return { broken, failAt, receive, refused, restart, truncated }
 }

@@ -42,6 +42,9 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const { buffer, cluster, settings } = options
   const lanes = new Set<Lane>()
+  const shareBuffer = () => {
+    buffer.share = buffer.maxBytes / Math.max(1, lanes.size)
+  }
   /** Brokers that are asked. */
   const loops = new Set<number>()
   const changed = Signal.make()
@@ -111,6 +114,8 @@ export const make = Effect.fnUntraced(function* (options: {
       for (const partition of partitions) {
         const found = asked.get(`${topic}-${partition.partition}`)
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
+        // Another broker has answered for the same position.
+        if (found.lane.isUnpacking()) continue
         if (recreated.isGone(found.lane)) continue
         // A follower that lags behind knows less than the leader: what it refuses is the leader's to say.
         if (partition.errorCode !== Code.NONE && leaveReplica(found.lane, nodeId)) {
@@ -147,10 +152,9 @@ export const make = Effect.fnUntraced(function* (options: {
     while (true) {
       const led = lanesOf(nodeId)
       if (led.length === 0) return
+      for (const lane of led) yield* answers.broken(lane)
       const all = led.filter((lane) => !lane.isPaused() && !recreated.isGone(lane))
-      // An equal share for each lane, or one that is held up would hold up the others with all the bytes it waits on.
-      const share = settings.maxBufferedBytes / lanes.size
-      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []
+      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []
       if (ready.length === 0) {
         yield* buffer.room.wait()
         continue
@@ -212,6 +216,7 @@ export const make = Effect.fnUntraced(function* (options: {
   return {
     add: (lane) => {
       lanes.add(lane)
+      shareBuffer()
       recreated.isGone(lane)
       isSettled = false
       changed.notify()
@@ -219,6 +224,7 @@ export const make = Effect.fnUntraced(function* (options: {
     },
     remove: (lane) => {
       lanes.delete(lane)
+      shareBuffer()
       changed.notify()
       buffer.room.notify()
     },

@@ -6,7 +6,7 @@ import * as Aborted from "./aborted.js"
 import { codec, names } from "./compression.js"
 import { RecordBatchError } from "./error.js"
 import * as Layout from "./layout.js"
-import { scan } from "./scan.js"
+import { type Source, scanAll } from "./scan.js"
 
 const noBytes = new Uint8Array(0)
 
@@ -28,7 +28,7 @@ const batchOf = (
 })
 
 /** A copy of the batch's records, decompressed. */
-const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, maxBytes: number) => {
+export const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, maxBytes: number) => {
   const fail = (reason: RecordBatchError["reason"], description: string, cause?: unknown) =>
     new RecordBatchError({ reason, baseOffset: header.baseOffset, description, cause })
   const payload = bytes.subarray(at + Layout.At.records, at + header.sizeInBytes)
@@ -47,14 +47,15 @@ const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, maxByte
   }
 }
 
+export const sourceOf = (header: BatchHeader, bytes: Uint8Array): Source => ({
+  bytes,
+  baseOffset: header.baseOffset,
+  baseTimestamp: header.baseTimestamp,
+  appendTimestamp: header.isLogAppendTime ? header.maxTimestamp : undefined
+})
+
 const scanned = (header: BatchHeader, bytes: Uint8Array) => {
-  const source = {
-    bytes,
-    baseOffset: header.baseOffset,
-    baseTimestamp: header.baseTimestamp,
-    appendTimestamp: header.isLogAppendTime ? header.maxTimestamp : undefined
-  }
-  const records = scan(source, header.recordCount, header.lastOffsetDelta)
+  const records = scanAll(sourceOf(header, bytes), header.recordCount, header.lastOffsetDelta)
   return typeof records === "string"
     ? new RecordBatchError({ reason: "CorruptBatch", baseOffset: header.baseOffset, description: records })
     : records
@@ -63,7 +64,7 @@ const scanned = (header: BatchHeader, bytes: Uint8Array) => {
 const abortMarker = 0
 
 /** Whether a control batch ends an aborted transaction: the type is the second int16 of its record's key. */
-const isAbortMarker = (records: ReadonlyArray<DecodedRecord>): boolean => {
+export const isAbortMarker = (records: ReadonlyArray<DecodedRecord>): boolean => {
   const key = records[0]?.key
   return key !== undefined && key !== null && key.length >= 4 && Layout.viewOf(key).getInt16(2) === abortMarker
 }
@@ -89,7 +90,7 @@ const decodeBatch = (
 }
 
 /** The error with the offset after its batch: the next one tells it best, since this one's own word may be damaged. */
-const located = (
+export const located = (
   { baseOffset, cause, description, reason }: RecordBatchError,
   bytes: Uint8Array,
   at: number,

@@ -1,7 +1,7 @@
 import * as Data from "effect/Data"
 
 export class RecordBatchError extends Data.TaggedError("RecordBatchError")<{
-  readonly reason: "UnsupportedMagic" | "CorruptBatch" | "UnsupportedCompression" | "UnsafeOffset"
+  readonly reason: "UnsupportedMagic" | "CorruptBatch" | "UnsupportedCompression" | "UnsafeOffset" | "RecordTooLarge"
   /** The base offset of the batch that could not be read. */
   readonly baseOffset: number
   /** The offset after that batch, where the batch or the next one tells. */

@@ -33,6 +33,14 @@ export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer
 export const checksum = (bytes: Uint8Array, at: number, end: number): number =>
   crc32c(bytes.subarray(at + At.attributes, end))
 
+/** Whether the batch at a position is there to its end, or can't be a batch. */
+export const isWhole = (view: DataView, at: number): boolean => {
+  const left = view.byteLength - at
+  if (left <= At.magic) return false
+  const length = view.getInt32(at + At.length)
+  return view.getInt8(at + At.magic) !== 2 || length < At.records - lengthOverhead || left >= length + lengthOverhead
+}
+
 /**
  * Reads the header of the batch at a position without checking its checksum; `undefined` when the batch isn't there
  * to its end.

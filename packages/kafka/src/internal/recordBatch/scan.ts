@@ -90,12 +90,55 @@ const astray = 0x7fffffff
 /** Length, attributes, timestamp, offset, key, value and header count take a byte each at least. */
 const smallestRecord = 7
 
-/** The records, or what is wrong with them. */
-export const scan = (source: Source, count: number, lastOffsetDelta: number): ReadonlyArray<DecodedRecord> | string => {
+/** How far the records of a batch were scanned. */
+export interface Progress {
+  /** How many records the batch has by its header, and their last offset delta. */
+  readonly count: number
+  readonly lastOffsetDelta: number
+  /** How many were scanned, and the offset delta of the last of them. */
+  scanned: number
+  previous: number
+}
+
+export const start = (count: number, lastOffsetDelta: number): Progress => ({
+  count,
+  lastOffsetDelta,
+  scanned: 0,
+  previous: -1
+})
+
+/** Some records of a batch, and what follows them. */
+export interface Scanned {
+  readonly records: ReadonlyArray<DecodedRecord>
+  /** Where they end. */
+  readonly at: number
+  /** How many bytes the next record takes from there, as far as is known, where it wasn't there to its end; else 0. */
+  readonly needed: number
+  /** What is wrong with the next record, if anything is. */
+  readonly wrong: string | undefined
+}
+
+/** The bytes that tell a record's size, at most. */
+export const sizeBytes = 5
+
+/**
+ * The records from a position on: until as many bytes are taken as may be, each record counted with `overhead` besides
+ * its own (but at least one record), or one isn't there to its end, or one is malformed.
+ */
+export const scan = (
+  source: Source,
+  progress: Progress,
+  from: number,
+  to: number,
+  /** Whether more bytes follow those that are there. */
+  isPartial: boolean,
+  maxBytes: number,
+  overhead: number
+): Scanned => {
   const { bytes } = source
-  if (count > bytes.length / smallestRecord) return `${count} records don't fit in ${bytes.length} bytes`
-  let at = 0
-  let end = bytes.length
+  const { count, lastOffsetDelta } = progress
+  let at = from
+  let end = to
 
   const varint = (): number => {
     if (at >= end) {
@@ -145,13 +188,29 @@ export const scan = (source: Source, count: number, lastOffsetDelta: number): Re
     skip()
   }
 
-  const records = new Array<DecodedRecord>(count)
-  let previous = -1
-  for (let i = 0; i < count; i++) {
-    end = bytes.length
+  const left = count - progress.scanned
+  const most = Math.min(left, (to - from) / smallestRecord, maxBytes / (smallestRecord + overhead))
+  const records = new Array<DecodedRecord>(Math.floor(most) + (most < left ? 1 : 0))
+  let found = 0
+  let taken = 0
+  let begin = from
+  const result = (needed: number, wrong: string | undefined): Scanned => {
+    records.length = found
+    return { records, at: begin, needed, wrong }
+  }
+
+  while (found < left) {
+    const i = progress.scanned
+    end = to
     const size = varint()
+    if (isPartial && at === astray && to - begin < sizeBytes) return result(sizeBytes, undefined)
     end = at + size
-    if (size < 0 || end > bytes.length) return `record ${i} of ${count} doesn't fit in the batch`
+    if (size < 0 || at === astray) return result(0, `record ${i} of ${count} doesn't fit in the batch`)
+    if (end > to) {
+      return isPartial ? result(end - begin, undefined) : result(0, `record ${i} of ${count} doesn't fit in the batch`)
+    }
+    taken += end - begin + overhead
+    if (taken > maxBytes && found > 0) return result(0, undefined)
     at++
     const timestampDelta = varlong()
     const offsetDelta = varint()
@@ -163,12 +222,18 @@ export const scan = (source: Source, count: number, lastOffsetDelta: number): Re
     const headersAt = at
     if (headerCount < 0) at = astray
     for (let h = 0; h < headerCount && at <= end; h++) skipHeader()
-    if (at !== end) return `record ${i} of ${count} has fields that don't fit in its ${size} bytes`
-    if (offsetDelta <= previous || offsetDelta > lastOffsetDelta) {
-      return `record ${i} of ${count} has the offset delta ${offsetDelta} after ${previous}, the last is ${lastOffsetDelta}`
+    if (at !== end) return result(0, `record ${i} of ${count} has fields that don't fit in its ${size} bytes`)
+    if (offsetDelta <= progress.previous || offsetDelta > lastOffsetDelta) {
+      const { previous } = progress
+      return result(
+        0,
+        `record ${i} of ${count} has the offset delta ${offsetDelta} after ${previous}, the last is ${lastOffsetDelta}`
+      )
     }
-    previous = offsetDelta
-    records[i] = new RecordView(
+    progress.previous = offsetDelta
+    progress.scanned++
+    begin = at
+    records[found++] = new RecordView(
       source,
       offsetDelta,
       timestampDelta,
@@ -180,5 +245,17 @@ export const scan = (source: Source, count: number, lastOffsetDelta: number): Re
       headerCount
     )
   }
-  return at === bytes.length ? records : `${bytes.length - at} bytes are left after its ${count} records`
+  return result(0, undefined)
+}
+
+/** All records of a batch, or what is wrong with them. */
+export const scanAll = (
+  source: Source,
+  count: number,
+  lastOffsetDelta: number
+): ReadonlyArray<DecodedRecord> | string => {
+  const size = source.bytes.length
+  if (count > size / smallestRecord) return `${count} records don't fit in ${size} bytes`
+  const { at, records, wrong } = scan(source, start(count, lastOffsetDelta), 0, size, false, Number.MAX_SAFE_INTEGER, 0)
+  return wrong ?? (at === size ? records : `${size - at} bytes are left after its ${count} records`)
 }

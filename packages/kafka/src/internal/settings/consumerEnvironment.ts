@@ -37,6 +37,7 @@ const parsers: Environment.Parsers<ConsumerSettings.ConsumerOptions> = {
   metadataInterval: Environment.duration,
   maxLaneRecords: Environment.number,
   maxBufferedBytes: Environment.number,
+  maxRecordBytes: Environment.number,
   fetchMaxWait: Environment.duration,
   maxPartitionBytes: Environment.number,
   fetchMaxBytes: Environment.number,

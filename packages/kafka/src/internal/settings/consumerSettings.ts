@@ -24,8 +24,9 @@ export interface ConsumerTuning {
   readonly isolationLevel?: IsolationLevel | undefined
   /**
    * What to do at a batch that can't be read: its checksum or structure is wrong, what it was compressed with can't be
-   * read, or it holds more than 64 MiB. `fail` ends the consumer with `CorruptBatch`. `skip` goes on behind the batch:
-   * the offsets are logged and counted, the records are lost to this group. Default: `fail`.
+   * read, or a record in it takes more than `maxRecordBytes`. `fail` ends the consumer with `CorruptBatch`. `skip`
+   * continues behind the batch: the offsets are logged and counted, the records are lost to this group. A batch that is
+   * unpacked in several slices is handled up to the slice that can't be read. Default: `fail`.
    */
   readonly corruptBatch?: "fail" | "skip" | undefined
   /**
@@ -70,8 +71,17 @@ export interface ConsumerTuning {
   readonly metadataInterval?: Duration.DurationInput | undefined
   /** A partition is fetched for while it has fewer records than this waiting. Default: 500. */
   readonly maxLaneRecords?: number | undefined
-  /** No fetch is made while this many bytes are waiting in the whole consumer. Default: 64 MiB. */
+  /**
+   * No fetch is made while the whole consumer holds this many bytes, and what was fetched stays compressed while this
+   * many bytes of records wait: they count as they are in memory, with 128 bytes for each record besides its own. So a
+   * consumer takes about twice as much, and its largest record. Default: 64 MiB.
+   */
   readonly maxBufferedBytes?: number | undefined
+  /**
+   * A record of a compressed batch may take this many bytes when it is decompressed, from 1 MiB on; one that takes more
+   * is handled as `corruptBatch` says. Batches may take any number of bytes. Default: 64 MiB.
+   */
+  readonly maxRecordBytes?: number | undefined
   /** How long the broker may wait for records. Default: 500 ms. */
   readonly fetchMaxWait?: Duration.DurationInput | undefined
   /** Default: 1 MiB. A larger record is fetched all the same. */
@@ -117,6 +127,7 @@ export interface ConsumerSettings {
   readonly metadataIntervalMs: number
   readonly maxLaneRecords: number
   readonly maxBufferedBytes: number
+  readonly maxRecordBytes: number
   readonly fetchMaxWaitMs: number
   readonly maxPartitionBytes: number
   readonly fetchMaxBytes: number
@@ -149,10 +160,10 @@ export const check = (
     check(value > 0 && value <= maxInt32, field, input, "must be a duration above zero and below 25 days")
     return value
   }
-  const count = (field: keyof ConsumerTuning, fallback: number, max = maxInt32): number => {
+  const count = (field: keyof ConsumerTuning, fallback: number, max = maxInt32, min = 1): number => {
     const value = (options[field] as number | undefined) ?? fallback
-    const ok = Number.isSafeInteger(value) && value > 0 && value <= max
-    check(ok, field, value, `must be a whole number from 1 to ${max}`)
+    const ok = Number.isSafeInteger(value) && value >= min && value <= max
+    check(ok, field, value, `must be a whole number from ${min} to ${max}`)
     return value
   }
   check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
@@ -199,6 +210,7 @@ export const check = (
     metadataIntervalMs: millis("metadataInterval", "30 seconds"),
     maxLaneRecords: count("maxLaneRecords", 500),
     maxBufferedBytes: count("maxBufferedBytes", 64 * 1024 * 1024, Number.MAX_SAFE_INTEGER),
+    maxRecordBytes: count("maxRecordBytes", 64 * 1024 * 1024, maxInt32, 1024 * 1024),
     fetchMaxWaitMs: millis("fetchMaxWait", "500 millis"),
     maxPartitionBytes: count("maxPartitionBytes", 1024 * 1024),
     fetchMaxBytes: count("fetchMaxBytes", 10 * 1024 * 1024),
