@@ -11,6 +11,7 @@ import { observe } from "./observe.js"
 import { produce, transactions } from "./produce.js"
 import { rebalance } from "./rebalance.js"
 import { recovery } from "./recovery.js"
+import { unpack } from "./unpack.js"
 
 const benchmarks = {
   codecs,
@@ -22,7 +23,8 @@ const benchmarks = {
   produce,
   rebalance,
   recovery,
-  transactions
+  transactions,
+  unpack
 }
 
 const name = process.argv[2] ?? ""

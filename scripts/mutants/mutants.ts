@@ -123,19 +123,19 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a fetch goes on one record too far",
     file: `${kafka}/lane/lane.ts`,
-    replace: "        lane.position = batch.nextOffset\n",
-    by: "        lane.position = batch.nextOffset + 1\n"
+    replace: "    lane.position = slice.nextOffset\n",
+    by: "    lane.position = slice.nextOffset + 1\n"
   },
   {
     name: "records before the position are handed out",
     file: `${kafka}/lane/lane.ts`,
-    replace: "batch.baseOffset < position ? batch.records.filter((r) => r.offset >= position) : batch.records",
-    by: "batch.records"
+    replace: "slice.baseOffset < position ? slice.records.filter((r) => r.offset >= position) : slice.records",
+    by: "slice.records"
   },
   {
     name: "buffers have no bound",
     file: `${kafka}/fetcher/fetcher.ts`,
-    replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom(share)) : []",
+    replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []",
     by: "all"
   },
   {
