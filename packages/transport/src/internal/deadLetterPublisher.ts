@@ -122,9 +122,13 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
     const { attempts: attempt, record } = failed
     let metadata: "full" | "minimal" = "full"
     let cursor = ScheduleCursor.make(backoff)
+    let heldUpBy: ProducerError | undefined
     while (true) {
       const exit: Exit.Exit<RecordMetadata, ProducerError> = yield* Effect.exit(send(failed, metadata))
-      if (Exit.isSuccess(exit)) return Option.some(exit.value)
+      if (Exit.isSuccess(exit)) {
+        if (heldUpBy !== undefined) yield* log.deadLetterPublished({ record, attempt, error: heldUpBy })
+        return Option.some(exit.value)
+      }
       onFailure(record)
       const error = producerError(exit.cause, record)
       const isTooLarge = error.reason === "RecordTooLarge"
@@ -142,6 +146,7 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
         })
       }
       onBlocked(record, error)
+      heldUpBy = error
       const step = yield* cursor.next(undefined)
       if (Option.isSome(step)) cursor = step.value.cursor
       const delay = isTooLarge || Option.isNone(step) ? cap : step.value.delay

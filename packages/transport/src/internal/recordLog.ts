@@ -31,6 +31,7 @@ export interface RecordLog {
   readonly deadLetterShrunk: Line
   readonly deadLetterRefused: Line
   readonly deadLetterDelayed: Line
+  readonly deadLetterPublished: Line
 }
 
 /** The most characters of an error's message, a key or a value in a line. */
@@ -79,7 +80,8 @@ export const make = (groupId: string, logPayloads: boolean): RecordLog => {
     stopping: kind(LogLevel.Error, "Handling failed for good, the consumer stops"),
     deadLetterShrunk: kind(LogLevel.Warning, "The dead letter is too large, publishing it with less metadata"),
     deadLetterRefused: kind(LogLevel.Error, "The dead letter is refused, the partition is held up", heldUp),
-    deadLetterDelayed: kind(LogLevel.Warning, "The dead letter is not published yet, the partition is held up", heldUp)
+    deadLetterDelayed: kind(LogLevel.Warning, "The dead letter is not published yet, the partition is held up", heldUp),
+    deadLetterPublished: kind(LogLevel.Info, "The dead letter is published, the partition continues")
   }
 }
 

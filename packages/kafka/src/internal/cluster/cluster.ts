@@ -162,7 +162,9 @@ export const makeFor = Effect.fnUntraced(function* (
   const candidates = (): ReadonlyArray<Endpoint> => {
     const known = [...nodes.values()]
     const from = known.length === 0 ? 0 : outdated % known.length
-    return [...known.slice(from), ...known.slice(0, from), ...wire.bootstrap]
+    const addresses = new Set(known.map(Connections.addressOf))
+    const others = wire.bootstrap.filter((endpoint) => !addresses.has(Connections.addressOf(endpoint)))
+    return [...known.slice(from), ...known.slice(0, from), ...others]
   }
 
   const requestAny = <A extends Api>(role: Role, api: A, request: Request<A>, limitMs?: number) =>

@@ -38,7 +38,7 @@ export interface Lasting {
 }
 
 export interface Retry {
-  /** An attempt has failed, which began at `since` (monotonic milliseconds; default: now). */
+  /** An attempt has failed, which began at `since` (monotonic milliseconds; default: now, or when `during` began). */
   readonly failed: (failure: Failure, since?: number) => Effect.Effect<void>
   readonly succeeded: Effect.Effect<void>
   /** It is not repeated any more, though it hasn't succeeded. */
@@ -134,8 +134,8 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
       return isOver
     }
 
-    const of: Retries["of"] = (name, subject = "") => ({
-      failed: (failure, since) =>
+    const retryOf = (name: string, subject: string, began?: number): Retry => ({
+      failed: (failure, since = began) =>
         Effect.suspend(() => {
           const operation = operations.get(name) ?? { name, entries: new Map(), reported: undefined }
           operations.set(name, operation)
@@ -163,13 +163,14 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
     })
 
     return {
-      of,
-      during: (operation, subject, body) => {
-        const retry = of(operation, subject)
-        return Effect.onExit(body(retry), (exit) =>
-          Exit.isSuccess(exit) ? retry.succeeded : Effect.sync(retry.dropped)
-        )
-      },
+      of: (operation, subject = "") => retryOf(operation, subject),
+      during: (operation, subject, body) =>
+        Effect.suspend(() => {
+          const retry = retryOf(operation, subject, now())
+          return Effect.onExit(body(retry), (exit) =>
+            Exit.isSuccess(exit) ? retry.succeeded : Effect.sync(retry.dropped)
+          )
+        }),
       lasting: () =>
         Array.from(operations.values()).flatMap((operation) => {
           const lasting = lastingOf(operation, now())

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import type { Retry } from "../concurrency/retries.js"
 import type { Reaction } from "../group/decisions.js"
 import type { Lane } from "../lane/lane.js"
@@ -63,6 +64,8 @@ export const make = (options: CommitterOptions): Committer => {
   const { metrics, retry } = options
   const lanes = new Set<Lane>()
   const committed = new Map<string, CommittedOffset>()
+  /** When the last commit began, in monotonic milliseconds. */
+  let attemptedAt = 0
   const oneInFlight = Effect.unsafeMakeSemaphore(1)
 
   const collect = (): Map<string, Map<number, Sent>> => {
@@ -77,6 +80,7 @@ export const make = (options: CommitterOptions): Committer => {
   }
 
   const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
+    attemptedAt = yield* Monotonic.now
     options.onGather?.()
     const topics = collect()
     if (topics.size === 0) {
@@ -121,12 +125,12 @@ export const make = (options: CommitterOptions): Committer => {
         if (reaction._tag !== "Fatal") complete = false
       }
     }
-    yield* refusal === undefined ? retry.succeeded : retry.failed(refusal)
+    yield* refusal === undefined ? retry.succeeded : retry.failed(refusal, attemptedAt)
     return complete ? "Complete" : "Incomplete"
   }).pipe(
     Effect.catchAll((error) =>
       Effect.as(
-        Effect.zipRight(Effect.logDebug("Commit failed, it will be repeated", error), retry.failed(error)),
+        Effect.zipRight(Effect.logDebug("Commit failed, it will be repeated", error), retry.failed(error, attemptedAt)),
         error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
       )
     ),

@@ -8,8 +8,8 @@ import type { Api, Request } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import * as Patience from "../concurrency/patience.js"
-import type { Retry } from "../concurrency/retries.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as ConsumerProtocol from "./consumerProtocol.js"
 import * as Decisions from "./decisions.js"
@@ -56,11 +56,17 @@ interface Refusal {
  */
 export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerError> => {
   const { cluster, member, settings } = options
+  const retry = cluster.retries.of("JoinGroup")
+  /** When the last request was sent, in monotonic milliseconds. */
+  let askedAt = 0
   /** Requests since the last that was answered. */
   let unanswered = 0
 
   const ask = <A extends "JoinGroup" | "SyncGroup">(api: A, request: Request<A>) =>
-    member.toCoordinator("join", api, request, Patience.parkedLimitMs(settings, unanswered)).pipe(
+    Effect.flatMap(Monotonic.now, (now) => {
+      askedAt = now
+      return member.toCoordinator("join", api, request, Patience.parkedLimitMs(settings, unanswered))
+    }).pipe(
       Effect.tapBoth({
         onFailure: () => Effect.sync(() => unanswered++),
         onSuccess: () =>
@@ -71,7 +77,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     )
 
   /** Repeated as it is: the leader's JoinGroup would begin another rebalance. */
-  const sync = Effect.fnUntraced(function* (request: Request<"SyncGroup">, retry: Retry) {
+  const sync = Effect.fnUntraced(function* (request: Request<"SyncGroup">) {
     const backoff = Backoff.make()
     let isRepeated = false
     while (true) {
@@ -79,7 +85,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       if (answer._tag === "Right")
         return { ...answer.right, reaction: Decisions.onSyncGroup(answer.right.errorCode, isRepeated) }
       yield* member.rejectFatal(answer.left)
-      yield* retry.failed(answer.left)
+      yield* retry.failed(answer.left, askedAt)
       isRepeated = true
       yield* backoff.next
     }
@@ -104,7 +110,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     }
   }
 
-  const attempt = Effect.fnUntraced(function* (retry: Retry) {
+  const attempt = Effect.gen(function* () {
     const before = member.generationId
     const topics = yield* options.topics
     const metadata = ConsumerProtocol.encodeSubscription({
@@ -137,7 +143,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     }
     const isLeader = joined.leader === joined.memberId
     const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions) : Leader.noPlan
-    const synced = yield* sync({ ...member.identity(), assignments: plan.assignments }, retry)
+    const synced = yield* sync({ ...member.identity(), assignments: plan.assignments })
     const { errorCode: code, reaction } = synced
     if (reaction._tag !== "Ok") return { reaction, api: "SyncGroup", code } satisfies Refusal
     member.phase = "Stable"
@@ -147,31 +153,32 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
 
   const failed = (cause: WireError | ResponseError) => Effect.as(member.rejectFatal(cause), cause)
 
-  const untilAssigned = Effect.fnUntraced(function* (retry: Retry) {
+  const untilAssigned = Effect.gen(function* () {
     const backoff = Backoff.make()
     while (true) {
       member.phase = "Joining"
-      const attempted = yield* Effect.catchTags(attempt(retry), { WireError: failed, ResponseError: failed })
+      const attempted = yield* Effect.catchTags(attempt, { WireError: failed, ResponseError: failed })
       if ("assignment" in attempted) {
         options.onAttempted()
+        yield* retry.succeeded
         return attempted
       }
       member.phase = "Joining"
       if ("_tag" in attempted) {
-        yield* retry.failed(attempted)
+        yield* retry.failed(attempted, askedAt)
         yield* backoff.next
         continue
       }
       options.onAttempted()
       const { api, code, reaction } = attempted
       if (reaction._tag !== "UseMemberId" && reaction._tag !== "Fatal")
-        yield* retry.failed(`${api} answered ${nameOf(code)}`)
+        yield* retry.failed(`${api} answered ${nameOf(code)}`, askedAt)
       yield* settle(attempted, backoff)
     }
   })
 
   return Effect.ensuring(
-    cluster.retries.during("JoinGroup", "", untilAssigned),
+    untilAssigned,
     Effect.sync(() => cluster.disconnect("join"))
   )
 }

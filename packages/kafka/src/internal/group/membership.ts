@@ -227,6 +227,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }),
     leave: Effect.suspend(() => {
       over.done(Effect.void)
+      cluster.retries.of("JoinGroup").dropped()
       member.phase = "Unjoined"
       const { groupId, groupInstanceId, memberId } = member.identity()
       const leaving =

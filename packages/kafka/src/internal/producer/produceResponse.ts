@@ -10,7 +10,9 @@ import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { ProduceResponse } from "../../Protocol.js"
 import * as RecordBatch from "../../RecordBatch.js"
 import type { WireError } from "../../Wire.js"
+import type { Retries, Retry } from "../concurrency/retries.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
+import { keyOf } from "../topicPartition.js"
 import * as Failure from "./decisions.js"
 import * as Lane from "./partitionQueue.js"
 import * as Call from "./pendingSend.js"
@@ -37,6 +39,7 @@ export interface Options {
   readonly run: (effect: Effect.Effect<void>) => void
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
+  readonly retries: Retries
   /** A batch has its results. */
   readonly onDone: (batch: Lane.Batch) => void
   /** A lane's trouble is over. */
@@ -62,7 +65,18 @@ const verdictOf = (cause: Cause.Cause<WireError>): Failure.Verdict =>
     })
   })
 
-export const make = ({ admission, metrics, now, onDone, onRecovered, run, settings, topics }: Options): Outcome => {
+export const make = (options: Options): Outcome => {
+  const { admission, metrics, now, onDone, onRecovered, retries, run, settings, topics } = options
+  /** Lanes whose batches are sent again, until one is acknowledged or nothing is left to send. */
+  const failing = new Map<Lane.Lane, Retry>()
+
+  const endRetries = (lane: Lane.Lane, end: (retry: Retry) => void): void => {
+    const retry = failing.get(lane)
+    if (retry === undefined) return
+    failing.delete(lane)
+    end(retry)
+  }
+
   const conclude = (batches: ReadonlyArray<Lane.Batch>, exit: Exit.Exit<ProduceResponse, WireError>): void => {
     if (Exit.isFailure(exit)) {
       const verdict = verdictOf(exit.cause)
@@ -98,6 +112,7 @@ export const make = ({ admission, metrics, now, onDone, onRecovered, run, settin
 
   const rejectAll = (lane: Lane.Lane, failure: Failure.Failure): void => {
     for (const batch of [...lane.batches]) reject(batch, failure)
+    endRetries(lane, (retry) => retry.dropped())
   }
 
   const acknowledge = (batch: Lane.Batch, answer: Answer): void => {
@@ -108,6 +123,7 @@ export const make = ({ admission, metrics, now, onDone, onRecovered, run, settin
     lane.probing = 0
     confirm(batch, answer)
     Lane.recovered(lane)
+    if (failing.size > 0) endRetries(lane, (retry) => run(retry.succeeded))
     if (lane.sequence?.isEstablished === false) lane.sequence = { ...lane.sequence, isEstablished: true }
     if (lane.trouble !== undefined) trouble(lane, lane.trouble)
   }
@@ -173,12 +189,16 @@ export const make = ({ admission, metrics, now, onDone, onRecovered, run, settin
       return
     }
     for (const entry of lane.batches[0]?.entries ?? []) entry.call.trouble = failure
+    const retry = failing.get(lane) ?? retries.of("Produce", keyOf(lane))
+    failing.set(lane, retry)
     run(
-      lane.backoff.next.pipe(
+      retry.failed(failure.description, lane.batches[0]?.entries[0]?.call.acceptedAt).pipe(
+        Effect.zipRight(lane.backoff.next),
         Effect.zipRight(Effect.exit(topics.refresh(lane.topic))),
         Effect.zipRight(
           Effect.sync(() => {
             lane.trouble = undefined
+            if (lane.batches.length === 0) endRetries(lane, (retry) => retry.dropped())
             onRecovered(lane)
           })
         )

@@ -28,7 +28,7 @@ interface Node {
   readonly couriers: Array<(batches: Effect.Effect<Batches>) => void>
 }
 
-export interface Options extends Omit<Outcome.Options, "onRecovered"> {
+export interface Options extends Omit<Outcome.Options, "onRecovered" | "retries"> {
   readonly cluster: Cluster
   /** A batch takes no more records. */
   readonly onTake: (batch: Lane.Batch) => void
@@ -45,7 +45,7 @@ export interface Sender extends Gate {
 export const make = (options: Options): Sender => {
   const { admission, cluster, onIdle, onTake, run, settings } = options
   const nodes = new Map<number, Node>()
-  const outcome = Outcome.make({ ...options, onRecovered: (lane) => wake([lane]) })
+  const outcome = Outcome.make({ ...options, retries: cluster.retries, onRecovered: (lane) => wake([lane]) })
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
