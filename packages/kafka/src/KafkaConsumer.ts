@@ -194,7 +194,7 @@ const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
       ...options,
       commitInterval,
       handler: (envelope: Envelope<A>) =>
-        Effect.flatMap(handler(envelope), (records) => outputs.handled(envelope, records)),
+        Effect.flatMap(handler(envelope), (records) => outputs.handled(envelope, Processor.awaited(records))),
       deadLetter: { destination: Effect.provideService(destination, Producer, outputs.producer) }
     },
     parts

@@ -54,12 +54,12 @@ export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
   readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
 }> {
   override get message(): string {
-    const issues = this.issues.map(({ field, value, description }) => `${field} ${description}, not ${show(value)}`)
+    const issues = this.issues.map(
+      ({ field, value, description }) => `${field} ${description}, not ${Environment.show(value)}`
+    )
     return `${this.reason}: ${issues.join("; ")}`
   }
 }
-
-const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
 
 export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Service<Wire>, KafkaConfigError> =>
   Effect.suspend(() => {

@@ -11,17 +11,20 @@
  * The answer is JSON with every component at `/health`, and with those that fail it at a probe. Nothing is asked for an
  * answer, so that it comes at once: it tells what the components know. `docs/health.md` has all of their states.
  */
+
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Environment from "@spillway/transport/Environment"
 import * as Health from "@spillway/transport/Health"
+import * as Logging from "@spillway/transport/Logging"
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Server from "./internal/server.js"
 
@@ -101,7 +104,7 @@ const make = Effect.fnUntraced(function* (
     Effect.provideService(Health.Health, health),
     Effect.mapError((fields) => new HealthServerError(fields))
   )
-  yield* Effect.annotateLogs(Effect.logInfo("Health served"), { ...listening })
+  yield* Logging.log(LogLevel.Info, "Health served", { ...listening })
   return Context.add(Context.make(HealthServer, listening), Health.Health, health) as Context.Context<HealthServer>
 })
 

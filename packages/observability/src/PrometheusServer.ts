@@ -1,16 +1,19 @@
 /**
  * An HTTP server that Prometheus scrapes, and the bare app for programs that have a server of their own.
  */
+
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Environment from "@spillway/transport/Environment"
+import * as Logging from "@spillway/transport/Logging"
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Server from "./internal/server.js"
@@ -53,7 +56,7 @@ export const make = Effect.fnUntraced(function* (
   const listening = yield* Server.serve({ host, path, port }, HttpRouter.get(HttpRouter.empty, path, app)).pipe(
     Effect.mapError((fields) => new PrometheusServerError(fields))
   )
-  yield* Effect.annotateLogs(Effect.logInfo("Metrics served"), { ...listening })
+  yield* Logging.log(LogLevel.Info, "Metrics served", { ...listening })
   return listening
 })
 

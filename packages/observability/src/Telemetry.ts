@@ -5,9 +5,11 @@
  * Traces are those of `TransportTracing` and every `Effect.withSpan` of the program; metrics are all of Effect's
  * registry, which `TransportMetrics.layer` adds those of consumers and producers to.
  */
+
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
 import * as OtlpMetrics from "@effect/opentelemetry/OtlpMetrics"
 import * as OtlpTracer from "@effect/opentelemetry/OtlpTracer"
+import { show } from "@spillway/transport/Environment"
 import * as TransportTracing from "@spillway/transport/TransportTracing"
 import type * as ConfigError from "effect/ConfigError"
 import * as Data from "effect/Data"
@@ -63,8 +65,6 @@ export class TelemetryError extends Data.TaggedError("TelemetryError")<{
     return `${this.reason}: ${issues.join("; ")}`
   }
 }
-
-const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
 
 /** What is wrong with an endpoint, if anything. */
 const wrongEndpoint = (text: string): string | undefined => {

@@ -20,7 +20,10 @@ const written = Fs.readdirSync(Path.join(root, "packages"))
       levels[level as keyof typeof levels],
       message
     ]),
-    ...Array.from(source.matchAll(/\bkind\(\s*LogLevel\.(\w+),\s*"([^"]+)"/g), ([, level, message]) => [level, message])
+    ...Array.from(source.matchAll(/\b(?:kind|line|log)\(\s*LogLevel\.(\w+),\s*"([^"]+)"/g), ([, level, message]) => [
+      level,
+      message
+    ])
   ])
   .map((line) => line.join(": "))
 

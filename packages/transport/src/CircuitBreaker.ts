@@ -11,6 +11,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,6 +20,7 @@ import type { Issue } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Machine from "./internal/circuitBreaker/machine.js"
 import * as Monotonic from "./internal/monotonic.js"
+import * as Logging from "./Logging.js"
 
 /** `closed` lets every record pass, `halfOpen` one, `open` none. */
 export type CircuitBreakerState = "closed" | "halfOpen" | "open"
@@ -171,7 +173,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const logOpen = Effect.suspend(() =>
-    Effect.annotateLogs(Effect.logWarning("The circuit breaker is open: no handler is called"), {
+    Logging.log(LogLevel.Warning, "The circuit breaker is open: no handler is called", {
       openFor: Duration.format(Duration.millis(Math.ceil(machine.opensUntil - now())))
     })
   )
@@ -189,9 +191,8 @@ export const make = Effect.fnUntraced(function* (
   yield* Queue.take(changes).pipe(
     Effect.tap((changed) => SubscriptionRef.set(state, changed)),
     Effect.tap((changed) => {
-      // A logger that throws must not keep it open.
-      if (changed === "open") return Effect.zipRight(Effect.exit(logOpen), becomeHalfOpen(machine.epoch))
-      return changed === "closed" ? Effect.exit(Effect.logInfo("The circuit breaker is closed again")) : Effect.void
+      if (changed === "open") return Effect.zipRight(logOpen, becomeHalfOpen(machine.epoch))
+      return changed === "closed" ? Logging.log(LogLevel.Info, "The circuit breaker is closed again", {}) : Effect.void
     }),
     Effect.forever,
     Effect.interruptible,

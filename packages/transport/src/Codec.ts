@@ -7,14 +7,17 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
+import { TemporaryError } from "./HandlerError.js"
 import { isExit } from "./internal/exit.js"
 import * as ParseIssue from "./internal/parseIssue.js"
+import { isInstance } from "./internal/render.js"
 
 /** What a consumer needs of a codec. */
 export interface Decoder<out A> {
   /**
    * Reads a value; null is a tombstone. When nothing asynchronous is needed, return an `Exit`, which is an Effect too:
-   * the consumer then reads it without running anything.
+   * the consumer then reads it without running anything. A decoder that throws or dies fails like one with a
+   * `DecodeError`: the record is dead-lettered at once. To have the record retried, die with a `TemporaryError`.
    */
   readonly decode: (bytes: Uint8Array | null) => Effect.Effect<A, DecodeError>
 }
@@ -71,11 +74,14 @@ export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
       } catch {
         return Exit.fail(new DecodeError({ reason: "InvalidJson", description: `${bytes.length} bytes` }))
       }
-      return toEffect(decodeValue(value), (description) => new DecodeError({ reason: "SchemaMismatch", description }))
+      return toEffect(
+        () => decodeValue(value),
+        (description) => new DecodeError({ reason: "SchemaMismatch", description })
+      )
     },
     encode: (value) => {
       const encoded = toEffect(
-        encodeValue(value),
+        () => encodeValue(value),
         (description) => new EncodeError({ reason: "SchemaMismatch", description })
       )
       return isExit(encoded) ? Exit.flatMap(encoded, stringify) : Effect.flatMap(encoded, stringify)
@@ -103,14 +109,21 @@ const decodeText = (decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array
   }
 }
 
-/** A schema that is done at once gives an Either, from which an Exit is made. */
+/** A schema that is done at once gives an Either, from which an Exit is made. One that throws matches nothing. */
 const toEffect = <A, E>(
-  result: Effect.Effect<A, ParseResult.ParseIssue>,
+  parse: () => Effect.Effect<A, ParseResult.ParseIssue>,
   error: (description: string) => E
 ): Effect.Effect<A, E> => {
   const fail = (issue: ParseResult.ParseIssue): E => error(ParseIssue.describe(issue))
-  if (!isEither(result)) return Effect.mapError(result, fail)
-  return Either.isRight(result) ? Exit.succeed(result.right) : Exit.fail(fail(result.left))
+  try {
+    const result = parse()
+    if (isEither(result)) return Either.isRight(result) ? Exit.succeed(result.right) : Exit.fail(fail(result.left))
+    return Effect.catchAllDefect(Effect.mapError(result, fail), (defect) =>
+      isInstance(defect, TemporaryError) ? Exit.die(defect) : Exit.fail(error(ParseIssue.describeThrown(defect)))
+    )
+  } catch (thrown) {
+    return Exit.fail(error(ParseIssue.describeThrown(thrown)))
+  }
 }
 
 const isEither = <A, E>(effect: Effect.Effect<A, E>): effect is Effect.Effect<A, E> & Either.Either<A, E> =>
@@ -121,7 +134,7 @@ const stringify = (value: unknown): Exit.Exit<Uint8Array, EncodeError> => {
     const text = JSON.stringify(value)
     if (text !== undefined) return Exit.succeed(encoder.encode(text))
   } catch {
-    // A cycle or a BigInt: no JSON, like undefined.
+    // A cycle, a BigInt or too deep a value: no JSON, like undefined.
   }
   return Exit.fail(new EncodeError({ reason: "InvalidJson", description: `a value of type ${typeof value}` }))
 }

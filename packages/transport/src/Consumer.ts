@@ -1,6 +1,7 @@
 /**
  * The handle of a running consumer, and the launcher that ends a program when one of its consumers fails.
  */
+
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -8,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "./CircuitBreaker.js"
+import { show } from "./Environment.js"
 import type { Position } from "./Position.js"
 import * as Concurrency from "./runtime/Concurrency.js"
 
@@ -78,7 +80,7 @@ export class ControlError extends Data.TaggedError("ControlError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${this.reason}: group ${this.groupId}: ${this.field} ${JSON.stringify(this.value)}: ${this.description}`
+    return `${this.reason}: group ${this.groupId}: ${this.field} ${show(this.value)}: ${this.description}`
   }
 }
 

@@ -3,12 +3,14 @@
  * prefix and its own (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). All that is wrong is told in one error,
  * naming variable, option and value. A variable that is blank is one that isn't set.
  */
+
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { inspect } from "./internal/render.js"
 
 /** An option's value that can't be used. */
 export interface Issue {
@@ -22,7 +24,7 @@ export const describe = ({ description, field, value }: Issue): string => `${fie
 /** A value as errors show it. */
 export const show = (value: unknown): string => {
   if (Duration.isDuration(value)) return Duration.format(value)
-  return typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value)
+  return typeof value === "bigint" ? String(value) : inspect(value)
 }
 
 /** Reads a variable's text; a left tells what it must be. */

@@ -1,11 +1,12 @@
 /**
  * What a handler's failure means: retried, retried after a delay of its own, or dead-lettered at once.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Causes from "./internal/causes.js"
+import * as Render from "./internal/render.js"
 
 /** Retried by the policy; `delay`, when given, replaces the policy's next delay. */
 export class TemporaryError extends Data.TaggedError("TemporaryError")<{
@@ -41,6 +42,13 @@ export class HandlerTimeout extends Data.TaggedError("HandlerTimeout")<{ readonl
   }
 }
 
+/** The handler succeeded with a Promise, or returned one: nothing awaits it, so whether its work is done isn't known. */
+export class UnawaitedPromise extends Data.TaggedError("UnawaitedPromise") {
+  override get message(): string {
+    return "the handler's result is a Promise, which is not awaited: use Effect.promise or Effect.tryPromise"
+  }
+}
+
 /** One failed attempt, as retry schedules and `classify` see it. */
 export interface HandlerFailure {
   /** The typed error, or the defect; an interrupted handler has its `InterruptedException`. */
@@ -63,8 +71,8 @@ export type Classify = (failure: HandlerFailure) => Decision
 
 /** `NonRetryableError` is dead-lettered; `TemporaryError` is retried after its delay; all else is retried. */
 export const classify: Classify = ({ error }) => {
-  if (error instanceof NonRetryableError) return deadLetter
-  if (error instanceof TemporaryError) return retry(error.delay)
+  if (Render.isInstance(error, NonRetryableError)) return deadLetter
+  if (Render.isInstance(error, TemporaryError)) return retry(error.delay)
   return retry()
 }
 
@@ -72,38 +80,34 @@ export const classify: Classify = ({ error }) => {
 export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): HandlerFailure => ({
   cause,
   attempt,
-  error: Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
+  error: Causes.errorOf(cause)
 })
 
-/** A short text of any thrown or failed value. */
+const isWrapper = (error: unknown): error is TemporaryError | NonRetryableError =>
+  Render.isInstance(error, TemporaryError) || Render.isInstance(error, NonRetryableError)
+
+/** Wrappers in wrappers are looked into no deeper. */
+const maxWrappers = 8
+
+/** What a wrapper wraps, or the value itself. */
+const unwrapped = (error: unknown): unknown => {
+  let inner = error
+  for (let depth = 0; depth < maxWrappers && isWrapper(inner); depth++) inner = Render.read(inner, "cause")
+  return inner
+}
+
+/** A short text of any thrown or failed value, 4,096 characters at most. */
 export const messageOf = (error: unknown): string => {
-  try {
-    if (error instanceof Error) return String(error.message || error.name)
-    if (typeof error === "string") return error
-    if (typeof error === "object" && error !== null && "_tag" in error) return String(error._tag)
-    return JSON.stringify(error) ?? String(error)
-  } catch {
-    return `a value of type ${typeof error}`
-  }
+  const inner = unwrapped(error)
+  return isWrapper(inner) ? inner._tag : Render.messageOf(inner)
 }
 
 /** The name of a failure's kind: its `_tag`, else its error class, else its JavaScript type. A wrapper names its cause. */
 export const typeOf = (error: unknown): string => {
-  if (error instanceof TemporaryError || error instanceof NonRetryableError) {
-    return typeof error.cause === "object" && error.cause !== null ? typeOf(error.cause) : error._tag
-  }
-  if (typeof error === "object" && error !== null) {
-    if ("_tag" in error && typeof error._tag === "string") return error._tag
-    if (error instanceof Error) return String(error.name)
-  }
-  return typeof error
+  const inner = unwrapped(error)
+  return isWrapper(error) && (typeof inner !== "object" || inner === null) ? error._tag : Render.typeOf(inner)
 }
 
 /** Where an error came from: its stack, a wrapper's cause's; for what has none, its type and message. */
-export const stackOf = (error: unknown): string => {
-  if (error instanceof TemporaryError || error instanceof NonRetryableError) return stackOf(error.cause)
-  try {
-    if (error instanceof Error && typeof error.stack === "string") return error.stack
-  } catch {}
-  return `${typeOf(error)}: ${messageOf(error)}`
-}
+export const stackOf = (error: unknown): string =>
+  Render.stackOf(unwrapped(error)) ?? `${typeOf(error)}: ${messageOf(error)}`

@@ -12,6 +12,7 @@ import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
 import type { LaneActivity } from "./ConsumerSnapshot.js"
 import type { DeadLetterPolicy, Destination } from "./DeadLetter.js"
+import * as Diagnosis from "./Diagnosis.js"
 import type { ConsumedRecord } from "./Envelope.js"
 import type { Handler } from "./Handler.js"
 import * as HandlerError from "./HandlerError.js"
@@ -24,6 +25,9 @@ import * as RetryPolicy from "./RetryPolicy.js"
 import * as Concurrency from "./runtime/Concurrency.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
+
+/** What a handler succeeded with. Throws an `UnawaitedPromise` when that is a Promise, whose rejection is then taken. */
+export const awaited: <A>(result: A) => A = Attempt.awaited
 
 /** What became of a record. Each has exactly one. */
 export type Outcome = "handled" | "deadLettered" | "discarded"
@@ -112,11 +116,11 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     retried(1)
     const start = yield* Clock.currentTimeNanos
     const exit = yield* Effect.exit(
-      Concurrency.timeoutFail(attempt(record, number), {
+      Concurrency.timeoutFail(Effect.exit(Effect.map(attempt(record, number), Attempt.awaited)), {
         duration: handlerTimeout,
         onTimeout: () => new HandlerError.HandlerTimeout({ timeout: handlerTimeout })
       })
-    )
+    ).pipe(Effect.map(Exit.flatten))
     processingDuration(Number((yield* Clock.currentTimeNanos) - start) / 1e9)
     return exit
   })
@@ -179,7 +183,7 @@ const nextAttempt = (
   log: (defect: unknown) => Effect.Effect<void>
 ): Effect.Effect<Option.Option<NextAttempt>> =>
   Effect.suspend(() => {
-    if (failure.error instanceof Attempt.Undecodable) return Effect.succeedNone
+    if (Attempt.isUndecodable(failure.error)) return Effect.succeedNone
     const decision = classify(failure)
     if (decision._tag === "DeadLetter") return Effect.succeedNone
     const { attempt } = failure
@@ -219,7 +223,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
         line({ record, attempt: failure.attempt, error, cause }),
         isSkipped
           ? Effect.succeedSome<Outcome>("discarded")
-          : new ConsumerError({ reason: "HandlingFailed", groupId, description, cause: error })
+          : new ConsumerError({ reason: "HandlingFailed", groupId, description, cause: Diagnosis.carried(error) })
       )
     }
   }
@@ -251,6 +255,6 @@ const original = ({
   cause,
   error
 }: HandlerError.HandlerFailure): Pick<HandlerError.HandlerFailure, "cause" | "error"> => ({
-  cause: Cause.map(cause, Attempt.decodeErrorOf),
+  cause: Attempt.decodeCauseOf(cause),
   error: Attempt.decodeErrorOf(error)
 })

@@ -2,12 +2,14 @@
  * How often and after which delays a failed record is handled again. A policy is a `Schedule` over the failure, so any
  * schedule of the user's own can take its place.
  */
+
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { show } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Backoff from "./internal/backoff.js"
 
@@ -33,6 +35,9 @@ export interface FixedOptions {
   readonly delay?: Duration.DurationInput | undefined
 }
 
+const shown = (value: unknown): string =>
+  typeof value === "object" && !Duration.isDuration(value) ? show(value) : String(value)
+
 /** An option that makes no policy. Thrown where the policy is built, since it is a mistake in the program. */
 export class RetryPolicyError extends Data.TaggedError("RetryPolicyError")<{
   readonly field: string
@@ -40,7 +45,7 @@ export class RetryPolicyError extends Data.TaggedError("RetryPolicyError")<{
   readonly expected: string
 }> {
   override get message(): string {
-    return `${this.field} must be ${this.expected}, got ${String(this.value)}`
+    return `${this.field} must be ${this.expected}, got ${shown(this.value)}`
   }
 }
 

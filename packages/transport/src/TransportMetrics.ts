@@ -119,7 +119,7 @@ export class TransportMetricsError extends Data.TaggedError("TransportMetricsErr
   readonly description: string
 }> {
   override get message(): string {
-    return `${this.field} ${JSON.stringify(this.value)}: ${this.description}`
+    return `${this.field} ${Environment.show(this.value)}: ${this.description}`
   }
 }
 

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as Redacted from "effect/Redacted"
 import * as HandlerError from "../src/HandlerError.js"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
@@ -60,9 +61,16 @@ describe("HandlerError", () => {
       ["text", "text", "string"],
       [undefined, "undefined", "undefined"],
       [null, "null", "object"],
-      [1n, "a value of type bigint", "bigint"],
-      [cyclic, "a value of type object", "object"],
-      [Object.create(null, { _tag: { value: Object.create(null) } }), "a value of type object", "object"]
+      [1n, "1n", "bigint"],
+      [
+        { id: 1n, at: new Date(0), f: () => {}, list: [1, undefined] },
+        '{"id":1n,"at":"1970-01-01T00:00:00.000Z","list":[1,null]}',
+        "object"
+      ],
+      [cyclic, '{"self":[circular]}', "object"],
+      [Object.create(null, { _tag: { value: Object.create(null) } }), "{}", "object"],
+      [new AggregateError([new Error("one"), new Error("two")]), "one, two", "AggregateError"],
+      [Redacted.make("secret"), '"<redacted>"', "object"]
     ]
     for (const [error, message, type] of rows) {
       assert.strictEqual(HandlerError.messageOf(error), message)

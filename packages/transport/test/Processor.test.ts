@@ -146,18 +146,56 @@ describe("Processor.recover: which failures are retried", () => {
     })
   )
 
-  it.effect("a decoder that dies is", () =>
+  const thrown = () => {
+    throw new RangeError("Maximum call stack size exceeded")
+  }
+  const decoders: Readonly<Record<string, Codec.Decoder<string>>> = {
+    "a decoder that throws": { decode: thrown },
+    "a decoder that dies": { decode: () => Exit.die(new RangeError("Maximum call stack size exceeded")) },
+    "a decoder whose effect throws": { decode: () => Effect.sync(thrown) },
+    "a decoder that dies later": { decode: () => Effect.zipRight(Effect.yieldNow(), Effect.sync(thrown)) }
+  }
+  for (const [name, value] of Object.entries(decoders)) {
+    it.effect(`${name} is not`, () =>
+      Effect.gen(function* () {
+        const ran = yield* run([], { value, classify: () => HandlerError.retry() })
+        assert.strictEqual(succeeded(ran), "deadLettered")
+        assert.strictEqual(ran.attempts.length, 0)
+        assert.deepStrictEqual(ran.world.retries, [])
+        assert.strictEqual(metadataOf(ran).errorType, "RangeError")
+        assert.strictEqual(metadataOf(ran).errorMessage, "Maximum call stack size exceeded")
+      })
+    )
+  }
+
+  const wrong: Readonly<Record<string, () => unknown>> = {
+    Promise: () => Promise.reject(new Error("down")),
+    text: () => "text"
+  }
+  for (const [name, returned] of Object.entries(wrong)) {
+    it.effect(`a decoder that returns a ${name} instead of an Effect is not`, () =>
+      Effect.gen(function* () {
+        const value = { decode: returned } as unknown as Codec.Decoder<string>
+        const ran = yield* run([], { value })
+        assert.strictEqual(succeeded(ran), "deadLettered")
+        assert.strictEqual(metadataOf(ran).errorType, name === "text" ? "TypeError" : "UnawaitedPromise")
+      })
+    )
+  }
+
+  it.effect("a decoder that dies with a TemporaryError is", () =>
     Effect.gen(function* () {
       let calls = 0
       const value: Codec.Decoder<string> = {
-        decode: () => {
-          if (calls++ === 0) throw new Error("thrown")
-          return Exit.succeed("second time")
-        }
+        decode: () =>
+          calls++ === 0
+            ? Effect.die(new HandlerError.TemporaryError({ cause: "the registry is down", delay: "7 seconds" }))
+            : Exit.succeed("second time")
       }
       const ran = yield* run([], { value })
       assert.strictEqual(succeeded(ran), "handled")
       assert.strictEqual(ran.attempts[0]!.envelope.value, "second time")
+      assert.strictEqual(ran.attempts[0]!.at, 7_000)
     })
   )
 
@@ -400,4 +438,45 @@ describe("Processor.recover: retries", () => {
       ])
     })
   )
+})
+
+describe("A Promise as a handler's result", () => {
+  const thenable = (name: string, then: () => void) => ({ [Symbol.toStringTag]: name, then })
+  const rejecting = () => Promise.reject(new Error("the database is down"))
+  const handlers: Readonly<Record<string, () => Effect.Effect<unknown>>> = {
+    "of Effect.sync": () => Effect.sync(rejecting),
+    "of Effect.succeed": () => Effect.succeed(rejecting()),
+    "of Effect.map": () => Effect.map(Effect.yieldNow(), rejecting),
+    "instead of an Effect": () => rejecting() as unknown as Effect.Effect<unknown>,
+    "that is a query builder's": () => Effect.succeed(thenable("Query", () => assert.fail("the query ran"))),
+    "whose then throws": () =>
+      Effect.succeed(
+        thenable("Promise", () => {
+          throw new Error("no")
+        })
+      )
+  }
+  for (const [name, handler] of Object.entries(handlers)) {
+    it.effect(`is a failure that is retried, and its rejection is taken: ${name}`, () => {
+      const world = makeWorld()
+      return Effect.gen(function* () {
+        let attempts = 0
+        const counted = () => {
+          attempts++
+          return handler()
+        }
+        const processor = yield* makeProcessor(world, counted, { retry: RetryPolicy.fixed({ retries: 1 }) })
+        // A lane looks at the first result itself.
+        const first = yield* Effect.flip(Effect.sandbox(Effect.map(processor.attempt(source), Processor.awaited)))
+        const outcome = yield* inTime(processor.recover(source, first, { wait: sleepThrough }))
+        assert.deepStrictEqual(outcome, Option.some("deadLettered"))
+        assert.strictEqual(attempts, 2)
+        const { errorMessage, errorType } = metadataOf({ world, result: undefined })
+        assert.strictEqual(errorType, "UnawaitedPromise")
+        assert.include(errorMessage, "use Effect.promise or Effect.tryPromise")
+        // An unhandled rejection would fail the run here.
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }).pipe(Effect.provide(Layer.merge(worldLayer(world), producerLayer(world))))
+    })
+  }
 })

@@ -175,9 +175,10 @@ describe("TransportMetrics", () => {
       assert.strictEqual(of("orders", "Declined"), 3)
       assert.strictEqual(of("orders", "TypeError"), 1)
       assert.strictEqual(of("orders", "RangeError"), undefined)
-      assert.strictEqual(of("orders", "other"), 3)
-      assert.strictEqual(of("refunds", "Class46"), 1)
-      assert.strictEqual(of("refunds", "other"), 12)
+      assert.strictEqual(of("orders", "object"), 1)
+      assert.strictEqual(of("orders", "other"), 2)
+      assert.strictEqual(of("refunds", "Class45"), 1)
+      assert.strictEqual(of("refunds", "other"), 13)
     })
   )
 

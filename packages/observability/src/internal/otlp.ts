@@ -1,6 +1,7 @@
 /**
  * `@effect/opentelemetry`'s OTLP export, made fit for a program that shuts down and for spans that fail.
  */
+
 import * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -11,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 
 /** The parts that are read of `TraceData`. */
 interface TraceData {
@@ -81,4 +83,4 @@ export const client = (timeout: Duration.Duration): Layer.Layer<HttpClient.HttpC
   ).pipe(Layer.provide(FetchHttpClient.layer))
 
 const warn = (url: string, error: string): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWarning("Telemetry is not exported"), { url, error })
+  Logging.log(LogLevel.Warning, "Telemetry is not exported", { url, error })

@@ -2,37 +2,84 @@ import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { DecodeError, Decoder } from "../Codec.js"
+import type { Decoder } from "../Codec.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
+import { TemporaryError, UnawaitedPromise } from "../HandlerError.js"
+import * as Causes from "./causes.js"
 import * as Envelope from "./envelope.js"
 import { isExit } from "./exit.js"
+import * as Render from "./render.js"
 
-/** Tells a value that didn't decode from a `DecodeError` of the handler's own. */
-export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly error: DecodeError }> {}
-
-const undecodable = (error: DecodeError): Undecodable => new Undecodable({ error })
+/** Tells a value that didn't decode from an error of the handler's own. */
+export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly error: unknown }> {}
 
 /** The error as the decoder had it. */
-export const decodeErrorOf = (error: unknown): unknown => (error instanceof Undecodable ? error.error : error)
+export const decodeErrorOf = (error: unknown): unknown => (isUndecodable(error) ? error.error : error)
+
+export const isUndecodable = (error: unknown): error is Undecodable => Render.isInstance(error, Undecodable)
+
+/** A cause as the decoder had it. */
+export const decodeCauseOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const error = Causes.errorOf(cause)
+  return isUndecodable(error) ? Cause.fail(error.error) : cause
+}
 
 export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
-/** Decodes and handles. A decoder or handler that throws makes a defect. */
-export const make =
-  <A, E, R>(decoder: Decoder<A>, handler: Handler<A, E, R>): Attempt<R> =>
-  (record, attempt) => {
+/** Decodes and handles. A handler that throws makes a defect. */
+export const make = <A, E, R>(decoder: Decoder<A>, handler: Handler<A, E, R>): Attempt<R> => {
+  const handle = (record: ConsumedRecord, value: A, attempt: number): Effect.Effect<unknown, E, R> => {
     try {
-      const decoded = decoder.decode(record.value)
-      if (!isExit(decoded)) {
-        return Effect.flatMap(Effect.mapError(decoded, undecodable), (value) =>
-          handler(Envelope.make(record, value, attempt))
-        )
-      }
-      return Exit.isSuccess(decoded)
-        ? handler(Envelope.make(record, decoded.value, attempt))
-        : Exit.failCause(Cause.map(decoded.cause, undecodable))
+      return effectOf(handler(Envelope.make(record, value, attempt)), "handler")
     } catch (defect) {
       return Exit.die(defect)
     }
   }
+  return (record, attempt) => {
+    const decoded = decode(decoder, record)
+    if (!isExit(decoded)) {
+      return Effect.flatMap(Effect.catchAllCause(decoded, undecodable), (value) => handle(record, value, attempt))
+    }
+    return Exit.isSuccess(decoded) ? handle(record, decoded.value, attempt) : undecodable(decoded.cause)
+  }
+}
+
+const decode = <A>(decoder: Decoder<A>, { value }: ConsumedRecord): Effect.Effect<A, unknown> => {
+  try {
+    return effectOf(decoder.decode(value), "decoder")
+  } catch (thrown) {
+    return Exit.fail(thrown)
+  }
+}
+
+/** A decoder that throws or dies can't decode the value, unless it says that it may be able to later. */
+const undecodable = (cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> => {
+  const error = Causes.errorOf(cause)
+  return Causes.isInterruptedOnly(cause) || Render.isInstance(error, TemporaryError)
+    ? Exit.failCause(cause)
+    : Exit.fail(new Undecodable({ error }))
+}
+
+/** What a function returned, which only types say is an Effect. */
+const effectOf = <A extends Effect.Effect<unknown, unknown, unknown>>(returned: A, by: string): A => {
+  if (Effect.isEffect(returned)) return returned
+  awaited(returned)
+  throw new TypeError(`the ${by} returned a value that is not an Effect`)
+}
+
+/** The result of an Effect. Throws when it is a Promise, since nothing awaits it, and takes note of its rejection. */
+export const awaited = <A>(result: A): A => {
+  if ((typeof result !== "object" && typeof result !== "function") || result === null) return result
+  if (typeof Render.read(result, "then") !== "function") return result
+  observe(result)
+  throw new UnawaitedPromise()
+}
+
+/** Calls no other thenable's `then`: a query builder's would run the query. */
+const observe = (promise: object): void => {
+  if (!Render.isInstance(promise, Promise) && Render.read(promise, Symbol.toStringTag) !== "Promise") return
+  try {
+    ;(promise as Promise<unknown>).then(undefined, () => {})
+  } catch {}
+}

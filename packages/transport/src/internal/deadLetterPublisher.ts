@@ -2,13 +2,15 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import { ConsumerError } from "../Consumer.js"
 import * as DeadLetter from "../DeadLetter.js"
+import * as Diagnosis from "../Diagnosis.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import { describe } from "../Environment.js"
-import { messageOf } from "../HandlerError.js"
-import { limited } from "../Logging.js"
+import { failureOf, messageOf } from "../HandlerError.js"
+import * as Logging from "../Logging.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import { delayed, type RecordLog } from "./recordLog.js"
@@ -26,7 +28,7 @@ export const check = (
   topics: ReadonlyArray<string>,
   groupId: string
 ): Effect.Effect<void, ConsumerError> => {
-  const pass = limited({ lines: 1, every: cap })
+  const pass = Logging.limited({ lines: 1, every: cap })
   const issues = DeadLetter.checkHeaders(destination.headers)
   if (issues.length > 0) {
     const description = issues.map((issue) => `deadLetter.headers.${describe(issue)}`).join("; ")
@@ -42,7 +44,7 @@ export const check = (
       Effect.tapError((error) =>
         isTransient(error)
           ? pass(
-              Effect.annotateLogs(Effect.logWarning("The dead letter topic can't be checked yet, trying on"), {
+              Logging.log(LogLevel.Warning, "The dead letter topic can't be checked yet, trying on", {
                 topic,
                 deadLetterTopic,
                 groupId,
@@ -74,7 +76,7 @@ const topicOf = (destination: TopicDestination, topic: string, groupId: string):
         reason: "Configuration",
         groupId,
         description: `no dead letter topic for ${topic}: ${messageOf(cause)}`,
-        cause
+        cause: Diagnosis.carried(cause)
       })
   })
 
@@ -166,6 +168,11 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
 /** A producer that dies or is interrupted holds up a dead letter like one that fails. */
 const producerError = (cause: Cause.Cause<ProducerError>, { topic }: ConsumedRecord): ProducerError =>
   Option.getOrElse(Cause.failureOption(cause), () => {
-    const error = Cause.squash(cause)
-    return new ProducerError({ reason: "Broker", topic, description: messageOf(error), cause: error })
+    const { error } = failureOf(cause, 1)
+    return new ProducerError({
+      reason: "Broker",
+      topic,
+      description: messageOf(error),
+      cause: Diagnosis.carried(error)
+    })
   })

@@ -15,10 +15,4 @@ export const make = (limit: number): ((error: unknown) => string) => {
   }
 }
 
-const nameOf = (error: unknown): string => {
-  try {
-    return truncate(typeOf(error), 100) || other
-  } catch {
-    return other
-  }
-}
+const nameOf = (error: unknown): string => truncate(typeOf(error), 100) || other

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
 import { messageOf, typeOf } from "../HandlerError.js"
-import { type Limit, limited, storm } from "../Logging.js"
-import { truncate } from "./truncate.js"
+import { type Limit, limited, log, storm } from "../Logging.js"
+import { printable } from "./renderedCause.js"
 
 export interface Event {
   readonly record: ConsumedRecord
@@ -41,7 +41,7 @@ const decoder = new TextDecoder()
 
 const textOf = (bytes: Uint8Array | null): string | null =>
   // A character has at most 4 bytes.
-  bytes === null ? null : truncate(decoder.decode(bytes.subarray(0, 4 * maxLength)), maxLength)
+  bytes === null ? null : printable(decoder.decode(bytes.subarray(0, 4 * maxLength)), maxLength)
 
 const payload = ({ key, value }: ConsumedRecord) => ({ key: textOf(key), value: textOf(value) })
 
@@ -54,20 +54,22 @@ export const make = (groupId: string, logPayloads: boolean): RecordLog => {
     return ({ attempt, cause, error, more, record }) =>
       pass(
         Effect.suspend(() =>
-          Effect.annotateLogs(
-            cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause),
+          log(
+            level,
+            message,
             {
               topic: record.topic,
               partition: record.partition,
               offset: record.offset,
-              eventId: eventIdOf(record),
+              eventId: printable(eventIdOf(record), maxLength),
               groupId,
               attempt,
-              errorType: typeOf(error),
-              error: truncate(messageOf(error), maxLength),
+              errorType: printable(typeOf(error), maxLength),
+              error: printable(messageOf(error), maxLength),
               ...more,
               ...(logPayloads ? payload(record) : {})
-            }
+            },
+            cause
           )
         )
       )

@@ -11,7 +11,9 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
+import * as Diagnosis from "../Diagnosis.js"
 import { failureOf, typeOf } from "../HandlerError.js"
+import { isInterruptedOnly } from "./causes.js"
 
 /** The attributes of OpenTelemetry's conventions for messaging, and one of Spillway's own. */
 export const Attribute = {
@@ -86,9 +88,9 @@ export const end = (
 ): void => {
   let ended = exit
   if (Exit.isFailure(exit)) {
-    const cause = Cause.isInterruptedOnly(exit.cause) ? interrupted : exit.cause
+    const cause = isInterruptedOnly(exit.cause) ? interrupted : exit.cause
     span.attribute(Attribute.errorType, describe(failureOf(cause, 1).error))
-    ended = Exit.failCause(cause)
+    ended = Exit.failCause(Diagnosis.renderable(cause))
   }
   span.end(now(fiber), ended)
 }

@@ -69,5 +69,10 @@ const dataOf = (
   }
   if (!members.has("data")) return Either.right(null)
   const data = members.get("data")
-  return Either.right(encoder.encode(typeof data === "string" && !isJson(contentType) ? data : JSON.stringify(data)))
+  if (typeof data === "string" && !isJson(contentType)) return Either.right(encoder.encode(data))
+  try {
+    return Either.right(encoder.encode(JSON.stringify(data)))
+  } catch {
+    return Either.left({ reason: "InvalidJson", attribute: "data", description: "is nested too deeply" })
+  }
 }

@@ -1,7 +1,6 @@
 /**
  * Spans around the attempts to handle a record, and around what follows the first.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +9,8 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
 import { HandlerTimeout } from "../HandlerError.js"
-import { type Attempt, decodeErrorOf } from "./attempt.js"
+import { type Attempt, awaited, decodeCauseOf } from "./attempt.js"
+import { isInterruptedOnly } from "./causes.js"
 import { Attribute, elapsed, end, isTraced, keyText, type Runtime, type SpanSettings, start } from "./spans.js"
 import * as TraceContext from "./traceContext.js"
 
@@ -63,7 +63,7 @@ export const make =
       const span = start(fiber, `process ${record.topic}`, "consumer", parent, links)
       if (!span.sampled) return unsampled(fiber, span, attempt(record, number))
       describe(span, record, number)
-      return Effect.onExit(withParent(attempt(record, number), span), (exit) =>
+      return Effect.onExit(withParent(Effect.map(attempt(record, number), awaited), span), (exit) =>
         Effect.sync(() => {
           if (number === 1 && Exit.isFailure(exit)) failed.set(record, span)
           end(fiber, span, exitOf(fiber, span, exit))
@@ -78,9 +78,9 @@ export const make =
     ): Exit.Exit<unknown, unknown> => {
       if (Exit.isSuccess(exit)) return exit
       // Whoever interrupts a handler for the time it takes says so only to those who wait for it.
-      return Cause.isInterruptedOnly(exit.cause) && elapsed(fiber, span) >= Duration.toMillis(handlerTimeout)
+      return isInterruptedOnly(exit.cause) && elapsed(fiber, span) >= Duration.toMillis(handlerTimeout)
         ? Exit.fail(new HandlerTimeout({ timeout: handlerTimeout }))
-        : Exit.failCause(Cause.map(exit.cause, decodeErrorOf))
+        : Exit.failCause(decodeCauseOf(exit.cause))
     }
 
     return {

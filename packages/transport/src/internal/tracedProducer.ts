@@ -8,6 +8,7 @@ import type * as Tracer from "effect/Tracer"
 import { typeOf } from "../HandlerError.js"
 import * as Headers from "../Headers.js"
 import { type Producer, ProducerError, type ProducerRecord, type RecordMetadata } from "../Producer.js"
+import { isInstance } from "./render.js"
 import { Attribute, end, isTraced, keyText, type SpanSettings, start } from "./spans.js"
 import * as TraceContext from "./traceContext.js"
 
@@ -23,7 +24,7 @@ const injectionOf = (span: Tracer.AnySpan | undefined): ((record: ProducerRecord
     })
 }
 
-const errorType = (error: unknown): string => (error instanceof ProducerError ? error.reason : typeOf(error))
+const errorType = (error: unknown): string => (isInstance(error, ProducerError) ? error.reason : typeOf(error))
 
 export const make = (producer: Producer["Type"], settings: SpanSettings): Producer["Type"] => {
   /** Sends records with the context of a span of their own, else with the one that reaches here, if any does. */

@@ -3,8 +3,11 @@
  * callers decide what a failure means to them. An address may come to lead to another cluster, which a connection is
  * asked for before it is used: then all that was known is forgotten.
  */
+
+import * as Logging from "@spillway/transport/Logging"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../../Protocol.js"
@@ -124,8 +127,9 @@ export const makeFor = Effect.fnUntraced(function* (
       controllerId = -1
       connections.close(movedDescription)
       for (const listener of listeners) listener()
-      return Effect.annotateLogs(
-        Effect.logWarning("The brokers are those of another cluster: what was known of the cluster before is dropped"),
+      return Logging.log(
+        LogLevel.Warning,
+        "The brokers are those of another cluster: what was known of the cluster before is dropped",
         { clusterId: found, clusterIdBefore: before }
       )
     }).pipe(Effect.uninterruptible)

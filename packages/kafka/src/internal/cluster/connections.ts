@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { Api, Request, Response } from "../../Protocol.js"
 import { type Connection, type Endpoint, type Role, type Wire, WireError } from "../../Wire.js"
 import * as Completion from "../concurrency/completion.js"
+import * as Reachability from "./reachability.js"
 
 export interface Connections {
   readonly send: <A extends Api>(
@@ -54,28 +55,16 @@ export const make = Effect.fnUntraced(function* (options: {
   const { check, wire } = options
   const scope = yield* Effect.scope
   const connections = new Map<string, Opened>()
-  const unreachable = new Set<string>()
+  const reachability = yield* Reachability.make
   let hasAnswered = false
   /** The connections that have answered a request. */
   const answered = new WeakSet<Connection>()
-
-  /** One line when a broker stops answering and one when it answers again, however often it is tried between. */
-  const logUnreachable = (endpoint: Endpoint, cause: Cause.Cause<WireError>) =>
-    Effect.suspend(() => {
-      const broker = addressOf(endpoint)
-      if (unreachable.has(broker)) return Effect.void
-      unreachable.add(broker)
-      return Effect.annotateLogs(Effect.logWarning("The broker can't be reached, trying on", cause), { broker })
-    })
 
   const logAnswered = (endpoint: Endpoint, connection: Connection) =>
     Effect.suspend(() => {
       answered.add(connection)
       hasAnswered = true
-      const broker = addressOf(endpoint)
-      return unreachable.delete(broker)
-        ? Effect.annotateLogs(Effect.logInfo("The broker can be reached again"), { broker })
-        : Effect.void
+      return reachability.answered(addressOf(endpoint))
     })
 
   const open = (key: string, opened: Opened) =>
@@ -96,9 +85,9 @@ export const make = Effect.fnUntraced(function* (options: {
         opened.connection.done(exit)
         const end = yield* exit.value.closed
         // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
-        if (!answered.has(exit.value)) yield* logUnreachable(endpoint, Cause.fail(end))
+        if (!answered.has(exit.value)) yield* reachability.failed(addressOf(endpoint), Cause.fail(end))
       } else if (isCurrent()) {
-        yield* logUnreachable(endpoint, exit.cause)
+        yield* reachability.failed(addressOf(endpoint), exit.cause)
       }
       if (isCurrent()) connections.delete(key)
       opened.connection.done(exit)
@@ -141,9 +130,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }
     },
     hasAnswered: () => hasAnswered,
-    isUnreachable: (broker) => unreachable.has(broker),
-    retain: (brokers) => {
-      for (const broker of unreachable) if (!brokers.includes(broker)) unreachable.delete(broker)
-    }
+    isUnreachable: reachability.isUnreachable,
+    retain: reachability.retain
   }
 })

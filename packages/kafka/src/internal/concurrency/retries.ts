@@ -2,10 +2,12 @@
  * What a client repeats until it succeeds. Each operation that keeps failing is logged when it starts to matter, again at
  * a slow interval, and once when it is over; one line stands for all subjects of an operation, such as partitions.
  */
-import { limited, storm } from "@spillway/transport/Logging"
+import { messageOf } from "@spillway/transport/HandlerError"
+import * as Logging from "@spillway/transport/Logging"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
 import * as Monotonic from "./monotonic.js"
 
 /** An operation that has failed for this long, in milliseconds, is logged and shown in health. */
@@ -72,12 +74,12 @@ interface Operation {
 }
 
 /** Lines of one kind are limited for all clients that share a clock: a process may have a hundred of them. */
-const limits = new WeakMap<Clock.Clock, Map<string, ReturnType<typeof limited>>>()
+const limits = new WeakMap<Clock.Clock, Map<string, ReturnType<typeof Logging.limited>>>()
 
-const limitOf = (clock: Clock.Clock, kind: string): ReturnType<typeof limited> => {
-  const kinds = limits.get(clock) ?? new Map<string, ReturnType<typeof limited>>()
+const limitOf = (clock: Clock.Clock, kind: string): ReturnType<typeof Logging.limited> => {
+  const kinds = limits.get(clock) ?? new Map<string, ReturnType<typeof Logging.limited>>()
   limits.set(clock, kinds)
-  const limit = kinds.get(kind) ?? limited(storm)
+  const limit = kinds.get(kind) ?? Logging.limited(Logging.storm)
   kinds.set(kind, limit)
   return limit
 }
@@ -109,8 +111,8 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
     const operations = new Map<string, Operation>()
     const now = () => Monotonic.millis(clock)
 
-    const line = (log: Effect.Effect<void>, kind: string, more: Readonly<Record<string, unknown>>) =>
-      limitOf(clock, kind)(Effect.annotateLogs(log, { ...annotations, ...more }))
+    const line = (level: LogLevel.LogLevel, message: string, kind: string, more: Readonly<Record<string, unknown>>) =>
+      limitOf(clock, kind)(Logging.log(level, message, { ...annotations, ...more }))
 
     const report = (operation: Operation, failed: Entry): Effect.Effect<void> => {
       const at = now()
@@ -121,7 +123,7 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
       const { subjects, count, ...more } = lasting
       const since = Math.min(...Array.from(operation.entries.values(), (entry) => entry.since))
       operation.reported = { at, since: operation.reported?.since ?? since }
-      return line(Effect.logWarning("An operation keeps failing, retrying"), `failing ${operation.name}`, {
+      return line(LogLevel.Warning, "An operation keeps failing, retrying", `failing ${operation.name}`, {
         ...more,
         ...(subjects.length === 0 ? {} : { count, subjects: subjects.join(" ") })
       })
@@ -143,7 +145,7 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
           operation.entries.set(subject, entry)
           entry.attempts++
           entry.lastAt = now()
-          entry.error = typeof failure === "string" ? failure : failure.message
+          entry.error = messageOf(failure)
           return report(operation, entry)
         }),
       succeeded: Effect.suspend(() => {
@@ -151,7 +153,7 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
         if (operation === undefined || !end(operation, subject)) return Effect.void
         const { reported } = operation
         operation.reported = undefined
-        return line(Effect.logInfo("The operation succeeds again"), `over ${name}`, {
+        return line(LogLevel.Info, "The operation succeeds again", `over ${name}`, {
           operation: name,
           seconds: seconds(now() - reported!.since)
         })

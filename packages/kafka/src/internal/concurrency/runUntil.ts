@@ -2,9 +2,11 @@
  * Runs an effect until something ends it. Effect 3.22's own `raceFirst` forks both sides, and may never end when it is
  * interrupted between the two.
  */
+
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Result } from "./completion.js"
+import { forkQuietly } from "./forkQuietly.js"
 import type * as Signal from "./signal.js"
 
 /** Runs an effect, which may fail, until there is the result, and waits until it has ended then. */
@@ -13,7 +15,7 @@ export const done = <A, E, E2, R>(
   effect: Effect.Effect<unknown, E, R>
 ): Effect.Effect<A, E | E2, R> =>
   Effect.flatMap(
-    Effect.fork(
+    forkQuietly(
       Effect.interruptible(
         Effect.catchAllCause(effect, (cause) => Effect.sync(() => end.done(Effect.failCause(cause))))
       )

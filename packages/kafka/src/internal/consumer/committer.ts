@@ -3,9 +3,12 @@
  * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
@@ -130,7 +133,10 @@ export const make = (options: CommitterOptions): Committer => {
   }).pipe(
     Effect.catchAll((error) =>
       Effect.as(
-        Effect.zipRight(Effect.logDebug("Commit failed, it will be repeated", error), retry.failed(error, attemptedAt)),
+        Effect.zipRight(
+          Logging.log(LogLevel.Debug, "Commit failed, it will be repeated", {}, Cause.fail(error)),
+          retry.failed(error, attemptedAt)
+        ),
         error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
       )
     ),

@@ -1,9 +1,13 @@
 /**
  * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
  */
+
 import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
 import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import * as Diagnosis from "@spillway/transport/Diagnosis"
+import * as HandlerError from "@spillway/transport/HandlerError"
+import * as Logging from "@spillway/transport/Logging"
 import type { Outcome, Processor } from "@spillway/transport/Processor"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
@@ -11,6 +15,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
 import * as Cluster from "../cluster/cluster.js"
@@ -64,6 +70,13 @@ export const make = Effect.fnUntraced(function* <R>(
   // Closed before the drain's end only when the start is interrupted.
   const runtime = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const fail = (error: ConsumerError): Effect.Effect<void> => Effect.asVoid(Deferred.fail(stopping, error))
+  const unexpected = (cause: Cause.Cause<unknown>): ConsumerError =>
+    new ConsumerError({
+      reason: "HandlingFailed",
+      groupId,
+      description: Diagnosis.describe(cause),
+      cause: Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+    })
 
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })
 
@@ -92,12 +105,7 @@ export const make = Effect.fnUntraced(function* <R>(
     onOutcome: (outcome: Outcome) => {
       counts[outcome]++
     },
-    onFailure: (error) =>
-      fail(
-        Cause.isCause(error)
-          ? new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(error), cause: error })
-          : error
-      )
+    onFailure: (error) => fail(Cause.isCause(error) ? unexpected(error) : error)
   }
 
   yield* Scope.extend(metrics.activeConsumer, runtime)
@@ -237,7 +245,7 @@ export const make = Effect.fnUntraced(function* <R>(
     )
     const asked = yield* Effect.exit(Deferred.await(stopping))
     yield* lifecycle.to("Draining")
-    yield* Effect.annotateLogs(Effect.logInfo("Draining"), { groupId })
+    yield* Logging.log(LogLevel.Info, "Draining", { groupId })
     yield* membership.stop
     yield* fetcher.stop
     yield* ownership.drain(settings.drainTimeoutMs, (settledInMs) =>
@@ -247,7 +255,7 @@ export const make = Effect.fnUntraced(function* <R>(
     yield* membership.leave
     yield* Scope.close(runtime, Exit.void)
     const done = yield* report
-    yield* Effect.annotateLogs(Effect.logInfo("Consumer stopped"), {
+    yield* Logging.log(LogLevel.Info, "Consumer stopped", {
       groupId,
       handled: done.handled,
       retried: done.retried,
@@ -261,13 +269,9 @@ export const make = Effect.fnUntraced(function* <R>(
       yield* Deferred.succeed(ended, done)
       return
     }
-    const error = Cause.squash(asked.cause)
-    const failed =
-      error instanceof ConsumerError
-        ? error
-        : new ConsumerError({ reason: "HandlingFailed", groupId, description: Cause.pretty(asked.cause), cause: error })
+    const failed = Option.getOrElse(Cause.failureOption(asked.cause), () => unexpected(asked.cause))
     failure = failed
-    yield* Effect.annotateLogs(Effect.logError("The consumer failed"), {
+    yield* Logging.log(LogLevel.Error, "The consumer failed", {
       groupId,
       reason: failed.reason,
       error: failed.description

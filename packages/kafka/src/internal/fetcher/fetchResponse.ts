@@ -1,9 +1,13 @@
 /**
  * What follows a leader's answer for one partition: its records go to the lane, or its error is acted on.
  */
+
 import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { FetchPartitionResponse } from "../../Protocol.js"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
@@ -93,9 +97,8 @@ export const make = (options: {
       return yield* failAt(lane, "OffsetOutOfRange", `the log starts at ${start} and ends at ${end}`)
     }
     const resumedAt = policy === "earliest" ? start : end
-    yield* Effect.logWarning("Offset out of range").pipe(
-      Effect.annotateLogs({ groupId: settings.groupId, topic, partition, offset, start, end, resumedAt, policy })
-    )
+    const annotations = { groupId: settings.groupId, topic, partition, offset, start, end, resumedAt, policy }
+    yield* Logging.log(LogLevel.Warning, "Offset out of range", annotations)
     metrics(topic).offsetReset()
     yield* resume(lane, offset, resumedAt, -1)
   })
@@ -111,17 +114,15 @@ export const make = (options: {
       return yield* failAt(lane, "LogTruncated", description)
     }
     if (endOffset < 0) return yield* outOfRange(lane)
-    yield* Effect.logWarning("The log was truncated").pipe(
-      Effect.annotateLogs({
-        groupId: settings.groupId,
-        topic,
-        partition,
-        offset,
-        readEpoch,
-        resumedAt: endOffset,
-        leaderEpoch
-      })
-    )
+    yield* Logging.log(LogLevel.Warning, "The log was truncated", {
+      groupId: settings.groupId,
+      topic,
+      partition,
+      offset,
+      readEpoch,
+      resumedAt: endOffset,
+      leaderEpoch
+    })
     metrics(topic).offsetReset()
     yield* resume(lane, offset, endOffset, leaderEpoch)
   })
@@ -130,11 +131,12 @@ export const make = (options: {
     const { highWatermark, partition, position: offset, topic } = lane
     if (error.reason === "CorruptBatch" && suspected.get(lane) !== offset) {
       suspected.set(lane, offset)
-      const doubt = Effect.logDebug(
+      return yield* Logging.log(
+        LogLevel.Debug,
         "A batch is corrupt; it is fetched once more, in case it was damaged on its way",
-        error
+        { topic, partition, offset },
+        Cause.fail(error)
       )
-      return yield* Effect.annotateLogs(doubt, { topic, partition, offset })
     }
     if (settings.corruptBatch === "fail") return yield* failAt(lane, "CorruptBatch", error.message, error)
     const { nextOffset } = error
@@ -147,15 +149,8 @@ export const make = (options: {
       )
     }
     lane.resumeAt(nextOffset, lane.leaderEpoch())
-    yield* Effect.logError("A corrupt batch is skipped", error).pipe(
-      Effect.annotateLogs({
-        groupId: settings.groupId,
-        topic,
-        partition,
-        firstOffset: offset,
-        lastOffset: nextOffset - 1
-      })
-    )
+    const skipped = { groupId: settings.groupId, topic, partition, firstOffset: offset, lastOffset: nextOffset - 1 }
+    yield* Logging.log(LogLevel.Error, "A corrupt batch is skipped", skipped, Cause.fail(error))
     metrics(topic).skipped(nextOffset - offset)
   })
 

@@ -2,10 +2,14 @@
  * Reads the owned partitions: one loop for each broker, asking only for lanes that have room, so that one slow lane
  * never holds up another and memory stays within the buffer's bounds.
  */
+
 import type { ConsumerError } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { FetchRequest } from "../../Protocol.js"
@@ -164,7 +168,12 @@ export const make = Effect.fnUntraced(function* (options: {
         return Effect.as(
           cause._tag === "WireError" && cause.reason === "Authentication"
             ? answers.failAt(ready[0]!, "Authorization", cause.message, cause)
-            : Effect.logDebug("Fetch failed, it will be repeated", cause),
+            : Logging.log(
+                LogLevel.Debug,
+                "Fetch failed, it will be repeated",
+                { groupId: settings.groupId },
+                Cause.fail(cause)
+              ),
           true
         )
       })

@@ -2,8 +2,11 @@
  * Topics that were deleted and created anew, told by their ids (KIP-516): positions and commits in the old one mean
  * nothing in the new, which is read from its start.
  */
+
+import * as Logging from "@spillway/transport/Logging"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import { earliestTimestamp } from "../../Protocol.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
@@ -40,9 +43,8 @@ export const make = (options: {
   const begin = Effect.fnUntraced(function* (lane: Lane) {
     const { partition, position: offset, topic } = lane
     const start = yield* listOffset(cluster, lane, earliestTimestamp)
-    yield* Effect.logWarning("The topic was created anew: reading it from its start").pipe(
-      Effect.annotateLogs({ groupId: settings.groupId, topic, partition, offset, resumedAt: start })
-    )
+    const annotations = { groupId: settings.groupId, topic, partition, offset, resumedAt: start }
+    yield* Logging.log(LogLevel.Warning, "The topic was created anew: reading it from its start", annotations)
     yield* betweenCommits(
       Effect.sync(() => {
         ids.delete(lane)

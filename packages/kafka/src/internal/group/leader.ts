@@ -1,7 +1,11 @@
 /**
  * The leader's part of a rebalance: who gets which partitions, by the assignor that the group agreed on.
  */
+
+import * as Logging from "@spillway/transport/Logging"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import type { JoinGroupResponse, SyncGroupRequest } from "../../Protocol.js"
 import { assignors, isAssignor } from "../assignors/assignor.js"
 import type { StickyMember } from "../assignors/cooperativeSticky.js"
@@ -28,7 +32,7 @@ const memberOf = ({ groupInstanceId, memberId, metadata }: JoinGroupResponse["me
   Effect.try(() => ConsumerProtocol.decodeSubscription(metadata)).pipe(
     Effect.catchAll((cause) =>
       Effect.as(
-        Effect.annotateLogs(Effect.logWarning("A member's subscription can't be read", cause), { memberId }),
+        Logging.log(LogLevel.Warning, "A member's subscription can't be read", { memberId }, Cause.fail(cause)),
         noSubscription
       )
     ),

@@ -1,8 +1,11 @@
 /**
  * Who this member is to the group's coordinator, and how it speaks to it.
  */
+
 import { ConsumerError } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, Request, Response } from "../../Protocol.js"
 import type { Role, WireError } from "../../Wire.js"
@@ -85,7 +88,7 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
     log: (message, annotations) =>
       Effect.suspend(() => {
         const { generationId, memberId } = member
-        return Effect.annotateLogs(Effect.logInfo(message), { groupId, memberId, generationId, ...annotations })
+        return Logging.log(LogLevel.Info, message, { groupId, memberId, generationId, ...annotations })
       })
   }
   return member

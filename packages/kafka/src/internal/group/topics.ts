@@ -1,8 +1,11 @@
 /**
  * The topics a member subscribes to, and what has become of them since the group last assigned their partitions.
  */
+
 import type { ConsumerError } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
@@ -45,7 +48,7 @@ export const make = (options: {
   })
 
   const log = (message: string, topic: string) =>
-    Effect.annotateLogs(Effect.logWarning(message), { groupId: settings.groupId, topic })
+    Logging.log(LogLevel.Warning, message, { groupId: settings.groupId, topic })
 
   const look = Effect.gen(function* () {
     const topics = yield* subscription.refresh

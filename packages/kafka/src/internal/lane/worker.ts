@@ -1,12 +1,13 @@
 /**
  * Handles what a lane's queue holds, one record at a time, in order, until the lane is closed.
  */
+
 import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
-import type { Outcome, Processor, RecoveryStep } from "@spillway/transport/Processor"
+import { awaited, type Outcome, type Processor, type RecoveryStep } from "@spillway/transport/Processor"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
@@ -15,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { forkQuietly } from "../concurrency/forkQuietly.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Admission from "./admission.js"
@@ -145,7 +147,9 @@ export const make = Effect.fnUntraced(function* <R>(
   const handleQueued = Effect.whileLoop({
     while: () => open && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
     body: start,
-    step: () => {
+    step: (result) => {
+      // Throws, which makes a defect: an Effect for it would cost as much as a short handler.
+      if (result !== undefined) awaited(result)
       attempted()
       caller?.succeeded()
       metrics.processed("success", 1)
@@ -196,7 +200,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
   const drive = Effect.gen(function* () {
     while (true) {
-      fiber = yield* Effect.fork(Effect.provideService(work, Handling, context))
+      fiber = yield* forkQuietly(Effect.provideService(work, Handling, context))
       const exit = yield* Fiber.await(fiber)
       if (Exit.isSuccess(exit)) return
       // Nothing but an interruption ends the worker while a handler runs, whatever the handler's finalizers add to it.

@@ -1,6 +1,7 @@
 /**
  * The lanes of a producer, and which of them a record goes to.
  */
+import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type { TopicMetadata } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
@@ -59,7 +60,7 @@ export const make = ({ cluster, random, settings }: Options): Lanes => {
       const { headers, key, value } = record
       answer = settings.partitioner?.({ topic, key, value, headers, partitions })
     } catch (cause) {
-      return { reason: "InvalidRecord", description: "the partitioner threw", cause }
+      return { reason: "InvalidRecord", description: "the partitioner threw", cause: Diagnosis.carried(cause) }
     }
     if (answer === undefined) return undefined
     const issue = Partitioner.issueOf(answer, partitions)

@@ -1,6 +1,9 @@
 /**
  * What becomes of batches by their broker's answer: acknowledged, failed, or sent again in their order.
  */
+
+import * as Diagnosis from "@spillway/transport/Diagnosis"
+import * as HandlerError from "@spillway/transport/HandlerError"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -61,7 +64,11 @@ const verdictOf = (cause: Cause.Cause<WireError>): Failure.Verdict =>
     onSome: Failure.ofWireError,
     onNone: () => ({
       _tag: "Fail",
-      failure: { reason: "Broker", description: "sending failed unexpectedly", cause: Cause.squash(cause) }
+      failure: {
+        reason: "Broker",
+        description: "sending failed unexpectedly",
+        cause: Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+      }
     })
   })
 

@@ -2,6 +2,7 @@
  * A producer's options with their defaults filled in and checked: every issue at once, naming field and value.
  */
 
+import { show } from "@spillway/transport/Environment"
 import type { Headers } from "@spillway/transport/Headers"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -102,8 +103,6 @@ export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerCon
     return `${this.reason}: ${issues.join("; ")}`
   }
 }
-
-const show = (value: unknown): string => JSON.stringify(value) ?? String(value)
 
 /** Smaller batches could hold no record worth sending. */
 const smallestBatch = 1024

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls"
+import { messageOf } from "@spillway/transport/HandlerError"
 import * as Redacted from "effect/Redacted"
 import type { Endpoint } from "../../Wire.js"
 import type { Check } from "./check.js"
@@ -116,7 +117,7 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
     })
     return { secureContext, servername, rejectUnauthorized }
   } catch (cause) {
-    check(false, "tls.key", key, `must belong to tls.cert: ${cause instanceof Error ? cause.message : String(cause)}`)
+    check(false, "tls.key", key, `must belong to tls.cert: ${messageOf(cause)}`)
     return undefined
   }
 }

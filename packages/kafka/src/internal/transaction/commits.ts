@@ -2,10 +2,13 @@
  * Commits a consumer's offsets and what came of its records in one transaction. One that is aborted is repeated with the
  * same records, which needn't be handled again for that.
  */
+
 import { ConsumerError, type ConsumerErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
+import * as Logging from "@spillway/transport/Logging"
 import { limited } from "@spillway/transport/Logging"
 import type { ProducerError } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import type {
   OffsetCommitRequest,
   OffsetCommitResponse,
@@ -159,7 +162,7 @@ export const make = (options: {
 
   const log = (error: TransactionError | ProducerError) =>
     pass(
-      Effect.annotateLogs(Effect.logWarning("The transaction was not committed, it is repeated"), {
+      Logging.log(LogLevel.Warning, "The transaction was not committed, it is repeated", {
         groupId,
         transactionalId: producer.transactionalId,
         reason: error.reason,

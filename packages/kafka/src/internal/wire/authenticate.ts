@@ -1,5 +1,7 @@
+import * as Diagnosis from "@spillway/transport/Diagnosis"
+import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
@@ -26,6 +28,9 @@ const credentials = (sasl: SaslOptions, token: Redacted.Redacted<string> | undef
 const nameOf = (sasl: SaslOptions): string =>
   sasl.mechanism === "oauthbearer" ? "SASL oauthbearer" : `SASL ${sasl.mechanism} as ${JSON.stringify(sasl.username)}`
 
+/** What the token's own effect failed with. */
+const causeOf = (cause: Cause.Cause<unknown>): unknown => Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+
 /** Authenticates on a link; returns how many milliseconds the broker takes requests for, 0 for ever. */
 export const authenticate = Effect.fnUntraced(function* (
   link: Link,
@@ -42,7 +47,7 @@ export const authenticate = Effect.fnUntraced(function* (
     sasl.mechanism === "oauthbearer"
       ? yield* Concurrency.raceFirst(
           Effect.catchAllCause(sasl.token, (cause) =>
-            Effect.fail(error("ConnectFailed", "the token could not be had", Cause.squash(cause)))
+            Effect.fail(error("ConnectFailed", "the token could not be had", causeOf(cause)))
           ),
           Effect.flatMap(link.closed, Effect.fail)
         )
@@ -81,7 +86,7 @@ export const authenticate = Effect.fnUntraced(function* (
     if (broken !== undefined) return broken
     const enabled = answer.enabledMechanisms ?? []
     const takes = enabled.length === 0 ? "" : ` (the broker takes ${enabled.join(", ")})`
-    return error("Authentication", `${cause instanceof Error ? cause.message : String(cause)}${takes}`)
+    return error("Authentication", `${HandlerError.messageOf(cause)}${takes}`)
   }
 
   const sessionLifetime = yield* Effect.tryPromise({

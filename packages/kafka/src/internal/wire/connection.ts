@@ -1,3 +1,4 @@
+import { messageOf } from "@spillway/transport/HandlerError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { nameOf } from "../../KafkaErrorCode.js"
@@ -22,7 +23,7 @@ const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effec
       new WireError({
         reason: "ConnectFailed",
         endpoint: formatEndpoint(endpoint),
-        description: cause instanceof Error ? cause.message : String(cause),
+        description: messageOf(cause),
         cause
       })
   })

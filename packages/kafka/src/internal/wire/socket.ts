@@ -1,4 +1,5 @@
 import { connect as openTcp } from "node:net"
+import { messageOf } from "@spillway/transport/HandlerError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
@@ -146,7 +147,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       const throttleTimeMs = answered.answer(reader)
       if (throttleTimeMs > 0 && !isLast) mute(throttleTimeMs)
     } catch (cause) {
-      const description = `the response can't be read: ${describe(cause)}`
+      const description = `the response can't be read: ${messageOf(cause)}`
       const malformed = error("Malformed", description, answered?.api, cause)
       if (isLast) answered?.fail(malformed)
       else end(malformed, answered)
@@ -202,7 +203,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     end(error("Malformed", description, pending[0]?.api), pending[0])
   })
   socket.on("error", (cause) => {
-    const description = tls === undefined ? describe(cause) : `TLS: ${describe(cause)}`
+    const description = tls === undefined ? messageOf(cause) : `TLS: ${messageOf(cause)}`
     // A refusal's error may hold a certificate, which refers to itself: no JSON could be made of it.
     end(
       isRefusal(cause, socket)
@@ -261,7 +262,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       if (unanswered !== undefined) {
         return write(pieces, (failure) =>
           failure
-            ? fail(disconnected(call.api, ended ?? error("Disconnected", describe(failure))))
+            ? fail(disconnected(call.api, ended ?? error("Disconnected", messageOf(failure))))
             : resume(Effect.succeed(unanswered))
         )
       }
@@ -294,10 +295,4 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     closed: Deferred.await(closed),
     ended: () => ended
   }
-}
-
-/** What happened, in words: attempts on several addresses come as one AggregateError without a message. */
-const describe = (cause: unknown): string => {
-  if (cause instanceof AggregateError) return cause.errors.map(describe).join(", ")
-  return cause instanceof Error ? cause.message : String(cause)
 }

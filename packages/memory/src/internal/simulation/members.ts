@@ -1,12 +1,14 @@
 /**
  * The members of the group in a simulated world: processes that run the consumer, and start, stop and die.
  */
+
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
 import type { ControlError } from "@spillway/transport/Consumer"
 import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Destination } from "@spillway/transport/DeadLetter"
+import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type { Envelope } from "@spillway/transport/Envelope"
 import { Producer } from "@spillway/transport/Producer"
 import * as Cause from "effect/Cause"
@@ -131,7 +133,7 @@ export const make = <A, E, R, RD>(
       if (isAskedFor(failure)) {
         note(`member ${number} stops at a record, as it is told to`)
         stoppedAtRecord = true
-      } else oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Cause.pretty(cause)}`)
+      } else oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Diagnosis.describe(cause)}`)
     })
   }
 

@@ -2,7 +2,8 @@
  * Plays a scenario: a cluster in memory, members and producers as processes of a virtual world, and an oracle that is
  * told what happens.
  */
-import * as Cause from "effect/Cause"
+import * as Diagnosis from "@spillway/transport/Diagnosis"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
@@ -77,7 +78,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   let oracle!: Oracle.Oracle
 
   const onFailure = (cause: Cause.Cause<unknown>): void =>
-    oracle.broken("no record is lost", `the simulation failed: ${Cause.pretty(cause)}`)
+    oracle.broken("no record is lost", `the simulation failed: ${Diagnosis.describe(cause)}`)
 
   const main = Effect.gen(function* () {
     const deadLetters = yield* DeadLetters.make(subject)
