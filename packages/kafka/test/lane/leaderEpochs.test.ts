@@ -28,6 +28,13 @@ describe("leaderEpochs", () => {
     )
   })
 
+  it("doesn't take a later epoch for that of a record whose own it no longer knows", () => {
+    const epochs = LeaderEpochs.make(0)
+    LeaderEpochs.add(epochs, 10, 1)
+    assert.strictEqual(LeaderEpochs.before(epochs, 11), 1)
+    assert.strictEqual(LeaderEpochs.before(epochs, 10), -1)
+  })
+
   it("keeps no more than the epochs that may still be asked for", () => {
     const epochs = LeaderEpochs.make(-1)
     for (let offset = 0; offset < 1_000; offset++) {

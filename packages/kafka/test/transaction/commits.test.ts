@@ -39,7 +39,7 @@ describe("the commits of a transactional consumer", () => {
               topics: [{ topic, partitions: [0, 1].map((partition) => ({ partition, ...nothing })) }]
             }
           }),
-        rewind: () => {},
+        repeat: () => {},
         nudge: () => {},
         fail: Effect.die
       }
@@ -70,7 +70,7 @@ describe("the commits of a transactional consumer", () => {
       }
       const consumer: CommittingConsumer = {
         fetchOffsets: () => Effect.dieMessage("nothing is in doubt"),
-        rewind: () => {},
+        repeat: () => {},
         nudge: () => {},
         fail: Effect.die
       }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
@@ -20,6 +22,15 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { committed, group, observed, onBroker, options, topic } from "../support/consumerTesting.js"
+
+/** Frees what nothing holds, also what a `WeakRef` kept until the end of the event loop's turn. */
+const collectGarbage = Effect.async<void>((resume) => {
+  setImmediate(() => {
+    setFlagsFromString("--expose-gc")
+    runInNewContext("gc")()
+    resume(Effect.void)
+  })
+})
 
 const topics = { [topic]: 2, results: 2, "orders-dlq": 2 }
 
@@ -210,6 +221,119 @@ describe("KafkaConsumer, transactional", () => {
       })
     )
   )
+
+  describe("when a broker refuses what came of some records", () => {
+    const topicsWithSmall = [
+      ...Object.entries(topics).map(([name, partitions]) => ({ name, partitions })),
+      { name: "small", maxMessageBytes: 500 }
+    ]
+
+    const refusedOf = (count: number, of: number) =>
+      Effect.gen(function* () {
+        yield* produce(numbered(of), 1)
+        const isRefused = (value: string) => Number(value) % (of / count) === 7
+        const calls = new Map<string, number>()
+        const consumer = yield* make({
+          handler: (envelope) =>
+            Effect.sync(() => {
+              calls.set(envelope.value, (calls.get(envelope.value) ?? 0) + 1)
+              return isRefused(envelope.value)
+                ? [{ topic: "small", value: "x".repeat(1_000) }, ...result(envelope)]
+                : result(envelope)
+            })
+        })
+        yield* written(of - count)
+        yield* written(count, "orders-dlq")
+        yield* passing(consumer.close)
+        const all = numbered(of)
+        assert.deepStrictEqual(
+          yield* valuesOf("results"),
+          all.flatMap((value) => (isRefused(value) ? [] : [`${value}!`])).sort()
+        )
+        assert.deepStrictEqual(yield* valuesOf("orders-dlq"), all.filter(isRefused).sort())
+        assert.deepStrictEqual(
+          all.map((value) => calls.get(value)),
+          all.map((value) => (isRefused(value) ? 2 : 1))
+        )
+        assert.deepStrictEqual(yield* committed, { 0: of, 1: 0 })
+      })
+
+    for (const count of [1, 5]) {
+      it.effect(`handles only those again: ${count} of 100`, () =>
+        refusedOf(count, 100).pipe(onBroker({ topics: topicsWithSmall }))
+      )
+    }
+
+    it.effect("handles those again though the outbox is full of what came of the records behind them", () =>
+      Effect.gen(function* () {
+        yield* produce(["refused", ...numbered(30)], 1)
+        let calls = 0
+        const consumer = yield* make({
+          maxTransactionBytes: 5_000,
+          retry: RetryPolicy.fixed({ retries: 1, delay: "5 seconds" }),
+          handler: ({ attempt, value }) =>
+            Effect.suspend((): Effect.Effect<ReadonlyArray<ProducerRecord>, unknown> => {
+              calls++
+              if (value !== "refused") return Effect.succeed([{ topic: "results", value: "x".repeat(1_000) }])
+              if (calls > 1 && attempt === 1) return Effect.fail("not now")
+              return Effect.succeed([{ topic: "small", value: "x".repeat(1_000) }])
+            })
+        })
+        yield* written(30)
+        yield* passing(consumer.close)
+        assert.lengthOf(yield* valuesOf("orders-dlq"), 1)
+        assert.strictEqual(calls, 33)
+      }).pipe(onBroker({ topics: topicsWithSmall }))
+    )
+
+    it.effect("lets the other partitions go on while one of those waits for its retry", () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        yield* produce(["refused", ...numbered(20)], 1)
+        let isFirst = true
+        yield* make({
+          maxTransactionBytes: 5_000,
+          retry: RetryPolicy.fixed({ retries: 1, delay: "1 hour" }),
+          handler: ({ partition, value }) =>
+            Effect.suspend((): Effect.Effect<ReadonlyArray<ProducerRecord>, unknown> => {
+              if (value !== "refused")
+                return Effect.succeed([{ topic: "results", partition, value: "x".repeat(1_000) }])
+              if (!isFirst) return Effect.fail("not now")
+              isFirst = false
+              return Effect.succeed([{ topic: "small", value: "x".repeat(1_000) }])
+            })
+        })
+        yield* until(Effect.sync(() => !isFirst))
+        yield* TestClock.adjust("5 seconds")
+        const others = numbered(50).map((value) => ({ value, partition: 1 }))
+        yield* broker.produce(topic, others)
+        yield* written(50)
+        assert.deepStrictEqual(yield* committed, { 0: 0, 1: 50 })
+      }).pipe(onBroker({ topics: topicsWithSmall }))
+    )
+
+    it.effect("keeps nothing of it in memory once their dead letters are committed", () =>
+      Effect.gen(function* () {
+        yield* produce(numbered(20), 1)
+        const refused: Array<WeakRef<Uint8Array>> = []
+        const consumer = yield* make({
+          handler: () =>
+            Effect.sync(() => {
+              const value = new Uint8Array(1_000)
+              refused.push(new WeakRef(value))
+              return [{ topic: "small", value }]
+            })
+        })
+        yield* written(20, "orders-dlq")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* consumer.report).deadLettered, 20)
+        yield* until(
+          Effect.map(collectGarbage, () => refused.slice(0, -2).every((value) => value.deref() === undefined))
+        )
+        assert.isAtLeast(refused.length, 40)
+      }).pipe(onBroker({ topics: topicsWithSmall }))
+    )
+  })
 
   it.effect("starts no record while as much is to be written as may, and commits it at once", () =>
     Effect.gen(function* () {

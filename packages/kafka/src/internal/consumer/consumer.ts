@@ -102,8 +102,9 @@ export const make = Effect.fnUntraced(function* <R>(
     turn: Turn.of(clock),
     handling: Signal.make(),
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
-    onOutcome: (outcome: Outcome) => {
+    onOutcome: (outcome: Outcome, record) => {
       counts[outcome]++
+      commits?.settled(record)
     },
     onFailure: (error) => fail(Cause.isCause(error) ? unexpected(error) : error)
   }
@@ -174,9 +175,9 @@ export const make = Effect.fnUntraced(function* <R>(
   )
   const committing: CommittingConsumer = {
     fetchOffsets: (request) => membership.toCoordinator("group", "OffsetFetch", request),
-    rewind: (partition, offset) => {
+    repeat: (record) => {
       // A lane that is being given up, too: its records are the next owner's from there on.
-      for (const lane of ownership.lanes) if (keyOf(lane) === keyOf(partition)) lane.restartAt(offset)
+      for (const lane of ownership.lanes) if (keyOf(lane) === keyOf(record)) lane.repeat(record)
     },
     nudge: ownership.nudge,
     fail

@@ -4,6 +4,7 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type { FetchPartitionResponse } from "../../Protocol.js"
@@ -77,6 +78,8 @@ export interface Lane extends TopicPartition, Omit<Worker.Worker, "drop"> {
    * of account for commits.
    */
   readonly restartAt: (offset: number) => void
+  /** Takes a record's outcome back, and handles it again before what is queued. */
+  readonly repeat: (record: ConsumedRecord) => void
   readonly snapshot: () => LaneSnapshot
 }
 
@@ -211,6 +214,12 @@ export const make = Effect.fnUntraced(function* <R>(
       epochs = LeaderEpochs.make(-1)
       lane.position = offset
       lane.committed = -1
+    },
+    repeat: ({ headers, key, offset, timestamp, value }) => {
+      if (!Ledger.unsettle(ledger, offset) || !worker.isOpen()) return
+      const records = [{ headers, key, offset, timestamp, value }]
+      Queue.pushFirst(queue, { records, bytes: 0, fetchedAt: Monotonic.millis(clock), ledger })
+      worker.nudge()
     },
     snapshot: () => ({
       topic,

@@ -18,8 +18,8 @@ export const add = ({ entries }: LeaderEpochs, from: number, epoch: number): voi
 /** The epoch of the last record. */
 export const last = ({ entries }: LeaderEpochs): number => entries[entries.length - 1]!.epoch
 
-/** The epoch of the record before an offset; no lower one is asked for afterwards. */
+/** The epoch of the record before an offset; what is below it may be unknown from then on: -1. */
 export const before = ({ entries }: LeaderEpochs, offset: number): number => {
   while (entries.length > 1 && entries[1]!.from < offset) entries.shift()
-  return entries[0]!.epoch
+  return entries[0]!.from < offset ? entries[0]!.epoch : -1
 }

@@ -40,6 +40,16 @@ export const settle = (ledger: Ledger, offset: number): void => {
   }
 }
 
+/** Takes a record's outcome back; false when the ledger never had the record, or has it without an outcome. */
+export const unsettle = (ledger: Ledger, offset: number): boolean => {
+  if (offset >= ledger.end) return false
+  if (ledger.early.delete(offset)) return true
+  const first = ledger.offsets.findIndex((other, i) => i >= ledger.head && other >= offset)
+  if (first >= 0 && ledger.offsets[first] === offset) return false
+  ledger.offsets.splice(first < 0 ? ledger.offsets.length : first, 0, offset)
+  return true
+}
+
 /** The highest offset that may be committed: every record before it has its outcome. */
 export const committable = (ledger: Ledger): number =>
   ledger.head < ledger.offsets.length ? ledger.offsets[ledger.head]! : ledger.end

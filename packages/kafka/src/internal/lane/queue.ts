@@ -119,6 +119,12 @@ export const push = (queue: Queue, chunk: Omit<Chunk, "next">): void => {
   count(queue, chunk.bytes)
 }
 
+/** The same, to be taken before all that waits. */
+export const pushFirst = (queue: Queue, chunk: Omit<Chunk, "next">): void => {
+  push(queue, chunk)
+  queue.chunks.unshift(queue.chunks.pop()!)
+}
+
 /** Whether there is nothing to take; gives back the bytes of chunks that are used up, and unpacks more. */
 export const isEmpty = (queue: Queue): boolean => {
   for (let chunk = queue.chunks[0]; chunk !== undefined; chunk = queue.chunks[0]) {
@@ -145,7 +151,7 @@ export const take = (queue: Queue): Chunk => {
 
 /** Undoes the last `take`, if the queue wasn't cleared meanwhile. */
 export const putBack = (queue: Queue, chunk: Chunk): void => {
-  if (queue.chunks[0] !== chunk) return
+  if (!queue.chunks.includes(chunk)) return
   chunk.next--
   queue.records++
 }

@@ -101,9 +101,9 @@ const make = (clock: Clock.Clock): Turn => {
   return turn
 }
 
-/** Lets due timers and ready sockets run. Timers alone may keep sockets waiting, when one is due after the other. */
+/** Lets due timers and ready sockets run: between two immediates the event loop comes past both. */
 const timersAndSockets = (clock: Clock.Clock, isLive: boolean): Effect.Effect<void> =>
-  isLive ? Effect.zipRight(clock.sleep(Duration.zero), immediate) : clock.sleep(Duration.zero)
+  isLive ? Effect.zipRight(immediate, immediate) : clock.sleep(Duration.zero)
 
 const immediate = Effect.async<void>((resume) => {
   const timer = setImmediate(() => resume(Effect.void))

@@ -40,7 +40,7 @@ export interface WorkerContext<R> {
   readonly turn: Turn
   /** Notified when an attempt begins. */
   readonly handling: Signal.Signal
-  readonly onOutcome: (outcome: Outcome) => void
+  readonly onOutcome: (outcome: Outcome, record: ConsumedRecord) => void
   readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
 }
 
@@ -108,9 +108,10 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const settle = (outcome: Outcome) => {
     if (ended) return
-    Ledger.settle(currentChunk!.ledger, current!.offset)
+    const record = current!
+    Ledger.settle(currentChunk!.ledger, record.offset)
     current = undefined
-    context.onOutcome(outcome)
+    context.onOutcome(outcome, record)
   }
 
   /** Leaves the current record without an outcome: if it is still this lane's, it is taken again. */

@@ -23,7 +23,10 @@ export interface TransactionalOptions extends Omit<ProducerSettings.ProducerOpti
 
 /** What a transactional consumer takes besides a consumer's options. */
 export interface TransactionalNumbers extends Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
-  /** A transaction is committed at once, and no record is started, while so much is to be written. Default: 8 MiB. */
+  /**
+   * A transaction is committed at once, and no record starts, while results and their source records of this size, in
+   * bytes, are waiting. Default: 8 MiB.
+   */
   readonly maxTransactionBytes?: number | undefined
   /** The options of the producer of the transactions. */
   readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined

@@ -4,6 +4,7 @@
  */
 
 import { ConsumerError, type ConsumerErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
+import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as Logging from "@spillway/transport/Logging"
 import { limited } from "@spillway/transport/Logging"
 import type { ProducerError } from "@spillway/transport/Producer"
@@ -44,6 +45,8 @@ export interface Commits {
   readonly isFull: () => boolean
   /** Notified when it is full: a commit is due. */
   readonly filled: Signal
+  /** A record has its outcome. */
+  readonly settled: (record: ConsumedRecord) => void
   /** The partition isn't owned any more, or is owned anew: nothing that came of its records before is committed. */
   readonly forget: (partition: TopicPartition) => void
 }
@@ -51,8 +54,8 @@ export interface Commits {
 /** The consumer that commits. */
 export interface CommittingConsumer {
   readonly fetchOffsets: (request: OffsetFetchRequest) => Effect.Effect<OffsetFetchResponse, WireError | ResponseError>
-  /** Handles a partition's records from an offset on again, if it is still owned. */
-  readonly rewind: (partition: TopicPartition, offset: number) => void
+  /** Takes a record's outcome back and handles it again, if its partition is still owned. */
+  readonly repeat: (record: ConsumedRecord) => void
   /** Lets lanes look again whether they may start. */
   readonly nudge: () => void
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
@@ -112,6 +115,11 @@ export const make = (options: {
     }))
   })
 
+  const settle = (offsets: ReadonlyArray<Outbox.Source>) => {
+    Outbox.settle(outbox, offsets)
+    for (const end of offsets) outputs.forgive(end, end.offset)
+  }
+
   /** Finds out what became of a commit that nobody answered: its transaction has ended when another has begun. */
   const resolve = Effect.fnUntraced(function* ({ mark, offsets }: Doubt, { fetchOffsets }: CommittingConsumer) {
     yield* producer.transaction(() => Effect.void)
@@ -127,7 +135,7 @@ export const make = (options: {
         code: unknown
       })
     }
-    if (answers.some(({ metadata }) => metadata === mark)) Outbox.settle(outbox, offsets)
+    if (answers.some(({ metadata }) => metadata === mark)) settle(offsets)
     doubt = undefined
   })
 
@@ -145,12 +153,15 @@ export const make = (options: {
         isOfRecord
           ? record !== undefined && records.includes(record)
           : error.reason === "UnknownTopic" && records.some(({ topic }) => topic === error.topic)
-      for (const { source } of entries.filter(isGuilty)) {
-        const bytes = record === undefined ? 0 : refusedBytes(error, record)
-        if (isOfRecord) outputs.refuse(source, { error, topic: error.topic, bytes, until: now() + refusedForMs })
-        else outputs.refuse(source, { error, topic: error.topic, bytes: 0, until: 0 })
-        Outbox.drop(outbox, source, source.offset)
-        consumer.rewind(source, source.offset)
+      const bytes = record === undefined ? 0 : refusedBytes(error, record)
+      const until = isOfRecord ? now() + refusedForMs : 0
+      // The last first: each is handled before what waits already.
+      for (const entry of entries.filter(isGuilty).reverse()) {
+        const { source } = entry
+        if (forgotten.has(keyOf(source)) || entry.record === undefined) continue
+        outputs.refuse({ source, error, topic: error.topic, bytes, until })
+        Outbox.repeat(outbox, entry)
+        consumer.repeat(entry.record)
       }
       return Effect.void
     })
@@ -175,6 +186,7 @@ export const make = (options: {
     forget: (partition) => {
       forgotten.add(keyOf(partition))
       Outbox.drop(outbox, partition)
+      outputs.forgive(partition, Infinity)
     },
     commit: Effect.fnUntraced(function* (member, asked, consumer) {
       if (doubt !== undefined) {
@@ -211,7 +223,7 @@ export const make = (options: {
       )
       if (done._tag === "Right") {
         doubt = undefined
-        Outbox.settle(outbox, offsets)
+        settle(offsets)
         consumer.nudge()
         return answer(topics, 0)
       }

@@ -40,15 +40,16 @@ export const make = Effect.fnUntraced(function* (
   const outbox = Outbox.make()
   const filled = Signal.make()
   const isFull = () => outbox.bytes >= maxTransactionBytes
+  const notifyIfFull = () => {
+    if (isFull()) filled.notify()
+  }
   const outputs = Outputs.make({
     outbox,
     maxBatchBytes: settings.maxBatchBytes,
     partitions: producer.partitions,
     now,
     wallClock: () => clock.unsafeCurrentTimeMillis(),
-    onPut: () => {
-      if (isFull()) filled.notify()
-    }
+    onPut: notifyIfFull
   })
   const { begin, commit, forget } = Commits.make({
     groupId,
@@ -60,6 +61,16 @@ export const make = Effect.fnUntraced(function* (
   })
   return {
     outputs,
-    commits: { begin, commit, isFull, filled, forget }
+    commits: {
+      begin,
+      commit,
+      isFull,
+      filled,
+      forget,
+      settled: (record) => {
+        Outbox.keep(outbox, record)
+        notifyIfFull()
+      }
+    }
   }
 })

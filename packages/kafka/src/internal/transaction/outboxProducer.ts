@@ -2,6 +2,7 @@
  * Takes what handlers want written into the outbox, checked, so that a record that can't be written is the failure of the
  * handler that made it.
  */
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import type { Processor } from "@spillway/transport/Processor"
@@ -11,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as RecordBatch from "../../RecordBatch.js"
 import type { Failure } from "../producer/decisions.js"
 import * as Record from "../producer/record.js"
+import { keyOf } from "../topicPartition.js"
 import * as Outbox from "./outbox.js"
 
 /** The record that is being recovered in the present fibre: the source of its dead letter. */
@@ -20,6 +22,7 @@ class Recovering extends Context.Reference<Recovering>()("@spillway/kafka/intern
 
 /** A record that a broker refused, by which its source is known to make such. */
 export interface Refused {
+  readonly source: Outbox.Source
   readonly error: ProducerError
   /** Records of this topic and size, or larger, aren't tried again for a while. */
   readonly topic: string
@@ -41,7 +44,9 @@ export interface Outputs {
   /** A processor whose dead letters know what record they come from. */
   readonly recovering: <R>(processor: Processor<R>) => Processor<R>
   /** A broker has refused a record that came of the source. */
-  readonly refuse: (source: Outbox.Source, refused: Refused) => void
+  readonly refuse: (refused: Refused) => void
+  /** Forgets what was refused of a partition's records before an offset: they aren't handled again. */
+  readonly forgive: (partition: TopicPartition, before: number) => void
 }
 
 const placeOf = ({ offset, partition, topic }: Outbox.Source): string => `${topic}-${partition}@${offset}`
@@ -140,10 +145,15 @@ export const make = (options: {
       recover: (record, cause, lane) =>
         Effect.provideService(processor.recover(record, cause, lane), Recovering, record)
     }),
-    refuse: (source, refused) => {
+    refuse: (refused) => {
       // A topic that is gone is looked up again.
       knownTopics.delete(refused.topic)
-      refusals.set(placeOf(source), refused)
+      refusals.set(placeOf(refused.source), refused)
+    },
+    forgive: (partition, before) => {
+      for (const [place, { source }] of refusals) {
+        if (keyOf(source) === keyOf(partition) && source.offset < before) refusals.delete(place)
+      }
     }
   }
 }
