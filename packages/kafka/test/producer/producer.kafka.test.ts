@@ -49,6 +49,41 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   const live = (options?: KafkaProducer.KafkaProducerOptions) =>
     KafkaProducer.layer(options).pipe(Layer.provideMerge(KafkaJsWire.layer({ brokers: brokers.split(",") })))
 
+  it.live("writes once and in order to topics that it forgot, as Kafka remembers its sequences", () =>
+    Effect.gen(function* () {
+      const [topic, other] = [uniqueName("idle"), uniqueName("busy")]
+      yield* KafkaAdmin.createTopics([topic, other].map((topic) => ({ topic, partitions: 1 })))
+      const clock = yield* Effect.clock
+      let aheadMs = 0
+      const ahead: typeof clock = Object.assign(Object.create(clock), {
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos() + BigInt(aheadMs) * 1_000_000n
+      })
+      const options = { linger: 0, metadataMaxAge: "1 minute" } as const
+      const producer = yield* Effect.withClock(KafkaProducer.make(options), ahead)
+      const transactional = yield* Effect.withClock(
+        KafkaProducer.transactional({ ...options, transactionalId: uniqueName("idle") }),
+        ahead
+      )
+      const send = (topic: string, value: string) =>
+        Effect.zipRight(
+          producer.send({ topic, value }),
+          transactional.transaction((transaction) => transaction.send({ topic, value: `${value} in a transaction` }))
+        )
+      const values = ["a", "b", "c"]
+      for (const value of values) {
+        yield* send(topic, value)
+        for (let i = 0; i < 4; i++) {
+          aheadMs += 61_000
+          yield* send(other, "tick")
+        }
+      }
+      assert.deepStrictEqual(
+        (yield* read(topic, 0)).map(({ value }) => text(value)),
+        values.flatMap((value) => [value, `${value} in a transaction`])
+      )
+    }).pipe(Effect.scoped, Effect.provide(KafkaJsWire.layer({ brokers: brokers.split(",") })))
+  )
+
   it.live("publishes byte for byte what Kafka then hands out", () =>
     Effect.gen(function* () {
       const topic = uniqueName("producer")

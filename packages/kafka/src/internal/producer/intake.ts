@@ -91,7 +91,7 @@ export const make = ({
         },
         onEnd: (failure) => {
           if (failure !== undefined) refuseTopic(call, topic, refuse, failure)
-          if (--left === 0) enqueue(call, refuse)
+          if (--left === 0) resume(call, refuse)
         }
       })
     }
@@ -103,6 +103,16 @@ export const make = ({
       entry.settled = true
       refuse(call, entry.index, failure)
     }
+  }
+
+  /** While it waited for a topic, others may have been forgotten. */
+  const resume = (call: Call.Call, refuse: Refuse): void => {
+    const forgotten = new Set<string>()
+    for (const { settled, topic } of call.entries) {
+      if (!settled && cluster.topic(topic) === undefined) forgotten.add(topic)
+    }
+    if (call.over || forgotten.size === 0) enqueue(call, refuse)
+    else lookUp(call, forgotten, refuse)
   }
 
   /** Chooses the partitions, then adds all records to their lanes. */

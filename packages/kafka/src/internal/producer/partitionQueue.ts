@@ -236,6 +236,10 @@ export const move = (lane: Lane): void => {
   for (const batch of lane.batches) batch.attempts = 0
 }
 
+/** Whether it holds nothing, and nothing that is under way concerns it. */
+export const isIdle = ({ batches, inFlight, isOffered, trouble }: Lane): boolean =>
+  batches.length === 0 && inFlight === 0 && !isOffered && trouble === undefined
+
 /** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
 export const split = (batch: Batch): boolean => {
   const { entries, lane } = batch

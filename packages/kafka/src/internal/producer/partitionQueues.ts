@@ -21,6 +21,8 @@ export interface Lanes {
   /** Tells that a batch takes no more records: the next records without a key go to another partition. */
   readonly spend: (lane: Lane.Lane) => void
   readonly all: () => ReadonlyArray<Lane.Lane>
+  /** Forgets the lanes of a topic that hold nothing, where `mayForget` agrees; true when none is left. */
+  readonly release: (topic: string, mayForget: (lane: Lane.Lane) => boolean) => boolean
 }
 
 interface Sticky {
@@ -96,6 +98,16 @@ export const make = ({ cluster, random, settings }: Options): Lanes => {
       return lane
     },
     all: () => Array.from(lanes.values()).flatMap((known) => known.filter((lane) => lane !== undefined)),
+    release: (topic, mayForget) => {
+      const kept = lanes.get(topic)?.map((lane) => (lane && Lane.isIdle(lane) && mayForget(lane) ? undefined : lane))
+      if (kept?.some((lane) => lane !== undefined)) {
+        lanes.set(topic, kept)
+        return false
+      }
+      lanes.delete(topic)
+      stickies.delete(topic)
+      return true
+    },
     spend: ({ partition, topic }) => {
       const sticky = stickies.get(topic)
       if (sticky?.partition === partition) sticky.spent = true

@@ -96,7 +96,8 @@ export const makeCore = (
       run,
       now,
       maxAgeMs: settings.metadataMaxAgeMs,
-      unknownTopicTimeoutMs: settings.unknownTopicTimeoutMs
+      unknownTopicTimeoutMs: settings.unknownTopicTimeoutMs,
+      mayForget: (topic) => lanes.release(topic, (lane) => admission.forget(lane))
     })
     const lanes = Lanes.make({ cluster, settings, random: () => generator.number() })
     const sender = Sender.make({

@@ -8,6 +8,7 @@ import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Failure from "./decisions.js"
+import * as Sequence from "./sequence.js"
 
 export interface Identity {
   readonly producerId: bigint
@@ -22,6 +23,11 @@ export interface Identities {
   readonly request: (onEnd: (failure: Failure.Failure | undefined) => void) => void
   /** An identity is of no use any more: the next one who needs one asks. */
   readonly retire: (producerId: bigint) => void
+  /**
+   * A partition's sequence is forgotten. Sequences that begin later do so under a later epoch, or the broker, which
+   * remembers it, would take their first batches for those that it has already.
+   */
+  readonly forget: (sequence: Sequence.Sequence) => void
 }
 
 export interface Options {
@@ -105,6 +111,10 @@ export const make = ({ cluster, onTrouble, run }: Options): Identities => {
     },
     retire: (producerId) => {
       if (identity?.producerId === producerId) identity = undefined
+    },
+    forget: (sequence) => {
+      if (identity?.producerId !== sequence.producerId || identity.producerEpoch > sequence.producerEpoch) return
+      identity = Sequence.beginAnew(sequence)
     }
   }
 }

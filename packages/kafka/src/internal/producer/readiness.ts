@@ -14,6 +14,8 @@ export interface Admission {
   readonly transactionalId: string | null
   /** Gives the lane a sequence if it needs one; false when it has to wait, until it is woken. */
   readonly admit: (lane: Lane) => boolean
+  /** Whether an idle lane may be forgotten, with its sequence; if so, it is, and what comes later is no part of it. */
+  readonly forget: (lane: Lane) => boolean
   /** A record that may have been written, or its broker refused, has failed. */
   readonly onFailed: (failure: Failure) => void
 }
@@ -25,7 +27,7 @@ export interface Gate {
 }
 
 /** Batches leave as they come. */
-export const free: Admission = { transactionalId: null, admit: () => true, onFailed: () => {} }
+export const free: Admission = { transactionalId: null, admit: () => true, forget: () => true, onFailed: () => {} }
 
 /** Batches leave once the producer has an id (KIP-98). */
 export const idempotent = (options: {
@@ -54,6 +56,11 @@ export const idempotent = (options: {
 
   return {
     ...free,
+    forget: ({ sequence, spentId }) => {
+      if (spentId !== undefined) identities.retire(spentId)
+      if (sequence !== undefined) identities.forget(sequence)
+      return true
+    },
     admit: (lane) => {
       if (lane.sequence !== undefined) return true
       if (lane.spentId !== undefined) identities.retire(lane.spentId)

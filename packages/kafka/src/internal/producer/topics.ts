@@ -44,17 +44,41 @@ export interface Options {
   readonly now: () => number
   readonly maxAgeMs: number
   readonly unknownTopicTimeoutMs: number
+  /** Whether nothing is left that concerns a topic that wasn't asked for lately. */
+  readonly mayForget: (topic: string) => boolean
 }
 
-export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
+export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
   const refreshing = new Map<string, Result.Result<TopicMetadata, WireError>>()
   const refreshedAt = new Map<string, number>()
   const awaited = new Map<string, Array<Waiter>>()
+  /** Topics that were asked for since those that were not were last forgotten. */
+  const used = new Set<string>()
+  let forgetsAt = now() + maxAgeMs
+
+  /** Forgets topics that nobody has asked for in a while: memory must not grow with the topics ever used. */
+  const forgetUnused = (at: number): void => {
+    if (at < forgetsAt) return
+    forgetsAt = at + maxAgeMs
+    for (const topic of refreshedAt.keys()) {
+      if (used.has(topic) || refreshing.has(topic) || awaited.has(topic) || !mayForget(topic)) continue
+      refreshedAt.delete(topic)
+      cluster.forgetTopic(topic)
+    }
+    used.clear()
+  }
+
+  const use = (topic: string): number => {
+    const at = now()
+    used.add(topic)
+    forgetUnused(at)
+    return at
+  }
 
   const start = (topic: string) => {
     const answer = Result.make<TopicMetadata, WireError>()
     refreshing.set(topic, answer)
-    refreshedAt.set(topic, now())
+    refreshedAt.set(topic, use(topic))
     run(
       cluster.refresh([topic]).pipe(
         Effect.map(
@@ -126,8 +150,9 @@ export const make = ({ cluster, maxAgeMs, now, run, unknownTopicTimeoutMs }: Opt
     isAwaited: (topic) => awaited.has(topic),
     await: awaitKnown,
     known: (topic) => {
+      const at = use(topic)
       const metadata = cluster.topic(topic)
-      if (metadata !== undefined && !refreshing.has(topic) && now() - (refreshedAt.get(topic) ?? 0) > maxAgeMs) {
+      if (metadata !== undefined && !refreshing.has(topic) && at - (refreshedAt.get(topic) ?? 0) > maxAgeMs) {
         start(topic)
       }
       return metadata

@@ -69,7 +69,10 @@ export interface ProducerOptions {
   readonly unknownTopicTimeout?: Duration.DurationInput | undefined
   /** How long closing waits for records that were accepted before. Default: 30 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined
-  /** How often a topic in use is looked at for new partitions. Default: 5 minutes. */
+  /**
+   * How often a topic in use is looked up for new partitions. A topic that nothing was sent to for twice as long is
+   * forgotten, and looked up again when it is next used. Default: 5 minutes.
+   */
   readonly metadataMaxAge?: Duration.DurationInput | undefined
 }
 

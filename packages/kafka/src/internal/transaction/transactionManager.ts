@@ -40,6 +40,8 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const now = (): number => Monotonic.millis(clock)
     let identity: Identity | undefined
     let state: State.State<Open.Open> = State.ready
+    /** Sequences of idle partitions are kept for this epoch alone: the next transaction begins under another. */
+    let isEpochStale = false
 
     const admission: Admission = {
       transactionalId,
@@ -48,6 +50,12 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
           return false
         lane.sequence ??= Sequence.begin(identity)
         return true
+      },
+      // The epoch is the coordinator's: under the same one, a sequence can't begin twice.
+      forget: (lane) => {
+        if (lane.sequence === undefined) return true
+        isEpochStale = true
+        return false
       },
       onFailed: (failure) => onFailed(failure)
     }
@@ -113,6 +121,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         }),
         ({ producerEpoch, producerId }) => {
           identity = { producerId, producerEpoch, isTransactional: true }
+          isEpochStale = false
         }
       )
 
@@ -126,14 +135,14 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         })
       )
 
-    /** Ends at the coordinator what a transaction before left open. The next epoch fences its requests under way. */
+    /** Takes the next epoch, which fences requests under way, once what a transaction before left open has ended. */
     const endUnfinished = Effect.fnUntraced(function* (
       startedAt: number | undefined
     ): Effect.fn.Return<void, Coordinator.Refusal> {
       yield* core.reset(true)
       if (identity === undefined) return yield* init({})
       const { producerEpoch, producerId } = identity
-      if (!isOverdue(startedAt)) {
+      if (startedAt !== undefined && !isOverdue(startedAt)) {
         yield* endTxn(identity, false, (code) => {
           const reaction = Decisions.onAbort(code)
           return reaction._tag === "Fenced" && isOverdue(startedAt) ? { _tag: "Ok" } : reaction
@@ -167,7 +176,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const begin = Effect.gen(function* () {
       if (state._tag === "FatalError") return yield* state.cause
       const unfinished = state._tag === "Unfinished" ? state.startedAt : undefined
-      if (unfinished !== undefined || identity === undefined) yield* within(recover(unfinished), silent)
+      if (unfinished !== undefined || identity === undefined || isEpochStale) yield* within(recover(unfinished), silent)
       let startedAt: number | undefined
       /** Why it was aborted, once it is. */
       let failure: TransactionError | undefined
