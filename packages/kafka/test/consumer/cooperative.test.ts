@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { committed, group, makeCalls, observed, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
 import * as GroupMember from "../support/groupMember.js"
+import { logged } from "../support/logged.js"
 
 const topics = { [topic]: 4 }
 
@@ -278,46 +279,52 @@ describe("a cooperative rebalance", () => {
     ["when the assignment is there", ["join", "sync", "handler"]]
   ] as const) {
     it.effect(`drained while it joins, it commits and leaves without joining again: settled ${name}`, () =>
-      Effect.gen(function* () {
-        const broker = yield* MemoryBroker
-        const { onWire, sent } = yield* watched
-        const latch = yield* Effect.makeLatch(false)
-        const leader = yield* GroupMember.make("cooperative-sticky")
-        yield* leader.join
-        yield* leader.sync()
-        const joining = yield* Effect.fork(
-          onWire(KafkaConsumer.make({ ...options, commitInterval: "1 hour", handler: () => latch.await }))
-        )
-        yield* quiet
-        const [, follower] = (yield* leader.join).members
-        yield* leader.sync({ [follower!.memberId]: [0, 1, 2, 3] })
-        const consumer = yield* Fiber.join(joining)
-        yield* broker.produce(topic, onEachPartition(2))
-        const third = yield* GroupMember.make("cooperative-sticky")
-        yield* Effect.fork(third.join)
-        yield* TestClock.adjust("3 seconds")
-        const joins = sent.filter((api) => api === "JoinGroup").length
-        const closing = yield* Effect.fork(consumer.close)
-        yield* TestClock.adjust("1 second")
-        const steps = {
-          handler: latch.open,
-          join: leader.join,
-          sync: leader.sync({ [follower!.memberId]: [0, 1, 2, 3] })
-        }
-        for (const step of order) {
-          yield* steps[step]
+      logged((lines) =>
+        Effect.gen(function* () {
+          const broker = yield* MemoryBroker
+          const { onWire, sent } = yield* watched
+          const latch = yield* Effect.makeLatch(false)
+          const leader = yield* GroupMember.make("cooperative-sticky")
+          yield* leader.join
+          yield* leader.sync()
+          const joining = yield* Effect.fork(
+            onWire(KafkaConsumer.make({ ...options, commitInterval: "1 hour", handler: () => latch.await }))
+          )
+          yield* quiet
+          const [, follower] = (yield* leader.join).members
+          yield* leader.sync({ [follower!.memberId]: [0, 1, 2, 3] })
+          const consumer = yield* Fiber.join(joining)
+          yield* broker.produce(topic, onEachPartition(2))
+          const third = yield* GroupMember.make("cooperative-sticky")
+          yield* Effect.fork(third.join)
+          yield* TestClock.adjust("3 seconds")
+          const joins = sent.filter((api) => api === "JoinGroup").length
+          const closing = yield* Effect.fork(consumer.close)
           yield* TestClock.adjust("1 second")
-        }
-        const report = yield* Fiber.join(closing)
-        assert.strictEqual(report.handled, 4)
-        assert.deepStrictEqual(yield* committed, { 0: 1, 1: 1, 2: 1, 3: 1 })
-        // What is parked is asked for once more, in case it was lost.
-        assert.isAtMost(sent.filter((api) => api === "JoinGroup").length, joins + 1)
-        assert.notInclude(
-          (yield* broker.group(group)).members.map(({ memberId }) => memberId),
-          follower!.memberId
-        )
-      }).pipe(onBroker({ topics }))
+          const steps = {
+            handler: latch.open,
+            join: leader.join,
+            sync: leader.sync({ [follower!.memberId]: [0, 1, 2, 3] })
+          }
+          for (const step of order) {
+            yield* steps[step]
+            yield* TestClock.adjust("1 second")
+          }
+          const report = yield* Fiber.join(closing)
+          assert.strictEqual(report.handled, 4)
+          assert.deepStrictEqual(yield* committed, { 0: 1, 1: 1, 2: 1, 3: 1 })
+          // What is parked is asked for once more, in case it was lost.
+          assert.isAtMost(sent.filter((api) => api === "JoinGroup").length, joins + 1)
+          assert.notInclude(
+            (yield* broker.group(group)).members.map(({ memberId }) => memberId),
+            follower!.memberId
+          )
+          assert.notInclude(
+            lines.map(({ message }) => message),
+            "The membership was lost: giving up the partitions"
+          )
+        })
+      ).pipe(onBroker({ topics }))
     )
   }
 })

@@ -53,7 +53,23 @@ const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction
     Decisions.onJoinGroup,
     { ...always, MEMBER_ID_REQUIRED: { _tag: "UseMemberId" }, REBALANCE_IN_PROGRESS: retry }
   ],
-  ["SyncGroup", Decisions.onSyncGroup, always],
+  ["SyncGroup", (code) => Decisions.onSyncGroup(code), always],
+  ["SyncGroup that is repeated", (code) => Decisions.onSyncGroup(code, true), { ...always, ILLEGAL_GENERATION: retry }],
+  [
+    "SyncGroup where ownership is kept",
+    (code) => Decisions.onSyncGroup(code, false, true),
+    { ...always, ILLEGAL_GENERATION: retry }
+  ],
+  [
+    "Heartbeat where ownership is kept",
+    (code) => Decisions.onHeartbeat(code, "Stable", true, true),
+    { ...always, ILLEGAL_GENERATION: rejoin }
+  ],
+  [
+    "Heartbeat where ownership is kept, while JoinGroup is out",
+    (code) => Decisions.onHeartbeat(code, "Joining", true, true),
+    { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry }
+  ],
   ["Heartbeat", (code) => Decisions.onHeartbeat(code, "Stable", true), always],
   [
     "Heartbeat while JoinGroup is out",

@@ -89,21 +89,30 @@ export const onJoinGroup = (code: number): Reaction => {
 }
 
 /**
+ * Whether partitions stay owned through a generation that the member hasn't joined, as long as its id is known. In a
+ * group with members of the new protocol (KIP-848) the broker assigns, and names no leader: it gives nobody a partition
+ * that another member holds. When the last of them leaves, the group becomes classic with a generation of its own.
+ */
+export const keepsOwnership = (protocol: RebalanceProtocol, isStatic: boolean, leader: string): boolean =>
+  protocol === "cooperative" && !isStatic && leader === ""
+
+/**
  * A repeat may come to a coordinator that has taken over since, and knows the generation before at most: JoinGroup's
  * answer says what has become of the member.
  */
-export const onSyncGroup = (code: number, isRepeated = false): Reaction =>
-  isRepeated && code === Code.ILLEGAL_GENERATION ? retry : onAny(code)
+export const onSyncGroup = (code: number, isRepeated = false, keepsOwnership = false): Reaction =>
+  (isRepeated || keepsOwnership) && code === Code.ILLEGAL_GENERATION ? retry : onAny(code)
 
 /**
  * While the member joins, JoinGroup's answer says what becomes of it, except that a member that is unknown has lost all
  * already. An answer to a generation that has ended meanwhile says nothing of the present one.
  */
-export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean): Reaction => {
+export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean, keepsOwnership = false): Reaction => {
   const reaction = onAny(code)
   const isJoining = phase === "Joining"
   if (reaction._tag === "Rejoin") return isCurrent && !isJoining ? reaction : ok
   if (!isCurrent) return ofEarlier(reaction)
+  if (code === Code.ILLEGAL_GENERATION && keepsOwnership && !isJoining) return rejoin
   return reaction._tag === "Lost" && isJoining && reaction.memberIdKept ? retry : reaction
 }
 

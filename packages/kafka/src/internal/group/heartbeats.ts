@@ -6,7 +6,7 @@ import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { nameOf } from "../../KafkaErrorCode.js"
+import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
@@ -78,7 +78,10 @@ export const make = Effect.fnUntraced(function* (options: {
       const answeredAt = Monotonic.millis(clock)
       wait = interval
       const isCurrent = sent.generationId === member.generationId && sent.memberId === member.memberId
-      const reaction = code === undefined ? Decisions.retry : Decisions.onHeartbeat(code, member.phase, isCurrent)
+      const reaction =
+        code === undefined
+          ? Decisions.retry
+          : Decisions.onHeartbeat(code, member.phase, isCurrent, member.keepsOwnership)
       switch (reaction._tag) {
         case "Ok":
           acknowledge(sentAt, answeredAt)
@@ -87,7 +90,8 @@ export const make = Effect.fnUntraced(function* (options: {
           if (answeredAt >= sessionEnd()) wait = Effect.void
           break
         case "Rejoin":
-          acknowledge(sentAt, answeredAt)
+          // Of another generation it acknowledges no heartbeat.
+          if (code === Code.REBALANCE_IN_PROGRESS) acknowledge(sentAt, answeredAt)
           backoff.reset()
           yield* retry.succeeded
           options.onRebalance()

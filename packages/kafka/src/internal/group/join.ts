@@ -83,7 +83,10 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     while (true) {
       const answer = yield* Effect.either(ask("SyncGroup", request))
       if (answer._tag === "Right")
-        return { ...answer.right, reaction: Decisions.onSyncGroup(answer.right.errorCode, isRepeated) }
+        return {
+          ...answer.right,
+          reaction: Decisions.onSyncGroup(answer.right.errorCode, isRepeated, member.keepsOwnership)
+        }
       yield* member.rejectFatal(answer.left)
       yield* retry.failed(answer.left, askedAt)
       isRepeated = true
@@ -136,6 +139,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     member.phase = "Syncing"
     member.memberId = joined.memberId
     member.generationId = joined.generationId
+    member.keepsOwnership = Decisions.keepsOwnership(member.protocol, settings.groupInstanceId !== null, joined.leader)
     yield* options.onGeneration
     const isStatic = settings.groupInstanceId !== null
     if (options.owned().length > 0 && Decisions.missedGeneration(isStatic, before, joined.generationId)) {

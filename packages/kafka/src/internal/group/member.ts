@@ -22,6 +22,8 @@ export interface Member {
   memberId: string
   /** -1 before the first. */
   generationId: number
+  /** Whether what it owns outlasts its generation: see `Decisions.keepsOwnership`. */
+  keepsOwnership: boolean
   /** `limitMs`: how long the answer may take; by default as long as one to a heartbeat. */
   readonly toCoordinator: <A extends Api>(
     role: Role,
@@ -57,6 +59,7 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
     phase: "Unjoined",
     memberId: "",
     generationId: -1,
+    keepsOwnership: false,
     toCoordinator: (role, api, request, limitMs = answerLimitMs) =>
       cluster.coordinator(groupId, "group", answerLimitMs).pipe(
         Effect.flatMap((nodeId) => cluster.request(nodeId, role, api, request, limitMs)),

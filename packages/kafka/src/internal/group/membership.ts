@@ -84,6 +84,8 @@ export const make = Effect.fnUntraced(function* (options: {
   const halted = Result.make<void>()
   const backoff = Backoff.make()
   let stopping = false
+  /** The coordinator is asked to remove it, and so answers what is parked as to a stranger. */
+  let hasLeft = false
   let checked = false
   /** The identity of the commit in flight. */
   let committing = member.identity()
@@ -95,6 +97,7 @@ export const make = Effect.fnUntraced(function* (options: {
   let over = Result.make<void, ConsumerError>()
 
   const onLost = (memberIdKept: boolean): void => {
+    if (hasLeft) return
     if (!memberIdKept) member.memberId = ""
     lost.done(Effect.void)
     over.done(Effect.void)
@@ -226,6 +229,7 @@ export const make = Effect.fnUntraced(function* (options: {
           : Effect.succeed(reaction)
       }),
     leave: Effect.suspend(() => {
+      hasLeft = true
       over.done(Effect.void)
       cluster.retries.of("JoinGroup").dropped()
       member.phase = "Unjoined"
