@@ -114,6 +114,17 @@ describe("assignment", () => {
     assert.deepStrictEqual(ConsumerProtocol.encodeAssignment(owned), bytes(v(0), ownsA02, nullUserData))
   })
 
+  it("is written with user data, and read by itself", () => {
+    const userData = new Uint8Array([1, 2, 3])
+    const encoded = ConsumerProtocol.encodeAssignment(owned, userData)
+    assert.deepStrictEqual(encoded, bytes(v(0), ownsA02, "00000003", "010203"))
+    assert.deepStrictEqual(ConsumerProtocol.decodeAssignment(encoded), owned)
+    assert.deepStrictEqual(ConsumerProtocol.userDataOf(encoded), userData)
+    for (const without of [new Uint8Array(0), bytes(v(0), ownsA02, nullUserData), bytes(v(0), ownsA02)]) {
+      assert.strictEqual(ConsumerProtocol.userDataOf(without).byteLength, 0)
+    }
+  })
+
   it("without bytes or without partitions is empty", () => {
     assert.deepStrictEqual(ConsumerProtocol.decodeAssignment(new Uint8Array(0)), [])
     assert.deepStrictEqual(ConsumerProtocol.decodeAssignment(bytes(v(0), ownsNothing, nullUserData)), [])

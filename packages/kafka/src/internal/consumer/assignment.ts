@@ -17,6 +17,7 @@ import * as Concurrently from "../concurrency/parallel.js"
 import type { Fetcher } from "../fetcher/fetcher.js"
 import * as Decisions from "../group/decisions.js"
 import type { Membership, Ownership } from "../group/membership.js"
+import * as StartCounts from "../group/startCounts.js"
 import type { Subscription } from "../group/subscription.js"
 import * as Gate from "../lane/gate.js"
 import * as Lane from "../lane/lane.js"
@@ -65,7 +66,7 @@ export const make = <R>(options: {
     let complete = false
     /** Partitions whose lanes are being opened. */
     const opening = new Map<string, Opening>()
-    /** How many partitions each topic had at the start, if it existed: later ones are read from their start. */
+    /** How many partitions each topic had at this member's start, if it existed: for when the leader doesn't tell. */
     let initialCounts: Map<string, number> | undefined
 
     const committedOffsets = (partitions: ReadonlyArray<TopicPartition>) =>
@@ -100,8 +101,14 @@ export const make = <R>(options: {
         })
       )
 
-    const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition) {
-      const isNew = cluster.isRecreated(owned.topic) || owned.partition >= (initialCounts?.get(owned.topic) ?? 0)
+    /** Whether a partition came after the group had begun to read its topic: then all of its records are the group's. */
+    const isLater = (owned: TopicPartition, startCounts: StartCounts.StartCounts): boolean =>
+      cluster.isRecreated(owned.topic) ||
+      (StartCounts.isLater(startCounts, owned, cluster.topic(owned.topic)?.topicId ?? "") ??
+        owned.partition >= (initialCounts?.get(owned.topic) ?? 0))
+
+    const firstOffset = Effect.fnUntraced(function* (owned: TopicPartition, startCounts: StartCounts.StartCounts) {
+      const isNew = isLater(owned, startCounts)
       const timestamp = settings.initialOffset === "latest" && !isNew ? latestTimestamp : earliestTimestamp
       return yield* Effect.mapError(
         listOffset(cluster, owned, timestamp, settings.isolationLevel),
@@ -140,11 +147,12 @@ export const make = <R>(options: {
 
     const openOne = Effect.fnUntraced(function* (
       owned: TopicPartition,
+      startCounts: StartCounts.StartCounts,
       committed: Effect.Effect<ReadonlyMap<string, Committed>, ConsumerError>
     ) {
       const found = (yield* committed).get(keyOf(owned))
       if (found === undefined || found.offset < 0) {
-        const position = yield* firstOffset(owned)
+        const position = yield* firstOffset(owned, startCounts)
         return yield* openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
       }
       const { leaderEpoch, offset } = found
@@ -155,7 +163,10 @@ export const make = <R>(options: {
       Effect.provide(Effect.forkScoped(Effect.interruptible(effect)), environment)
 
     // Each partition opens in a fibre of its own: one without a leader to ask holds up none of the others.
-    const open = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>) {
+    const open = Effect.fnUntraced(function* (
+      partitions: ReadonlyArray<TopicPartition>,
+      startCounts: StartCounts.StartCounts
+    ) {
       groupMetrics.rebalanced()
       rememberCounts()
       complete = true
@@ -166,7 +177,10 @@ export const make = <R>(options: {
         const entry: Opening = { owned, fiber: Fiber.void }
         opening.set(key, entry)
         entry.fiber = yield* fork(
-          openOne(owned, committed).pipe(Effect.catchAll(fail), Effect.ensuring(Effect.sync(() => opening.delete(key))))
+          openOne(owned, startCounts, committed).pipe(
+            Effect.catchAll(fail),
+            Effect.ensuring(Effect.sync(() => opening.delete(key)))
+          )
         )
       }
     })

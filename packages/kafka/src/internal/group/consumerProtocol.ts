@@ -121,18 +121,35 @@ export const decodeSubscription = (bytes: Uint8Array): Subscription => {
   return { topics, ownedPartitions, generationId, rackId }
 }
 
-/** Assignment v0: partitions, null user data. */
-export const encodeAssignment = (partitions: ReadonlyArray<TopicPartition>): Uint8Array =>
-  write((put) => {
+/** Assignment v0: partitions, user data, which is null when there is none. */
+export const encodeAssignment = (
+  partitions: ReadonlyArray<TopicPartition>,
+  userData: Uint8Array = new Uint8Array(0)
+): Uint8Array => {
+  const encoded = write((put) => {
     put.int16(0)
     writePartitions(put, partitions)
-    put.int32(-1)
+    put.int32(userData.byteLength === 0 ? -1 : userData.byteLength)
   })
+  const whole = new Uint8Array(encoded.byteLength + userData.byteLength)
+  whole.set(encoded)
+  whole.set(userData, encoded.byteLength)
+  return whole
+}
 
 /** An empty assignment, as a member without partitions gets it, has no bytes at all. */
-export const decodeAssignment = (bytes: Uint8Array): ReadonlyArray<TopicPartition> => {
-  if (bytes.byteLength === 0) return []
+export const decodeAssignment = (bytes: Uint8Array): ReadonlyArray<TopicPartition> => readAssignment(bytes).partitions
+
+/** The user data of an assignment; empty when there is none. */
+export const userDataOf = (bytes: Uint8Array): Uint8Array => readAssignment(bytes).userData
+
+const readAssignment = (bytes: Uint8Array) => {
+  const none = new Uint8Array(0)
+  if (bytes.byteLength === 0) return { partitions: [], userData: none }
   const from = reader(bytes)
   from.int16()
-  return readPartitions(from)
+  const partitions = readPartitions(from)
+  const length = from.atEnd() ? 0 : Math.max(0, from.int32())
+  const start = from.skip(length)
+  return { partitions, userData: bytes.subarray(start, start + length) }
 }

@@ -13,8 +13,10 @@ import * as Patience from "../concurrency/patience.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as ConsumerProtocol from "./consumerProtocol.js"
 import * as Decisions from "./decisions.js"
+import type * as GroupStart from "./groupStart.js"
 import * as Leader from "./leader.js"
 import type { Member } from "./member.js"
+import * as StartCounts from "./startCounts.js"
 
 /** One generation as this member lives it. */
 export interface Generation {
@@ -24,6 +26,8 @@ export interface Generation {
   /** The partition counts the leader assigned by; empty for a follower. */
   readonly partitionCounts: ReadonlyMap<string, number>
   readonly assignment: ReadonlyArray<TopicPartition>
+  /** What is known of the topics of its partitions. */
+  readonly startCounts: StartCounts.StartCounts
 }
 
 export interface JoinOptions {
@@ -35,6 +39,7 @@ export interface JoinOptions {
   readonly countPartitions: (
     topics: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
+  readonly groupStart: GroupStart.GroupStart
   /** The coordinator has begun a generation with this member: its session is new, its assignment to come. */
   readonly onGeneration: Effect.Effect<void>
   /** The ownership has ended without us: interrupts the join. */
@@ -55,7 +60,7 @@ interface Refusal {
  * last rebalance may have died unnoticed.
  */
 export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerError> => {
-  const { cluster, member, settings } = options
+  const { cluster, groupStart, member, settings } = options
   const retry = cluster.retries.of("JoinGroup")
   /** When the last request was sent, in monotonic milliseconds. */
   let askedAt = 0
@@ -116,6 +121,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
   const attempt = Effect.gen(function* () {
     const before = member.generationId
     const topics = yield* options.topics
+    groupStart.onJoin(topics)
     const metadata = ConsumerProtocol.encodeSubscription({
       topics,
       ownedPartitions: options.owned(),
@@ -146,22 +152,31 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       return refused({ _tag: "Lost", memberIdKept: true })
     }
     const isLeader = joined.leader === joined.memberId
-    const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions) : Leader.noPlan
+    const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions, groupStart.decide) : Leader.noPlan
     const synced = yield* sync({ ...member.identity(), assignments: plan.assignments })
     const { errorCode: code, reaction } = synced
     if (reaction._tag !== "Ok") return { reaction, api: "SyncGroup", code } satisfies Refusal
     member.phase = "Stable"
     const assignment = ConsumerProtocol.decodeAssignment(synced.assignment)
-    return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment } satisfies Generation
+    const startCounts = StartCounts.decode(ConsumerProtocol.userDataOf(synced.assignment))
+    groupStart.onAssigned(topics, isLeader, startCounts)
+    return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment, startCounts } satisfies Generation
   })
 
   const failed = (cause: WireError | ResponseError) => Effect.as(member.rejectFatal(cause), cause)
+
+  const offsetsRefused = ({ code, reaction }: GroupStart.OffsetsRefused): Effect.Effect<Refusal> =>
+    Effect.succeed({ reaction, api: "OffsetFetch", code })
 
   const untilAssigned = Effect.gen(function* () {
     const backoff = Backoff.make()
     while (true) {
       member.phase = "Joining"
-      const attempted = yield* Effect.catchTags(attempt, { WireError: failed, ResponseError: failed })
+      const attempted = yield* Effect.catchTags(attempt, {
+        WireError: failed,
+        ResponseError: failed,
+        OffsetsRefused: offsetsRefused
+      })
       if ("assignment" in attempted) {
         options.onAttempted()
         yield* retry.succeeded

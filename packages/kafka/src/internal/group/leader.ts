@@ -1,7 +1,7 @@
 /**
  * The leader's part of a rebalance: who gets which partitions, by the assignor that the group agreed on.
  */
-
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/Logging"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -10,6 +10,7 @@ import type { JoinGroupResponse, SyncGroupRequest } from "../../Protocol.js"
 import { assignors, isAssignor } from "../assignors/assignor.js"
 import type { StickyMember } from "../assignors/cooperativeSticky.js"
 import * as ConsumerProtocol from "./consumerProtocol.js"
+import * as StartCounts from "./startCounts.js"
 
 export interface Plan {
   /** The partition counts of all the group's topics, those that exist. */
@@ -39,20 +40,33 @@ const memberOf = ({ groupInstanceId, memberId, metadata }: JoinGroupResponse["me
     Effect.map((subscription): StickyMember => ({ memberId, groupInstanceId, ...subscription }))
   )
 
-export const plan = Effect.fnUntraced(function* <E>(
+export const plan = Effect.fnUntraced(function* <E, E2>(
   joined: JoinGroupResponse,
-  countPartitions: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, number>, E>
-): Effect.fn.Return<Plan, E> {
+  countPartitions: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, number>, E>,
+  /** Decides how many partitions the topics had when the group began to read them. */
+  countAtStart: (
+    topics: ReadonlyArray<string>,
+    partitionCounts: ReadonlyMap<string, number>
+  ) => Effect.Effect<StartCounts.StartCounts, E2>
+): Effect.fn.Return<Plan, E | E2> {
   const members = yield* Effect.forEach(joined.members, memberOf)
   const topics = Array.from(new Set(members.flatMap((member) => member.topics))).sort()
   const found = yield* countPartitions(topics)
   const partitionCounts = new Map(
     topics.flatMap((topic) => (found.has(topic) ? [[topic, found.get(topic)!] as const] : []))
   )
+  const startCounts = yield* countAtStart(topics, partitionCounts)
+  const userDataFor = (partitions: ReadonlyArray<TopicPartition>) => {
+    const counts = StartCounts.only(
+      startCounts,
+      partitions.map(({ topic }) => topic)
+    )
+    return counts.size === 0 ? undefined : StartCounts.encode(counts)
+  }
   const assignor = isAssignor(joined.protocolName) ? joined.protocolName : "range"
   const assignments = Array.from(assignors[assignor](members, partitionCounts), ([memberId, partitions]) => ({
     memberId,
-    assignment: ConsumerProtocol.encodeAssignment(partitions)
+    assignment: ConsumerProtocol.encodeAssignment(partitions, userDataFor(partitions))
   }))
   return { partitionCounts, assignments }
 })

@@ -16,9 +16,11 @@ import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { show, without } from "../topicPartition.js"
 import type { CommitError } from "../transaction/commitError.js"
 import * as Decisions from "./decisions.js"
+import * as GroupStart from "./groupStart.js"
 import * as Heartbeats from "./heartbeats.js"
 import * as Join from "./join.js"
 import * as Member from "./member.js"
+import type { StartCounts } from "./startCounts.js"
 import type { Subscription } from "./subscription.js"
 import * as Topics from "./topics.js"
 
@@ -26,8 +28,11 @@ import * as Topics from "./topics.js"
 export interface Ownership {
   /** The partitions of open lanes, and of those that are being opened. */
   readonly owned: () => ReadonlyArray<TopicPartition>
-  /** Begins to find where to start and to open the lanes. */
-  readonly open: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+  /**
+   * Begins to find where to start and to open the lanes. `startCounts`: what the leader knows of the topics, if it tells
+   * anything.
+   */
+  readonly open: (partitions: ReadonlyArray<TopicPartition>, startCounts: StartCounts) => Effect.Effect<void>
   /** Ends when every lane is open. */
   readonly opened: Effect.Effect<void>
   /** Lets what is in flight settle, commits it and ends these ownerships, within the rebalance timeout. */
@@ -124,6 +129,14 @@ export const make = Effect.fnUntraced(function* (options: {
     setSession: ownership.setSession
   })
 
+  const groupStart = GroupStart.make({
+    cluster,
+    member,
+    settings,
+    isMissing: topics.isMissing,
+    isMatched: (topic) => settings.topicPattern !== undefined && subscription.includes(topic)
+  })
+
   const join = Join.make({
     cluster,
     member,
@@ -132,6 +145,7 @@ export const make = Effect.fnUntraced(function* (options: {
     owned: ownership.owned,
     topics: subscription.refresh,
     countPartitions: topics.countPartitions,
+    groupStart,
     onGeneration: Effect.suspend(() => {
       rebalance = Result.make()
       return heartbeats.start
@@ -164,7 +178,7 @@ export const make = Effect.fnUntraced(function* (options: {
       backoff.reset()
       yield* member.log("Joined the group", { leader: joined.isLeader, partitions: show(joined.assignment) })
       const owned = ownership.owned()
-      yield* ownership.open(without(joined.assignment, owned))
+      yield* ownership.open(without(joined.assignment, owned), joined.startCounts)
       const moving = without(owned, joined.assignment)
       if (moving.length === 0) yield* liveIn(joined)
       const revoked = Decisions.revokedBeforeJoin(member.protocol, ownership.owned(), moving)

@@ -20,6 +20,8 @@ export interface Topics {
   readonly countPartitions: (
     topics: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
+  /** Whether the topic didn't exist when it was last asked for here. */
+  readonly isMissing: (topic: string) => boolean
   /** Asks once, so that missing topics are logged and forbidden ones fail before anything is joined. */
   readonly check: Effect.Effect<void, ConsumerError>
   /** Ends when the group should assign anew. */
@@ -36,6 +38,9 @@ export const make = (options: {
   const { cluster, member, settings, subscription } = options
   const pattern = settings.topicPattern
 
+  const missing = new Set<string>()
+  cluster.onMove(() => missing.clear())
+
   const countPartitions = Effect.fnUntraced(function* (topics: ReadonlyArray<string>) {
     const counts = new Map<string, number>()
     for (const topic of yield* cluster.refresh(topics)) {
@@ -43,6 +48,10 @@ export const make = (options: {
         return yield* Effect.fail(member.error("Authorization", `topic ${topic.topic}: ${nameOf(topic.errorCode)}`))
       }
       if (topic.errorCode === Code.NONE) counts.set(topic.topic, topic.partitions.length)
+    }
+    for (const topic of topics) {
+      if (counts.has(topic)) missing.delete(topic)
+      else missing.add(topic)
     }
     return counts
   })
@@ -113,5 +122,5 @@ export const make = (options: {
     }
   })
 
-  return { countPartitions, check, watch }
+  return { countPartitions, isMissing: (topic) => missing.has(topic), check, watch }
 }

@@ -11,7 +11,10 @@ import { type AssignorName, assignors, isAssignor } from "../assignors/assignor.
 
 /** The tuning options of a consumer; every one has a default. */
 export interface ConsumerTuning {
-  /** Where to start without a committed offset. Default: `earliest`. */
+  /**
+   * Where to start without a committed offset; a partition that came after the group began to read its topic starts at
+   * its first record. The same in all members. Default: `earliest`.
+   */
   readonly initialOffset?: "earliest" | "latest" | undefined
   /** What to do when the committed offset is no longer in the log. Default: `fail`. */
   readonly offsetOutOfRange?: "fail" | "earliest" | "latest" | undefined
