@@ -20,6 +20,27 @@ const unknown = (name = "orders"): TopicMetadata => ({
 })
 
 describe("knownTopics", () => {
+  it("believes an older leader epoch of a partition that is doubted, once, and of no other", () => {
+    const topics = KnownTopics.make()
+    const epochs = (...all: ReadonlyArray<number>): TopicMetadata => ({
+      ...topic("a"),
+      partitions: all.map((leaderEpoch, partition) => ({
+        errorCode: KafkaErrorCode.NONE,
+        partition,
+        leader: 1,
+        leaderEpoch
+      }))
+    })
+    const known = () => topics.get("orders")?.partitions.map(({ leaderEpoch }) => leaderEpoch)
+    topics.learn(epochs(5, 5), 0)
+    topics.doubt("orders", 0)
+    assert.deepStrictEqual(known(), [5, 5])
+    assert.isTrue(topics.learn(epochs(4, 4), 1))
+    assert.deepStrictEqual(known(), [4, 5])
+    topics.learn(epochs(3, 3), 2)
+    assert.deepStrictEqual(known(), [4, 5])
+  })
+
   it("doesn't believe the id of a topic that was replaced, until nothing else has been answered for a while", () => {
     const topics = KnownTopics.make()
     assert.isFalse(topics.learn(topic("a"), 0))

@@ -49,8 +49,10 @@ describe("until", () => {
     Effect.gen(function* () {
       const signal = Signal.make()
       const waiting = yield* Effect.fork(
-        Effect.zipRight(Until.notified(signal, 1_000), Clock.currentTimeMillis).pipe(
-          Effect.zip(Effect.zipRight(Until.notified(signal, 1_000), Clock.currentTimeMillis))
+        Effect.all(
+          [1, 2].map(() =>
+            Effect.suspend(() => Effect.zipRight(Until.notified(signal, 1_000), Clock.currentTimeMillis))
+          )
         )
       )
       yield* TestClock.adjust(400)

@@ -68,8 +68,8 @@ export interface Cluster {
   readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
   /** Whether another topic of that name was there before. */
   readonly isRecreated: (topic: string) => boolean
-  /** Drops what is known of a topic, so that the next refresh is believed whatever its leader epochs are. */
-  readonly forgetTopic: (topic: string) => void
+  /** A leader disowned the partition: the next refresh is believed whatever its leader epoch is. */
+  readonly doubt: (topic: string, partition: number) => void
   /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
   readonly coordinator: (
     key: string,
@@ -262,7 +262,7 @@ export const makeFor = Effect.fnUntraced(function* (
         at?.partition === partition ? at : partitions?.find((candidate) => candidate.partition === partition)
       return found === undefined || found.leader < 0 ? undefined : found
     },
-    forgetTopic: topics.forget,
+    doubt: topics.doubt,
     coordinator,
     forgetCoordinator: (key, keyType = "group") => {
       coordinators.delete(`${keyType}/${key}`)

@@ -13,8 +13,8 @@ export interface KnownTopics {
   readonly retain: (topics: ReadonlyArray<TopicMetadata>) => void
   /** Whether another topic of that name was there before. */
   readonly isRecreated: (topic: string) => boolean
-  /** The next answer is believed whatever its leader epochs are. */
-  readonly forget: (topic: string) => void
+  /** The next answer about the partition is believed whatever its leader epoch is. */
+  readonly doubt: (topic: string, partition: number) => void
   /** Forgets everything. */
   readonly clear: () => void
 }
@@ -38,6 +38,8 @@ export const make = (): KnownTopics => {
   const ids = new Map<string, ReadonlyArray<string>>()
   /** Since when every answer of a topic was outdated. */
   const doubtedSince = new Map<string, number>()
+  /** Partitions whose leader isn't the one that is known. */
+  const doubted = new Map<string, Set<number>>()
 
   const remember = ({ topic, topicId }: TopicMetadata): void => {
     const known = ids.get(topic) ?? []
@@ -64,7 +66,8 @@ export const make = (): KnownTopics => {
       ...answer,
       partitions: answer.partitions.map((partition) => {
         const earlier = before.get(partition.partition)
-        return earlier !== undefined && earlier.leaderEpoch > partition.leaderEpoch ? earlier : partition
+        if (earlier === undefined || doubted.get(answer.topic)?.has(partition.partition) === true) return partition
+        return earlier.leaderEpoch > partition.leaderEpoch ? earlier : partition
       })
     }
   }
@@ -85,11 +88,13 @@ export const make = (): KnownTopics => {
     learn: (answer, now) => {
       const { topic } = answer
       if (answer.errorCode !== KafkaErrorCode.NONE) {
+        doubted.delete(topic)
         if (answer.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) topics.delete(topic)
         return false
       }
       const retired = isRetired(answer)
       const kept = retired ? answer : merged(answer)
+      if (!retired) doubted.delete(topic)
       const isOutdated = retired || kept.partitions.some((partition, index) => partition !== answer.partitions[index])
       if (isOutdated && !isBelieved(topic, now)) {
         if (!retired) keep(kept)
@@ -104,13 +109,14 @@ export const make = (): KnownTopics => {
       for (const name of topics.keys()) if (!names.has(name)) topics.delete(name)
     },
     isRecreated: (topic) => (ids.get(topic)?.length ?? 0) > 1,
-    forget: (topic) => {
-      topics.delete(topic)
+    doubt: (topic, partition) => {
+      doubted.set(topic, (doubted.get(topic) ?? new Set()).add(partition))
     },
     clear: () => {
       topics.clear()
       ids.clear()
       doubtedSince.clear()
+      doubted.clear()
     }
   }
 }

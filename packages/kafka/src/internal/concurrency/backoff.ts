@@ -11,19 +11,22 @@ export interface Backoff {
 }
 
 /**
- * Exponential from `base` to `cap` milliseconds, each delay shortened at random by up to a half, to whole milliseconds:
- * `TestClock` can't tell the time in nanoseconds after others.
+ * The delay after a number of failures, in milliseconds: exponential from `base` to `cap`, shortened by up to a half
+ * (`random`, from 0 to 1), to whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
  */
+export const delayAfter = (failures: number, random: number, base: number, cap: number): number =>
+  Math.ceil(Math.min(base * 2 ** (failures - 1), cap) * (1 - random / 2))
+
+/** Each delay is one more than the last on the way from `base` to `cap` milliseconds. */
 export const make = (base = 100, cap = 1_000): Backoff => {
-  let delay = base
+  let failures = 0
   return {
     next: Effect.suspend(() => {
-      const current = delay
-      delay = Math.min(delay * 2, cap)
-      return Effect.flatMap(Random.next, (random) => Effect.sleep(Math.ceil(current * (1 - random / 2))))
+      failures++
+      return Effect.flatMap(Random.next, (random) => Effect.sleep(delayAfter(failures, random, base, cap)))
     }),
     reset: () => {
-      delay = base
+      failures = 0
     }
   }
 }

@@ -23,11 +23,8 @@ export const done = <A, E, E2, R>(
     (fiber) => Effect.ensuring(end.wait, Fiber.interrupt(fiber))
   )
 
-/** Ends at the next notification, or after so many milliseconds by notifying itself. */
-export const notified = (signal: Signal.Signal, millis: number): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const wait = signal.wait()
-    return Effect.flatMap(Effect.fork(Effect.zipRight(Effect.sleep(millis), Effect.sync(signal.notify))), (timer) =>
-      Effect.ensuring(wait, Fiber.interrupt(timer))
-    )
-  })
+/** `signal.wait()`, or one that was called before, but notifies the signal itself after this many milliseconds. */
+export const notified = (signal: Signal.Signal, millis: number, wait = signal.wait()): Effect.Effect<void> =>
+  Effect.flatMap(Effect.fork(Effect.zipRight(Effect.sleep(millis), Effect.sync(signal.notify))), (timer) =>
+    Effect.ensuring(wait, Fiber.interrupt(timer))
+  )

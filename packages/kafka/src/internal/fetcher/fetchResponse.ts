@@ -9,27 +9,27 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
-import type { FetchPartitionResponse } from "../../Protocol.js"
+import type { Api, FetchPartitionResponse } from "../../Protocol.js"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
 import type { RecordBatchError } from "../../RecordBatch.js"
-import type { Cluster, ResponseError } from "../cluster/cluster.js"
+import { type Cluster, ResponseError } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
+import type { Failure } from "../concurrency/retries.js"
 import type { Lane } from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import type * as Validation from "./leaderEpochCheck.js"
 import type { Recreated } from "./recreatedTopics.js"
 
 export interface Answers {
-  /** What follows an error code; true when the leader's metadata is in doubt. */
-  readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
-  /** The leader's log no longer holds what was read before the lane's position; true when nobody can be asked why. */
-  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<boolean>
+  /** What follows an error code of a request of this api. */
+  readonly refused: (lane: Lane, api: Api, errorCode: number) => Effect.Effect<void>
+  /** The leader's log no longer holds what was read before the lane's position. */
+  readonly truncated: (lane: Lane, answer: Validation.Answer) => Effect.Effect<void>
   /** Lets a lane begin anew whose topic was. */
   readonly restart: (lane: Lane) => Effect.Effect<void>
   /** What follows where a batch of what a lane has received was found to be broken. */
   readonly broken: (lane: Lane) => Effect.Effect<void>
-  /** True when the leader's metadata is in doubt. */
-  readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<boolean>
+  readonly receive: (lane: Lane, answer: FetchPartitionResponse) => Effect.Effect<void>
   /** Fails the consumer at a lane's position. */
   readonly failAt: (
     lane: Lane,
@@ -47,8 +47,12 @@ export const make = (options: {
   /** Runs an effect while no commit is in flight, so that a commit of before isn't taken for one of after. */
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
   readonly recreated: Recreated
+  /** The lane is asked for again after a while. */
+  readonly retry: (lane: Lane, failure: Failure) => Effect.Effect<void>
+  /** Finds a new position for the lane in the background; it is not asked for until then. */
+  readonly repair: (lane: Lane, effect: Effect.Effect<void>) => Effect.Effect<void>
 }): Answers => {
-  const { cluster, fail, metrics, recreated, settings } = options
+  const { cluster, fail, metrics, recreated, repair, retry, settings } = options
   /** Positions at which a batch was found corrupt once. */
   const suspected = new WeakMap<Lane, number>()
 
@@ -77,12 +81,15 @@ export const make = (options: {
 
   const restart: Answers["restart"] = (lane) => orUnauthorized(lane, recreated.restart(lane))
 
-  /** What a log that differs from what was read calls for, unless it is that of a new topic; true when nobody knows. */
-  const unlessRecreated = (lane: Lane, policy: Effect.Effect<void>): Effect.Effect<boolean> =>
-    Effect.matchEffect(cluster.refresh([lane.topic]), {
-      onFailure: () => Effect.succeed(true),
-      onSuccess: () => Effect.as(recreated.isGone(lane) ? restart(lane) : policy, false)
-    })
+  /** What a log that differs from what was read calls for, unless it is that of a new topic. */
+  const unlessRecreated = (lane: Lane, policy: Effect.Effect<void>): Effect.Effect<void> =>
+    repair(
+      lane,
+      Effect.matchEffect(cluster.refresh([lane.topic]), {
+        onFailure: (cause) => retry(lane, cause),
+        onSuccess: () => (recreated.isGone(lane) ? restart(lane) : policy)
+      })
+    )
 
   const reset = Effect.fnUntraced(function* (lane: Lane) {
     const policy = settings.offsetOutOfRange
@@ -154,27 +161,23 @@ export const make = (options: {
     metrics(topic).skipped(nextOffset - offset)
   })
 
-  const refused: Answers["refused"] = Effect.fnUntraced(function* (lane, errorCode) {
+  const refused: Answers["refused"] = (lane, api, errorCode) => {
     switch (errorCode) {
       case Code.OFFSET_OUT_OF_RANGE:
-        return yield* unlessRecreated(lane, outOfRange(lane))
+        return unlessRecreated(lane, outOfRange(lane))
       case Code.TOPIC_AUTHORIZATION_FAILED:
-        yield* failAt(lane, "Authorization", nameOf(errorCode))
-        return false
+        return failAt(lane, "Authorization", nameOf(errorCode))
       case Code.CORRUPT_MESSAGE:
       case Code.UNSUPPORTED_COMPRESSION_TYPE:
-        yield* failAt(lane, "CorruptBatch", nameOf(errorCode))
-        return false
+        return failAt(lane, "CorruptBatch", nameOf(errorCode))
       case Code.UNKNOWN_TOPIC_OR_PARTITION:
       case Code.UNKNOWN_TOPIC_ID:
       case Code.INCONSISTENT_TOPIC_ID:
       case Code.UNKNOWN_LEADER_EPOCH:
-        cluster.forgetTopic(lane.topic)
-        return true
-      default:
-        return true
+        cluster.doubt(lane.topic, lane.partition)
     }
-  })
+    return retry(lane, new ResponseError({ api, code: errorCode }))
+  }
 
   const broken: Answers["broken"] = (lane) =>
     Effect.suspend(() => {
@@ -183,11 +186,10 @@ export const make = (options: {
     })
 
   const receive: Answers["receive"] = Effect.fnUntraced(function* (lane, answer) {
-    if (answer.errorCode !== Code.NONE) return yield* refused(lane, answer.errorCode)
+    if (answer.errorCode !== Code.NONE) return yield* refused(lane, "Fetch", answer.errorCode)
     lane.highWatermark = answer.highWatermark
     lane.offer(answer)
     yield* broken(lane)
-    return false
   })
 
   return { broken, failAt, receive, refused, restart, truncated }

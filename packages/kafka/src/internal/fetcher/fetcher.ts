@@ -13,14 +13,21 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { FetchRequest } from "../../Protocol.js"
-import type { Cluster } from "../cluster/cluster.js"
+import type { WireError } from "../../Wire.js"
+import { type Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
+import type { Failure } from "../concurrency/retries.js"
+import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
+import * as Tasks from "../concurrency/tasks.js"
 import type { Lane, LaneContext } from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
+import { keyOf } from "../topicPartition.js"
 import * as Answers from "./fetchResponse.js"
 import * as Validation from "./leaderEpochCheck.js"
+import * as LeaderSearch from "./leaderSearch.js"
+import * as PartitionFailures from "./partitionFailures.js"
 import * as ReadReplica from "./readReplica.js"
 import * as Recreated from "./recreatedTopics.js"
 
@@ -49,21 +56,47 @@ export const make = Effect.fnUntraced(function* (options: {
   const shareBuffer = () => {
     buffer.share = buffer.maxBytes / Math.max(1, lanes.size)
   }
-  /** Brokers that are asked. */
-  const loops = new Set<number>()
   const changed = Signal.make()
   /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
   let isSettled = true
 
-  const recreated = Recreated.make(options)
-  const answers = Answers.make({ ...options, recreated })
-  const validation = Validation.make(cluster, answers)
-
   const clock = yield* Effect.clock
-  const replicas = ReadReplica.make({
-    expiryMs: settings.metadataIntervalMs,
-    now: () => Monotonic.millis(clock)
+  const now = () => Monotonic.millis(clock)
+  const failures = PartitionFailures.make({
+    now,
+    leaderOf: (lane) => cluster.leader(lane.topic, lane.partition),
+    retryOf: (lane) => cluster.retries.of("Fetch", keyOf(lane)),
+    isOwned: (lane) => lanes.has(lane)
   })
+  const lookAgain = () => buffer.room.notify()
+  const loops = yield* Tasks.make<number>(() => changed.notify())
+  const validations = yield* Tasks.make<number>(lookAgain)
+  const restarts = yield* Tasks.make<Lane>(lookAgain)
+  const repairs = yield* Tasks.make<Lane>(lookAgain)
+  /** The positions at which lanes were when their repairs began. */
+  const repairedAt = new WeakMap<Lane, number>()
+  /** One that was sought elsewhere needs none. */
+  const isRepairing = (lane: Lane) => repairs.isRunning(lane) && repairedAt.get(lane) === lane.position
+
+  /** Has a lane asked for again after a while, and its leader looked for meanwhile. */
+  const retry = (lane: Lane, failure: Failure): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      search.doubt(lane.topic)
+      return failures.retry(lane, failure)
+    })
+
+  const repair = (lane: Lane, effect: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (isRepairing(lane) || !lanes.has(lane)) return Effect.void
+      repairs.stop(lane)
+      repairedAt.set(lane, lane.position)
+      return repairs.start(lane, effect)
+    })
+
+  const recreated = Recreated.make(options)
+  const answers = Answers.make({ ...options, recreated, retry, repair })
+  const validation = Validation.make(cluster, { ...answers, retry })
+  const replicas = ReadReplica.make({ expiryMs: settings.metadataIntervalMs, now })
 
   /** The broker that a lane reads from: only a leader can be asked whether its log is the one that was read before. */
   const brokerOf = (lane: Lane): number | undefined => {
@@ -82,7 +115,17 @@ export const make = Effect.fnUntraced(function* (options: {
   const lanesOf = (nodeId: number): Array<Lane> =>
     Array.from(lanes).filter((lane) => lane.isOpen() && brokerOf(lane) === nodeId)
 
-  const requestFor = (ready: ReadonlyArray<Lane>, all: number): FetchRequest => {
+  const search = LeaderSearch.make({
+    cluster,
+    clock,
+    leaderless: () => {
+      const topics = new Set<string>()
+      for (const lane of lanes) if (lane.isOpen() && brokerOf(lane) === undefined) topics.add(lane.topic)
+      return topics
+    }
+  })
+
+  const requestFor = (ready: ReadonlyArray<Lane>, maxWaitMs: number): FetchRequest => {
     const topics = new Map<string, Array<FetchRequest["topics"][number]["partitions"][number]>>()
     for (const lane of ready) {
       const partitions = topics.get(lane.topic) ?? []
@@ -95,7 +138,7 @@ export const make = Effect.fnUntraced(function* (options: {
       })
     }
     return {
-      maxWaitMs: isSettled ? Math.min(settings.fetchMaxWaitMs, ready.length === all ? Infinity : busyWaitMs) : 0,
+      maxWaitMs: isSettled ? Math.min(settings.fetchMaxWaitMs, maxWaitMs) : 0,
       minBytes: 1,
       maxBytes: Math.min(settings.fetchMaxBytes, settings.maxBufferedBytes - buffer.bytes),
       isolationLevel: settings.isolationLevel,
@@ -108,119 +151,134 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
-  const fetchOnce = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
-    const asked = new Map(ready.map((lane) => [`${lane.topic}-${lane.partition}`, { lane, position: lane.position }]))
-    const request = requestFor(ready, all.length)
+  const fetchOnce = Effect.fnUntraced(function* (nodeId: number, ready: ReadonlyArray<Lane>, maxWaitMs: number) {
+    const asked = new Map(ready.map((lane) => [keyOf(lane), { lane, position: lane.position }]))
+    const request = requestFor(ready, maxWaitMs)
     isSettled = true
     const response = yield* cluster.request(nodeId, "fetch", "Fetch", request)
-    let inDoubt = response.errorCode !== Code.NONE
+    if (response.errorCode !== Code.NONE) {
+      return yield* Effect.fail(new ResponseError({ api: "Fetch", code: response.errorCode }))
+    }
     for (const { topic, partitions } of response.topics) {
       for (const partition of partitions) {
-        const found = asked.get(`${topic}-${partition.partition}`)
+        const found = asked.get(keyOf({ topic, partition: partition.partition }))
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
         // Another broker has answered for the same position.
         if (found.lane.isUnpacking()) continue
         if (recreated.isGone(found.lane)) continue
+        const { lane } = found
         // A follower that lags behind knows less than the leader: what it refuses is the leader's to say.
-        if (partition.errorCode !== Code.NONE && leaveReplica(found.lane, nodeId)) {
-          inDoubt = true
+        if (partition.errorCode !== Code.NONE && leaveReplica(lane, nodeId)) {
+          search.doubt(topic)
           continue
         }
         if (partition.preferredReadReplica >= 0) {
-          replicas.prefer(found.lane, partition.preferredReadReplica)
+          replicas.prefer(lane, partition.preferredReadReplica)
           changed.notify()
         }
-        if (yield* answers.receive(found.lane, partition)) inDoubt = true
+        yield* answers.receive(lane, partition)
+        if (partition.errorCode !== Code.NONE) continue
+        yield* failures.succeeded(lane)
         // Asked for last the next time, so that a full response starves no partition.
-        else if (partition.records.byteLength > 0 && lanes.delete(found.lane)) lanes.add(found.lane)
+        if (partition.records.byteLength > 0 && lanes.delete(lane)) lanes.add(lane)
       }
     }
-    return inDoubt
   })
 
-  /** Reads for lanes that have room, once what is due was validated; true when the leader's metadata is in doubt. */
-  const ask = Effect.fnUntraced(function* (nodeId: number, all: ReadonlyArray<Lane>, ready: ReadonlyArray<Lane>) {
-    const now = Monotonic.millis(clock)
-    const askable = ready.filter((lane) => !validation.isBehind(lane, now))
-    const hasStale = askable.length < ready.length
-    if (askable.length === 0) return true
-    const due = askable.filter(validation.isDue)
-    const inDoubt = yield* due.length > 0 ? validation.ask(nodeId, due) : fetchOnce(nodeId, all, askable)
-    return inDoubt || hasStale
-  })
+  /** The broker answers for none of the lanes: their leaders may be others. */
+  const unanswered = (nodeId: number, asked: ReadonlyArray<Lane>, cause: WireError | ResponseError) =>
+    Effect.suspend(() => {
+      for (const lane of lanesOf(nodeId)) {
+        leaveReplica(lane, nodeId)
+        search.doubt(lane.topic)
+      }
+      return cause._tag === "WireError" && cause.reason === "Authentication"
+        ? answers.failAt(asked[0]!, "Authorization", cause.message, cause)
+        : Logging.log(
+            LogLevel.Debug,
+            "Fetch failed, it will be repeated",
+            { groupId: settings.groupId },
+            Cause.fail(cause)
+          )
+    })
 
-  const refresh = Effect.suspend(() => cluster.refresh(Array.from(new Set(Array.from(lanes, (lane) => lane.topic)))))
+  const validate = (nodeId: number, due: ReadonlyArray<Lane>) =>
+    validations.start(
+      nodeId,
+      Effect.catchAll(validation.ask(nodeId, due), (cause) =>
+        Effect.zipRight(
+          unanswered(nodeId, due, cause),
+          Effect.forEach(due, (lane) => retry(lane, cause), { discard: true })
+        )
+      )
+    )
 
   const loop = Effect.fnUntraced(function* (nodeId: number) {
     const backoff = Backoff.make(50, 1_000)
     while (true) {
+      const room = buffer.room.wait()
       const led = lanesOf(nodeId)
       if (led.length === 0) return
       for (const lane of led) yield* answers.broken(lane)
-      const all = led.filter((lane) => !lane.isPaused() && !recreated.isGone(lane))
-      const ready = buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []
-      if (ready.length === 0) {
-        yield* buffer.room.wait()
+      const at = now()
+      const open = led.filter((lane) => !lane.isPaused() && !recreated.isGone(lane))
+      const retryMs = Math.min(...open.map((lane) => failures.waitMs(lane, at) || Infinity))
+      const wanted = open.filter((lane) => failures.waitMs(lane, at) === 0)
+      const askable = wanted.filter((lane) => !isRepairing(lane))
+      const behind = askable.filter((lane) => validation.isBehind(lane, at))
+      for (const lane of behind) yield* retry(lane, "the leader that is known is one of the past")
+      if (behind.length > 0) continue
+      const due = askable.filter(validation.isDue)
+      if (due.length > 0 && !validations.isRunning(nodeId)) {
+        yield* validate(nodeId, due)
         continue
       }
-      const inDoubt = yield* Effect.catchAll(ask(nodeId, all, ready), (cause) => {
-        for (const lane of led) leaveReplica(lane, nodeId)
-        return Effect.as(
-          cause._tag === "WireError" && cause.reason === "Authentication"
-            ? answers.failAt(ready[0]!, "Authorization", cause.message, cause)
-            : Logging.log(
-                LogLevel.Debug,
-                "Fetch failed, it will be repeated",
-                { groupId: settings.groupId },
-                Cause.fail(cause)
-              ),
-          true
-        )
-      })
-      if (!inDoubt) {
+      const ready =
+        buffer.bytes < settings.maxBufferedBytes
+          ? askable.filter((lane) => lane.hasRoom() && !validation.isDue(lane))
+          : []
+      if (ready.length === 0) {
+        yield* retryMs === Infinity ? room : Until.notified(buffer.room, retryMs, room)
+        continue
+      }
+      const maxWaitMs = Math.min(retryMs, ready.length === wanted.length ? Infinity : busyWaitMs)
+      const answered = yield* Effect.either(fetchOnce(nodeId, ready, maxWaitMs))
+      if (answered._tag === "Right") {
         backoff.reset()
         continue
       }
+      yield* unanswered(nodeId, ready, answered.left)
+      for (const lane of ready) yield* failures.note(lane, answered.left)
       yield* backoff.next
-      yield* Effect.ignore(refresh)
     }
   })
 
   const manage = Effect.gen(function* () {
-    const backoff = Backoff.make(50, 1_000)
     while (true) {
       const change = changed.wait()
-      let leaderless = false
       for (const lane of lanes) {
-        if (!lane.isOpen()) continue
-        const broker = brokerOf(lane)
-        if (broker === undefined) leaderless = true
-        else yield* once(loops, broker, loop(broker), changed)
+        const broker = lane.isOpen() ? brokerOf(lane) : undefined
+        if (broker !== undefined) yield* loops.start(broker, loop(broker))
       }
-      if (leaderless) {
-        yield* Effect.ignore(refresh)
-        yield* backoff.next
-      } else {
-        backoff.reset()
-        yield* change
-      }
+      search.look()
+      yield* change
     }
   })
-
-  const restarts = new Set<Lane>()
 
   // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
   const follow = Effect.gen(function* () {
     while (true) {
       yield* cluster.refreshed.wait()
       for (const lane of lanes) {
-        if (recreated.isGone(lane)) yield* once(restarts, lane, answers.restart(lane), buffer.room)
+        if (recreated.isGone(lane)) yield* restarts.start(lane, answers.restart(lane))
       }
       changed.notify()
       buffer.room.notify()
     }
   })
-  const fibers = yield* Effect.forEach([follow, manage], (effect) => Effect.forkScoped(Effect.interruptible(effect)))
+  const fibers = yield* Effect.forEach([follow, manage, search.run], (effect) =>
+    Effect.forkScoped(Effect.interruptible(effect))
+  )
 
   return {
     add: (lane) => {
@@ -234,22 +292,16 @@ export const make = Effect.fnUntraced(function* (options: {
     remove: (lane) => {
       lanes.delete(lane)
       shareBuffer()
+      repairs.stop(lane)
+      restarts.stop(lane)
+      failures.dropped(lane)
       changed.notify()
       buffer.room.notify()
     },
     isGone: recreated.isGone,
-    stop: Fiber.interruptAll(fibers)
+    stop: Effect.all(
+      [Fiber.interruptAll(fibers), loops.stopAll, validations.stopAll, restarts.stopAll, repairs.stopAll],
+      { discard: true }
+    )
   }
 })
-
-/** Runs an effect in a fibre that ends with the present one, unless it runs for the key already; notifies when it has ended. */
-const once = <K>(running: Set<K>, key: K, effect: Effect.Effect<void>, ended: Signal.Signal): Effect.Effect<unknown> =>
-  Effect.suspend(() => {
-    if (running.has(key)) return Effect.void
-    running.add(key)
-    const end = Effect.sync(() => {
-      running.delete(key)
-      ended.notify()
-    })
-    return Effect.fork(Effect.interruptible(Effect.ensuring(effect, end)))
-  })

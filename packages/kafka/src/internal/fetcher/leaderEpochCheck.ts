@@ -3,10 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
-import type { OffsetForLeaderEpochResponse } from "../../Protocol.js"
+import type { Api, OffsetForLeaderEpochResponse } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
+import type { Failure } from "../concurrency/retries.js"
 import type { Lane } from "../lane/lane.js"
+import { keyOf } from "../topicPartition.js"
 
 export type Answer = OffsetForLeaderEpochResponse["topics"][number]["partitions"][number]
 
@@ -18,8 +20,8 @@ export interface Validation {
   readonly isBehind: (lane: Lane, now: number) => boolean
   /** Whether the lane's position has to be validated before it is fetched from. */
   readonly isDue: (lane: Lane) => boolean
-  /** Asks the leader about lanes that are due, and hands each answer on; true when the metadata is in doubt. */
-  readonly ask: (nodeId: number, lanes: ReadonlyArray<Lane>) => Effect.Effect<boolean, WireError>
+  /** Asks the leader about lanes that are due, and hands each answer on. */
+  readonly ask: (nodeId: number, lanes: ReadonlyArray<Lane>) => Effect.Effect<void, WireError>
 }
 
 /** How long a broker may take to learn that another leads, in milliseconds; as long as its session and more. */
@@ -31,10 +33,11 @@ const isTruncated = ({ endOffset }: Answer, position: number): boolean => endOff
 export const make = (
   cluster: Cluster,
   options: {
-    /** A leader's error code, as a fetch would get it: true when the metadata is in doubt. */
-    readonly refused: (lane: Lane, errorCode: number) => Effect.Effect<boolean>
-    /** True when the metadata is in doubt. */
-    readonly truncated: (lane: Lane, answer: Answer) => Effect.Effect<boolean>
+    /** A leader's error code, as a fetch would get it. */
+    readonly refused: (lane: Lane, api: Api, errorCode: number) => Effect.Effect<void>
+    readonly truncated: (lane: Lane, answer: Answer) => Effect.Effect<void>
+    /** The lane is asked about again after a while. */
+    readonly retry: (lane: Lane, failure: Failure) => Effect.Effect<void>
   }
 ): Validation => {
   /** The leader epochs in which positions were last validated. */
@@ -61,32 +64,35 @@ export const make = (
       const lastEpoch = lane.leaderEpoch()
       return lastEpoch >= 0 && leaderEpoch >= 0 && leaderEpoch !== lastEpoch && leaderEpoch !== validated.get(lane)
     },
-    ask: Effect.fnUntraced(function* (nodeId, lanes) {
+    ask: (nodeId, lanes) => {
       const asked = lanes.map((lane) => ({
         lane,
         position: lane.position,
-        currentLeaderEpoch: epochOf(lane)
+        currentLeaderEpoch: epochOf(lane),
+        leaderEpoch: lane.leaderEpoch()
       }))
-      const { topics } = yield* cluster.request(nodeId, "fetch", "OffsetForLeaderEpoch", {
-        topics: asked.map(({ currentLeaderEpoch, lane }) => ({
+      const request = cluster.request(nodeId, "data", "OffsetForLeaderEpoch", {
+        topics: asked.map(({ currentLeaderEpoch, lane, leaderEpoch }) => ({
           topic: lane.topic,
-          partitions: [{ partition: lane.partition, currentLeaderEpoch, leaderEpoch: lane.leaderEpoch() }]
+          partitions: [{ partition: lane.partition, currentLeaderEpoch, leaderEpoch }]
         }))
       })
-      const answers = topics.flatMap(({ partitions, topic }) => partitions.map((answer) => ({ topic, answer })))
-      let inDoubt = false
-      for (const { currentLeaderEpoch, lane, position } of asked) {
-        const found = answers.find(({ answer, topic }) => topic === lane.topic && answer.partition === lane.partition)
-        if (found === undefined || !lane.isOpen() || lane.position !== position) continue
-        if (found.answer.errorCode !== Code.NONE) {
-          if (yield* options.refused(lane, found.answer.errorCode)) inDoubt = true
-          continue
+      const receive = Effect.fnUntraced(function* ({ topics }: OffsetForLeaderEpochResponse) {
+        const answers = new Map(
+          topics.flatMap(({ partitions, topic }) =>
+            partitions.map((answer) => [keyOf({ topic, partition: answer.partition }), answer])
+          )
+        )
+        for (const { currentLeaderEpoch, lane, position } of asked) {
+          if (!lane.isOpen() || lane.position !== position) continue
+          const found = answers.get(keyOf(lane))
+          if (found === undefined) yield* options.retry(lane, "OffsetForLeaderEpoch left the partition out")
+          else if (found.errorCode !== Code.NONE) yield* options.refused(lane, "OffsetForLeaderEpoch", found.errorCode)
+          else if (isTruncated(found, position)) yield* options.truncated(lane, found)
+          else validated.set(lane, currentLeaderEpoch)
         }
-        if (isTruncated(found.answer, position)) {
-          if (yield* options.truncated(lane, found.answer)) inDoubt = true
-        } else validated.set(lane, currentLeaderEpoch)
-      }
-      return inDoubt
-    })
+      })
+      return Effect.flatMap(request, receive)
+    }
   }
 }
