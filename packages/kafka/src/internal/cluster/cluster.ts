@@ -70,6 +70,8 @@ export interface Cluster {
   readonly isRecreated: (topic: string) => boolean
   /** A leader disowned the partition: the next refresh is believed whatever its leader epoch is. */
   readonly doubt: (topic: string, partition: number) => void
+  /** Drops what is known of a topic. */
+  readonly forgetTopic: (topic: string) => void
   /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
   readonly coordinator: (
     key: string,
@@ -263,6 +265,7 @@ export const makeFor = Effect.fnUntraced(function* (
       return found === undefined || found.leader < 0 ? undefined : found
     },
     doubt: topics.doubt,
+    forgetTopic: topics.forget,
     coordinator,
     forgetCoordinator: (key, keyType = "group") => {
       coordinators.delete(`${keyType}/${key}`)

@@ -15,6 +15,8 @@ export interface KnownTopics {
   readonly isRecreated: (topic: string) => boolean
   /** The next answer about the partition is believed whatever its leader epoch is. */
   readonly doubt: (topic: string, partition: number) => void
+  /** Drops what is known of a topic. */
+  readonly forget: (topic: string) => void
   /** Forgets everything. */
   readonly clear: () => void
 }
@@ -111,6 +113,10 @@ export const make = (): KnownTopics => {
     isRecreated: (topic) => (ids.get(topic)?.length ?? 0) > 1,
     doubt: (topic, partition) => {
       doubted.set(topic, (doubted.get(topic) ?? new Set()).add(partition))
+    },
+    forget: (topic) => {
+      topics.delete(topic)
+      doubted.delete(topic)
     },
     clear: () => {
       topics.clear()
