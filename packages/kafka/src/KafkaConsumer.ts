@@ -31,7 +31,7 @@ import * as TransactionalEnvironment from "./internal/settings/transactionEnviro
 import type { TransactionalNumbers } from "./internal/settings/transactionSettings.js"
 import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
-import type { Wire } from "./Wire.js"
+import { Wire } from "./Wire.js"
 
 export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
   /** Decodes a record's value; one that doesn't decode is dead-lettered with its original bytes. */
@@ -63,6 +63,7 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
   transactional?: TransactionalParts | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
+  yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
   const health = yield* ConsumerHealth.make(settings)
   const counts: internal.Counts = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
   const processor = yield* Processor.make({

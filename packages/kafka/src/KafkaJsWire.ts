@@ -33,7 +33,8 @@ export interface KafkaJsWireOptions {
   readonly requestTimeout?: Duration.DurationInput | undefined
   /**
    * A larger response ends the connection with `Malformed`; where it isn't records, one of more than half. So does one
-   * of more than a million values, and one of more than 1 MiB in a handshake. Default 100 MiB.
+   * of more than a million values, and one of more than 1 MiB in a handshake. Must be
+   * 64 KiB above the `fetchMaxBytes` and `maxPartitionBytes` of its consumers. Default 100 MiB.
    */
   readonly maxResponseBytes?: number | undefined
   /**
@@ -72,6 +73,7 @@ export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Ser
     return Effect.succeed(
       Wire.of({
         bootstrap: decoded.bootstrap,
+        maxResponseBytes: decoded.maxResponseBytes,
         connect: (endpoint) => connect(endpoint, kafkaJs.right, decoded)
       })
     )

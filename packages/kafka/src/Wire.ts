@@ -74,6 +74,8 @@ export class Wire extends Context.Tag("@spillway/kafka/Wire")<
   {
     /** Where to ask for the cluster's brokers first; never empty. */
     readonly bootstrap: ReadonlyArray<Endpoint>
+    /** The largest response that can be read, in bytes, where the wire has a limit. */
+    readonly maxResponseBytes?: number | undefined
     /**
      * Opens one connection, ready for requests (handshakes done). Closing the scope destroys it at once, without
      * waiting for pending responses; their requests fail with `Disconnected`.

@@ -20,7 +20,6 @@ import * as Attempt from "./internal/attempt.js"
 import * as DeadLetterPublisher from "./internal/deadLetterPublisher.js"
 import * as RecordLog from "./internal/recordLog.js"
 import * as ScheduleCursor from "./internal/scheduleCursor.js"
-import type { ProducerError } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Concurrency from "./runtime/Concurrency.js"
 import { TransportMetrics } from "./TransportMetrics.js"
@@ -88,13 +87,17 @@ export interface ProcessorOptions<A, E, R, RD> {
   readonly logPayloads?: boolean | undefined
   /** Called before each attempt after the first. */
   readonly onRetry?: ((record: ConsumedRecord) => void) | undefined
-  /** Called with each error that holds up a dead letter, and with `undefined` when it no longer does. */
-  readonly onBlocked?: ((record: ConsumedRecord, error: ProducerError | undefined) => void) | undefined
+  /**
+   * Called with each error that holds up a dead letter, and what to change where it won't pass by itself; with
+   * `undefined` when nothing does any longer.
+   */
+  readonly onBlocked?: DeadLetterPublisher.OnBlocked | undefined
 }
 
 /**
  * Checks that the dead letter topics of all topics exist, for as long as it takes to know. Fails with
- * `DeadLetterTopic` when one is missing or hidden from this client, and with `Configuration` when a topic would be its own.
+ * `DeadLetterTopic` when one is missing or hidden from this client, with `Authorization` when the client itself is
+ * refused, and with `Configuration` when a topic would be its own.
  */
 export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   options: ProcessorOptions<A, E, R, RD>

@@ -108,6 +108,33 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
+  const unkeyed = { ...source, key: null }
+  for (const [reason, record, remedy] of [
+    ["RecordTooLarge", source, "raise max.message.bytes of orders-dlq and maxBatchBytes of the producer"],
+    ["InvalidRecord", unkeyed, 'set cleanup.policy of orders-dlq to "delete"'],
+    ["InvalidRecord", source, "the settings of orders-dlq refuse the record"],
+    ["Authorization", source, "allow the producer to describe and write orders-dlq"],
+    ["UnknownTopic", source, "create orders-dlq"],
+    ["Broker", source, undefined]
+  ] as const) {
+    it.effect(`that are held up say what to change: ${reason}${record.key === null ? " without a key" : ""}`, () =>
+      Effect.gen(function* () {
+        const remedies: Array<unknown> = []
+        const ran = yield* run(fail, {
+          record,
+          answers: times(2, reason),
+          onBlocked: (_, error, remedy) => remedies.push(error && remedy)
+        })
+        const held = ran.world.logs.find(({ text }) => text.includes("the partition is held up"))
+        assert.include(held!.annotations, { deadLetterTopic: "orders-dlq", error: `${reason}: orders-dlq: refused` })
+        const told = Object.entries(held!.annotations).find(([name]) => name === "remedy")?.[1]
+        if (remedy === undefined) assert.isUndefined(told)
+        else assert.include(told, remedy)
+        assert.strictEqual(remedies[0], told)
+      })
+    )
+  }
+
   it.effect("that are held up are given back when the lane closes", () =>
     Effect.gen(function* () {
       const world = makeWorld()

@@ -1,10 +1,18 @@
 import { assert, it } from "@effect/vitest"
-import { Wire, WireError } from "@spillway/kafka/Wire"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import { type Endpoint, Wire, WireError } from "@spillway/kafka/Wire"
+import * as DeadLetter from "@spillway/transport/DeadLetter"
+import { Producer } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import { onBroker, options, topic } from "../support/consumerTesting.js"
+
+/** Renders each line, and drops it. */
+const json = Logger.map(Logger.jsonLogger, () => {})
 
 describe("A consumer", () => {
   it.effect("whose credentials are refused on the connection to fetch fails, and doesn't fetch for ever in vain", () =>
@@ -34,5 +42,66 @@ describe("A consumer", () => {
       assert.strictEqual(failure.reason, "Authorization")
       assert.include(failure.message, "the password was changed")
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  const refused = (endpoint: Endpoint) =>
+    new WireError({ reason: "Authentication", endpoint: endpoint.host, description: "the password was changed" })
+
+  it.effect("whose dead letters' producer is refused by its credentials fails with Authorization", () =>
+    Effect.gen(function* () {
+      const wire = yield* Wire
+      const refusing = Wire.of({ ...wire, connect: (endpoint) => Effect.fail(refused(endpoint)) })
+      const producer = yield* Effect.provideService(KafkaProducer.make(), Wire, refusing)
+      const failing = yield* Effect.fork(
+        KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(), handler: () => Effect.void }).pipe(
+          Effect.provideService(Producer, producer),
+          Effect.flip
+        )
+      )
+      yield* TestClock.adjust("5 seconds")
+      const failure = yield* failing
+      assert.strictEqual(failure.reason, "Authorization")
+      assert.include(failure.message, "the password was changed")
+      assert.include(failure.message, `${topic}-dlq`)
+    }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("on a wire that reads smaller responses than it asks for fails with Configuration", () =>
+    Effect.gen(function* () {
+      const wire = Wire.of({ ...(yield* Wire), maxResponseBytes: 1_000_000 })
+      const failure = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void }).pipe(
+        Effect.provideService(Wire, wire),
+        Effect.flip
+      )
+      assert.strictEqual(failure.reason, "Configuration")
+      assert.include(failure.message, "fetchMaxBytes: must be 65536 bytes below the wire's maxResponseBytes (1000000)")
+    }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("is told that a broker can't be reached though the token's failure can't be rendered", () =>
+    Effect.gen(function* () {
+      const wire = yield* Wire
+      const circular = new Error("no token")
+      circular.cause = circular
+      let tries = 0
+      const failing = Wire.of({
+        ...wire,
+        connect: (endpoint, role) =>
+          tries++ < 3
+            ? Effect.fail(
+                new WireError({ reason: "ConnectFailed", endpoint: endpoint.host, description: "", cause: circular })
+              )
+            : wire.connect(endpoint, role)
+      })
+      const consuming = yield* Effect.fork(
+        Effect.provideService(KafkaConsumer.make({ ...options, handler: () => Effect.void }), Wire, failing)
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* (yield* consuming).status, "Running")
+    }).pipe(
+      Logger.withMinimumLogLevel(LogLevel.All),
+      onBroker({ topics: { [topic]: 1 } }),
+      Effect.provide(Logger.add(json))
+    )
   )
 })

@@ -129,3 +129,55 @@ describe("A failure that can't be rendered", () => {
     }
   }
 })
+
+describe("A handler whose success is a Promise", () => {
+  const rejecting = () => Promise.reject(new Error("the database is down"))
+  const handlers = {
+    "an Effect of it": () => Effect.sync(rejecting),
+    "the Promise itself": () => rejecting() as unknown as Effect.Effect<unknown>
+  }
+  for (const [name, promising] of Object.entries(handlers)) {
+    it.effect(`fails, is retried and dead-lettered, and its rejection is taken: ${name}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const producer = yield* KafkaProducer.make()
+        let attempts = 0
+        const consumer = yield* KafkaConsumer.make({
+          ...options,
+          retry,
+          deadLetter: DeadLetter.topic(dlq),
+          handler: ({ value }) => {
+            if (value === "good") return Effect.void
+            attempts++
+            return promising()
+          }
+        }).pipe(Effect.provideService(Producer, producer))
+        yield* broker.produce(topic, [{ value: "bad" }, { value: "good" }])
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(attempts, 3)
+        const { deadLettered, handled } = yield* consumer.report
+        assert.deepStrictEqual({ deadLettered, handled }, { deadLettered: 1, handled: 1 })
+        const { errorMessage, errorType } = Option.getOrThrow(DeadLetter.metadata((yield* broker.records(dlq))[0]!))
+        assert.strictEqual(errorType, "UnawaitedPromise")
+        assert.include(errorMessage, "use Effect.promise or Effect.tryPromise")
+      }).pipe(onBroker({ topics: { [topic]: 1, [dlq]: 1 } }))
+    )
+  }
+
+  it.effect("of a transactional consumer fails too", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* KafkaConsumer.makeTransactional({
+        ...options,
+        transactionalId: "billing-1",
+        retry: RetryPolicy.fixed({ retries: 0 }),
+        deadLetter: DeadLetter.topic(dlq),
+        handler: () => Effect.sync(rejecting) as unknown as Effect.Effect<[]>
+      })
+      yield* broker.produce(topic, [{ value: "bad" }])
+      yield* TestClock.adjust("10 seconds")
+      const { errorType } = Option.getOrThrow(DeadLetter.metadata((yield* broker.records(dlq))[0]!))
+      assert.strictEqual(errorType, "UnawaitedPromise")
+    }).pipe(onBroker({ topics: { [topic]: 1, [dlq]: 1 } }))
+  )
+})

@@ -122,10 +122,11 @@ describe("the health of a consumer", () => {
   })
 
   it("names records whose dead letters are refused", () => {
-    const blocked = [{ topic: "orders", partition: 0, offset: 5, error: "refused", since: 3_000 }]
+    const why = { deadLetterTopic: "orders-dlq", error: "refused", remedy: "raise max.message.bytes" }
+    const blocked = [{ topic: "orders", partition: 0, offset: 5, ...why, since: 3_000 }]
     assert.deepStrictEqual(told("deadLetters", { blocked }), ["blocked", "down", true, true])
     assert.deepStrictEqual(Health.checks({ ...view, blocked })["deadLetters"]?.details, {
-      records: [{ topic: "orders", partition: 0, offset: 5, error: "refused", seconds: 7 }]
+      records: [{ topic: "orders", partition: 0, offset: 5, ...why, seconds: 7 }]
     })
   })
 })

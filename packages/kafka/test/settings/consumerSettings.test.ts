@@ -125,4 +125,19 @@ describe("consumerSettings", () => {
       })
     )
   })
+
+  it.effect("must ask for no larger responses than the wire reads, and says so by both options", () =>
+    Effect.gen(function* () {
+      const settings = yield* ConsumerSettings.decode({ ...group, fetchMaxBytes: 2_000_000 })
+      const { message, reason } = yield* Effect.flip(ConsumerSettings.checkResponses(settings, 2_000_000))
+      assert.strictEqual(reason, "Configuration")
+      assert.include(
+        message,
+        "fetchMaxBytes: must be 65536 bytes below the wire's maxResponseBytes (2000000), not 2000000"
+      )
+      assert.notInclude(message, "maxPartitionBytes")
+      yield* ConsumerSettings.checkResponses(settings, 2_065_536)
+      yield* ConsumerSettings.checkResponses(settings, undefined)
+    })
+  )
 })

@@ -289,7 +289,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
         )
       )
       assert.instanceOf(checked, ConsumerError)
-      assert.include(checked, { reason: "DeadLetterTopic" })
+      assert.include(checked, { reason: "Authorization" })
       assert.include(checked.message, "Authentication")
 
       for (const failure of [consumed, sent, checked]) hasNoSecret(render(failure))

@@ -475,6 +475,17 @@ describe("KafkaJsWire", () => {
       )
     }
 
+    it.scoped("names the limits to change on a response above its limit, once it is known to be Kafka", () =>
+      Effect.gen(function* () {
+        const above = ({ socket }: TcpBroker.Received) => void socket.write(Buffer.from([0x00, 0x01, 0x00, 0x00]))
+        const connection = yield* connect(yield* TcpBroker.listen({ onRequest: above }), { maxResponseBytes: 65_535 })
+        const { message } = yield* Effect.flip(connection.request("Heartbeat", member))
+        assert.include(message, "a response of 65536 bytes (the limit is 65535)")
+        assert.include(message, "raise maxResponseBytes (65535), or lower fetchMaxBytes and maxPartitionBytes")
+        assert.notInclude(message, "is this Kafka")
+      })
+    )
+
     it.scoped("fails with Malformed on more values than memory should hold, in a response within the limit", () =>
       Effect.gen(function* () {
         const topic = Buffer.concat([Buffer.from([0, 0, 1]), Buffer.alloc(16, 1), Buffer.from([0, 1, 0, 0, 0, 0, 0])])

@@ -244,5 +244,5 @@ export const wrap = (
       )
     })
 
-  return Wire.of({ bootstrap: wire.bootstrap, connect })
+  return Wire.of({ ...wire, connect })
 }

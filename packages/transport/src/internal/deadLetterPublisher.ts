@@ -13,7 +13,9 @@ import { failureOf, messageOf } from "../HandlerError.js"
 import * as Logging from "../Logging.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
+import { remedyOf } from "./deadLetterRemedy.js"
 import { delayed, type RecordLog } from "./recordLog.js"
+import * as Render from "./render.js"
 import * as ScheduleCursor from "./scheduleCursor.js"
 
 type TopicDestination = Extract<DeadLetter.Destination, { readonly _tag: "Topic" }>
@@ -57,7 +59,7 @@ export const check = (
       Effect.mapError(
         (cause) =>
           new ConsumerError({
-            reason: "DeadLetterTopic",
+            reason: isRefusedClient(cause) ? "Authorization" : "DeadLetterTopic",
             groupId,
             description: `dead letter topic ${deadLetterTopic} of ${topic}: ${cause.message}`,
             cause
@@ -80,14 +82,21 @@ const topicOf = (destination: TopicDestination, topic: string, groupId: string):
       })
   })
 
+/** Whether a broker refused the client itself, by its credentials or certificate, and not the topic to it. */
+const isRefusedClient = ({ cause, reason }: ProducerError): boolean =>
+  reason === "Authorization" && Render.read(cause, "reason") === "Authentication"
+
 const isTransient = ({ reason }: ProducerError): boolean =>
   reason === "Broker" || reason === "DeliveryTimeout" || reason === "BufferFull"
+
+/** What holds up a record's dead letter, and what to change where it won't pass by itself. */
+export type OnBlocked = (record: ConsumedRecord, error: ProducerError | undefined, remedy?: string | undefined) => void
 
 export interface Options {
   readonly destination: TopicDestination
   readonly groupId: string
   readonly log: RecordLog
-  readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
+  readonly onBlocked: OnBlocked
   /** Called with each try that failed. */
   readonly onFailure: (record: ConsumedRecord) => void
 }
@@ -122,6 +131,7 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
     wait: (delay: Duration.Duration) => Effect.Effect<boolean>
   ) {
     const { attempts: attempt, record } = failed
+    const target = Option.getOrElse(Option.liftThrowable(destination.topicOf)(record.topic), () => record.topic)
     let metadata: "full" | "minimal" = "full"
     let cursor = ScheduleCursor.make(backoff)
     let heldUpBy: ProducerError | undefined
@@ -132,7 +142,7 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
         return Option.some(exit.value)
       }
       onFailure(record)
-      const error = producerError(exit.cause, record)
+      const error = producerError(exit.cause, target)
       const isTooLarge = error.reason === "RecordTooLarge"
       if (isTooLarge && metadata === "full") {
         metadata = "minimal"
@@ -143,17 +153,19 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
         return yield* new ConsumerError({
           reason: "DeadLetterRejected",
           groupId,
-          description: `${record.topic}-${record.partition} at offset ${record.offset}: ${error.message}`,
+          description: `${record.topic}-${record.partition} at offset ${record.offset}: ${error.message}: ${remedyOf(error, record)}`,
           cause: error
         })
       }
-      onBlocked(record, error)
+      const remedy = remedyOf(error, record)
+      onBlocked(record, error, remedy)
       heldUpBy = error
       const step = yield* cursor.next(undefined)
       if (Option.isSome(step)) cursor = step.value.cursor
       const delay = isTooLarge || Option.isNone(step) ? cap : step.value.delay
       const line = isTooLarge ? log.deadLetterRefused : log.deadLetterDelayed
-      yield* line({ record, attempt, error, more: delayed(delay) })
+      const more = { ...delayed(delay), deadLetterTopic: error.topic, ...(remedy === undefined ? {} : { remedy }) }
+      yield* line({ record, attempt, error, more })
       if (!(yield* wait(delay))) return Option.none()
     }
   })
@@ -166,7 +178,7 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
 }
 
 /** A producer that dies or is interrupted holds up a dead letter like one that fails. */
-const producerError = (cause: Cause.Cause<ProducerError>, { topic }: ConsumedRecord): ProducerError =>
+const producerError = (cause: Cause.Cause<ProducerError>, topic: string): ProducerError =>
   Option.getOrElse(Cause.failureOption(cause), () => {
     const { error } = failureOf(cause, 1)
     return new ProducerError({

@@ -30,8 +30,8 @@ export interface ConsumerHealth {
   readonly watch: (sources: Sources) => Effect.Effect<void, never, Scope.Scope>
   /** A generation was joined: topics may have come or gone, which only the group's leader has looked for. */
   readonly onJoined: Effect.Effect<void>
-  /** An error that holds up a record's dead letter, or `undefined` when it no longer does. */
-  readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined) => void
+  /** An error that holds up a record's dead letter, and what to change, or `undefined` when it no longer does. */
+  readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined, remedy?: string | undefined) => void
 }
 
 const off: ConsumerHealth = { watch: () => Effect.void, onJoined: Effect.void, onBlocked: () => {} }
@@ -89,13 +89,14 @@ export const make = Effect.fnUntraced(function* (
     onJoined: Effect.suspend(() =>
       sources === undefined ? Effect.void : Effect.ignore(sources.cluster.refresh(sources.subscription.topics()))
     ),
-    onBlocked: (record, error) => {
+    onBlocked: (record, error, remedy) => {
       const { offset, partition, topic } = record
       const key = `${topic}/${partition}/${offset}`
       if (error === undefined) blocked.delete(key)
       else {
         const since = blocked.get(key)?.since ?? now()
-        blocked.set(key, { topic, partition, offset, error: error.message, since })
+        const why = { deadLetterTopic: error.topic, error: error.message, ...(remedy === undefined ? {} : { remedy }) }
+        blocked.set(key, { topic, partition, offset, ...why, since })
       }
     }
   }

@@ -15,7 +15,10 @@ import * as Progress from "./progress.js"
 /** A record whose dead letter can't be published. */
 export interface BlockedRecord extends TopicPartition {
   readonly offset: number
+  readonly deadLetterTopic: string
   readonly error: string
+  /** What to change where it won't pass by itself. */
+  readonly remedy?: string | undefined
   /** Milliseconds of the monotonic clock. */
   readonly since: number
 }

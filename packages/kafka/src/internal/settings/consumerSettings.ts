@@ -237,13 +237,32 @@ export const check = (
   return { settings, issues }
 }
 
+const refuse = (groupId: string, issues: ReadonlyArray<Issue>): Effect.Effect<never, ConsumerError> => {
+  const description = issues
+    .map(({ description, field, value }) => `${field}: ${description}, not ${show(value)}`)
+    .join("; ")
+  return Effect.fail(new ConsumerError({ reason: "Configuration", groupId, description }))
+}
+
 export const decode = (options: Parameters<typeof check>[0]): Effect.Effect<ConsumerSettings, ConsumerError> =>
   Effect.suspend(() => {
     const { issues, settings } = check(options)
-    const description = issues
-      .map(({ description, field, value }) => `${field}: ${description}, not ${show(value)}`)
-      .join("; ")
-    return issues.length === 0
-      ? Effect.succeed(settings)
-      : Effect.fail(new ConsumerError({ reason: "Configuration", groupId: options.groupId, description }))
+    return issues.length === 0 ? Effect.succeed(settings) : refuse(options.groupId, issues)
   })
+
+/** What a response has besides records, in bytes. */
+const responseOverhead = 64 * 1024
+
+/** Fails when the responses that the consumer asks for can be larger than the connections read. */
+export const checkResponses = (
+  settings: ConsumerSettings,
+  maxResponseBytes = Number.POSITIVE_INFINITY
+): Effect.Effect<void, ConsumerError> => {
+  const fields = ["fetchMaxBytes", "maxPartitionBytes"] as const
+  const issues = fields.flatMap((field) => {
+    const value = settings[field]
+    const description = `must be ${responseOverhead} bytes below the wire's maxResponseBytes (${maxResponseBytes})`
+    return value + responseOverhead <= maxResponseBytes ? [] : [{ field, value, description }]
+  })
+  return issues.length === 0 ? Effect.void : refuse(settings.groupId, issues)
+}

@@ -182,6 +182,16 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   const retired = () => error("Disconnected", "retired before its SASL session ends")
 
+  /** Once the handshake is done the other side is Kafka. */
+  const badSizeOf = (bytes: number): string => {
+    if (isReady && bytes > maxBytes()) {
+      const remedy = `raise maxResponseBytes (${options.maxResponseBytes}), or lower fetchMaxBytes and maxPartitionBytes`
+      return `a response of ${bytes} bytes (the limit is ${maxBytes()}): ${remedy}`
+    }
+    const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"
+    return `a response of ${bytes} bytes (the limit is ${maxBytes()}): is this ${hint}?`
+  }
+
   const maxBytes = () => maxResponseBytes(options.maxResponseBytes, isReady, pending[0]?.api)
   const push = makeFrames(correlationIdBytes, maxBytes, onFrame)
   const { tls } = options
@@ -198,9 +208,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   socket.on("data", (chunk) => {
     const badSize = ended === undefined ? push(chunk) : undefined
     if (badSize === undefined) return
-    const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"
-    const description = `a response of ${badSize} bytes (the limit is ${maxBytes()}): is this ${hint}?`
-    end(error("Malformed", description, pending[0]?.api), pending[0])
+    end(error("Malformed", badSizeOf(badSize), pending[0]?.api), pending[0])
   })
   socket.on("error", (cause) => {
     const description = tls === undefined ? messageOf(cause) : `TLS: ${messageOf(cause)}`
