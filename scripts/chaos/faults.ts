@@ -15,7 +15,8 @@ export const kinds = [
   "memberFrozen",
   "connectionsCut",
   "connectionsStalled",
-  "connectionsHalfOpened"
+  "connectionsHalfOpened",
+  "joinsHalfOpened"
 ] as const
 
 export type FaultKind = (typeof kinds)[number]
@@ -28,7 +29,8 @@ const durations: Readonly<Record<FaultKind, readonly [number, number]>> = {
   memberFrozen: [500, 12_000],
   connectionsCut: [0, 0],
   connectionsStalled: [500, 10_000],
-  connectionsHalfOpened: [0, 0]
+  connectionsHalfOpened: [0, 0],
+  joinsHalfOpened: [500, 10_000]
 }
 
 export interface Node {
@@ -92,6 +94,10 @@ export const run = ({ inSync, members, nodes, onFault, seed }: Options, millisec
           case "connectionsHalfOpened":
             onFault(kind, target, lasts)
             return proxy.halfOpen
+          case "joinsHalfOpened":
+            // Only one of the brokers coordinates the group.
+            onFault(kind, "the group's joins", lasts)
+            return Effect.forEach(nodes, ({ proxy }) => proxy.halfOpenJoins(choice < 0.5 ? "request" : "answer", lasts))
           case "connectionsStalled": {
             if (stalled.has(proxy)) return Effect.void
             stalled.add(proxy)

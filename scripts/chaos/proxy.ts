@@ -18,21 +18,60 @@ export interface Proxy {
   readonly flow: Effect.Effect<void>
   /** Ends the broker's side of every connection and lets clients know nothing of it: they are never answered again. */
   readonly halfOpen: Effect.Effect<void>
+  /**
+   * The same for connections that have carried a JoinGroup or a SyncGroup, and for so many milliseconds for those that
+   * are about to: the request is lost, or the broker carries it out and its answer is lost.
+   */
+  readonly halfOpenJoins: (lost: "request" | "answer", milliseconds: number) => Effect.Effect<void>
+  /** How many joins have lost their connection while they were asked. */
+  readonly lostJoins: () => number
 }
 
 interface Pair {
   readonly client: Socket
   readonly broker: Socket
+  /** Looks at what the client sends before the broker gets it. */
+  readonly look: (chunk: Buffer) => void
+  /** Whether a member joins its group by it. */
+  joins: boolean
 }
 
-const splice = ({ broker, client }: Pair): void => {
+const splice = ({ broker, client, look }: Pair): void => {
+  client.on("data", look)
   client.pipe(broker)
   broker.pipe(client)
 }
 
-const unsplice = ({ broker, client }: Pair): void => {
+const unsplice = ({ broker, client, look }: Pair): void => {
+  client.off("data", look)
   client.unpipe(broker)
   broker.unpipe(client)
+}
+
+const joinGroup = 11
+const syncGroup = 14
+
+/** Calls back with the api key of each request in a stream of frames. */
+export const apiKeys = (onKey: (key: number) => void): ((chunk: Buffer) => void) => {
+  const head = Buffer.alloc(6)
+  let read = 0
+  /** Bytes of the present request that are still to come after its head. */
+  let left = 0
+  return (chunk) => {
+    for (let at = 0; at < chunk.length; ) {
+      if (left > 0) {
+        const skipped = Math.min(left, chunk.length - at)
+        left -= skipped
+        at += skipped
+        continue
+      }
+      head[read++] = chunk[at++]!
+      if (read < head.length) continue
+      read = 0
+      left = head.readInt32BE(0) - 2
+      onKey(head.readInt16BE(4))
+    }
+  }
 }
 
 /** A proxy to `host:port` on a free port, with its connections closed with the scope. */
@@ -43,10 +82,35 @@ export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =
     /** Clients whose broker's side is gone. */
     const orphans = new Set<Socket>()
     let isStalled = false
+    /** What is lost of joins, and until when. */
+    let losing: { readonly lost: "request" | "answer"; readonly until: number } | undefined
+    let lostJoins = 0
+
+    const orphan = (pair: Pair, lost: "request" | "answer"): void => {
+      if (!pairs.delete(pair)) return
+      orphans.add(pair.client)
+      if (lost === "request") {
+        unsplice(pair)
+        pair.broker.destroy()
+        // What the client still sends goes nowhere.
+        pair.client.resume()
+        return
+      }
+      pair.broker.unpipe(pair.client)
+      pair.broker.resume()
+      pair.client.on("close", () => pair.broker.destroy())
+    }
 
     const onConnection = (client: Socket) => {
       const broker = connect({ host, port: Number(port), noDelay: true })
-      const pair: Pair = { client, broker }
+      const onKey = (key: number) => {
+        if (key !== joinGroup && key !== syncGroup) return
+        pair.joins = true
+        if (losing === undefined || Date.now() >= losing.until) return
+        lostJoins++
+        orphan(pair, losing.lost)
+      }
+      const pair: Pair = { client, broker, look: apiKeys(onKey), joins: false }
       pairs.add(pair)
       client.setNoDelay(true)
       for (const [one, other] of [
@@ -95,13 +159,14 @@ export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =
         isStalled = false
         return each(splice)
       }),
-      halfOpen: each((pair) => {
-        pairs.delete(pair)
-        orphans.add(pair.client)
-        unsplice(pair)
-        pair.broker.destroy()
-        // What the client still sends goes nowhere.
-        pair.client.resume()
-      })
+      lostJoins: () => lostJoins,
+      halfOpen: each((pair) => orphan(pair, "request")),
+      halfOpenJoins: (lost, milliseconds) =>
+        Effect.suspend(() => {
+          losing = { lost, until: Date.now() + milliseconds }
+          return each((pair) => {
+            if (pair.joins) orphan(pair, "request")
+          })
+        })
     }
   })

@@ -10,7 +10,7 @@ describeOwnKafka("Chaos", () => {
     () =>
       Effect.gen(function* () {
         const story: Array<string> = []
-        const options = { seed: 104, milliseconds: 15_000, recordsPerSecond: 200 }
+        const options = { seed: 119, milliseconds: 15_000, recordsPerSecond: 200 }
         const report = yield* Chaos.run({ ...options, onEvent: (line) => void story.push(line) })
         assert.isTrue(Chaos.isGood(report), `${story.join("\n")}\n${JSON.stringify(report)}`)
         assert.strictEqual(report.refused, 0)
@@ -18,6 +18,7 @@ describeOwnKafka("Chaos", () => {
         assert.isAbove(report.deadLettered, 0)
         assert.isAbove(report.faults["brokerKilled"]!, 0)
         assert.isAbove(report.faults["memberKilled"]!, 0)
+        assert.isAbove(report.faults["joinsHalfOpened"]!, 0)
         console.info(JSON.stringify(report))
       }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))),
     300_000

@@ -71,4 +71,52 @@ describe("The proxy of a chaos run", () => {
       assert.isTrue(client.writable)
     })
   )
+
+  const request = (apiKey: number): Buffer => {
+    const frame = Buffer.alloc(20)
+    frame.writeInt32BE(16, 0)
+    frame.writeInt16BE(apiKey, 4)
+    return frame
+  }
+
+  it.scopedLive("finds the api key of each request, however its bytes come", () =>
+    Effect.sync(() => {
+      const bytes = Buffer.concat([12, 11, 14].map(request))
+      for (const size of [1, 3, 7, 20, 60]) {
+        const found: Array<number> = []
+        const look = Proxy.apiKeys((key) => found.push(key))
+        for (let at = 0; at < bytes.length; at += size) look(bytes.subarray(at, at + size))
+        assert.deepStrictEqual(found, [12, 11, 14])
+      }
+    })
+  )
+
+  for (const lost of ["request", "answer"] as const) {
+    it.scopedLive(`loses the ${lost} of a member that joins, and nothing of others`, () =>
+      Effect.gen(function* () {
+        const { client, event, later, proxy, received, served } = yield* setUp
+        const joining = connect({ host: "127.0.0.1", port: Number(proxy.address.split(":")[1]) })
+        joining.on("error", () => {})
+        yield* event("connect", joining)
+        yield* proxy.halfOpenJoins(lost, 60_000)
+        const seen: Array<number> = []
+        joining.on(
+          "data",
+          Proxy.apiKeys((key) => seen.push(key))
+        )
+        joining.write(request(12))
+        yield* event("data", joining)
+        joining.write(request(11))
+        yield* event(lost === "request" ? "close" : "data", served[1]!)
+        yield* later
+        assert.deepStrictEqual(seen, [12])
+        assert.isFalse(joining.destroyed)
+        assert.isFalse(client.destroyed)
+        const heard = served[1]!.bytesRead
+        assert.strictEqual(heard, lost === "request" ? 20 : 40)
+        assert.deepStrictEqual(received, ["hello"])
+        joining.destroy()
+      })
+    )
+  }
 })
