@@ -12,6 +12,9 @@ const earlyMs = 0.5
 /** The longest delay that Node's timers hold. */
 const maxTimerMs = 2 ** 31 - 1
 
+/** What the wall clock shows at first: 2024-01-01T00:00:00Z. The monotonic clock begins at 0. */
+const epoch = 1_704_067_200_000
+
 export interface UnevenClock {
   /** Moved by `TestClock.adjust`, as the test's own. */
   readonly clock: TestClock.TestClock
@@ -20,7 +23,7 @@ export interface UnevenClock {
 }
 
 export const make: Effect.Effect<UnevenClock> = Effect.map(TestClock.testClock(), (even) => {
-  let offset = 0
+  let offset = epoch
   const wall = () => Math.floor(even.unsafeCurrentTimeMillis()) + offset
   const nanos = () => even.unsafeCurrentTimeNanos()
   const sleep = (duration: Duration.Duration): Effect.Effect<void> => {
