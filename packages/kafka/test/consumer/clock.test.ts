@@ -9,11 +9,13 @@ import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Health from "@spillway/transport/Health"
 import { Producer } from "@spillway/transport/Producer"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { unevenly } from "../../../transport/test/support/unevenClock.js"
 import { committed, group, makeCalls, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
+import { metricValue } from "../support/metricValues.js"
 import { intercept, refusing } from "../support/producerFaults.js"
 
 const hour = 3_600_000
@@ -205,6 +207,28 @@ describe("a consumer whose timers fire early and whose wall clock steps", () => 
           yield* TestClock.adjust("20 seconds")
           assert.include(calls.values(), name)
         }
+      })
+    ).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("shows the age of its oldest record", () =>
+    unevenly((step) =>
+      Effect.gen(function* () {
+        const service = "consumer_clock"
+        const broker = yield* MemoryBroker
+        yield* KafkaConsumer.make({ ...options, handler: () => Effect.sleep("25 seconds") }).pipe(
+          Effect.provide(TransportMetrics.layer({ service }))
+        )
+        yield* broker.produce(topic, [{ value: "a" }])
+        const age = () => metricValue(`${service}_oldest_unsettled_age_seconds`, { topic, partition: "0", group })!
+        for (const [index, millis] of [hour, -2 * hour].entries()) {
+          yield* TestClock.adjust("5 seconds")
+          step(millis)
+          yield* TestClock.adjust("5 seconds")
+          assert.approximately(age(), (index + 1) * 10, 1.5)
+        }
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(age(), 0)
       })
     ).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
