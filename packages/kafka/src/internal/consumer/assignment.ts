@@ -215,6 +215,14 @@ export const make = <R>(options: {
       }
     }
 
+    /** Starts and fetches nothing more. */
+    const halt = (ending: Iterable<Lane.Lane>) => {
+      for (const lane of ending) {
+        lane.close()
+        fetcher.remove(lane)
+      }
+    }
+
     const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
       Effect.suspend(() => {
         const busy = ending.filter((lane) => !lane.isIdle())
@@ -231,10 +239,7 @@ export const make = <R>(options: {
       yield* cancel(isEnding)
       const ending = Array.from(lanes).filter(isEnding)
       if (ending.length === 0) return
-      for (const lane of ending) {
-        lane.close()
-        fetcher.remove(lane)
-      }
+      halt(ending)
       yield* Concurrency.timeoutOption(
         Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
         timeoutMs
@@ -276,10 +281,7 @@ export const make = <R>(options: {
         complete = false
         initialCounts = undefined
         committer.lanes.clear()
-        for (const lane of lanes) {
-          lane.close()
-          fetcher.remove(lane)
-        }
+        halt(lanes)
       },
       setSession: (endsAt, now) => {
         if (Gate.setSession(context.gate, endsAt, now)) nudge()
