@@ -7,6 +7,7 @@ import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 import * as Gate from "../../src/internal/lane/gate.js"
 import * as Lane from "../../src/internal/lane/lane.js"
@@ -134,6 +135,22 @@ describe("lane", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* lane.idle
       assert.isAtMost(lane.settledTo(), 1)
+    })
+  )
+
+  it.scoped("closes the gate itself when the session may have expired, and says so to who renews it", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      assert.isFalse(Gate.setSession(context.gate, 10_000, 0))
+      yield* TestClock.adjust("10 seconds")
+      lane.offer(batches(0, "a"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(seen, [])
+      assert.isTrue(Gate.setSession(context.gate, 20_000, 11_000))
+      lane.nudge()
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(seen, ["a"])
     })
   )
 

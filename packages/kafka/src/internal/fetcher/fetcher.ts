@@ -22,6 +22,7 @@ import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Tasks from "../concurrency/tasks.js"
 import type { Lane, LaneContext } from "../lane/lane.js"
+import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { keyOf } from "../topicPartition.js"
 import * as Answers from "./fetchResponse.js"
@@ -61,6 +62,7 @@ export const make = Effect.fnUntraced(function* (options: {
   let isSettled = true
 
   const clock = yield* Effect.clock
+  const turn = Turn.of(clock)
   const now = () => Monotonic.millis(clock)
   const failures = PartitionFailures.make({
     now,
@@ -161,6 +163,8 @@ export const make = Effect.fnUntraced(function* (options: {
     }
     for (const { topic, partitions } of response.topics) {
       for (const partition of partitions) {
+        // What is unpacked of a response with many partitions takes its time, too.
+        if (turn.isOver()) yield* turn.next
         const found = asked.get(keyOf({ topic, partition: partition.partition }))
         if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
         // Another broker has answered for the same position.
