@@ -102,7 +102,8 @@ describe("outbox", () => {
           outbox.bytes,
           expected.reduce((sum, { bytes, partition }) => (waiting.has(partition) ? sum : sum + bytes), 0)
         )
-      })
+      }),
+      { numRuns: 1_000 }
     )
   })
 })
