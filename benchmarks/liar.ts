@@ -1,12 +1,14 @@
 /**
- * A broker that answers with as many of the smallest elements as a response within the limit holds.
+ * A broker that answers with as many of the smallest elements as a response within some limit holds.
  */
 import { type AddressInfo, createServer } from "node:net"
 import * as Effect from "effect/Effect"
 
-export type Lie = "apiVersions" | "metadata"
+export type Lie = "apiVersions" | "metadata" | "largeMetadata"
 
-const bytes = 99 * 1024 * 1024
+/** Just below what is taken of records, and of other responses. */
+const largest = 99 * 1024 * 1024
+const large = 49 * 1024 * 1024
 
 const int32 = (value: number): Buffer => {
   const out = Buffer.alloc(4)
@@ -22,7 +24,7 @@ const honestVersions = (): Buffer => {
   return Buffer.concat([Buffer.alloc(2), int32(ranges.length), ...ranges, int32(0)])
 }
 
-const many = (head: Buffer, element: Buffer, writeCount: (count: number) => Buffer): Buffer => {
+const many = (bytes: number, head: Buffer, element: Buffer, writeCount: (count: number) => Buffer): Buffer => {
   const count = Math.floor((bytes - 100) / element.length)
   const body = Buffer.alloc(count * element.length, element)
   return Buffer.concat([head, writeCount(count), body, Buffer.alloc(20)])
@@ -32,15 +34,19 @@ const many = (head: Buffer, element: Buffer, writeCount: (count: number) => Buff
 const varint = (value: number): Buffer =>
   Buffer.from([0, 7, 14, 21, 28].map((shift, i) => (Math.floor(value / 2 ** shift) & 0x7f) | (i < 4 ? 0x80 : 0)))
 
+/** Topics without a name and without partitions, as v9 to v12 have them. */
+const topics = (bytes: number): Buffer =>
+  many(
+    bytes,
+    Buffer.concat([Buffer.alloc(5), Buffer.from([1, 0]), int32(1)]),
+    Buffer.concat([Buffer.from([0, 0, 1]), Buffer.alloc(16, 1), Buffer.from([0, 1, 0, 0, 0, 0, 0])]),
+    (count) => varint(count + 1)
+  )
+
 const lies: Readonly<Record<Lie, () => Buffer>> = {
-  apiVersions: () => many(Buffer.alloc(2), Buffer.from([0, 1, 0, 0, 0, 1]), int32),
-  // Topics without a name and without partitions, as v9 to v12 have them.
-  metadata: () =>
-    many(
-      Buffer.concat([Buffer.alloc(5), Buffer.from([1, 0]), int32(1)]),
-      Buffer.concat([Buffer.from([0, 0, 1]), Buffer.alloc(16, 1), Buffer.from([0, 1, 0, 0, 0, 0, 0])]),
-      (count) => varint(count + 1)
-    )
+  apiVersions: () => many(largest, Buffer.alloc(2), Buffer.from([0, 1, 0, 0, 0, 1]), int32),
+  metadata: () => topics(large),
+  largeMetadata: () => topics(largest)
 }
 
 /** Its address; closed with the scope. */

@@ -83,7 +83,11 @@ const cases = {
   slowHandler: { bufferBytes: 16 * MiB, times: 100, records: 10, batch: batchOf(10, MiB, "zstd"), handlerMs: 10 }
 } satisfies Record<string, Case>
 
-const lies: Readonly<Record<string, Liar.Lie>> = { lyingApiVersions: "apiVersions", lyingMetadata: "metadata" }
+const lies: Readonly<Record<string, Liar.Lie>> = {
+  lyingApiVersions: "apiVersions",
+  lyingMetadata: "metadata",
+  lyingLargeMetadata: "largeMetadata"
+}
 
 /** Appends a batch so many times to a partition that is made for it. */
 const write = Effect.fnUntraced(function* (topic: string, bytes: Uint8Array, times: number) {

@@ -133,6 +133,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "slice.records"
   },
   {
+    name: "what was fetched is unpacked without room for it",
+    file: `${kafka}/lane/queue.ts`,
+    replace: "buffer.unpacked < buffer.maxBytes || buffer.queued === 0",
+    by: "true",
+    heldBy: ["packages/kafka/test/lane/lane.test.ts"]
+  },
+  {
     name: "buffers have no bound",
     file: `${kafka}/fetcher/fetcher.ts`,
     replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []",
