@@ -182,12 +182,13 @@ describe("lane", () => {
         const values = Array.from({ length: 30_000 }, (_, i) => String(i))
         const seen: Array<string> = []
         let most = 0
+        let hadRoom = false
         const { context, lane } = yield* make(
           (value) =>
             Effect.sync(() => {
               seen.push(value)
               most = Math.max(most, context.buffer.unpacked)
-              if (lane.isUnpacking()) assert.isFalse(lane.hasRoom())
+              if (lane.isUnpacking() && lane.hasRoom()) hadRoom = true
             }),
           maxBufferedBytes
         )
@@ -202,6 +203,7 @@ describe("lane", () => {
         assert.strictEqual(context.buffer.bytes, 0)
         // A slice and the unpacked bytes that it was cut from; all records at once would take 30,000 times 128 and more.
         assert.isBelow(most, 3_000_000)
+        assert.isFalse(hadRoom)
       })
     )
   }
