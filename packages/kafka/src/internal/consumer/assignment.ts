@@ -7,22 +7,21 @@ import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { nameOf } from "../../KafkaErrorCode.js"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
-import * as Backoff from "../concurrency/backoff.js"
+import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import * as Concurrently from "../concurrency/parallel.js"
 import type { Fetcher } from "../fetcher/fetcher.js"
-import * as Decisions from "../group/decisions.js"
 import type { Membership, Ownership } from "../group/membership.js"
 import * as StartCounts from "../group/startCounts.js"
 import type { Subscription } from "../group/subscription.js"
 import * as Gate from "../lane/gate.js"
 import * as Lane from "../lane/lane.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
-import { byTopic, keyOf } from "../topicPartition.js"
+import { keyOf } from "../topicPartition.js"
+import * as CommittedOffsets from "./committedOffsets.js"
 import type { Committer } from "./committer.js"
 
 export interface OwnedLanes extends Ownership {
@@ -35,10 +34,9 @@ export interface OwnedLanes extends Ownership {
   readonly drain: (timeoutMs: number, commitMsAfter: (settledInMs: number) => number) => Effect.Effect<void>
 }
 
-type Committed = Pick<Lane.Start, "leaderEpoch"> & { readonly offset: number }
-
 interface Opening {
   readonly owned: TopicPartition
+  readonly committed: Completion.Result<CommittedOffsets.Committed, ConsumerError>
   fiber: Fiber.Fiber<void>
 }
 
@@ -68,38 +66,6 @@ export const make = <R>(options: {
     const opening = new Map<string, Opening>()
     /** How many partitions each topic had at this member's start, if it existed: for when the leader doesn't tell. */
     let initialCounts: Map<string, number> | undefined
-
-    const committedOffsets = (partitions: ReadonlyArray<TopicPartition>) =>
-      cluster.retries.during(
-        "OffsetFetch",
-        "",
-        Effect.fnUntraced(function* (retry) {
-          const topics = Array.from(byTopic(partitions), ([topic, partitions]) => ({ topic, partitions }))
-          const backoff = Backoff.make()
-          while (true) {
-            const answer = yield* Effect.either(
-              options.toCoordinator("group", "OffsetFetch", { groupId, topics, requireStable })
-            )
-            if (answer._tag === "Left") yield* retry.failed(answer.left)
-            else {
-              const { errorCode, topics } = answer.right
-              const answers = topics.flatMap(({ topic, partitions }) =>
-                partitions.map((partition) => ({ topic, ...partition }))
-              )
-              const code = [errorCode, ...answers.map(({ errorCode }) => errorCode)].find((code) => code !== 0)
-              if (code === undefined) return new Map(answers.map((found) => [keyOf(found), found]))
-              const reaction = Decisions.onOffsetFetch(code)
-              const description = `OffsetFetch answered ${nameOf(code)}`
-              if (reaction._tag === "Fatal") {
-                return yield* Effect.fail(new ConsumerError({ reason: reaction.reason, groupId, description }))
-              }
-              if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(groupId)
-              yield* retry.failed(description)
-            }
-            yield* backoff.next
-          }
-        })
-      )
 
     /** Whether a partition came after the group had begun to read its topic: then all of its records are the group's. */
     const isLater = (owned: TopicPartition, startCounts: StartCounts.StartCounts): boolean =>
@@ -145,17 +111,12 @@ export const make = <R>(options: {
       )
     }
 
-    const openOne = Effect.fnUntraced(function* (
-      owned: TopicPartition,
-      startCounts: StartCounts.StartCounts,
-      committed: Effect.Effect<ReadonlyMap<string, Committed>, ConsumerError>
-    ) {
-      const found = (yield* committed).get(keyOf(owned))
-      if (found === undefined || found.offset < 0) {
+    const openOne = Effect.fnUntraced(function* ({ committed, owned }: Opening, startCounts: StartCounts.StartCounts) {
+      const { leaderEpoch, offset } = yield* committed.wait
+      if (offset < 0) {
         const position = yield* firstOffset(owned, startCounts)
         return yield* openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
       }
-      const { leaderEpoch, offset } = found
       yield* openLane({ ...owned, position: offset, leaderEpoch, committed: offset })
     })
 
@@ -171,18 +132,35 @@ export const make = <R>(options: {
       rememberCounts()
       complete = true
       if (partitions.length === 0) return
-      const committed = Fiber.join(yield* fork(committedOffsets(partitions)))
+      const entries = new Map<string, Opening>()
       for (const owned of partitions) {
         const key = keyOf(owned)
-        const entry: Opening = { owned, fiber: Fiber.void }
+        const entry: Opening = { owned, committed: Completion.make(), fiber: Fiber.void }
+        entries.set(key, entry)
         opening.set(key, entry)
         entry.fiber = yield* fork(
-          openOne(owned, startCounts, committed).pipe(
+          openOne(entry, startCounts).pipe(
             Effect.catchAll(fail),
             Effect.ensuring(Effect.sync(() => opening.delete(key)))
           )
         )
       }
+      const finding = CommittedOffsets.find({
+        cluster,
+        groupId,
+        requireStable,
+        toCoordinator: options.toCoordinator,
+        partitions,
+        isWanted: (partition) => opening.get(keyOf(partition)) === entries.get(keyOf(partition)),
+        onFound: (partition, committed) => entries.get(keyOf(partition))?.committed.done(Effect.succeed(committed))
+      })
+      yield* fork(
+        Effect.catchAllCause(finding, (cause) =>
+          Effect.sync(() => {
+            for (const { committed } of entries.values()) committed.done(Effect.failCause(cause))
+          })
+        )
+      )
     })
 
     const opened = Effect.suspend(() =>
