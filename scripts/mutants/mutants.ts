@@ -237,7 +237,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a join that is refused is tried again at once",
     file: `${kafka}/group/join.ts`,
-    replace: "    const backoff = Backoff.make()",
-    by: "    const backoff = Backoff.make(0, 0)"
+    replace: "  const untilAssigned = Effect.gen(function* () {\n    const backoff = Backoff.make()",
+    by: "  const untilAssigned = Effect.gen(function* () {\n    const backoff = Backoff.make(0, 0)"
   }
 ]
