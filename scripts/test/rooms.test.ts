@@ -83,4 +83,8 @@ describe("rooms", () => {
   it("import each other one way", () => {
     assert.deepStrictEqual(circles(rooms), [])
   })
+
+  it("have no files that import each other in a circle", () => {
+    assert.deepStrictEqual(circles(files), [])
+  })
 })

@@ -19,11 +19,11 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Issue } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Machine from "./internal/circuitBreaker/machine.js"
+import type { CircuitBreakerSettings, CircuitBreakerState } from "./internal/circuitBreaker/types.js"
 import * as Monotonic from "./internal/monotonic.js"
 import * as Logging from "./Logging.js"
 
-/** `closed` lets every record pass, `halfOpen` one, `open` none. */
-export type CircuitBreakerState = "closed" | "halfOpen" | "open"
+export type { CircuitBreakerSettings, CircuitBreakerState }
 
 export interface CircuitBreakerOptions {
   /**
@@ -52,20 +52,6 @@ export interface CircuitBreakerOptions {
    * probe with, it would keep the breaker open. One that throws counts the failure.
    */
   readonly isFailure?: ((failure: HandlerFailure) => boolean) | undefined
-}
-
-/** Options with their defaults filled in, durations in milliseconds. */
-export interface CircuitBreakerSettings {
-  readonly window:
-    | { readonly _tag: "Count"; readonly count: number }
-    | { readonly _tag: "Time"; readonly millis: number }
-  readonly failureRatio: number
-  readonly minimumThroughput: number
-  readonly openMillis: number
-  readonly factor: number
-  readonly maxOpenMillis: number
-  readonly probes: number
-  readonly isFailure: (failure: HandlerFailure) => boolean
 }
 
 /** What a consumer shows of its breaker. */

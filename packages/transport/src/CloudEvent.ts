@@ -6,28 +6,12 @@ import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import type { ConsumedRecord } from "./Envelope.js"
 import * as Headers from "./Headers.js"
+import type { CloudEventAttributes, CloudEventErrorReason } from "./internal/cloudEventAttributes.js"
 import * as Attributes from "./internal/cloudEventAttributes.js"
 import { isStructured } from "./internal/mediaType.js"
 import * as Structured from "./internal/structuredEvent.js"
 
-export interface CloudEventAttributes {
-  /** Unique among the events of one source. */
-  readonly id: string
-  /** What happened, such as `order.placed.v1`. */
-  readonly type: string
-  /** Where it happened, as a URI reference. */
-  readonly source: string
-  /** When it happened, in milliseconds since the epoch; finer fractions of a second are cut off. */
-  readonly time?: number | undefined
-  /** What it happened to, within the source. */
-  readonly subject?: string | undefined
-  /** The media type of the data; JSON when there is none. */
-  readonly dataContentType?: string | undefined
-  /** The schema of the data, as a URI. */
-  readonly dataSchema?: string | undefined
-  /** Attributes beyond the standard's, by lower-case names. Numbers and booleans are read as their text. */
-  readonly extensions: Readonly<Record<string, string>>
-}
+export type { CloudEventAttributes, CloudEventErrorReason }
 
 export interface CloudEvent {
   readonly attributes: CloudEventAttributes
@@ -40,7 +24,7 @@ export interface CloudEvent {
  * Holds no attribute's value and nothing of the data.
  */
 export class CloudEventError extends Data.TaggedError("CloudEventError")<{
-  readonly reason: "NotCloudEvent" | "InvalidAttribute" | "UnsupportedFormat" | "InvalidJson"
+  readonly reason: CloudEventErrorReason
   readonly attribute?: string | undefined
   readonly description: string
 }> {

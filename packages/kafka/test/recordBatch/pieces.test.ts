@@ -5,11 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"
 import * as Lz4 from "lz4-napi"
 import * as Snappy from "snappy"
+import type { Codec } from "../../src/internal/recordBatch/codec.js"
 import * as Compression from "../../src/internal/recordBatch/compression.js"
 import * as Pieces from "../../src/internal/recordBatch/pieces.js"
 
-const codec = (name: keyof typeof Compression.ids): Compression.Codec =>
-  Compression.make(createRequire(import.meta.url))(Compression.ids[name]) as Compression.Codec
+const codec = (name: keyof typeof Compression.ids): Codec =>
+  Compression.make(createRequire(import.meta.url))(Compression.ids[name]) as Codec
 
 const collect = (pieces: Pieces.Pieces) => Pieces.collect(pieces, Number.POSITIVE_INFINITY)
 

@@ -4,8 +4,8 @@
 import type { Api, Request } from "@spillway/kafka/Protocol"
 import type { Endpoint, Role } from "@spillway/kafka/Wire"
 import * as Duration from "effect/Duration"
-import type { Fault, FaultPlan, FaultRule } from "../Faults.js"
 import * as Dice from "./dice.js"
+import type { Fault, FaultPlan, FaultRule } from "./faultTypes.js"
 import * as PartialRefusal from "./partialRefusal.js"
 
 /** The faults that befall one request at once; at most one of them. */

@@ -1,13 +1,35 @@
 /** The attributes of a CloudEvent as text, by their names in the standard: what headers and JSON members have in common. */
 import * as Either from "effect/Either"
-import type { CloudEventAttributes, CloudEventError } from "../CloudEvent.js"
 import type * as Headers from "../Headers.js"
 import { isStructured } from "./mediaType.js"
+
+/** Why a record can't be read as a CloudEvent, or an event can't be written. */
+export type CloudEventErrorReason = "NotCloudEvent" | "InvalidAttribute" | "UnsupportedFormat" | "InvalidJson"
+
+/** The context attributes of a CloudEvent. */
+export interface CloudEventAttributes {
+  /** Unique among the events of one source. */
+  readonly id: string
+  /** What happened, such as `order.placed.v1`. */
+  readonly type: string
+  /** Where it happened, as a URI reference. */
+  readonly source: string
+  /** When it happened, in milliseconds since the epoch; finer fractions of a second are cut off. */
+  readonly time?: number | undefined
+  /** What it happened to, within the source. */
+  readonly subject?: string | undefined
+  /** The media type of the data; JSON when there is none. */
+  readonly dataContentType?: string | undefined
+  /** The schema of the data, as a URI. */
+  readonly dataSchema?: string | undefined
+  /** Attributes beyond the standard's, by lower-case names. Numbers and booleans are read as their text. */
+  readonly extensions: Readonly<Record<string, string>>
+}
 
 export type TextAttributes = ReadonlyMap<string, string>
 
 export interface Issue {
-  readonly reason: CloudEventError["reason"]
+  readonly reason: CloudEventErrorReason
   readonly attribute?: string | undefined
   readonly description: string
 }

@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type { CircuitBreakerState } from "../CircuitBreaker.js"
 import type { ConsumerStatus } from "../Consumer.js"
 import type { ConsumerSnapshot, LaneSnapshot } from "../ConsumerSnapshot.js"
-import type { Metrics } from "../TransportMetrics.js"
+import type { Metrics } from "../runtime/Metrics.js"
 import * as MetricSeries from "./metricSeries.js"
 import * as Monotonic from "./monotonic.js"
 

@@ -9,7 +9,7 @@ import type {
   HealthReport,
   HealthStatus,
   HealthSummary
-} from "../Health.js"
+} from "../runtime/HealthRegistry.js"
 
 const badness: Readonly<Record<HealthStatus, number>> = { up: 0, degraded: 1, down: 2 }
 

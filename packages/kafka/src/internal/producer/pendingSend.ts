@@ -4,45 +4,10 @@
 import { ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { EncodableRecord } from "../../RecordBatch.js"
 import type { Failure } from "./decisions.js"
-import type { Batch } from "./partitionQueue.js"
+import type { Call, Entry, Result } from "./types.js"
 
-/** A record on its way. */
-export interface Entry {
-  readonly call: Call
-  readonly index: number
-  readonly topic: string
-  /** -1 until it is chosen: for a record without a key, when it is added to a batch. */
-  partition: number
-  readonly record: EncodableRecord
-  /** The most bytes that it takes in a batch. */
-  readonly size: number
-  /** The batch that it was added to. */
-  batch: Batch | undefined
-  /** It has its result, or nobody waits for it any more. */
-  settled: boolean
-}
-
-export type Result = RecordMetadata | ProducerError
-
-export interface Call {
-  readonly records: ReadonlyArray<ProducerRecord>
-  /** Milliseconds of the monotonic clock. */
-  readonly acceptedAt: number
-  /** Of the records that are valid, in their order. */
-  readonly entries: Array<Entry>
-  /** How many entries have been added to batches. */
-  placed: number
-  /** By the records' indices. */
-  readonly results: Array<Result | undefined>
-  unsettled: number
-  /** What it last failed by, while that is being retried. */
-  trouble: Failure | undefined
-  /** It has ended: each record has its result, or its caller is gone. */
-  over: boolean
-  readonly onDone: (call: Call) => void
-}
+export type { Call, Entry, Result }
 
 export const make = (
   records: ReadonlyArray<ProducerRecord>,

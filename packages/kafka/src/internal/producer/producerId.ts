@@ -8,17 +8,11 @@ import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Failure from "./decisions.js"
+import type { ProducerIdAndEpoch } from "./sequence.js"
 import * as Sequence from "./sequence.js"
 
-export interface Identity {
-  readonly producerId: bigint
-  readonly producerEpoch: number
-  /** Epochs are the transaction coordinator's to give. */
-  readonly isTransactional: boolean
-}
-
 export interface Identities {
-  readonly current: () => Identity | undefined
+  readonly current: () => ProducerIdAndEpoch | undefined
   /** Asks for an identity and tells when it is there, or why there is none. */
   readonly request: (onEnd: (failure: Failure.Failure | undefined) => void) => void
   /** An identity is of no use any more: the next one who needs one asks. */
@@ -63,7 +57,7 @@ const ask = (
   )
 
 export const make = ({ cluster, onTrouble, run }: Options): Identities => {
-  let identity: Identity | undefined
+  let identity: ProducerIdAndEpoch | undefined
   let waiting: Array<(failure: Failure.Failure | undefined) => void> = []
 
   // Another cluster may have given the same id to another producer.

@@ -2,9 +2,16 @@
  * A lane's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
  * missing.
  */
-import type { Identity } from "./producerId.js"
 
-export interface Sequence extends Identity {
+/** What the broker knows a producer by. */
+export interface ProducerIdAndEpoch {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  /** Epochs are the transaction coordinator's to give. */
+  readonly isTransactional: boolean
+}
+
+export interface Sequence extends ProducerIdAndEpoch {
   /** The sequence of the next record. */
   readonly next: number
   /** The broker has acknowledged a batch of it: from then on it refuses what comes out of order. */
@@ -12,7 +19,7 @@ export interface Sequence extends Identity {
 }
 
 /** What a batch says of its producer and its place. */
-export interface Stamp extends Identity {
+export interface Stamp extends ProducerIdAndEpoch {
   /** The sequence of its first record. */
   readonly baseSequence: number
 }
@@ -27,7 +34,7 @@ export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Seq
   ]
 }
 
-export const begin = ({ isTransactional, producerEpoch, producerId }: Identity): Sequence => ({
+export const begin = ({ isTransactional, producerEpoch, producerId }: ProducerIdAndEpoch): Sequence => ({
   producerId,
   producerEpoch,
   isTransactional,
@@ -42,5 +49,5 @@ const lastEpoch = 0x7fff
  * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
  * to the partition.
  */
-export const beginAnew = (identity: Identity): Sequence | undefined =>
+export const beginAnew = (identity: ProducerIdAndEpoch): Sequence | undefined =>
   identity.producerEpoch >= lastEpoch ? undefined : begin({ ...identity, producerEpoch: identity.producerEpoch + 1 })

@@ -2,7 +2,7 @@
  * Tells the batches of transactions that were aborted from all others, as Java's consumer does under read-committed: a
  * broker sends them too, and beside them where each such transaction began.
  */
-import type { AbortedTransaction, BatchHeader } from "../../RecordBatch.js"
+import type { AbortedTransaction, BatchHeader } from "./types.js"
 
 export interface AbortedTransactions {
   /** Asked for each batch in the log's order. */

@@ -1,12 +1,13 @@
 /**
  * Decoding: whole batches, checked, each copied once out of the response so that the response isn't kept alive.
  */
-import type { AbortedTransaction, BatchHeader, Decoded, DecodedBatch, DecodedRecord } from "../../RecordBatch.js"
+
 import * as Aborted from "./aborted.js"
 import { codec, names } from "./compression.js"
 import { RecordBatchError } from "./error.js"
 import * as Layout from "./layout.js"
 import { type Source, scanAll } from "./scan.js"
+import type { AbortedTransaction, BatchHeader, Decoded, DecodedBatch, DecodedRecord } from "./types.js"
 
 const noBytes = new Uint8Array(0)
 

@@ -1,10 +1,11 @@
 /**
  * Encoding: one pass for the sizes, one that writes.
  */
-import type { EncodableRecord, EncodeOptions } from "../../RecordBatch.js"
+
 import { codec, ids } from "./compression.js"
 import { RecordBatchError } from "./error.js"
 import { At, Attribute, checksum, lengthOverhead, viewOf } from "./layout.js"
+import type { EncodableRecord, EncodeOptions } from "./types.js"
 import * as Varint from "./varint.js"
 
 const encoder = new TextEncoder()

@@ -2,8 +2,8 @@
  * The fixed part of a record batch v2: where its fields lie, and reading them.
  */
 import { crc32c } from "@node-rs/crc32"
-import type { BatchHeader } from "../../RecordBatch.js"
 import { RecordBatchError } from "./error.js"
+import type { BatchHeader } from "./types.js"
 
 export const At = {
   baseOffset: 0,

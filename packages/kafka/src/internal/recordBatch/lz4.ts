@@ -1,7 +1,7 @@
 /**
  * LZ4, in its frame format. Java's clients read independent blocks only, others write linked ones, too.
  */
-import type { Codec } from "./compression.js"
+import type { Codec } from "./codec.js"
 import { viewOf } from "./layout.js"
 import * as Pieces from "./pieces.js"
 import * as Window from "./window.js"

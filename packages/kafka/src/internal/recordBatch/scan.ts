@@ -2,7 +2,7 @@
  * One walk over a batch's records: checks that every length fits, and notes where the fields lie.
  */
 import type { Headers } from "@spillway/transport/Headers"
-import type { DecodedRecord } from "../../RecordBatch.js"
+import type { DecodedRecord } from "./types.js"
 
 /** What the records of one batch share. */
 export interface Source {

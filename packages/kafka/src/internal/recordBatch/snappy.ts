@@ -1,7 +1,7 @@
 /**
  * Snappy, in the frame of Xerial's snappy-java as Java's clients write it, or bare as some other clients do.
  */
-import type { Codec } from "./compression.js"
+import type { Codec } from "./codec.js"
 import { join } from "./join.js"
 import { viewOf } from "./layout.js"
 import * as Pieces from "./pieces.js"

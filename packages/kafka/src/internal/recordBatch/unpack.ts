@@ -1,7 +1,7 @@
 /**
  * Decoding slice by slice: what was fetched stays as it came until there is room for what it unpacks to.
  */
-import type { AbortedTransaction, BatchHeader, DecodedRecord } from "../../RecordBatch.js"
+
 import * as Aborted from "./aborted.js"
 import { codec, names } from "./compression.js"
 import { isAbortMarker, located, recordBytes, sourceOf } from "./decode.js"
@@ -9,6 +9,7 @@ import { RecordBatchError } from "./error.js"
 import * as Layout from "./layout.js"
 import * as Pieces from "./pieces.js"
 import * as Scan from "./scan.js"
+import type { AbortedTransaction, BatchHeader, DecodedRecord } from "./types.js"
 
 /** What a record takes in memory besides its bytes, about. */
 export const recordOverhead = 128

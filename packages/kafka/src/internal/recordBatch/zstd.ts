@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as Zlib from "node:zlib"
-import type { Codec, Load } from "./compression.js"
+import type { Codec, Load } from "./codec.js"
 import { join as concat } from "./join.js"
 import * as Pieces from "./pieces.js"
 import { framesOf } from "./zstdFrame.js"

@@ -11,7 +11,7 @@ import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import { answerLimitMs } from "../concurrency/patience.js"
 import type { Retry } from "../concurrency/retries.js"
-import type { Identity } from "../producer/producerId.js"
+import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import * as Decisions from "./decisions.js"
 
 export interface Asked<A extends Api> {
@@ -44,7 +44,7 @@ export interface Coordinator {
     more?: { readonly code?: number; readonly cause?: unknown }
   ) => TransactionError
   /** What every request in a transaction begins with. */
-  readonly producerOf: (identity: Identity) => TransactionalProducer
+  readonly producerOf: (identity: ProducerIdAndEpoch) => TransactionalProducer
   /** Why a transaction of another cluster than the present one can't be committed. */
   readonly moved: () => TransactionError
   /** Asks until there is an answer for good. */

@@ -9,7 +9,7 @@ import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { OffsetCommitRequest } from "../../Protocol.js"
 import type { GroupMember, Transaction, TransactionError, TransactionOffset } from "../../Transaction.js"
 import type { Failure } from "../producer/decisions.js"
-import type { Identity } from "../producer/producerId.js"
+import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import type { Coordinator, Refusal } from "./coordinator.js"
 import * as Decisions from "./decisions.js"
 import type { Partitions } from "./partitions.js"
@@ -29,7 +29,7 @@ export interface OpenManager {
   readonly coordinator: Coordinator
   readonly producer: Context.Tag.Service<Producer>
   /** Undefined when the transaction has ended. */
-  readonly identity: () => Identity | undefined
+  readonly identity: () => ProducerIdAndEpoch | undefined
   /** Whether it takes records. */
   readonly isTaking: () => boolean
   /** Why it can't be committed, or why it was aborted. */

@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { Failure } from "../producer/decisions.js"
 import type { Lane } from "../producer/partitionQueue.js"
-import type { Identity } from "../producer/producerId.js"
 import type { Gate } from "../producer/readiness.js"
+import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import { byTopic } from "../topicPartition.js"
 import type { Coordinator, Refusal } from "./coordinator.js"
 import * as Decisions from "./decisions.js"
@@ -21,7 +21,7 @@ export interface Partitions {
 export interface Options {
   readonly coordinator: Coordinator
   readonly transactionalId: string
-  readonly identity: Identity
+  readonly identity: ProducerIdAndEpoch
   readonly run: (effect: Effect.Effect<void>) => void
   readonly now: () => number
   readonly unknownTopicTimeoutMs: number

@@ -11,8 +11,8 @@ import type { Wire } from "../../Wire.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Failure } from "../producer/decisions.js"
 import * as Producer from "../producer/producer.js"
-import type { Identity } from "../producer/producerId.js"
 import type { Admission } from "../producer/readiness.js"
+import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import * as Sequence from "../producer/sequence.js"
 import type { TransactionalSettings } from "../settings/transactionSettings.js"
 import * as Coordinator from "./coordinator.js"
@@ -38,7 +38,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const { deliveryTimeoutMs, transactionTimeoutMs, transactionalId, unknownTopicTimeoutMs } = settings
     const clock = yield* Effect.clock
     const now = (): number => Monotonic.millis(clock)
-    let identity: Identity | undefined
+    let identity: ProducerIdAndEpoch | undefined
     let state: State.State<Open.Open> = State.ready
     /** Sequences of idle partitions are kept for this epoch alone: the next transaction begins under another. */
     let isEpochStale = false
@@ -125,7 +125,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         }
       )
 
-    const endTxn = (of: Identity, committed: boolean, react: Coordinator.Asked<"EndTxn">["react"]) =>
+    const endTxn = (of: ProducerIdAndEpoch, committed: boolean, react: Coordinator.Asked<"EndTxn">["react"]) =>
       Effect.asVoid(
         coordinator.ask({
           api: "EndTxn",
