@@ -7,7 +7,7 @@ import { logged } from "../support/logged.js"
 
 const broker = "kafka:9092"
 const refused = Cause.fail("refused")
-const [lost, again] = ["The broker can't be reached, trying on", "The broker can be reached again"]
+const [lost, again] = ["The broker can't be reached; retrying", "The broker can be reached again"]
 
 describe("A broker that can't be reached", () => {
   it.effect("is logged at once, every 30 seconds with how long and how often, and when it is over", () =>

@@ -21,7 +21,7 @@ describe("retries that last", () => {
           [
             ...[10, 40, 70].map((seconds) => [
               "Warning",
-              "An operation keeps failing, retrying",
+              "An operation keeps failing; retrying",
               {
                 groupId: "billing",
                 operation: "JoinGroup",

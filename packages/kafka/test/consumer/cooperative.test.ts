@@ -321,7 +321,7 @@ describe("a cooperative rebalance", () => {
           )
           assert.notInclude(
             lines.map(({ message }) => message),
-            "The membership was lost: giving up the partitions"
+            "The membership was lost: dropping the partitions"
           )
         })
       ).pipe(onBroker({ topics }))

@@ -82,7 +82,7 @@ describeKafka("A consumer's membership", (brokers) => {
           yield* handled.reaches(400)
           yield* latch.close
           const joining = yield* Effect.fork(member("second"))
-          yield* journal.logged("giving up the partitions")
+          yield* journal.logged("revoking partitions")
           // Eagerly nobody joins before all is given up; cooperatively nobody waits for what moves.
           if (assignor === "range") assert.isNull(joining.unsafePoll())
           else yield* Fiber.join(joining)

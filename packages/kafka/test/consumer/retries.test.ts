@@ -60,7 +60,7 @@ const observe = (lines: ReadonlyArray<Line>, operation: string, error: RegExp) =
     assert.isAtLeast(warnings.length, 2, "repeated")
     assert.isAtMost(warnings.length, 4, "few")
     for (const { annotations, message } of warnings) {
-      assert.strictEqual(message, "An operation keeps failing, retrying")
+      assert.strictEqual(message, "An operation keeps failing; retrying")
       assert.match(String(annotations["error"]), error)
       assert.isAbove(annotations["attempts"] as number, 0)
       assert.isAtLeast(annotations["seconds"] as number, 10)

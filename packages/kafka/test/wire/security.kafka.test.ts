@@ -147,7 +147,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
       at: "REAUTH",
       options: () => ({ sasl: Security.password("scram-sha-256") }),
       reason: "Authentication",
-      says: ["scram-sha-256", "the broker takes PLAIN"]
+      says: ["scram-sha-256", "the broker supports PLAIN"]
     },
     "SASL where there is none": {
       at: "PLAINTEXT",
@@ -362,7 +362,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
       assert.isAbove(handled.times.size, 50)
       assert.strictEqual(handled.duplicates(), 0)
       assert.deepStrictEqual(
-        ends.filter((end) => end !== "closed by its owner" && !end.startsWith("retired")),
+        ends.filter((end) => end !== "closed by the client" && !end.startsWith("retired")),
         []
       )
       assert.deepStrictEqual(

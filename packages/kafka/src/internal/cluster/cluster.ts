@@ -1,7 +1,7 @@
 /**
- * A client's view of the cluster: who leads which partition, and which broker coordinates a group. It retries nothing:
- * callers decide what a failure means to them. An address may come to lead to another cluster, which a connection is
- * asked for before it is used: then all that was known is forgotten.
+ * A client's view of the cluster: each partition's leader, and each group's coordinator. It retries nothing: callers
+ * decide what a failure means to them. An address can come to lead to another cluster. So each connection is asked for
+ * its cluster before it is used, and when the cluster has changed, everything known is dropped.
  */
 
 import * as Logging from "@spillway/transport/Logging"
@@ -28,19 +28,19 @@ export class ResponseError extends Data.TaggedError("ResponseError")<{
   }
 }
 
-/** What was last seen of the cluster's brokers; `host:port`. */
+/** The last known state of the cluster's brokers, each as `host:port`. */
 export interface Reachability {
   /** Whether any broker has ever answered. */
   readonly hasAnswered: boolean
   readonly brokers: ReadonlyArray<string>
-  /** Those of them that could not be reached when they were last tried. */
+  /** The brokers that the last attempt couldn't reach. */
   readonly unreachable: ReadonlyArray<string>
 }
 
 type KeyType = Request<"FindCoordinator">["keyType"]
 
 export interface Cluster {
-  /** Sends a request to a broker by its node id, connecting first if need be; `limitMs` as of a `Connection`. */
+  /** Sends a request to a broker by its node id, connecting first if needed; `limitMs` as in `Connection`. */
   readonly request: <A extends Api>(
     nodeId: number,
     role: Role,
@@ -58,46 +58,46 @@ export interface Cluster {
   /** Sends a request to the cluster's controller. */
   readonly requestController: <A extends Api>(api: A, request: Request<A>) => Effect.Effect<Response<A>, WireError>
   /**
-   * Asks for the metadata of topics, or of all that there are, and keeps what it learns; an unknown topic has its error
+   * Requests the metadata of the given topics, or of all topics, and keeps the result. An unknown topic has its error
    * code.
    */
   readonly refresh: (topics: ReadonlyArray<string> | null) => Effect.Effect<ReadonlyArray<TopicMetadata>, WireError>
-  /** What is known of a topic, without asking. */
+  /** The known metadata of a topic, without a request. */
   readonly topic: (topic: string) => TopicMetadata | undefined
-  /** The partition's metadata if it has a leader, without asking. */
+  /** The partition's metadata if it has a leader, without a request. */
   readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
-  /** Whether another topic of that name was there before. */
+  /** Whether another topic had that name before. */
   readonly isRecreated: (topic: string) => boolean
-  /** A leader disowned the partition: the next refresh is believed whatever its leader epoch is. */
+  /** A leader refused the partition: the next metadata is accepted whatever its leader epoch. */
   readonly doubt: (topic: string, partition: number) => void
-  /** Drops what is known of a topic. */
+  /** Drops the known metadata of a topic. */
   readonly forgetTopic: (topic: string) => void
-  /** The node id of the coordinator of a group, or of a transactional id; remembered until forgotten. */
+  /** The node id of the coordinator of a group or of a transactional id; cached until `forgetCoordinator`. */
   readonly coordinator: (
     key: string,
     keyType?: KeyType,
     limitMs?: number | undefined
   ) => Effect.Effect<number, WireError | ResponseError>
   readonly forgetCoordinator: (key: string, keyType?: KeyType) => void
-  /** Closes the connections of a role, so that its next request has a new one; what is pending fails. */
+  /** Closes the connections of a role, so that its next request opens a new one; pending requests fail. */
   readonly disconnect: (role: Role) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
-  /** How often the client has come to another cluster; what was learned before that is of no use after it. */
+  /** How often the client has moved to another cluster. Anything learned before a move is void after it. */
   readonly moves: () => number
-  /** Calls back when the brokers turn out to be another cluster's, before anything more is sent to any. */
+  /** Calls back when the brokers belong to another cluster, before any further request is sent. */
   readonly onMove: (listener: () => void) => void
   readonly reachability: () => Reachability
-  /** What this client repeats until it succeeds. */
+  /** The operations that this client retries until they succeed. */
   readonly retries: Retries.Retries
 }
 
-/** How long a new connection may take to answer what every broker answers at once, in milliseconds. */
+/** How long a new connection waits for the response to its first Metadata request, in milliseconds. */
 const checkLimitMs = 5_000
 
-const movedDescription = "the brokers are those of another cluster"
+const movedDescription = "the brokers belong to another cluster"
 
-/** `annotations`: what log lines about its retries have. */
+/** `annotations`: added to log lines about retries. */
 export const makeFor = Effect.fnUntraced(function* (
   annotations: Readonly<Record<string, unknown>>
 ): Effect.fn.Return<Cluster, never, Wire | Scope.Scope> {
@@ -112,10 +112,10 @@ export const makeFor = Effect.fnUntraced(function* (
   let controllerId = -1
   let clusterId: string | undefined
   let moves = 0
-  /** How many brokers in turn have answered with outdated metadata: others are asked first. */
+  /** How many brokers in a row have returned outdated metadata: the next request starts with another broker. */
   let outdated = 0
 
-  /** The id that a broker tells: when it differs from the one known, everything known is of no use any more. */
+  /** The cluster id that brokers report. When it differs from the known one, everything known is dropped. */
   const learnCluster = (found: string | null) =>
     Effect.suspend(() => {
       if (found === null || found === clusterId) return Effect.void
@@ -131,12 +131,12 @@ export const makeFor = Effect.fnUntraced(function* (
       for (const listener of listeners) listener()
       return Logging.log(
         LogLevel.Warning,
-        "The brokers are those of another cluster: what was known of the cluster before is dropped",
+        "The brokers belong to another cluster: dropping what was known of the previous one",
         { clusterId: found, clusterIdBefore: before }
       )
     }).pipe(Effect.uninterruptible)
 
-  /** Fails when the client has come to another cluster since the number of moves was asked for. */
+  /** Fails if the client has moved to another cluster since `moves` was read. */
   const unlessMoved = (endpoint: Endpoint, before: number) =>
     Effect.suspend(() =>
       before === moves ? Effect.void : Effect.fail(Connections.disconnected(endpoint, movedDescription))
@@ -146,7 +146,7 @@ export const makeFor = Effect.fnUntraced(function* (
     wire,
     check: (endpoint, role, connection) =>
       Effect.suspend(() => {
-        // The first metadata is about to be asked for, by which the cluster is learned.
+        // The first metadata request follows, and reports the cluster.
         if (clusterId === undefined && role === "data") return Effect.succeed(false)
         const before = moves
         return connection.request("Metadata", { topics: [] }, checkLimitMs).pipe(
@@ -164,7 +164,7 @@ export const makeFor = Effect.fnUntraced(function* (
       return Effect.tap(connections.send(endpoint, role, api, request, limitMs), () => unlessMoved(endpoint, before))
     })
 
-  /** Where to ask: the cluster's brokers in turn, then those of the start. */
+  /** Endpoints in the order to try: the cluster's brokers in turn, then the bootstrap servers. */
   const candidates = (): ReadonlyArray<Endpoint> => {
     const known = [...nodes.values()]
     const from = known.length === 0 ? 0 : outdated % known.length
@@ -179,7 +179,7 @@ export const makeFor = Effect.fnUntraced(function* (
       return others.reduce(
         (attempt, endpoint) =>
           Effect.catchAll(attempt, (failed) =>
-            // That the others are away mends no credentials.
+            // Keep the authentication error: unreachable other brokers don't explain it.
             Effect.mapError(send(endpoint, role, api, request, limitMs), (error) =>
               failed.reason === "Authentication" ? failed : error
             )

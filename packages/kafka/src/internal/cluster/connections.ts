@@ -1,5 +1,5 @@
 /**
- * One connection for each broker and role, opened when it is first needed and checked before it is used.
+ * One connection per broker and role, opened when it is first needed and checked before it is used.
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -22,15 +22,15 @@ export interface Connections {
     limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError>
   /**
-   * Closes every connection, or those of a role: requests on them, and those that wait for one, fail with
+   * Closes every connection, or those of one role. Requests that are pending on them or wait for them fail with
    * `Disconnected`.
    */
   readonly close: (description: string, role?: Role | undefined) => void
   /** Whether any broker has ever answered. */
   readonly hasAnswered: () => boolean
-  /** Whether a broker, `host:port`, could not be reached when it was last tried. */
+  /** Whether the last attempt to reach a broker, `host:port`, failed. */
   readonly isUnreachable: (broker: string) => boolean
-  /** Forgets what became of the brokers that aren't among these, `host:port`. */
+  /** Forgets the reachability of brokers that aren't among these, `host:port`. */
   readonly retain: (brokers: ReadonlyArray<string>) => void
 }
 
@@ -43,13 +43,13 @@ interface Opened {
   readonly connection: Completion.Result<Connection, WireError>
   readonly endpoint: Endpoint
   readonly role: Role
-  /** Undefined until it begins. */
+  /** Undefined until the connecting fiber starts. */
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
 
 export const make = Effect.fnUntraced(function* (options: {
   readonly wire: Context.Tag.Service<Wire>
-  /** Fails when the connection must not be used; true when the broker has answered on it. */
+  /** Fails if the connection must not be used; true if the broker has answered on it. */
   readonly check: (endpoint: Endpoint, role: Role, connection: Connection) => Effect.Effect<boolean, WireError>
 }): Effect.fn.Return<Connections, never, Scope.Scope> {
   const { check, wire } = options
@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (Exit.isSuccess(exit)) {
         opened.connection.done(exit)
         const end = yield* exit.value.closed
-        // A broker that wants SASL lets those without it connect, and closes on whatever they ask.
+        // A broker that requires SASL accepts connections without it, and closes them at the first request.
         if (!answered.has(exit.value)) yield* reachability.failed(addressOf(endpoint), Cause.fail(end))
       } else if (isCurrent()) {
         yield* reachability.failed(addressOf(endpoint), exit.cause)
@@ -106,9 +106,9 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       const { connection } = opened
       connections.set(key, opened)
-      // Opened in a scope of its own: a caller that is interrupted leaves the connection to the others.
+      // Opened in a scope of its own: interrupting one caller leaves the connection to the others.
       return Effect.flatMap(Effect.forkIn(Effect.interruptible(open(key, opened)), scope), (fiber) => {
-        // Interrupted, perhaps before it had begun: those who wait learn of it.
+        // If it is interrupted, perhaps before it started, the waiting callers are notified.
         fiber.addObserver(() => connection.done(Effect.suspend(() => disconnected(endpoint, "the client was closed"))))
         return connection.wait
       })

@@ -1,12 +1,12 @@
 import type { HealthCheck } from "@spillway/transport/Health"
 import type { Reachability } from "./cluster.js"
 
-/** Whether the cluster's brokers could be reached when they were last tried. */
+/** Whether the cluster's brokers were reachable at the last attempt. */
 export const check = ({ brokers, hasAnswered, unreachable }: Reachability): HealthCheck => {
   if (unreachable.length > 0 && unreachable.length === brokers.length) {
     return { status: "down", state: "unreachable", details: { unreachable } }
   }
-  // Connections are made when they are needed: one that isn't there yet is no trouble.
+  // Connections open when they are first needed: a missing one is not a failure.
   if (!hasAnswered) return { status: "up", state: "unknown", details: { brokers } }
   if (unreachable.length > 0) {
     return { status: "degraded", state: "partlyUnreachable", details: { brokers, unreachable } }

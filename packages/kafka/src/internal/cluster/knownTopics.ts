@@ -1,19 +1,19 @@
 /**
- * What a client knows of topics: the metadata that was answered last, unless an answer is older than what is known
- * already, as that of a broker that lags behind the others.
+ * The topic metadata that a client keeps: the last response, unless it is older than what is already known, as from a
+ * broker that lags behind the others.
  */
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { TopicMetadata } from "../../Protocol.js"
 
 export interface KnownTopics {
   readonly get: (topic: string) => TopicMetadata | undefined
-  /** Takes an answer in; `now` in milliseconds. True when it is outdated: another broker may know better. */
+  /** Takes a response in; `now` in milliseconds. True if it is outdated: another broker may know better. */
   readonly learn: (answer: TopicMetadata, now: number) => boolean
-  /** The answer names every topic of the cluster: others don't exist any more. */
+  /** The response lists every topic of the cluster: others no longer exist. */
   readonly retain: (topics: ReadonlyArray<TopicMetadata>) => void
-  /** Whether another topic of that name was there before. */
+  /** Whether another topic had that name before. */
   readonly isRecreated: (topic: string) => boolean
-  /** The next answer about the partition is believed whatever its leader epoch is. */
+  /** The next response about the partition is accepted whatever its leader epoch. */
   readonly doubt: (topic: string, partition: number) => void
   /** Drops what is known of a topic. */
   readonly forget: (topic: string) => void
@@ -22,25 +22,25 @@ export interface KnownTopics {
 }
 
 /**
- * How long answers that look outdated are not believed, in milliseconds, where none comes between them that doesn't: a
- * broker learns what the others know within its session. A topic may also be as it was before: its cluster was restored,
- * or another one that has its name.
+ * How long responses that look outdated are ignored, in milliseconds, if none between them is current: a broker catches
+ * up with the others within its session. An older state can also be real: the cluster was restored, or another topic
+ * has the name.
  */
 export const doubtMs = 30_000
 
-/** How many earlier ids of a topic are remembered. */
+/** How many earlier ids are remembered per topic. */
 const maxRetiredIds = 8
 
-/** Of how many topics that are gone the ids are remembered. */
+/** For how many deleted topics the ids are remembered. */
 const maxGoneTopics = 1_000
 
 export const make = (): KnownTopics => {
   const topics = new Map<string, TopicMetadata>()
-  /** The ids of topics by name, the present one last; a topic that was deleted may come again. */
+  /** The ids of topics by name, the current one last; a deleted topic's id may return. */
   const ids = new Map<string, ReadonlyArray<string>>()
-  /** Since when every answer of a topic was outdated. */
+  /** Since when every response about a topic is outdated. */
   const doubtedSince = new Map<string, number>()
-  /** Partitions whose leader isn't the one that is known. */
+  /** Partitions whose known leader has refused them. */
   const doubted = new Map<string, Set<number>>()
 
   const remember = ({ topic, topicId }: TopicMetadata): void => {
@@ -59,7 +59,7 @@ export const make = (): KnownTopics => {
   const isRetired = ({ topic, topicId }: TopicMetadata): boolean =>
     topicId !== "" && ids.get(topic)?.slice(0, -1).includes(topicId) === true
 
-  /** The answer, with what is known of the partitions whose leader has a later epoch than it says. */
+  /** The response, with the known state of partitions whose leader epoch is later than the response's. */
   const merged = (answer: TopicMetadata): TopicMetadata => {
     const known = topics.get(answer.topic)
     if (known?.topicId !== answer.topicId) return answer

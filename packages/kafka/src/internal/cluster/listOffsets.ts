@@ -1,5 +1,5 @@
 /**
- * Asks a partition's leader for an offset by timestamp, again and again until a leader answers.
+ * Asks a partition's leader for an offset by timestamp, and retries until a leader answers.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import type { IsolationLevel } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
 import { type Cluster, ResponseError } from "./cluster.js"
 
-/** The offset for a timestamp in milliseconds, `earliestTimestamp` or `latestTimestamp`; fails only if not authorized. */
+/** The offset for a timestamp (milliseconds), `earliestTimestamp` or `latestTimestamp`; fails only if not authorized. */
 export const listOffset = (
   cluster: Cluster,
   { topic, partition }: TopicPartition,

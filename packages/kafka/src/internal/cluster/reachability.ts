@@ -1,6 +1,6 @@
 /**
- * Which brokers can't be reached, and a log of it: a line when a broker can't be reached, again at a slow interval with
- * how long and how often that was so, and one when it answers again. A broker that comes and goes has no more lines.
+ * Tracks and logs which brokers are unreachable. A broker gets a line when it becomes unreachable, further ones at a slow
+ * interval with the duration and the attempts, and one when it answers again. A broker that flaps gets no more lines.
  */
 import * as Logging from "@spillway/transport/Logging"
 import type * as Cause from "effect/Cause"
@@ -8,18 +8,18 @@ import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import * as Monotonic from "../concurrency/monotonic.js"
 
-/** How often a broker's trouble is logged, in milliseconds. */
+/** How often an outage of a broker is logged, in milliseconds. */
 export const repeatEveryMs = 30_000
 
-interface Trouble {
-  /** Since when the broker can't be reached, or comes and goes. */
+interface Outage {
+  /** Since when the broker has been unreachable or flapping. */
   readonly since: number
   isUnreachable: boolean
   attempts: number
-  /** When an attempt failed last, and when that was logged. */
+  /** When the last attempt failed, and when a failure was last logged. */
   failedAt: number
   loggedAt: number
-  /** Whether a line says that it can't be reached, and none yet that it can. */
+  /** Whether the outage was logged and its end was not yet. */
   isOpen: boolean
 }
 
@@ -33,19 +33,19 @@ export interface Reachability {
 }
 
 export const make: Effect.Effect<Reachability> = Effect.map(Effect.clock, (clock) => {
-  const troubles = new Map<string, Trouble>()
+  const outages = new Map<string, Outage>()
 
-  /** The trouble that a failed attempt belongs to: a new one when the broker has been well for long. */
-  const troubleOf = (broker: string, now: number): Trouble => {
-    const known = troubles.get(broker)
+  /** The outage that a failed attempt belongs to: a new one if the broker has been reachable for long enough. */
+  const outageOf = (broker: string, now: number): Outage => {
+    const known = outages.get(broker)
     if (known !== undefined && (known.isUnreachable || now - known.failedAt < repeatEveryMs)) return known
     const loggedAt = Number.NEGATIVE_INFINITY
-    const trouble = { since: now, isUnreachable: true, attempts: 0, failedAt: now, loggedAt, isOpen: false }
-    troubles.set(broker, trouble)
-    return trouble
+    const outage = { since: now, isUnreachable: true, attempts: 0, failedAt: now, loggedAt, isOpen: false }
+    outages.set(broker, outage)
+    return outage
   }
 
-  const lasting = ({ attempts, since }: Trouble, now: number) => ({
+  const lasting = ({ attempts, since }: Outage, now: number) => ({
     attempts,
     seconds: Math.round((now - since) / 1_000)
   })
@@ -54,29 +54,29 @@ export const make: Effect.Effect<Reachability> = Effect.map(Effect.clock, (clock
     failed: (broker, cause) =>
       Effect.suspend(() => {
         const now = Monotonic.millis(clock)
-        const trouble = troubleOf(broker, now)
-        trouble.isUnreachable = true
-        trouble.attempts++
-        trouble.failedAt = now
-        if (now - trouble.loggedAt < repeatEveryMs) return Effect.void
-        trouble.loggedAt = now
-        trouble.isOpen = true
-        const annotations = { broker, ...(trouble.attempts === 1 ? {} : lasting(trouble, now)) }
-        return Logging.log(LogLevel.Warning, "The broker can't be reached, trying on", annotations, cause)
+        const outage = outageOf(broker, now)
+        outage.isUnreachable = true
+        outage.attempts++
+        outage.failedAt = now
+        if (now - outage.loggedAt < repeatEveryMs) return Effect.void
+        outage.loggedAt = now
+        outage.isOpen = true
+        const annotations = { broker, ...(outage.attempts === 1 ? {} : lasting(outage, now)) }
+        return Logging.log(LogLevel.Warning, "The broker can't be reached; retrying", annotations, cause)
       }),
     answered: (broker) =>
       Effect.suspend(() => {
-        const trouble = troubles.get(broker)
-        if (trouble === undefined) return Effect.void
-        trouble.isUnreachable = false
-        if (!trouble.isOpen) return Effect.void
-        trouble.isOpen = false
-        const annotations = { broker, ...lasting(trouble, Monotonic.millis(clock)) }
+        const outage = outages.get(broker)
+        if (outage === undefined) return Effect.void
+        outage.isUnreachable = false
+        if (!outage.isOpen) return Effect.void
+        outage.isOpen = false
+        const annotations = { broker, ...lasting(outage, Monotonic.millis(clock)) }
         return Logging.log(LogLevel.Info, "The broker can be reached again", annotations)
       }),
-    isUnreachable: (broker) => troubles.get(broker)?.isUnreachable === true,
+    isUnreachable: (broker) => outages.get(broker)?.isUnreachable === true,
     retain: (brokers) => {
-      for (const broker of troubles.keys()) if (!brokers.includes(broker)) troubles.delete(broker)
+      for (const broker of outages.keys()) if (!brokers.includes(broker)) outages.delete(broker)
     }
   }
 })

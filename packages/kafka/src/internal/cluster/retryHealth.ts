@@ -1,7 +1,7 @@
 import type { HealthCheck } from "@spillway/transport/Health"
 import type { Lasting } from "../concurrency/retries.js"
 
-/** Whether an operation that a client repeats until it succeeds has failed for long. */
+/** Degraded while an operation that a client retries has been failing for a long time. */
 export const check = (lasting: ReadonlyArray<Lasting>): HealthCheck =>
   lasting.length === 0
     ? { status: "up", state: "none" }

@@ -1,5 +1,5 @@
 /**
- * The delays between tries of what the runtime itself repeats: connecting, looking up, joining, committing.
+ * The delays between the runtime's own retries: connecting, looking up coordinators, joining, committing.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -12,12 +12,12 @@ export interface Backoff {
 
 /**
  * The delay after a number of failures, in milliseconds: exponential from `base` to `cap`, shortened by up to a half
- * (`random`, from 0 to 1), to whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+ * (`random`, from 0 to 1). Rounded to whole milliseconds, since `TestClock` can't order times in nanoseconds.
  */
 export const delayAfter = (failures: number, random: number, base: number, cap: number): number =>
   Math.ceil(Math.min(base * 2 ** (failures - 1), cap) * (1 - random / 2))
 
-/** Each delay is one more than the last on the way from `base` to `cap` milliseconds. */
+/** A backoff whose delays grow from `base` to `cap` milliseconds. */
 export const make = (base = 100, cap = 1_000): Backoff => {
   let failures = 0
   return {

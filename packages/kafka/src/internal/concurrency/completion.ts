@@ -1,11 +1,11 @@
 /**
- * A result that comes once, for all who wait for it. A deferred would do, at several times the cost.
+ * A result that is set once, for all waiters. A deferred would work, at several times the cost.
  */
 import * as Effect from "effect/Effect"
 
 export interface Result<A, E = never> {
   readonly wait: Effect.Effect<A, E>
-  /** Only the first counts. */
+  /** Only the first call counts. */
   readonly done: (result: Effect.Effect<A, E>) => void
 }
 

@@ -1,16 +1,16 @@
 /**
- * Timeouts of one length for many: what was added first is due first, so one fibre sleeps for all of them.
+ * Timeouts of equal length for many items. The item added first is due first, so one fiber sleeps for all of them.
  */
 import * as Effect from "effect/Effect"
 
-/** The longest delay that timers hold, in milliseconds: a longer one never ends. */
+/** The longest delay that Node's timers support, in milliseconds. */
 const maxTimerMs = 2 ** 31 - 1
 
 export interface Expiry<A> {
-  /** From now on; a second time has no effect. */
+  /** Starts the item's timeout; adding it again has no effect. */
   readonly add: (item: A, now: number) => void
   readonly delete: (item: A) => void
-  /** Ends those that may end before their time, in their order. */
+  /** Ends the timeouts of matching items early, in order. */
   readonly release: (mayEnd: (item: A) => boolean, onEach: (item: A) => void) => void
 }
 
@@ -26,7 +26,7 @@ export const make = <A>({ delayMs, now, onDue, run }: Options<A>): Expiry<A> => 
   const dueAt = new Map<A, number>()
   let watching = false
 
-  /** Ends what is due, and says in how many milliseconds the next one is; 0: nothing is left. */
+  /** Ends the items that are due; returns in how many milliseconds the next one is due, or 0 if none is left. */
   const sweep = (): number => {
     for (const [item, due] of dueAt) {
       const left = due - now()
@@ -38,7 +38,7 @@ export const make = <A>({ delayMs, now, onDue, run }: Options<A>): Expiry<A> => 
     return 0
   }
 
-  // It holds no item while it sleeps: what is over is no longer to take memory.
+  // Holds no item while it sleeps, so that finished items can be collected.
   const watch: Effect.Effect<void> = Effect.suspend(() => {
     const left = sweep()
     return left === 0 ? Effect.void : Effect.zipRight(Effect.sleep(left), watch)

@@ -1,6 +1,6 @@
 /**
- * Forks what user code runs in. Effect logs a fiber's failure at Debug as the fiber ends; a logger that can't render the
- * failure throws then, and whoever waits for the fiber waits for ever.
+ * Forks user code. Effect logs a fiber's failure at Debug as the fiber ends; a logger that can't render the failure
+ * throws at that point, and everything that awaits the fiber waits forever.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 
 const logLevel = FiberRef.unhandledErrorLogLevel
 
-/** `Effect.fork`, without that line; fibers that the effect itself forks have it. */
+/** `Effect.fork` without that log line; fibers that the effect itself forks still log it. */
 export const forkQuietly = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<Fiber.RuntimeFiber<A, E>, never, R> =>

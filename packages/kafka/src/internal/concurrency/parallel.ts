@@ -1,12 +1,12 @@
 /**
- * Many effects at once. Effect 3.22's own `forEach` with concurrency never ends when its fibre is interrupted after a
- * yield just before the first of them begins.
+ * Many effects at once. Effect 3.22's concurrent `forEach` never ends if its fiber is interrupted after a yield just
+ * before the first of them starts.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 
-/** Runs an effect for each item, all at once; the first in order that fails ends the others. */
+/** Runs an effect for each item, all at once; the first failure, in order, ends the others. */
 export const forEach = <A, B, E, R>(
   items: ReadonlyArray<A>,
   run: (item: A) => Effect.Effect<B, E, R>

@@ -1,6 +1,6 @@
 /**
- * How long a member waits for its coordinator: always less than the coordinator waits for the member, so that a request
- * or an answer that was lost is repeated while that still helps. Milliseconds.
+ * How long a member waits for its coordinator: always less than the coordinator waits for the member, so that a lost
+ * request or response is retried while that still helps. In milliseconds.
  */
 
 export interface Timeouts {
@@ -12,17 +12,17 @@ export interface Timeouts {
 const commitMs = 6_000
 
 /**
- * For a request that is answered at once, where the one who asks is given up after `givenUpAfterMs`: a third of that, or
- * more where a commit may need it.
+ * For a request that is answered at once. The coordinator removes the requester after `removedAfterMs`: wait a third of
+ * that, or longer if a commit may need it.
  */
-export const answerLimitMs = (givenUpAfterMs: number): number =>
-  Math.ceil(Math.max(givenUpAfterMs / 3, Math.min(commitMs, (givenUpAfterMs * 2) / 3)))
+export const answerLimitMs = (removedAfterMs: number): number =>
+  Math.ceil(Math.max(removedAfterMs / 3, Math.min(commitMs, (removedAfterMs * 2) / 3)))
 
 /**
- * For JoinGroup and SyncGroup, which the coordinator parks, after so many tries without an answer. When a generation has
- * begun, a member that doesn't sync is removed after the rebalance timeout, and one without heartbeats after the session
- * timeout. A repeat takes the place of the parked request and is answered like it, so the first ones come soon; later
- * ones double, or a slow coordinator would never be heard, to half of what the coordinator waits.
+ * For JoinGroup and SyncGroup, which the coordinator parks, after `unanswered` attempts without a response. Once a
+ * generation has begun, the coordinator removes a member that doesn't sync within the rebalance timeout, or that sends
+ * no heartbeat within the session timeout. A retry replaces the parked request and gets its response, so the first
+ * retries are early. Later waits double, up to half of that timeout; otherwise a slow coordinator could never answer.
  */
 export const parkedLimitMs = ({ rebalanceTimeoutMs, sessionTimeoutMs }: Timeouts, unanswered: number): number => {
   const removedAfterMs = Math.min(rebalanceTimeoutMs, sessionTimeoutMs)

@@ -1,6 +1,6 @@
 /**
- * What a client repeats until it succeeds. Each operation that keeps failing is logged when it starts to matter, again at
- * a slow interval, and once when it is over; one line stands for all subjects of an operation, such as partitions.
+ * The operations that a client retries until they succeed. A failing operation is logged once it matters, again at a
+ * slow interval, and once when it succeeds. One line covers all subjects of an operation, such as partitions.
  */
 import { messageOf } from "@spillway/transport/HandlerError"
 import * as Logging from "@spillway/transport/Logging"
@@ -10,47 +10,47 @@ import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Monotonic from "./monotonic.js"
 
-/** An operation that has failed for this long, in milliseconds, is logged and shown in health. */
+/** An operation that has been failing for this long, in milliseconds, is logged and shown in health. */
 export const lastingAfterMs = 10_000
 
-/** How often an operation that keeps failing is logged, in milliseconds. */
+/** How often a failing operation is logged, in milliseconds. */
 export const repeatEveryMs = 30_000
 
-/** What hasn't failed again for this long, in milliseconds, is not repeated any more: a broker that was removed. */
+/** A failure that doesn't recur for this long, in milliseconds, is no longer being retried: its broker was removed. */
 const forgottenAfterMs = 5 * 60_000
 
-/** How many subjects a log line or a health check names. */
+/** The limit of subjects named in a log line or a health check. */
 const named = 10
 
 /** An error, or its message. */
 export type Failure = string | { readonly message: string }
 
-/** An operation that has failed for `lastingAfterMs` or longer. */
+/** An operation that has been failing for `lastingAfterMs` or longer. */
 export interface Lasting {
   readonly operation: string
-  /** How many subjects it fails for. */
+  /** The number of subjects that it fails for. */
   readonly count: number
-  /** The first of them, by name; empty where the operation has no subject. */
+  /** The first subjects, by name; empty for an operation without subjects. */
   readonly subjects: ReadonlyArray<string>
-  /** Failed attempts for the subject that has failed for longest. */
+  /** Failed attempts for the subject that has been failing the longest. */
   readonly attempts: number
-  /** How long that subject has failed. */
+  /** How long that subject has been failing. */
   readonly seconds: number
   readonly error: string
 }
 
 export interface Retry {
-  /** An attempt has failed, which began at `since` (monotonic milliseconds; default: now, or when `during` began). */
+  /** Records a failed attempt that began at `since` (monotonic milliseconds; default: now, or when `during` began). */
   readonly failed: (failure: Failure, since?: number) => Effect.Effect<void>
   readonly succeeded: Effect.Effect<void>
-  /** It is not repeated any more, though it hasn't succeeded. */
+  /** Records that the operation is no longer retried, although it hasn't succeeded. */
   readonly dropped: () => void
 }
 
 export interface Retries {
-  /** `subject` tells apart what the operation is repeated for, such as a partition. */
+  /** `subject` is the part of the operation that is retried, such as a partition. */
   readonly of: (operation: string, subject?: string) => Retry
-  /** Runs an effect that repeats an operation, which is over when the effect ends. */
+  /** Runs an effect that retries an operation. The operation is over when the effect ends. */
   readonly during: <A, E, R>(
     operation: string,
     subject: string,
@@ -69,11 +69,11 @@ interface Entry {
 interface Operation {
   readonly name: string
   readonly entries: Map<string, Entry>
-  /** When it was last logged, and since when it had failed then; absent while there is nothing to be over. */
+  /** When it was last logged, and since when it had been failing then; absent while no line is open. */
   reported: { readonly at: number; readonly since: number } | undefined
 }
 
-/** Lines of one kind are limited for all clients that share a clock: a process may have a hundred of them. */
+/** Limits lines of one kind across all clients that share a clock: a process may have a hundred. */
 const limits = new WeakMap<Clock.Clock, Map<string, ReturnType<typeof Logging.limited>>>()
 
 const limitOf = (clock: Clock.Clock, kind: string): ReturnType<typeof Logging.limited> => {
@@ -105,7 +105,7 @@ const lastingOf = ({ entries, name }: Operation, now: number): Lasting | undefin
   }
 }
 
-/** `annotations`: what every line of this client has. */
+/** `annotations`: added to every line of this client. */
 export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effect.Effect<Retries> =>
   Effect.map(Effect.clock, (clock) => {
     const operations = new Map<string, Operation>()
@@ -123,7 +123,7 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
       const { subjects, count, ...more } = lasting
       const since = Math.min(...Array.from(operation.entries.values(), (entry) => entry.since))
       operation.reported = { at, since: operation.reported?.since ?? since }
-      return line(LogLevel.Warning, "An operation keeps failing, retrying", `failing ${operation.name}`, {
+      return line(LogLevel.Warning, "An operation keeps failing; retrying", `failing ${operation.name}`, {
         ...more,
         ...(subjects.length === 0 ? {} : { count, subjects: subjects.join(" ") })
       })

@@ -1,5 +1,5 @@
 /**
- * Runs an effect until something ends it. Effect 3.22's own `raceFirst` forks both sides, and may never end when it is
+ * Runs an effect until something ends it. Effect 3.22's `raceFirst` forks both sides, and may never end if it is
  * interrupted between the two.
  */
 
@@ -9,7 +9,7 @@ import type { Result } from "./completion.js"
 import { forkQuietly } from "./forkQuietly.js"
 import type * as Signal from "./signal.js"
 
-/** Runs an effect, which may fail, until there is the result, and waits until it has ended then. */
+/** Runs an effect, which may fail, until the result is set; then interrupts it and waits for its end. */
 export const done = <A, E, E2, R>(
   end: Result<A, E | E2>,
   effect: Effect.Effect<unknown, E, R>
@@ -23,7 +23,7 @@ export const done = <A, E, E2, R>(
     (fiber) => Effect.ensuring(end.wait, Fiber.interrupt(fiber))
   )
 
-/** `signal.wait()`, or one that was called before, but notifies the signal itself after this many milliseconds. */
+/** `signal.wait()`, or an earlier call of it, that notifies the signal itself after this many milliseconds. */
 export const notified = (signal: Signal.Signal, millis: number, wait = signal.wait()): Effect.Effect<void> =>
   Effect.flatMap(Effect.fork(Effect.zipRight(Effect.sleep(millis), Effect.sync(signal.notify))), (timer) =>
     Effect.ensuring(wait, Fiber.interrupt(timer))

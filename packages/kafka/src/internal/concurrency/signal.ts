@@ -1,19 +1,18 @@
 /**
- * Wakes every fibre that waits for something to change. Waiters re-check their condition themselves, so a wake-up that
- * comes with nothing to do is harmless.
+ * Wakes every fiber that waits for a change. Waiters check their condition again, so a spurious wake-up is harmless.
  */
 import * as Effect from "effect/Effect"
 
 export interface Signal {
   /**
-   * Ends at the next `notify` after the call, whenever it is run: called in the same synchronous step as the check of
-   * the condition, it misses no change though the fibre may yield between the two.
+   * Ends at the next `notify` after the call, even if it is run later. Call it in the same synchronous step as the
+   * check of the condition: then no change is missed if the fiber yields between the two.
    */
   readonly wait: () => Effect.Effect<void>
   readonly notify: () => void
 }
 
-/** Those who wait for the same notification. */
+/** The waiters for the next notification. */
 interface Waiting {
   over: boolean
   readonly resumes: Set<(end: Effect.Effect<void>) => void>
@@ -25,7 +24,7 @@ export const make = (): Signal => {
     wait: () => {
       next ??= { over: false, resumes: new Set() }
       const waiting = next
-      // A deferred would do, at several times the cost.
+      // A deferred would work, at several times the cost.
       return Effect.async((resume) => {
         if (waiting.over) return resume(Effect.void)
         waiting.resumes.add(resume)

@@ -1,5 +1,5 @@
 /**
- * Effects in the background, one at a time for each key, which end with a scope.
+ * Background effects, one at a time per key. They end with a scope.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,15 +8,15 @@ import type * as Scope from "effect/Scope"
 
 export interface Tasks<K> {
   readonly isRunning: (key: K) => boolean
-  /** Runs an effect, unless one runs for the key. */
+  /** Runs an effect, unless the key already has one running. */
   readonly start: (key: K, effect: Effect.Effect<void>) => Effect.Effect<void>
-  /** Interrupts the key's effect, without waiting for its end; another may start at once. */
+  /** Interrupts the key's effect without waiting for its end; another may start at once. */
   readonly stop: (key: K) => void
-  /** Interrupts all of them, and waits for their ends. */
+  /** Interrupts all effects and waits for their end. */
   readonly stopAll: Effect.Effect<void>
 }
 
-/** `onEnd` is called whenever an effect has ended. */
+/** `onEnd` is called when an effect has ended. */
 export const make = <K>(onEnd: () => void): Effect.Effect<Tasks<K>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
     const running = new Map<K, Fiber.RuntimeFiber<void>>()

@@ -183,7 +183,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (moving.length === 0) yield* liveIn(joined)
       const revoked = Decisions.revokedBeforeJoin(member.protocol, ownership.owned(), moving)
       if (revoked.length === 0) continue
-      yield* member.log("A rebalance is on: giving up the partitions", { partitions: show(revoked) })
+      yield* member.log("A rebalance is in progress: revoking partitions", { partitions: show(revoked) })
       yield* ownership.revoke(revoked)
     }
   })
@@ -197,7 +197,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (!stopping) yield* Until.done(over, generations)
       if (stopping) halted.done(Effect.void)
       yield* lost.wait
-      yield* member.log("The membership was lost: giving up the partitions")
+      yield* member.log("The membership was lost: dropping the partitions")
       yield* ownership.lose
       yield* heartbeats.stop
       if (member.phase !== "Stable") yield* backoff.next

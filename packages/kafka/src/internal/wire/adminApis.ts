@@ -6,7 +6,7 @@ import type {
 } from "../../Protocol.js"
 import { only, simple, writeArray } from "./api.js"
 
-/** v4: the first that lets the broker choose the replication factor. */
+/** v4: the first version in which the broker can choose the replication factor. */
 export const CreateTopics = simple<CreateTopicsRequest, CreateTopicsResponse>({
   key: 19,
   versions: only(4),

@@ -9,7 +9,7 @@ export interface Attachment {
   readonly bytes: Uint8Array
 }
 
-/** A response, and how long its broker asks to be left alone. */
+/** A response, and how long the broker throttles the connection. */
 export interface Decoded<A> {
   readonly throttleTimeMs: number
   readonly response: A
@@ -17,16 +17,16 @@ export interface Decoded<A> {
 
 /** One request as the socket sees it. */
 export interface Call<A> {
-  /** Absent for those of the handshake. */
+  /** Absent for handshake requests. */
   readonly api?: Api | undefined
   readonly key: number
   readonly version: number
   readonly waitMs: number
-  /** How long the response may take, in milliseconds, if that is less than the request timeout and `waitMs`. */
+  /** How long to wait for the response, in milliseconds, if that is less than the request timeout and `waitMs`. */
   readonly limitMs?: number | undefined
   readonly encode: (out: Encoder) => ReadonlyArray<Attachment>
   readonly decode: (reader: Reader) => Decoded<A>
-  /** The response, to a request that the broker doesn't answer. */
+  /** The response to report for a request that the broker doesn't answer. */
   readonly unanswered?: A | undefined
 }
 
@@ -35,16 +35,16 @@ export interface Codec<I, O> {
   readonly key: number
   /** Versions whose layouts are encoded and decoded here. */
   readonly versions: VersionRange
-  /** The oldest of them that can say what the request says. */
+  /** The oldest version that can express this request. */
   readonly oldest: (request: I) => number
-  /** The newest of them that can. */
+  /** The newest version that can express it. */
   readonly newest: (request: I) => number
-  /** Writes the request, and returns what is to be sent from where it lies. */
+  /** Writes the request; returns the bytes that are sent without copying. */
   readonly encode: (out: Encoder, request: I, version: number) => ReadonlyArray<Attachment>
   readonly decode: (reader: Reader, version: number, request: I) => Decoded<O>
-  /** How long the request lets the broker take, milliseconds, on top of the request timeout. */
+  /** How long the request lets the broker take, in milliseconds, on top of the request timeout. */
   readonly waitMs: (request: I, requestTimeoutMs: number) => number
-  /** The response to a request that the broker doesn't answer. */
+  /** The response to report for a request that the broker doesn't answer. */
   readonly unanswered: (request: I) => O | undefined
 }
 
@@ -52,7 +52,7 @@ export type Apis = { readonly [A in Api]: Codec<Request<A>, Response<A>> }
 
 const none: ReadonlyArray<Attachment> = []
 
-/** A request that is answered at once, with nothing attached. */
+/** A request that is answered at once, with no bytes attached. */
 export const simple = <I, O>(options: {
   readonly key: number
   readonly versions: VersionRange
@@ -80,9 +80,9 @@ export const writeArray = <A>(out: Encoder, elements: ReadonlyArray<A>, write: (
   for (const element of elements) write(element)
 }
 
-/** An exact int64. (kafkajs's own writes NaN as 0.) */
+/** An exact int64. (kafkajs's encoder writes NaN as 0.) */
 export const writeInt64 = (out: Encoder, value: number): void => {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no offset or timestamp`)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is not an offset or timestamp`)
   out.writeInt32(Math.floor(value / 2 ** 32)).writeUInt32(value >>> 0)
 }
 

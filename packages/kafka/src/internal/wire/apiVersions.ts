@@ -1,5 +1,5 @@
 /**
- * ApiVersions: what a broker speaks. It answers at once and changes nothing, so it serves as a probe, too.
+ * ApiVersions: the versions that a broker supports. It also serves as a probe: it is answered at once, without effects.
  */
 
 import type { Call } from "./api.js"

@@ -7,7 +7,7 @@ import { Metadata } from "./metadataApi.js"
 import * as producerApis from "./producerApis.js"
 import * as transactionApis from "./transactionApis.js"
 
-/** Every request of the Protocol on the wire. Brokers from Kafka 2.4 on speak these versions, of transactions from 2.5 on. */
+/** Every request of the Protocol, in versions that Kafka 2.4 supports; those of transactions need 2.5. */
 export const apis: Apis = {
   Metadata,
   Fetch,

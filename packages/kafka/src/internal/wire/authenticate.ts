@@ -12,14 +12,14 @@ import type { Exchange, KafkaJs } from "./kafkajs.js"
 import type { Link } from "./socket.js"
 import type { VersionRange } from "./versions.js"
 
-/** What a broker may say in a response besides what kafkajs passes on. */
+/** The fields of a SASL response that kafkajs doesn't return. */
 interface Answer {
   readonly enabledMechanisms?: ReadonlyArray<string>
-  /** After its length. */
+  /** The response's bytes, without their length. */
   readonly authBytes?: Buffer
 }
 
-/** kafkajs's object of credentials: it lives for one authentication. */
+/** kafkajs's credentials object. It lives for one authentication. */
 const credentials = (sasl: SaslOptions, token: Redacted.Redacted<string> | undefined): object =>
   sasl.mechanism === "oauthbearer"
     ? { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: token && Redacted.value(token) }) }
@@ -28,10 +28,10 @@ const credentials = (sasl: SaslOptions, token: Redacted.Redacted<string> | undef
 const nameOf = (sasl: SaslOptions): string =>
   sasl.mechanism === "oauthbearer" ? "SASL oauthbearer" : `SASL ${sasl.mechanism} as ${JSON.stringify(sasl.username)}`
 
-/** What the token's own effect failed with. */
+/** The failure of the token's own effect. */
 const causeOf = (cause: Cause.Cause<unknown>): unknown => Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
 
-/** Authenticates on a link; returns how many milliseconds the broker takes requests for, 0 for ever. */
+/** Authenticates on a link; returns for how many milliseconds the broker accepts requests: 0 for unlimited. */
 export const authenticate = Effect.fnUntraced(function* (
   link: Link,
   endpoint: Endpoint,
@@ -47,7 +47,7 @@ export const authenticate = Effect.fnUntraced(function* (
     sasl.mechanism === "oauthbearer"
       ? yield* Concurrency.raceFirst(
           Effect.catchAllCause(sasl.token, (cause) =>
-            Effect.fail(error("ConnectFailed", "the token could not be had", causeOf(cause)))
+            Effect.fail(error("ConnectFailed", "no token could be obtained", causeOf(cause)))
           ),
           Effect.flatMap(link.closed, Effect.fail)
         )
@@ -81,11 +81,11 @@ export const authenticate = Effect.fnUntraced(function* (
     return response.parse(decoded)
   }
 
-  /** No error of kafkajs's goes along as a cause: its message says it all, and it is not ours to keep secrets in. */
+  /** kafkajs's error is not kept as the cause: its message says everything, and it might hold secrets. */
   const refused = (cause: unknown): WireError => {
     if (broken !== undefined) return broken
     const enabled = answer.enabledMechanisms ?? []
-    const takes = enabled.length === 0 ? "" : ` (the broker takes ${enabled.join(", ")})`
+    const takes = enabled.length === 0 ? "" : ` (the broker supports ${enabled.join(", ")})`
     return error("Authentication", `${HandlerError.messageOf(cause)}${takes}`)
   }
 
@@ -102,7 +102,7 @@ export const authenticate = Effect.fnUntraced(function* (
     catch: refused
   })
 
-  // A token is refused by a challenge in a response without an error, which kafkajs doesn't read.
+  // A broker refuses a token by a challenge in a response without an error, which kafkajs doesn't read.
   const challenge = sasl.mechanism === "oauthbearer" ? answer.authBytes?.subarray(4).toString() : undefined
   if (challenge) return yield* error("Authentication", `the broker refused the token: ${challenge}`)
   return sessionLifetime

@@ -12,11 +12,11 @@ import type { KafkaJs } from "./kafkajs.js"
 import { type Link, openLink } from "./socket.js"
 import * as Versions from "./versions.js"
 
-/** A port that can't be one is refused here: Node's socket would throw, and leave its handle behind. */
+/** Refuses an invalid port here: Node's socket would throw and leak its handle. */
 const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
   Effect.try({
     try: () => {
-      if (!(endpoint.port >= 0 && endpoint.port < 65_536)) throw new RangeError(`${endpoint.port} is no port`)
+      if (!(endpoint.port >= 0 && endpoint.port < 65_536)) throw new RangeError(`invalid port ${endpoint.port}`)
       return openLink(endpoint, kafkaJs, options)
     },
     catch: (cause) =>
@@ -28,10 +28,10 @@ const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effec
       })
   })
 
-/** What the broker speaks, and for how many milliseconds it takes requests. */
+/** The versions that the broker supports, and for how many milliseconds it accepts requests. */
 interface Session {
   readonly ranges: ReadonlyMap<number, Versions.VersionRange>
-  /** 0: for ever. */
+  /** 0: unlimited. */
   readonly lifetimeMs: number
 }
 
@@ -54,17 +54,17 @@ const negotiate = Effect.fnUntraced(function* (
   return { ranges, lifetimeMs }
 })
 
-/** What ends a handshake leaves nothing that may have been carried out. */
+/** A handshake that fails leaves nothing in doubt. */
 const duringHandshake = (error: WireError): WireError =>
   error.reason === "Disconnected" ? new WireError({ ...error, reason: "ConnectFailed", cause: error.cause }) : error
 
 /**
- * When to retire a connection, by its session's lifetime: requests that come after that end it, answers don't. What is
- * left is for those who come while it waits for a long poll.
+ * When to retire a connection, given its SASL session's lifetime. A request after the session's end closes the
+ * connection; a response doesn't. The margin covers requests that are sent while a long poll is pending.
  */
 const retireAfterMs = (lifetimeMs: number): number => lifetimeMs * 0.8
 
-/** Opens a connection and shakes hands on it. */
+/** Opens a connection and does the handshakes. */
 export const connect = (
   endpoint: Endpoint,
   kafkaJs: KafkaJs,
@@ -73,7 +73,7 @@ export const connect = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const link = yield* open(endpoint, kafkaJs, options)
-      const destroy = Effect.sync(() => link.destroy("closed by its owner"))
+      const destroy = Effect.sync(() => link.destroy("closed by the client"))
       const { lifetimeMs, ranges } = yield* restore(negotiate(link, endpoint, kafkaJs, options)).pipe(
         Effect.mapError((error) => duringHandshake(error.reason === "Disconnected" ? (link.ended() ?? error) : error)),
         Effect.onError(() => destroy)
@@ -97,7 +97,7 @@ const makeConnection = (
       reason: "UnsupportedVersion",
       endpoint: formatEndpoint(endpoint),
       api,
-      description: `Spillway speaks versions ${Versions.describe(ours)}, the broker ${Versions.describe(brokers)}`
+      description: `Spillway supports versions ${Versions.describe(ours)}, the broker ${Versions.describe(brokers)}`
     })
   }
   return {

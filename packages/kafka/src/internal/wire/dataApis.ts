@@ -9,7 +9,7 @@ import type {
 import { type Attachment, type Codec, only, simple, writeArray, writeInt64, writeIsolationLevel } from "./api.js"
 import type { Reader } from "./reader.js"
 
-/** What a client puts where a follower broker would put its id. */
+/** The replica id of a client, in place of a follower broker's. */
 const noReplica = -1
 
 /** v5 to v7 share one layout. */
@@ -34,8 +34,8 @@ export const Produce: Codec<ProduceRequest, ProduceResponse> = {
   },
   oldest: () => 0,
   newest: () => Number.POSITIVE_INFINITY,
-  // The wait for replicas is part of the request timeout, as in Java, so that a silent broker is soon known for one;
-  // unless the answer that they didn't follow in time could come too late then.
+  // The wait for replicas is part of the request timeout, as in Java, so that a silent broker is detected soon. Not so
+  // where the broker's answer that the replicas were late could itself arrive after that timeout.
   waitMs: ({ timeoutMs }, requestTimeoutMs) => Math.max(0, Math.ceil(1.5 * timeoutMs) - requestTimeoutMs),
   unanswered: ({ acks, topics }) =>
     acks !== 0
@@ -93,7 +93,7 @@ const readListed = (reader: Reader) => ({
   offset: reader.int64()
 })
 
-/** v3: the first by which a client may say that it is none of the replicas. kafkajs has no such request. */
+/** v3: the first version in which a client can say that it is not a replica. kafkajs lacks this request. */
 export const OffsetForLeaderEpoch = simple<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>({
   key: 23,
   versions: only(3),

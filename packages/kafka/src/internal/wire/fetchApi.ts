@@ -9,15 +9,15 @@ type Partition = FetchRequest["topics"][number]["partitions"][number]
 /** The first flexible version. */
 const flexible = 12
 
-/** The first that names topics by their ids, of Kafka 3.1. */
+/** The first version that names topics by id, of Kafka 3.1. */
 const byId = 13
 
 const noReplica = -1
-// Without a fetch session: every request names all it wants.
+// No fetch session: every request names all its partitions.
 const sessionId = 0
 const sessionEpoch = -1
 const followerLogStart = -1
-/** Of the record before the offset: where logs differ is asked for by a request of its own. */
+/** Unset: OffsetForLeaderEpoch finds where logs diverge. */
 const lastFetchedEpoch = -1
 
 const writePartition = (
@@ -93,7 +93,7 @@ const decodeFlexible = (reader: Reader, version: number, request: FetchRequest):
   return { throttleTimeMs, response: { errorCode, topics } }
 }
 
-/** v11: the first with the client's rack. v13: topics by their ids, where all are known. */
+/** v11: the first version with the client's rack. v13: topics by id, if all ids are known. */
 export const Fetch = simple<FetchRequest, FetchResponse>({
   key: 1,
   versions: { min: 11, max: byId },

@@ -1,6 +1,6 @@
 /**
  * The primitive types of flexible versions (KIP-482). The header's tagged fields are written and read with the body, so
- * that the connection needn't know which versions are flexible.
+ * the connection doesn't need to know which versions are flexible.
  */
 import type { Encoder } from "./kafkajs.js"
 import type { Reader } from "./reader.js"
@@ -26,7 +26,7 @@ export const writeArray = <A>(out: Encoder, elements: ReadonlyArray<A> | null, w
   for (const element of elements ?? []) write(element)
 }
 
-/** Passes over tagged fields: none that Spillway knows comes in the versions it speaks. */
+/** Skips tagged fields: Spillway uses none in the versions that it supports. */
 export const skipTags = (reader: Reader): void => {
   for (let left = reader.unsignedVarint(); left > 0; left--) {
     reader.unsignedVarint()
@@ -36,15 +36,15 @@ export const skipTags = (reader: Reader): void => {
 
 export const readNullableString = (reader: Reader): string | null => reader.text(reader.unsignedVarint() - 1)
 
-/** A string, a null one read as empty. */
+/** A string; null is read as empty. */
 export const readString = (reader: Reader): string => readNullableString(reader) ?? ""
 
-/** A view of the bytes, null ones read as empty. */
+/** A view of the bytes; null is read as empty. */
 export const readBytes = (reader: Reader): Uint8Array => reader.view(reader.unsignedVarint() - 1)
 
-/** An array, a null one read as empty. Each element reads its own tagged fields. */
+/** An array; null is read as empty. Each element reads its own tagged fields. */
 export const readArray = <A>(reader: Reader, element: (reader: Reader) => A): Array<A> =>
   reader.elements(reader.unsignedVarint() - 1, element)
 
-/** Passes over an array of int32s. */
+/** Skips an array of int32s. */
 export const skipInt32s = (reader: Reader): void => reader.skipElements(reader.unsignedVarint() - 1, 4)

@@ -1,9 +1,9 @@
 import type { Attachment } from "./api.js"
 
 /**
- * Cuts a stream of chunks into frames: an int32 size, then as many bytes. Each frame is a buffer of its own, so keeping
- * one keeps no other in memory. Returns what to call with each chunk; that returns a frame's size when it is below
- * `minBytes` or above `maxBytes`, which is asked at each frame's start, after which no more can be read.
+ * Cuts a stream of chunks into frames: an int32 size, then that number of bytes. Each frame is a buffer of its own, so
+ * keeping one frame keeps no other in memory. Returns a function to call with each chunk. That function returns a
+ * frame's size if it is below `minBytes` or above `maxBytes` (called at each frame's start); nothing can be read then.
  */
 export const makeFrames = (
   minBytes: number,
@@ -39,10 +39,10 @@ export const makeFrames = (
   }
 }
 
-/** Requests up to this size are copied together: the system takes one piece faster than several. */
+/** Requests up to this size are copied into one buffer: the system writes one buffer faster than several. */
 const copiedBytes = 16 * 1024
 
-/** The pieces to write for a request: its size is set in the first four bytes of its head. */
+/** The buffers to write for a request. The request's size goes into the first four bytes of its head. */
 export const piecesOf = (head: Buffer, attachments: ReadonlyArray<Attachment>): ReadonlyArray<Uint8Array> => {
   const size = attachments.reduce((sum, { bytes }) => sum + bytes.byteLength, head.length)
   head.writeInt32BE(size - 4, 0)

@@ -34,7 +34,7 @@ export const FindCoordinator = simple<FindCoordinatorRequest, FindCoordinatorRes
   }
 })
 
-/** v5: the first with static members. */
+/** v5: the first version with static members. */
 export const JoinGroup = simple<JoinGroupRequest, JoinGroupResponse>({
   key: 11,
   versions: only(5),
@@ -64,7 +64,7 @@ export const JoinGroup = simple<JoinGroupRequest, JoinGroupResponse>({
   waitMs: ({ rebalanceTimeoutMs }) => rebalanceTimeoutMs
 })
 
-/** v3: the first with static members. */
+/** v3: the first version with static members. */
 export const SyncGroup = simple<SyncGroupRequest, SyncGroupResponse>({
   key: 14,
   versions: only(3),
@@ -81,7 +81,7 @@ export const SyncGroup = simple<SyncGroupRequest, SyncGroupResponse>({
   })
 })
 
-/** v3: the first with static members. */
+/** v3: the first version with static members. */
 export const Heartbeat = simple<HeartbeatRequest, HeartbeatResponse>({
   key: 12,
   versions: only(3),
@@ -91,7 +91,7 @@ export const Heartbeat = simple<HeartbeatRequest, HeartbeatResponse>({
   decode: (reader) => ({ throttleTimeMs: reader.int32(), response: { errorCode: reader.int16() } })
 })
 
-/** v3: the first with static members. A member's own error stands for the response's where that has none. */
+/** v3: the first version with static members. The member's own error is used if the response has none. */
 export const LeaveGroup = simple<LeaveGroupRequest, LeaveGroupResponse>({
   key: 13,
   versions: only(3),
@@ -114,7 +114,7 @@ export const LeaveGroup = simple<LeaveGroupRequest, LeaveGroupResponse>({
   }
 })
 
-/** v7: the first that tells a fenced static member so. */
+/** v7: the first version that reports a fenced static member. */
 export const OffsetCommit = simple<OffsetCommitRequest, OffsetCommitResponse>({
   key: 8,
   versions: only(7),
@@ -186,7 +186,7 @@ const readFlexibleOffsetFetch = (reader: Reader): Decoded<OffsetFetchResponse> =
   return { throttleTimeMs, response: { errorCode: reader.int16(), topics } }
 }
 
-/** v5: the first with leader epochs; v6: the first flexible one; v7: the first that can leave out what isn't stable (KIP-447). */
+/** v5: the first version with leader epochs; v6: the first flexible one; v7: the first with KIP-447's `requireStable`. */
 export const OffsetFetch = simple<OffsetFetchRequest, OffsetFetchResponse>({
   key: 9,
   versions: { min: 5, max: 7 },

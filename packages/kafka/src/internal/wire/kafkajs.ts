@@ -2,12 +2,12 @@ import { createRequire } from "node:module"
 import * as Either from "effect/Either"
 import type { ConfigIssue } from "../settings/check.js"
 
-/** The one version whose insides Spillway was tested with. */
+/** The only version whose internals Spillway is tested with. */
 export const supportedKafkaJs = "2.2.4"
 
 /** kafkajs's `protocol/encoder`: a growing buffer and the protocol's primitive types. */
 export interface Encoder {
-  /** The bytes written, a view. */
+  /** A view of the bytes written. */
   readonly buffer: Buffer
   readonly size: () => number
   readonly writeInt8: (value: number) => Encoder
@@ -17,13 +17,13 @@ export interface Encoder {
   readonly writeBoolean: (value: boolean) => Encoder
   /** Nullable string. */
   readonly writeString: (value: string | null) => Encoder
-  /** Nullable bytes. Anything but a Buffer would be written as its `String(value)`. */
+  /** Nullable bytes. A value that is not a Buffer would be written as `String(value)`. */
   readonly writeBytes: (value: Buffer | null) => Encoder
-  /** The bytes as they are, without their length. */
+  /** The bytes without a length. */
   readonly writeBuffer: (value: Buffer) => Encoder
 }
 
-/** A request of kafkajs's, and how to read its response. */
+/** A kafkajs request, and how to read its response. */
 export interface Exchange {
   readonly request: {
     readonly apiKey: number
@@ -39,7 +39,7 @@ export interface Exchange {
 export interface SaslConnection {
   readonly host: string
   readonly port: number
-  /** Is written to. */
+  /** The encoder that it writes to. */
   readonly sasl: object
   readonly send: (exchange: Exchange) => Promise<unknown>
 }
@@ -47,7 +47,7 @@ export interface SaslConnection {
 /** kafkajs's `broker/saslAuthenticator`. */
 export interface SaslAuthenticator {
   readonly authenticate: () => Promise<void>
-  /** How long the broker takes requests from now on, milliseconds, as text; "0" for ever. */
+  /** How long the broker accepts requests from now on, in milliseconds, as text; "0" for unlimited. */
   readonly sessionLifetime: string
 }
 
@@ -57,7 +57,7 @@ interface Logger {
   readonly error: () => void
 }
 
-/** The parts of kafkajs in use. */
+/** The parts of kafkajs that Spillway uses. */
 export interface KafkaJs {
   readonly makeEncoder: () => Encoder
   /** `versions` by api key. */
@@ -67,12 +67,12 @@ export interface KafkaJs {
   ) => SaslAuthenticator
 }
 
-/** Errors come typed; what else kafkajs would log is not needed. */
+/** Drops kafkajs's logs: errors are typed. */
 const silent: Logger = { namespace: () => silent, debug: () => {}, error: () => {} }
 
 /**
- * Loads kafkajs's insides from where `require` resolves them, after its version is known to be the supported one: they
- * are no public API and may change in any release.
+ * Loads kafkajs's internals from where `require` resolves them, after checking that the version is the supported one:
+ * they are not public and may change in any release.
  */
 export const load = (require: NodeJS.Require = createRequire(import.meta.url)): Either.Either<KafkaJs, ConfigIssue> => {
   const refuse = (value: unknown) =>

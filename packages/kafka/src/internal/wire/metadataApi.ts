@@ -13,7 +13,7 @@ import type { Reader } from "./reader.js"
 /** The first flexible version. */
 const flexible = 9
 
-/** The first with topic ids. */
+/** The first version with topic ids. */
 const withIds = 10
 
 const allowAutoTopicCreation = false
@@ -40,7 +40,7 @@ const readPartition = (reader: Reader): PartitionMetadata => ({
   leaderEpoch: reader.int32()
 })
 
-/** Replicas, those in sync, those offline. */
+/** Replicas, in-sync replicas, offline replicas. */
 const replicaLists = [0, 1, 2]
 
 const readFlexiblePartition = (reader: Reader): PartitionMetadata => {
@@ -78,7 +78,7 @@ const decodeFlexible = (reader: Reader, version: number): Decoded<MetadataRespon
   return { throttleTimeMs, response: { clusterId, brokers, controllerId, topics } }
 }
 
-/** v7: the first with leader epochs. v10: the first with topic ids, of Kafka 2.8. */
+/** v7: the first version with leader epochs. v10: the first with topic ids, of Kafka 2.8. */
 export const Metadata = simple<MetadataRequest, MetadataResponse>({
   key: 3,
   versions: { min: 7, max: 12 },

@@ -2,7 +2,7 @@ import type { InitProducerIdRequest, InitProducerIdResponse } from "../../Protoc
 import { simple, writeBigInt64 } from "./api.js"
 import * as Flexible from "./flexible.js"
 
-/** From v3 on a transactional producer may ask for its next epoch (KIP-360). */
+/** From v3 on a transactional producer can ask for its next epoch (KIP-360). */
 export const InitProducerId = simple<InitProducerIdRequest, InitProducerIdResponse>({
   key: 22,
   versions: { min: 0, max: 4 },

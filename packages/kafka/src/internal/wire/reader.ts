@@ -1,13 +1,13 @@
-/** The most objects that are made of one response by default: a million takes up to 100 MB. */
+/** The default limit of values decoded from one response: a million takes up to 100 MB. */
 const defaultMaxObjects = 1024 * 1024
 
-/** A view of bytes takes as much memory as so many small objects. */
+/** A view of bytes takes as much memory as this number of small objects. */
 const objectsPerView = 4
 
 /**
- * The protocol's primitive types, read one after the other from a response. Reading past the end, a value that can't
- * be one, or more objects than the limit throws a RangeError: an element of few bytes takes many times as many in
- * memory. (kafkajs's Decoder answers a cut-off string or int64 with a short one or NaN.)
+ * The protocol's primitive types, read in order from a response. Reading past the end, an invalid value, or more values
+ * than the limit throws a RangeError: an element of few bytes takes many times its size in memory. (kafkajs's Decoder
+ * reads a cut-off string as a shorter one, and a cut-off int64 as NaN.)
  */
 export class Reader {
   readonly #bytes: Buffer
@@ -27,7 +27,7 @@ export class Reader {
     }
   }
 
-  /** Moves over `length` bytes and says where they began. */
+  /** Skips `length` bytes and returns where they begin. */
   #take(length: number): number {
     const start = this.#offset
     if (length < 0 || start + length > this.#bytes.length) {
@@ -58,14 +58,14 @@ export class Reader {
     return this.#bytes.readBigInt64BE(this.#take(8))
   }
 
-  /** An int64 that must be exact as a number: an offset. */
+  /** An int64 that must be exact as a number, such as an offset. */
   int64(): number {
     const value = this.#int64()
     if (!Number.isSafeInteger(value)) throw new RangeError(`int64 ${value} at ${this.#offset - 8} is beyond 2^53 - 1`)
     return value
   }
 
-  /** Milliseconds, for information: one beyond 2^53 (users write nanoseconds, too) is rounded, not refused. */
+  /** Milliseconds, for information: a value beyond 2^53 (some clients write nanoseconds) is rounded, not refused. */
   timestamp(): number {
     return this.#int64()
   }
@@ -75,7 +75,7 @@ export class Reader {
     return this.#bytes.readInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4)
   }
 
-  /** Of up to 32 bits. */
+  /** A varint of up to 32 bits. */
   unsignedVarint(): number {
     let value = 0
     for (let shift = 0; ; shift += 7) {
@@ -86,7 +86,7 @@ export class Reader {
     }
   }
 
-  /** As Kafka prints it; empty for the id that is none. */
+  /** As Kafka prints it; empty for the zero id, which means none. */
   uuid(): string {
     this.#count(1)
     const start = this.#take(16)
@@ -102,7 +102,7 @@ export class Reader {
     return this.text(this.int16())
   }
 
-  /** UTF-8 of so many bytes; null of -1. */
+  /** UTF-8 of `length` bytes; null for -1. */
   text(length: number): string | null {
     if (length === -1) return null
     const start = this.#take(length)
@@ -110,39 +110,39 @@ export class Reader {
     return this.#bytes.toString("utf8", start, start + length)
   }
 
-  /** A string, a null one read as empty. */
+  /** A string; null is read as empty. */
   string(): string {
     return this.nullableString() ?? ""
   }
 
-  /** A view of the bytes, null ones read as empty. No Buffer: a Buffer's `slice` doesn't copy, as its users expect. */
+  /** A view of the bytes; null is read as empty. Not a Buffer, whose `slice` doesn't copy as users expect. */
   bytes(): Uint8Array {
     return this.view(this.int32())
   }
 
-  /** A view of so many bytes; of none for -1. */
+  /** A view of `length` bytes; an empty one for -1. */
   view(length: number): Uint8Array {
     const start = this.#take(length === -1 ? 0 : length)
     this.#count(objectsPerView)
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#offset - start)
   }
 
-  /** A view of all that is left. */
+  /** A view of the remaining bytes. */
   rest(): Buffer {
     return this.#bytes.subarray(this.#take(this.remaining))
   }
 
-  /** An array, a null one read as empty. */
+  /** An array; null is read as empty. */
   array<A>(element: (reader: Reader) => A): Array<A> {
     return this.elements(this.int32(), element)
   }
 
-  /** Passes over an array of int32s. */
+  /** Skips an array of int32s. */
   skipInt32s(): void {
     this.skipElements(this.int32(), 4)
   }
 
-  /** An array of so many elements, read as empty for -1. Each takes a byte at least. */
+  /** An array of `length` elements; empty for -1. Each takes at least one byte. */
   elements<A>(length: number, element: (reader: Reader) => A): Array<A> {
     if (length < -1 || length > this.remaining) {
       throw new RangeError(`array of ${length} elements before the last ${this.remaining} bytes of a response`)
@@ -156,7 +156,7 @@ export class Reader {
     return elements
   }
 
-  /** Passes over so many elements of a fixed size; over none for -1. */
+  /** Skips `count` elements of a fixed size; none for -1. */
   skipElements(length: number, elementBytes: number): void {
     if (length !== -1) this.#take(length * elementBytes)
   }

@@ -16,14 +16,14 @@ import { Reader } from "./reader.js"
 /** One socket that carries requests and their responses, in order. */
 export interface Link {
   readonly send: <A>(call: Call<A>) => Effect.Effect<A, WireError>
-  /** The handshakes are done: the connect timeout is over. */
+  /** Marks the handshakes as done; ends the connect timeout. */
   readonly ready: () => void
-  /** Ends the connection after so many milliseconds, as soon as no request is pending. */
+  /** Ends the connection after this many milliseconds, as soon as no request is pending. */
   readonly retire: (afterMs: number) => void
-  /** Destroys the socket, and fails all that waits for it. */
+  /** Destroys the socket; everything pending on it fails. */
   readonly destroy: (description: string) => void
   readonly closed: Effect.Effect<WireError>
-  /** Why it has ended, if it has. */
+  /** Why the connection has ended; undefined while it is open. */
   readonly ended: () => WireError | undefined
 }
 
@@ -35,9 +35,9 @@ interface Waiting {
 interface Pending extends Waiting {
   readonly correlationId: number
   readonly limitMs: number
-  /** When it is late: counted from when it was sent, or became the next to be answered. */
+  /** The deadline, counted from when the request was sent or became the next to be answered. */
   deadline: number
-  /** Reads the response, and says how long the broker wants to be left alone. */
+  /** Reads the response; returns how long the broker throttles the connection. */
   readonly answer: (reader: Reader) => number
 }
 
@@ -49,12 +49,12 @@ const now = () => performance.now()
 
 const correlationIdBytes = 4
 
-/** The most bytes of a response in a handshake, or of other responses however low their limit is. */
+/** The limit of a response during a handshake, and the least limit of any other response. */
 const smallResponseBytes = 1024 * 1024
 
 /**
- * The most bytes of a response. Records stay as they come; other responses are decoded into objects, which take about
- * as much again beside the response, and so may have half.
+ * The limit of a response. Records stay as fetched. Other responses are decoded into objects, which take about as much
+ * again beside the response, so they may have half.
  */
 const maxResponseBytes = (limit: number, isReady: boolean, api: Api | undefined): number => {
   if (isReady && api === "Fetch") return limit
@@ -63,7 +63,7 @@ const maxResponseBytes = (limit: number, isReady: boolean, api: Api | undefined)
 
 export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
   const closed = Deferred.unsafeMake<WireError>(FiberId.none)
-  /** Written requests; the first is the one that the broker answers next. */
+  /** Written requests, in the order in which the broker answers. */
   const pending: Array<Pending> = []
   /** Requests held back while the broker throttles. */
   const held: Array<Held> = []
@@ -77,7 +77,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   let isRetired = false
   let isReady = false
   let isUsed = false
-  /** When something last came from the broker. */
+  /** When the broker last sent anything. */
   let heardAt = now()
 
   const error = (reason: WireErrorReason, description: string, api?: Api, cause?: unknown): WireError =>
@@ -86,7 +86,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   const disconnected = (api: Api | undefined, reason: WireError): WireError =>
     error("Disconnected", reason.description, api, reason.cause)
 
-  /** The connection's end, whoever brings it; the first reason stands. `blamed` fails with it, others `Disconnected`. */
+  /** Ends the connection; the first reason stands. `blamed` fails with it, other requests with `Disconnected`. */
   const end = (reason: WireError, blamed?: Waiting): void => {
     if (ended !== undefined) return
     ended = reason
@@ -117,7 +117,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     else expireUnlessAnswered(next)
   }
 
-  /** After a blocked event loop timers run before sockets are read: the response may be there already. */
+  /** After a blocked event loop, timers run before sockets are read: the response may already have arrived. */
   const expireUnlessAnswered = (late: Pending): void => {
     const bytesRead = socket.bytesRead
     setImmediate(() => {
@@ -132,7 +132,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     if (ended !== undefined) return
     heardAt = now()
     const answered = pending[0]
-    // Ended before its last answer is passed on, so that who sends next finds it ended.
+    // Ends before the last response is delivered, so that the next sender finds the connection ended.
     const isLast = isRetired && pending.length === 1 && held.length === 0
     if (isLast) {
       pending.shift()
@@ -173,7 +173,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
     else for (const request of held.splice(0)) request.write()
   }
 
-  /** A broker that wants another kind of connection says so only by closing this one. */
+  /** A broker whose listener wants another kind of connection just closes this one. */
   const suspicion = (): string => {
     if (isReady)
       return isUsed || options.sasl !== undefined ? "" : " before it answered: does its listener ask for SASL?"
@@ -182,7 +182,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   const retired = () => error("Disconnected", "retired before its SASL session ends")
 
-  /** Once the handshake is done the other side is Kafka. */
+  /** Once the handshake is done the peer is known to be Kafka. */
   const badSizeOf = (bytes: number): string => {
     if (isReady && bytes > maxBytes()) {
       const remedy = `raise maxResponseBytes (${options.maxResponseBytes}), or lower fetchMaxBytes and maxPartitionBytes`
@@ -212,7 +212,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
   })
   socket.on("error", (cause) => {
     const description = tls === undefined ? messageOf(cause) : `TLS: ${messageOf(cause)}`
-    // A refusal's error may hold a certificate, which refers to itself: no JSON could be made of it.
+    // The error of a refused certificate may hold the certificate, which refers to itself: JSON can't represent it.
     end(
       isRefusal(cause, socket)
         ? error("Authentication", description)
@@ -241,7 +241,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
       enqueue(call, resume)
     })
 
-  /** Nothing is awaited, and nothing came for so long that the connection may have died unnoticed. */
+  /** True if no response is pending and the connection has been quiet long enough to have died unnoticed. */
   const isQuiet = (): boolean =>
     isReady && pending.length === 0 && held.length === 0 && now() - heardAt >= options.quietMs
 

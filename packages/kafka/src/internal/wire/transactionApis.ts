@@ -19,7 +19,7 @@ const writeProducer = (out: Encoder, { producerEpoch, producerId, transactionalI
   out.writeInt16(producerEpoch)
 }
 
-/** v0 to v2 share one layout; v2 tells a fenced producer from one whose epoch is merely wrong. */
+/** v0 to v2 share one layout; v2 distinguishes a fenced producer from one with a wrong epoch. */
 export const AddPartitionsToTxn = simple<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>({
   key: 24,
   versions: { min: 1, max: 2 },
@@ -62,7 +62,7 @@ export const EndTxn = simple<EndTxnRequest, EndTxnResponse>({
   decode: (reader) => ({ throttleTimeMs: reader.int32(), response: { errorCode: reader.int16() } })
 })
 
-/** v3: the first with the group's generation and member (KIP-447). */
+/** v3: the first version with the group's generation and member (KIP-447). */
 export const TxnOffsetCommit = simple<TxnOffsetCommitRequest, TxnOffsetCommitResponse>({
   key: 28,
   versions: only(3),

@@ -4,7 +4,7 @@ export interface VersionRange {
   readonly max: number
 }
 
-/** The newest version that both sides speak. */
+/** The newest version that both sides support. */
 export const choose = (ours: VersionRange, brokers: VersionRange | undefined): number | undefined => {
   if (brokers === undefined) return undefined
   const version = Math.min(ours.max, brokers.max)
