@@ -10,6 +10,7 @@ import * as Faults from "@spillway/memory/Faults"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Health from "@spillway/transport/Health"
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { type Calls, makeCalls, observed, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
@@ -35,7 +36,10 @@ const unanswered = (api: Api): Faults.FaultRule => ({
 /** Time for what was unanswered to be given up. */
 const settle = TestClock.adjust("1 minute")
 
-const consuming = Effect.fnUntraced(function* (rules: ReadonlyArray<Faults.FaultRule>) {
+const consuming = Effect.fnUntraced(function* (
+  rules: ReadonlyArray<Faults.FaultRule>,
+  fetchMaxWait: Duration.DurationInput = "500 millis"
+) {
   const broker = yield* MemoryBroker
   const calls = makeCalls()
   const asked: Array<{ readonly api: Api; readonly request: unknown }> = []
@@ -49,6 +53,7 @@ const consuming = Effect.fnUntraced(function* (rules: ReadonlyArray<Faults.Fault
     ...options,
     initialOffset: "earliest",
     metadataInterval: "10 minutes",
+    fetchMaxWait,
     handler: calls.handler(() => Effect.void)
   }).pipe(Effect.provideService(Wire, wire))
   yield* TestClock.adjust("5 seconds")
@@ -146,14 +151,20 @@ describe("the errors of one partition", () => {
     )
   }
 
-  it.effect("delay it no longer than needed when they are over", () =>
+  it.effect("delay it no longer than needed when they are over, however long the others' fetches wait", () =>
     Effect.gen(function* () {
-      const { broker, calls } = yield* consuming([{ ...answers(Code.KAFKA_STORAGE_ERROR), until: "65 seconds" }])
-      yield* broker.produce(topic, [{ value: "b", partition: 0 }])
-      yield* TestClock.adjust("59999 millis")
-      assert.strictEqual(calls.all.length, 2)
-      yield* TestClock.adjust("1051 millis")
+      const { broker, calls } = yield* consuming(
+        [{ ...answers(Code.KAFKA_STORAGE_ERROR), until: "65 seconds" }],
+        "28 seconds"
+      )
+      // Ends the request that was sent before the errors began.
+      yield* broker.produce(topic, [{ value: "b", partition: healthy }])
+      yield* TestClock.adjust("1 second")
+      yield* broker.produce(topic, [{ value: "c", partition: 0 }])
+      yield* TestClock.adjust("58999 millis")
       assert.deepStrictEqual(calls.values(), ["a", "a", "b"])
+      yield* TestClock.adjust("1051 millis")
+      assert.deepStrictEqual(calls.values(), ["a", "a", "b", "c"])
     }).pipe(onTwoPartitions)
   )
 
