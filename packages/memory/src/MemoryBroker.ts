@@ -1,7 +1,7 @@
 /**
- * A Kafka broker in memory that answers `Wire` by Kafka's own rules: partitioned logs of encoded batches, consumer
- * groups with generations and session timeouts, committed offsets, transactions and long polls. It lives on Effect's Clock, so under
- * `TestClock` the consumers and producers that talk to Kafka in production run in a unit test without waiting.
+ * A Kafka broker in memory that answers `Wire` by Kafka's rules: partitioned logs of encoded batches, consumer groups
+ * with generations and session timeouts, committed offsets, transactions and long polls. It runs on Effect's Clock.
+ * Under `TestClock`, the consumers and producers that talk to Kafka in production run in a unit test without waiting.
  */
 import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
 import type { IsolationLevel } from "@spillway/kafka/Protocol"
@@ -31,45 +31,46 @@ export interface MemoryTopic {
   readonly name: string
   /** Default: 1. */
   readonly partitions?: number | undefined
-  /** The largest batch that may be written, in bytes. Default: 1,048,588, as Kafka's. */
+  /** The largest batch that may be written, in bytes. Default: 1,048,588, as in Kafka. */
   readonly maxMessageBytes?: number | undefined
 }
 
 export interface MemoryBrokerOptions {
-  /** The id that the brokers tell of their cluster. Default: one that no other has in this process. */
+  /** The cluster id that the brokers report. Default: an id that is unique in this process. */
   readonly clusterId?: string | undefined
-  /** How many brokers the cluster has, with node ids from 1 on. Default: 1. */
+  /** The number of brokers in the cluster. Their node ids start at 1. Default: 1. */
   readonly nodes?: number | undefined
   /**
-   * The rack of each node, in their order. A leader then sends consumers of another rack (`rackId`) to a node of theirs,
-   * as `RackAwareReplicaSelector` does (KIP-392); every node has a replica of every partition. Default: none.
+   * The rack of each node, in node order. A leader then sends a consumer in another rack (`rackId`) to a node in the
+   * consumer's rack, as `RackAwareReplicaSelector` does (KIP-392). Every node has a replica of every partition.
+   * Default: none.
    */
   readonly racks?: ReadonlyArray<string> | undefined
-  /** The topics there are from the start, by name with their number of partitions, or as a list. Default: none. */
+  /** The topics that exist from the start: a map from name to number of partitions, or a list. Default: none. */
   readonly topics?: Readonly<Record<string, number>> | ReadonlyArray<MemoryTopic> | undefined
-  /** A member that asks for a shorter session is refused. Default: 6 seconds. */
+  /** A member that asks for a shorter session timeout is refused. Default: 6 seconds. */
   readonly minSessionTimeout?: Duration.DurationInput | undefined
-  /** A member that asks for a longer session is refused. Default: 30 minutes. */
+  /** A member that asks for a longer session timeout is refused. Default: 30 minutes. */
   readonly maxSessionTimeout?: Duration.DurationInput | undefined
-  /** How long an empty group waits for more members before its first generation. Default: 0, where Kafka has 3 s. */
+  /** How long an empty group waits for more members before its first generation. Default: 0; Kafka's is 3 seconds. */
   readonly initialRebalanceDelay?: Duration.DurationInput | undefined
-  /** How long replicas lag behind what was written with acks=1. Default: 0. */
+  /** How long replicas lag behind a write with acks=1. Default: 0. */
   readonly replicationDelay?: Duration.DurationInput | undefined
-  /** A producer that asks for more time for its transactions is refused. Default: 15 minutes. */
+  /** A producer that asks for a longer transaction timeout is refused. Default: 15 minutes. */
   readonly maxTransactionTimeout?: Duration.DurationInput | undefined
   /**
-   * How long after a transaction's end is decided its records and offsets count, or are taken back; until then the next
-   * one is refused with CONCURRENT_TRANSACTIONS, as brokers do for some milliseconds. Default: 0.
+   * How long after a transaction's end is decided its records and offsets are committed or aborted. Until then the next
+   * transaction is refused with CONCURRENT_TRANSACTIONS, as brokers do for some milliseconds. Default: 0.
    */
   readonly transactionCompletionDelay?: Duration.DurationInput | undefined
-  /** What the default client calls itself; its member ids begin so. Default: `"memory"`. */
+  /** The client id of the default client, which is also the prefix of its member ids. Default: `"memory"`. */
   readonly clientId?: string | undefined
 }
 
-/** How a node ends, and what follows. */
+/** How a node stops, and what follows. */
 export type MemoryNodeStop = Nodes.StopOptions
 
-/** What the broker refuses a test to do, by the error code that a client would get. */
+/** The broker refuses a test's operation, with the error code that a client would get. */
 export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
   /** The name of Kafka's error code, such as `TOPIC_ALREADY_EXISTS`. */
   readonly reason: string
@@ -83,11 +84,11 @@ export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
   }
 }
 
-/** A client of the broker: what a program, or one of several instances of it, connects through. */
+/** A client of the broker: the connections of a program, or of one of its instances. */
 export interface MemoryClient {
   readonly clientId: string
   readonly wire: Context.Tag.Service<Wire>
-  /** Destroys the client's connections and refuses new ones until `restore`; the broker hears no more of it. */
+  /** Destroys the client's connections and refuses new ones until `restore`. The broker hears nothing more from it. */
   readonly cut: Effect.Effect<void>
   readonly restore: Effect.Effect<void>
 }
@@ -99,7 +100,7 @@ export interface MemoryRecord {
   /** Text is encoded as UTF-8. */
   readonly value: string | Uint8Array | null
   readonly headers?: Headers.HeadersInput | undefined
-  /** Default: 0; keys don't choose partitions here. */
+  /** Default: 0. The broker doesn't choose partitions by key. */
   readonly partition?: number | undefined
   /** Milliseconds since the epoch. Default: now, by Effect's Clock. */
   readonly timestamp?: number | undefined
@@ -113,10 +114,10 @@ export interface GroupMember {
 
 export interface GroupDescription {
   readonly groupId: string
-  /** `Dead` is a group that nobody asked for yet. */
+  /** `Dead` is a group that no client has used yet. */
   readonly state: "Dead" | "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable"
   readonly generation: number
-  /** The assignor the members agreed on; empty before the first generation. */
+  /** The assignor that the members agreed on. Empty before the first generation. */
   readonly protocol: string
   /** The leader's member id. */
   readonly leader: string | undefined
@@ -127,22 +128,26 @@ export interface GroupDescription {
 export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
   MemoryBroker,
   {
-    /** The default client's way to the broker, the one that `layer` provides. */
+    /** The default client's wire, the one that `layer` provides. */
     readonly wire: Context.Tag.Service<Wire>
-    /** One more client. Default name: `client-<n>`. */
+    /** Adds a client. Default name: `client-<n>`. */
     readonly client: (clientId?: string | undefined) => Effect.Effect<MemoryClient>
-    /** Ends every node as if its machine failed: every connection ends, new ones are refused, no session expires. */
+    /** Stops every node as if its machine failed: every connection ends, new ones are refused, no session expires. */
     readonly stop: Effect.Effect<void>
-    /** Starts them again with their topics, offsets and groups as they last were stable; every session begins anew. */
+    /**
+     * Starts every node again with its topics and offsets and each group's last stable state; every session starts
+     * again.
+     */
     readonly start: Effect.Effect<void>
 
-    /** Ends one node; the others take over what it led and coordinated, if there are any. */
+    /** Stops one node. The other nodes, if any, take over its partitions, groups and transactional ids. */
     readonly stopNode: (nodeId: number, options?: MemoryNodeStop | undefined) => Effect.Effect<void>
-    /** Starts a node again; it leads and coordinates only what nobody else does. */
+    /** Starts a node again. It leads and coordinates only what no other node does. */
     readonly startNode: (nodeId: number) => Effect.Effect<void>
     /**
-     * Makes a node the leader of a partition, as a reassignment does; the leader epoch grows. With `truncateTo` its log
-     * ends at that offset, as after an unclean election of a replica that had no more: what was read beyond is lost.
+     * Makes a node the leader of a partition, as a reassignment does. The leader epoch increases. With `truncateTo` its
+     * log ends at that offset, as after an unclean election of a replica with fewer records: records beyond it are
+     * lost.
      */
     readonly moveLeader: (
       topic: string,
@@ -150,11 +155,11 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
       nodeId: number,
       options?: { readonly truncateTo?: number | undefined } | undefined
     ) => Effect.Effect<void>
-    /** Makes a node the coordinator of a group: parked requests are refused, every session begins anew. */
+    /** Makes a node the coordinator of a group: parked requests are refused, every session starts again. */
     readonly moveCoordinator: (groupId: string, nodeId: number) => Effect.Effect<void>
-    /** The node id of a partition's leader; -1 without one, or without such a partition. */
+    /** The node id of a partition's leader, or -1 if the partition has no leader or doesn't exist. */
     readonly leader: (topic: string, partition: number) => Effect.Effect<number>
-    /** The node id of a group's coordinator; -1 without one. */
+    /** The node id of a group's coordinator, or -1 if it has none. */
     readonly coordinator: (groupId: string) => Effect.Effect<number>
 
     readonly createTopic: (
@@ -175,8 +180,8 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
     ) => Effect.Effect<void, MemoryBrokerError>
 
     /**
-     * Writes records as a producer would, each where it says, and returns where they landed, in their order. With
-     * `acks: "leader"` they are replicated after `replicationDelay` only. Default: `"all"`.
+     * Writes records as a producer would, each to its own partition, and returns their coordinates in the same order.
+     * With `acks: "leader"` they are replicated after `replicationDelay`. Default: `"all"`.
      */
     readonly produce: (
       topic: string,
@@ -184,21 +189,21 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
       options?: { readonly acks?: "all" | "leader" | undefined } | undefined
     ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly offset: number }>, MemoryBrokerError>
     /**
-     * A topic's records by partition and offset; none when there is no such topic. Those of transactions when they are
-     * committed, and not behind one that is open.
+     * A topic's records by partition and offset; none when the topic doesn't exist. Includes the records of committed
+     * transactions, up to the first open transaction.
      */
     readonly records: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
-    /** The same with those of open and aborted transactions. */
+    /** The same, including the records of open and aborted transactions. */
     readonly uncommittedRecords: (topic: string) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
-    /** Waits until a topic, which may not exist yet, holds at least so many such records, and returns them all. */
+    /** Waits until a topic, which may not exist yet, holds at least `count` such records, and returns all of them. */
     readonly awaitRecords: (topic: string, count: number) => Effect.Effect<ReadonlyArray<ConsumedRecord>>
 
-    /** What a group has committed, by topic and partition. */
+    /** A group's committed offsets, by topic and partition. */
     readonly committed: (groupId: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
-    /** Waits until a group has committed the offset, or one beyond it. */
+    /** Waits until a group has committed this offset or a higher one. */
     readonly awaitCommitted: (groupId: string, topic: string, partition: number, offset: number) => Effect.Effect<void>
     readonly group: (groupId: string) => Effect.Effect<GroupDescription>
-    /** Waits until a group is as the predicate wants it, and returns it. */
+    /** Waits until the predicate holds for a group, and returns the group. */
     readonly awaitGroup: (
       groupId: string,
       predicate: (group: GroupDescription) => boolean
@@ -208,7 +213,7 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
 
 let clusters = 0
 
-/** A broker that runs until the scope closes. Fails when a topic's name or settings are invalid. */
+/** A broker that runs until the scope closes. Fails when a topic's name or a setting is invalid. */
 export const make = (
   options?: MemoryBrokerOptions | undefined
 ): Effect.Effect<Context.Tag.Service<MemoryBroker>, MemoryBrokerError, Scope.Scope> =>
@@ -369,7 +374,7 @@ export const make = (
     }
   })
 
-/** A broker, and `Wire` to it as its default client: takes the place of `KafkaJsWire.layer` in a test. */
+/** A broker, and a `Wire` to it as the default client. Replaces `KafkaJsWire.layer` in a test. */
 export const layer = (options?: MemoryBrokerOptions | undefined): Layer.Layer<MemoryBroker | Wire, MemoryBrokerError> =>
   Layer.scopedContext(
     Effect.map(make(options), (broker) =>

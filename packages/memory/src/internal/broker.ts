@@ -1,6 +1,6 @@
 /**
- * Which part of the cluster answers which request: any node the questions for metadata, a partition's leader those for
- * its records, a group's coordinator those of its members, a transactional id's those of its transactions.
+ * Routes each request to the part of the cluster that answers it: metadata to any node, records to the partition's
+ * leader, membership to the group's coordinator, transactions to the transactional id's coordinator.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
@@ -78,7 +78,7 @@ export const make = ({ coordinator, placement, timers, topics, transactions }: P
     DeleteTopics: (request) => topics.deleteTopics(request)
   }
 
-  /** Why another node is to be asked, or 0. */
+  /** The error code that sends the client to another node, or 0. */
   const misdirected = (nodeId: number, api: Api, request: Request<Api>): number => {
     if (groupApis.has(api)) {
       const { groupId } = request as Request<"Heartbeat">

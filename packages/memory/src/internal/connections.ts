@@ -1,6 +1,6 @@
 /**
- * Clients and their connections to the nodes of a cluster in memory. Each connection answers its requests one after the other, as a
- * socket of a real broker does: what is sent behind a parked request waits.
+ * Clients and their connections to the nodes of a cluster in memory. Each connection answers its requests one after the
+ * other, as a real broker's socket does: requests behind a parked request wait.
  */
 import type { Api, BrokerEndpoint, Request, Response } from "@spillway/kafka/Protocol"
 import { type Connection, type Endpoint, Wire, WireError } from "@spillway/kafka/Wire"
@@ -13,12 +13,12 @@ import * as Scope from "effect/Scope"
 import * as Ending from "./ending.js"
 import type { Timers } from "./timers.js"
 
-/** A request that its node may answer later: it is told whom, and gives back how to give up waiting. */
+/** A request that its node may answer later, through the callback. Returns how to stop waiting for the answer. */
 export type Parked<A> = (respond: (response: A) => void) => () => void
 
 export type Answer<A> = A | Parked<A>
 
-/** Carries out one request as a node. */
+/** Handles one request on a node. */
 export type Serve = <A extends Api>(
   nodeId: number,
   clientId: string,
@@ -46,7 +46,7 @@ interface Open {
 }
 
 interface Sent {
-  /** Has the node carry it out, and tells when it is answered; gives back how to give up a parked one. */
+  /** Passes the request to the node and calls back with the answer. Returns how to abandon a parked request. */
   readonly serve: (answered: () => void) => (() => void) | undefined
   readonly fail: (description: string, reason?: "Disconnected" | "Timeout") => void
 }
@@ -55,7 +55,7 @@ export interface Options {
   readonly timers: Timers
   readonly nodes: ReadonlyArray<BrokerEndpoint>
   readonly serve: Serve
-  /** The cluster's: what it does for a client goes on when the client's fibres don't. */
+  /** The cluster's scope: work that it does for a client continues when the client's fibers end. */
   readonly runtime: Runtime.Runtime<never>
 }
 
@@ -69,7 +69,7 @@ export const make = ({ nodes, runtime, serve, timers }: Options): Connections =>
 
   const open = (node: BrokerEndpoint, clientId: string, siblings: Set<Open>): Open => {
     const ending = Ending.make()
-    /** In the order they were sent; the first is being served, or will be by the next task. */
+    /** In the order they were sent. The first is being handled, or will be in the next task. */
     const unanswered: Array<Sent> = []
     let ended: string | undefined
     let giveUp: (() => void) | undefined
@@ -84,7 +84,7 @@ export const make = ({ nodes, runtime, serve, timers }: Options): Connections =>
       })
     }
 
-    /** Ends the connection by a request that its client doesn't wait for any longer. */
+    /** Ends the connection because its client stopped waiting for a request. */
     const expire = (sent: Sent, limitMs: number): void => {
       if (unanswered[0] !== sent) return
       unanswered.shift()
@@ -157,7 +157,7 @@ export const make = ({ nodes, runtime, serve, timers }: Options): Connections =>
       Effect.flatMap(Effect.scope, (scope) => {
         const refuse = (description: string) => Effect.fail(error(to, "ConnectFailed", description))
         const node = nodes.find(({ host, port }) => host === to.host && port === to.port)
-        if (node === undefined) return refuse(`nobody listens on ${to.host}:${to.port}`)
+        if (node === undefined) return refuse(`no broker listens on ${to.host}:${to.port}`)
         if (stopped.has(node.nodeId)) return refuse("the broker is stopped")
         if (isCut) return refuse("the client is cut off")
         const { close, connection } = open(node, clientId, connections)

@@ -1,6 +1,6 @@
 /**
- * The groups of a broker: requests go in, parked ones are answered when their group says so, and one timer a group
- * wakes it at its next deadline.
+ * The groups of a broker. It passes requests to the group, answers parked ones when the group answers, and wakes each
+ * group at its next deadline with one timer.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
@@ -24,7 +24,7 @@ import * as GroupState from "./groupState.js"
 import * as Signal from "./signal.js"
 import type { Timers } from "./timers.js"
 
-/** A group with what isn't part of its membership: its committed offsets and its timer. */
+/** A group with the parts outside its membership: committed offsets and a timer. */
 interface Entry {
   readonly groupId: string
   group: GroupState.Group
@@ -46,28 +46,28 @@ export interface Coordinator {
   /** The error code. */
   readonly leave: (request: LeaveGroupRequest) => number
   readonly commit: (request: OffsetCommitRequest) => OffsetCommitResponse
-  /** Offsets that wait for the end of their transaction. */
+  /** Stores offsets that wait for the end of their transaction. */
   readonly commitInTransaction: (request: TxnOffsetCommitRequest) => OffsetCommitResponse
-  /** A producer's transaction has ended for the offsets of a group. */
+  /** Ends a producer's transaction for a group's offsets. */
   readonly endTransaction: (groupId: string, producerId: bigint, isCommit: boolean) => void
   readonly fetchOffsets: (request: OffsetFetchRequest) => OffsetFetchResponse
-  /** The group, unless nobody ever asked for it. */
+  /** The group; undefined if no client has used it. */
   readonly group: (groupId: string) => GroupState.Group | undefined
   readonly offset: (groupId: string, topic: string, partition: number) => number | undefined
   /** By topic and partition. */
   readonly committed: (groupId: string) => ReadonlyArray<CommittedOffset>
   /**
-   * Another broker coordinates the group from now on: who is parked is refused, and the group is what the new one finds
-   * in its log, with every session begun anew.
+   * Moves the group to another coordinator. Parked requests are refused, the new coordinator loads the group from its
+   * log, and every session starts again.
    */
   readonly handOver: (groupId: string) => void
-  /** Offsets of a topic go with the topic. */
+  /** Removes a deleted topic's offsets. */
   readonly forgetTopic: (topic: string) => void
-  /** Stops the timers, as the broker's process has ended. */
+  /** Stops the timers, because the broker's process has ended. */
   readonly stop: () => void
-  /** Begins again with the groups as a broker finds them in its log. */
+  /** Starts again with each group as a broker loads it from its log. */
   readonly start: () => void
-  /** Notified whenever a group or its offsets have changed. */
+  /** Notified whenever a group or its offsets change. */
   readonly changed: Signal.Signal
 }
 
@@ -104,7 +104,7 @@ export const make = ({ limits, partitionExists, timers }: Options): Coordinator 
     alarm?.cancel()
   }
 
-  /** An alarm that rings too early does no harm: it is set again. So only an earlier deadline replaces it. */
+  /** An alarm that rings early is set again, so only an earlier deadline replaces it. */
   const arm = (entry: Entry): void => {
     const at = Group.nextDeadline(entry.group)
     if (!isRunning || at === undefined || (entry.alarm !== undefined && entry.alarm.at <= at)) return
@@ -116,11 +116,11 @@ export const make = ({ limits, partitionExists, timers }: Options): Coordinator 
     entry.alarm = { at, cancel }
   }
 
-  /** A group that isn't known yet becomes so with its first member or offset. */
+  /** A group is created with its first member or offset. */
   const entryOf = (groupId: string): Entry =>
     groups.get(groupId) ?? { groupId, group: GroupState.empty, offsets: GroupOffsets.make(), alarm: undefined }
 
-  /** Parks a request until its group answers it; who gives up waiting leaves the group as it is. */
+  /** Parks a request until its group answers it. An abandoned request doesn't change the group. */
   const park =
     <A>(
       parked: Map<number, (response: A) => void>,
@@ -139,7 +139,7 @@ export const make = ({ limits, partitionExists, timers }: Options): Coordinator 
     return entry === undefined ? KafkaErrorCode.UNKNOWN_MEMBER_ID : apply(entry, transition)
   }
 
-  /** Partitions that don't exist are sorted out before the group is asked, and answered first. */
+  /** Partitions that don't exist are answered without asking the group, and come first in the response. */
   const commit = (
     request: OffsetCommitRequest,
     transition: GroupState.Transition,

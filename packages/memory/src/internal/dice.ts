@@ -1,16 +1,16 @@
 /**
- * Random numbers from a seed, the same in every run. Each part of a simulation throws dice of its own, so that what one
- * part leaves out changes nothing for the others.
+ * Random numbers from a seed, the same in every run. Each part of a simulation has its own dice, so draws that one part
+ * skips don't change the others.
  */
 import type * as Random from "effect/Random"
 import * as EffectRandom from "effect/Random"
 
 export interface Dice {
-  /** From 0 to 1, 1 excluded. */
+  /** From 0 to 1, exclusive. */
   readonly next: () => number
-  /** A whole number from 0 to `count`, `count` excluded. */
+  /** A whole number from 0 to `count`, exclusive. */
   readonly below: (count: number) => number
-  /** A whole number from `min` to `max`, both included. */
+  /** A whole number from `min` to `max`, both inclusive. */
   readonly between: (min: number, max: number) => number
   readonly chance: (probability: number) => boolean
   readonly pick: <A>(from: ReadonlyArray<A>) => A
@@ -23,7 +23,7 @@ const hash = (parts: ReadonlyArray<string | number>): number => {
   return state >>> 0
 }
 
-/** Dice for a part of the simulation, named by what it is under the seed. */
+/** Dice for one part of the simulation, derived from the seed and the part's name. */
 export const make = (seed: number, ...part: ReadonlyArray<string | number>): Dice => {
   // splitmix32
   let state = hash([seed, ...part])
@@ -43,6 +43,6 @@ export const make = (seed: number, ...part: ReadonlyArray<string | number>): Dic
   }
 }
 
-/** Effect's `Random` for the fibres of a part. */
+/** Effect's `Random` for the fibers of a part. */
 export const random = (seed: number, ...part: ReadonlyArray<string | number>): Random.Random =>
   EffectRandom.make([seed, ...part].join("/"))

@@ -1,11 +1,11 @@
 /**
- * The end of a connection, which comes once.
+ * The end of a connection, which happens once.
  */
 import type { WireError } from "@spillway/kafka/Wire"
 import * as Effect from "effect/Effect"
 
 export interface Ending {
-  /** Ends, with the reason, when the connection has. Who stops waiting is forgotten with the connection, not before. */
+  /** Completes with the reason when the connection ends. A waiter that stops waiting stays registered until then. */
   readonly closed: Effect.Effect<WireError>
   readonly reason: () => WireError | undefined
   readonly end: (reason: WireError) => void

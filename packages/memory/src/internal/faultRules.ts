@@ -1,5 +1,5 @@
 /**
- * Which faults of a plan a request meets: decided in the order the requests come, each rule by dice of its own.
+ * Which faults of a plan apply to a request. Requests are decided in order of arrival, and each rule has its own dice.
  */
 import type { Api, Request } from "@spillway/kafka/Protocol"
 import type { Endpoint, Role } from "@spillway/kafka/Wire"
@@ -8,13 +8,13 @@ import * as Dice from "./dice.js"
 import type { Fault, FaultPlan, FaultRule } from "./faultTypes.js"
 import * as PartialRefusal from "./partialRefusal.js"
 
-/** The faults that befall one request at once; at most one of them. */
+/** The faults that exclude each other: a request meets at most one. */
 export type Mishap = Exclude<Fault, { readonly _tag: "Delay" | "Freeze" | "Silence" | "Refuse" }>
 
 export interface Verdict {
   readonly delayMs: number
   readonly mishap: Mishap | undefined
-  /** All that happens to it, the delays too. */
+  /** All faults of the request, delays included. */
   readonly faults: ReadonlyArray<Fault>
 }
 
@@ -22,11 +22,11 @@ export interface FaultRules {
   readonly request: (now: number, to: Endpoint, role: Role, api: Api, request: Request<Api>) => Verdict
   /** Whether a connection is refused. */
   readonly refuses: (now: number, to: Endpoint, role: Role) => boolean
-  /** From when on a connection that is made now is silent; infinity: never. */
+  /** The time from which a new connection is silent; infinity means never. */
   readonly silentFrom: (now: number, to: Endpoint, role: Role) => number
-  /** Whether a broker ever freezes. */
+  /** Whether any rule freezes brokers. */
   readonly freezes: boolean
-  /** When a broker that is frozen goes on; `now` when it isn't. */
+  /** When a frozen broker continues; `now` when it isn't frozen. */
   readonly frozenUntil: (now: number, to: Endpoint, role: Role) => number
 }
 

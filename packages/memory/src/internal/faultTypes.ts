@@ -5,20 +5,23 @@ import type { Api } from "@spillway/kafka/Protocol"
 import type { Role } from "@spillway/kafka/Wire"
 import type * as Duration from "effect/Duration"
 
-/** What goes wrong with a request. */
+/** A fault of a request. */
 export type Fault =
-  /** It arrives later, by a time drawn from the range; those behind it on the connection wait. */
+  /** It arrives later, by a time drawn from the range. Requests behind it on the connection wait. */
   | { readonly _tag: "Delay"; readonly min: Duration.DurationInput; readonly max: Duration.DurationInput }
-  /** It never arrives, nor does anything after it: the connection is dead, which shows as a `Timeout`. */
+  /**
+   * It never arrives, nor does any later request on the connection: the connection is dead and fails with `Timeout`.
+   */
   | { readonly _tag: "LoseRequest" }
-  /** It is carried out, but no answer comes, nor to anything after it: a `Timeout`. */
+  /**
+   * It is carried out, but neither it nor any later request on the connection is answered: they fail with `Timeout`.
+   */
   | { readonly _tag: "LoseResponse" }
-  /** The connection ends, before the request arrives or when it was carried out, without an answer. */
+  /** The connection ends before the request arrives or after it was carried out, without an answer. */
   | { readonly _tag: "Disconnect"; readonly when: "before" | "after" }
   /**
-   * The broker answers with an error code, instead of carrying it out or when it has: for the request as a whole, or
-   * for the partitions with these numbers, while the others are answered as usual. Requests without those partitions
-   * don't meet it.
+   * The broker answers with an error code, before or after carrying the request out. With `partitions`, only those
+   * partitions get the error and the others are answered as usual; requests without those partitions don't match.
    */
   | {
       readonly _tag: "Answer"
@@ -26,33 +29,33 @@ export type Fault =
       readonly when: "instead" | "after"
       readonly partitions?: ReadonlyArray<number> | undefined
     }
-  /** The broker is frozen until the rule ends: what arrives meanwhile is carried out then, and no answer comes before. */
+  /** The broker is frozen until the rule ends. Requests that arrive meanwhile are carried out and answered then. */
   | { readonly _tag: "Freeze" }
   /**
-   * Connections are half-open, as behind a firewall that has dropped their state: those that are open while the rule
-   * lasts carry nothing in either direction from then on, also when the rule has ended, and nothing closes them. What
-   * is sent on them fails with `Timeout`. The rule's `apis` and `topics` don't count; `times` counts connections.
+   * Connections are half-open, as behind a firewall that dropped their state. Connections that are open during the rule
+   * carry nothing in either direction, even after the rule ends, and nothing closes them. Requests on them fail with
+   * `Timeout`. The rule's `apis` and `topics` are ignored; `times` counts connections.
    */
   | { readonly _tag: "Silence" }
-  /** No new connection can be made. */
+  /** No new connection can be opened. */
   | { readonly _tag: "Refuse" }
 
-/** A fault and when it happens. What is left out matches everything. */
+/** A fault and when it happens. An omitted field matches everything. */
 export interface FaultRule {
   readonly fault: Fault
   readonly apis?: ReadonlyArray<Api> | undefined
   readonly roles?: ReadonlyArray<Role> | undefined
-  /** Ports of brokers. */
+  /** Broker ports. */
   readonly ports?: ReadonlyArray<number> | undefined
-  /** Requests that name topics, and only these. */
+  /** Only requests that name one of these topics. */
   readonly topics?: ReadonlyArray<string> | undefined
   /** From 0 to 1. Default: 1. */
   readonly probability?: number | undefined
-  /** How often it happens at most. Default: any number of times. */
+  /** The largest number of times it happens. Default: unlimited. */
   readonly times?: number | undefined
-  /** Since the wire was wrapped. Default: 0. */
+  /** Measured from when the wire was wrapped. Default: 0. */
   readonly from?: Duration.DurationInput | undefined
-  /** Since the wire was wrapped. Default: never. */
+  /** Measured from when the wire was wrapped. Default: never. */
   readonly until?: Duration.DurationInput | undefined
 }
 
@@ -60,23 +63,23 @@ export interface FaultRule {
 export interface FaultEvent {
   /** `host:port` of the broker. */
   readonly endpoint: string
-  /** Absent: on connecting. */
+  /** Absent for a fault on connecting. */
   readonly api: Api | undefined
   readonly fault: Fault
 }
 
-/** The faults of a wire and the seed that they are drawn by. */
+/** The faults of a wire and their seed. */
 export interface FaultPlan {
-  /** What the probabilities and delays are drawn from. */
+  /** The seed of the probabilities and delays. */
   readonly seed: number
-  /** Every delay and freeze that matches adds up; of the other faults, the first that matches happens. */
+  /** All matching delays and freezes add up. Of the other faults, the first match happens. */
   readonly rules: ReadonlyArray<FaultRule>
   /**
-   * When a request that gets no answer fails with `Timeout` and ends its connection; what the broker may wait by the
-   * request itself comes on top. Default: 30 seconds, as `KafkaJsWire`'s.
+   * When an unanswered request fails with `Timeout` and ends its connection. The broker's own wait time for the request
+   * is added to it. Default: 30 seconds, as in `KafkaJsWire`.
    */
   readonly requestTimeout?: Duration.DurationInput | undefined
-  /** Default: 10 seconds, as `KafkaJsWire`'s. */
+  /** Default: 10 seconds, as in `KafkaJsWire`. */
   readonly connectTimeout?: Duration.DurationInput | undefined
   readonly onFault?: ((event: FaultEvent) => void) | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * A connection with faults. As on a real one, requests arrive in the order they were sent and answers likewise, so what
- * holds one up holds up those behind it; and what a client has sent still arrives when the client has given up.
+ * A connection with faults. As on a real connection, requests and answers keep their order, so a delayed one delays
+ * those behind it. A request that was sent still arrives after its client has stopped waiting.
  */
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import { type Connection, type Endpoint, type Role, Wire, WireError, type WireErrorReason } from "@spillway/kafka/Wire"
@@ -19,7 +19,7 @@ import * as Refusal from "./refusal.js"
 import * as Timers from "./timers.js"
 
 export interface Options {
-  /** The network's: what is under way goes on when the client's fibres don't. */
+  /** The network's scope: requests in flight continue when the client's fibers end. */
   readonly runtime: Runtime.Runtime<never>
   readonly clock: Clock.Clock
   readonly rules: FaultRules
@@ -28,10 +28,10 @@ export interface Options {
   readonly onFault: (event: FaultEvent) => void
 }
 
-/** What a broker may keep for long: nobody waits for that to end a connection. */
+/** A request that the broker may park for long. Ending a connection doesn't wait for it. */
 const parked = new Set<Api>(["Fetch", "JoinGroup", "SyncGroup"])
 
-/** How long a broker may keep a request by the request itself, in milliseconds. */
+/** How long a broker may park a request, by the request's own fields, in milliseconds. */
 const brokerWaitMs = (api: Api, request: Request<Api>): number => {
   switch (api) {
     case "Fetch":
@@ -56,11 +56,11 @@ export const wrap = (
     const endpoint = `${to.host}:${to.port}`
     const ending = Ending.make()
     const waiting = new Set<(error: WireError) => void>()
-    /** Requests that are on their way to the broker, or being carried out. */
+    /** Requests that are on their way to the broker or being carried out. */
     let underWay = 0
     let arrivesAt = 0
     let answersAt = 0
-    /** Nothing gets through any more, in this direction. */
+    /** True when nothing gets through in this direction any more. */
     let deaf = false
     let mute = false
     const silentFrom = rules.silentFrom(now(), to, role)
@@ -70,7 +70,7 @@ export const wrap = (
       new WireError({ reason, endpoint, api, description })
     const cut = () => error("Disconnected", "the connection was cut")
 
-    /** Ends the client's side at once; the broker's when all that is under way has been carried out. */
+    /** Ends the client's side at once, and the broker's side when every request in flight has been carried out. */
     const disconnect = (reason: WireError) => {
       if (ending.reason() !== undefined) return
       ending.end(reason)
@@ -84,7 +84,7 @@ export const wrap = (
       if (ending.reason() !== undefined && underWay === 0) run(end)
     }
 
-    /** What happens to a request on the network and at the broker. */
+    /** Applies the faults of a request on the network and at the broker. */
     const carry = <A extends Api>(
       api: A,
       request: Request<A>,
@@ -152,7 +152,7 @@ export const wrap = (
         else if (answersAt > deadline) timeOut()
         else timers.after(answersAt - at, () => answer(given))
       }
-      /** What the broker carries out. */
+      /** Carries the request out at the broker. */
       const remaining = (): Request<A> | undefined => {
         if (mishap?._tag !== "Answer" || mishap.when === "after") return request
         const { partitions } = mishap
@@ -196,7 +196,7 @@ export const wrap = (
     const connection: Connection = { request, closed: ending.closed }
     return {
       connection,
-      /** The broker has ended it, which a silent one doesn't show. */
+      /** The broker has ended the connection; a silent one doesn't show it. */
       onClosed: (reason: WireError) => {
         if (!isSilent()) disconnect(reason)
       },
@@ -204,7 +204,7 @@ export const wrap = (
     }
   }
 
-  /** The broker's side may outlive the client's: a fibre of the network opens it, and hears of its end. */
+  /** The broker's side may outlive the client's, so a fiber of the network opens it and waits for its end. */
   const open = (to: Endpoint, role: Role): Effect.Effect<Connection, WireError, Scope.Scope> =>
     Effect.flatMap(Effect.zip(Effect.scope, Scope.make()), ([scope, innerScope]) =>
       Effect.async<Connection, WireError>((resume) => {

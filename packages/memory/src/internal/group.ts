@@ -1,6 +1,6 @@
 /**
- * The requests of the group protocol and the passing of time, as transitions of a group's state. They decide what Kafka's
- * classic coordinator decides, without fibres or connections of their own.
+ * The requests of the group protocol and the passing of time, as transitions of a group's state. They make the
+ * decisions of Kafka's classic coordinator, without fibers or connections.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
@@ -46,7 +46,7 @@ import {
 export interface JoinOptions {
   readonly token: number
   readonly request: JoinGroupRequest
-  /** The id for a member that comes without one. */
+  /** The id for a member that joins without one. */
   readonly newMemberId: string
 }
 
@@ -80,7 +80,8 @@ export const join = (limits: Limits, { newMemberId, request, token }: JoinOption
     if (invalid !== KafkaErrorCode.NONE) return fail(invalid)
     if (!supports(draft, request)) return fail(KafkaErrorCode.INCONSISTENT_GROUP_PROTOCOL)
     const member = draft.members.get(memberId)!
-    // A repeated JoinGroup of the current generation is answered again, unless the leader asks for a new one by it.
+    // A repeated JoinGroup of the current generation gets the same answer, unless the leader sends it, which starts a
+    // rebalance.
     const repeats =
       sameProtocols(member.protocols, request.protocols) &&
       (draft.phase === "CompletingRebalance" || (draft.phase === "Stable" && draft.leader !== memberId))
@@ -127,7 +128,7 @@ export const heartbeat = (limits: Limits, request: HeartbeatRequest): Transition
     return draft.phase === "PreparingRebalance" ? KafkaErrorCode.REBALANCE_IN_PROGRESS : KafkaErrorCode.NONE
   })
 
-/** Whether the member may commit now; the offsets themselves aren't part of the group. */
+/** Checks that the member may commit now. The offsets themselves aren't part of the group. */
 export const commit = (limits: Limits, request: OffsetCommitRequest): Transition =>
   transition(limits, (draft) => {
     const { generationId, groupInstanceId, memberId } = request
@@ -140,7 +141,9 @@ export const commit = (limits: Limits, request: OffsetCommitRequest): Transition
     return KafkaErrorCode.NONE
   })
 
-/** The same in a transaction, whose producer may be no member, and during a rebalance too (KIP-447). */
+/**
+ * The same check for a commit in a transaction, which needs no membership and is allowed during a rebalance (KIP-447).
+ */
 export const commitInTransaction = (limits: Limits, request: OffsetCommitRequest): Transition =>
   transition(limits, (draft) => {
     const { generationId, groupInstanceId, memberId } = request
@@ -152,7 +155,7 @@ export const commitInTransaction = (limits: Limits, request: OffsetCommitRequest
     return invalid
   })
 
-/** Answers the first error of the members that leave; the others leave all the same. */
+/** Answers the first error of the leaving members; the others leave anyway. */
 export const leave = (limits: Limits, request: LeaveGroupRequest): Transition =>
   transition(limits, (draft) => {
     let errorCode: number = KafkaErrorCode.NONE
@@ -163,7 +166,7 @@ export const leave = (limits: Limits, request: LeaveGroupRequest): Transition =>
     return errorCode
   })
 
-/** Carries out everything that is due. */
+/** Carries out every action that is due. */
 export const tick = (limits: Limits): Transition =>
   transition(limits, (draft) => {
     for (const [id, forgottenAt] of draft.pendingMembers) {
@@ -187,7 +190,7 @@ export const tick = (limits: Limits): Transition =>
     return KafkaErrorCode.NONE
   })
 
-/** The group as a broker that restarts finds it: its last stable generation, every session begun anew. */
+/** The group as a restarted broker loads it: its last stable generation, with every session started again. */
 export const restart: Transition = ({ persisted }, now) => {
   const members = new Map(
     Array.from(persisted.members, ([id, member]) => [id, { ...member, expiresAt: now + member.sessionTimeoutMs }])
@@ -196,7 +199,7 @@ export const restart: Transition = ({ persisted }, now) => {
   return { group: { ...empty, ...persisted, members, phase, persisted }, joins: [], syncs: [], errorCode: 0 }
 }
 
-/** When `tick` has something to do next; undefined when only a request can change the group. */
+/** When `tick` next has work to do; undefined when only a request can change the group. */
 export const nextDeadline = (group: Group): number | undefined => {
   let next = Number.POSITIVE_INFINITY
   for (const member of group.members.values()) if (canExpire(member)) next = Math.min(next, member.expiresAt)
@@ -210,7 +213,7 @@ const leaveOne = (draft: Draft, memberId: string, instanceId: string | null): nu
     completeJoinIfAllJoined(draft)
     return KafkaErrorCode.NONE
   }
-  // An instance id alone evicts whoever holds it.
+  // An instance id alone evicts its current member.
   const evicted = memberId === "" && instanceId !== null ? staticMember(draft, instanceId) : undefined
   const id = evicted?.id ?? memberId
   const invalid = validateMember(draft, id, instanceId)

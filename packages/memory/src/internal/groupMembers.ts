@@ -1,15 +1,15 @@
 /**
- * Members that come, go and come back, and the rebalances that follow.
+ * Members that join, leave and return, and the rebalances that follow.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { JoinGroupRequest, JoinGroupResponse } from "@spillway/kafka/Protocol"
 import { selectProtocol } from "./groupProtocol.js"
 import { type Draft, joinError, type Member, noBytes } from "./groupState.js"
 
-/** A new member that is never answered is given up after this long, as its client has surely gone. */
+/** A new member that is never answered is removed after this long, because its client has surely stopped. */
 const newMemberTimeoutMs = 5 * 60_000
 
-/** A member that is parked waits for the broker, so only a new one, whose client may have gone unseen, expires. */
+/** A parked member waits for the broker, so only a new one, whose client may have stopped unnoticed, expires. */
 export const canExpire = (member: Member): boolean =>
   member.isNew || (member.join === undefined && member.sync === undefined)
 
@@ -70,13 +70,13 @@ export const addMember = (draft: Draft, id: string, request: JoinGroupRequest, t
   rebalanceOrCompleteJoin(draft)
 }
 
-/** Parks a JoinGroup of a known member. One it had parked before is forgotten: its connection has gone. */
+/** Parks a JoinGroup of a known member. An earlier parked one is forgotten, because its connection has closed. */
 export const park = (draft: Draft, member: Member, request: JoinGroupRequest, token: number): void => {
   const { assignment, expiresAt, isNew, sync } = member
   draft.members.set(member.id, { ...memberOf(draft, member.id, request, token), assignment, expiresAt, isNew, sync })
 }
 
-/** A static member that comes back takes the place of its old self, which is fenced. */
+/** A static member that returns replaces its earlier instance, which is fenced. */
 export const replaceMember = (
   draft: Draft,
   old: Member,
@@ -97,7 +97,7 @@ export const replaceMember = (
   if (formerLeader === old.id) draft.leader = id
   if (draft.phase === "Stable" && selectProtocol(draft) === draft.protocol) {
     update(draft, id, { join: undefined })
-    // Up to JoinGroup v8 a leader that comes back is told its old id, so that it doesn't assign anew.
+    // Up to JoinGroup v8 a returning leader gets its old id, so that it doesn't compute a new assignment.
     draft.joins.push({ token, response: { ...joined(draft, id), leader: formerLeader ?? "", members: [] } })
     persist(draft)
     return
@@ -154,7 +154,7 @@ export const completeJoinIfAllJoined = (draft: Draft): void => {
   if (draft.phase === "PreparingRebalance" && draft.initial === undefined && allJoined(draft)) completeJoin(draft)
 }
 
-/** The join phase is over, unless it is a new group's and members keep coming. */
+/** Ends the join phase, unless the group is new and members are still joining. */
 export const endJoinPhase = (draft: Draft): void => {
   const { initial } = draft
   if (initial?.joined === true && initial.remainingMs > 0) {
@@ -173,7 +173,7 @@ const completeJoin = (draft: Draft): void => {
     }
   }
   if (draft.members.size > 0 && !electLeader(draft)) {
-    // Only static members are left and none has come back: their sessions decide.
+    // Only static members are left and none has returned: their sessions decide.
     draft.joinDeadline = draft.now + rebalanceTimeout(draft)
     return
   }
@@ -198,7 +198,7 @@ const completeJoin = (draft: Draft): void => {
   }
 }
 
-/** Whether somebody who has joined leads. */
+/** Whether a joined member leads. */
 const electLeader = (draft: Draft): boolean => {
   const hasJoined = (id: string | undefined) => id !== undefined && draft.members.get(id)?.join !== undefined
   if (!hasJoined(draft.leader)) {

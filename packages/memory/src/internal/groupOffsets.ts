@@ -1,5 +1,5 @@
 /**
- * The offsets of one group: those committed, and those that open transactions are about to commit.
+ * The offsets of one group: the committed ones, and those pending in open transactions.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { OffsetFetchRequest, OffsetFetchResponse } from "@spillway/kafka/Protocol"
@@ -12,7 +12,7 @@ export interface Committed {
 
 type ByPartition = Map<string, Map<number, Committed>>
 
-/** Changed by the functions of this file alone. */
+/** Changed only by the functions of this file. */
 export interface GroupOffsets {
   readonly committed: ByPartition
   /** By producer id. */
@@ -34,7 +34,7 @@ const put = (offsets: ByPartition, { leaderEpoch, metadata, offset, partition, t
   offsets.set(topic, partitions.set(partition, { offset, leaderEpoch, metadata }))
 }
 
-/** Stores an offset, for the time being only in the producer's transaction if one is given; the error code, or 0. */
+/** Stores an offset, pending in the producer's transaction if one is given. Returns the error code, or 0. */
 export const store = ({ committed, pending }: GroupOffsets, placed: Placed, producerId?: bigint): number => {
   if ((placed.metadata?.length ?? 0) > maxMetadataBytes) return KafkaErrorCode.OFFSET_METADATA_TOO_LARGE
   if (producerId === undefined) put(committed, placed)
@@ -46,7 +46,7 @@ export const store = ({ committed, pending }: GroupOffsets, placed: Placed, prod
   return KafkaErrorCode.NONE
 }
 
-/** A producer's transaction has ended: its offsets count from now on, or are forgotten. */
+/** Ends a producer's transaction: its offsets are committed or dropped. */
 export const end = ({ committed, pending }: GroupOffsets, producerId: bigint, isCommit: boolean): void => {
   const own = pending.get(producerId)
   pending.delete(producerId)
@@ -69,7 +69,7 @@ const isPending = ({ pending }: GroupOffsets, topic: string, partition: number):
 
 const nothing: Committed = { offset: -1, leaderEpoch: -1, metadata: "" }
 
-/** What is committed, of the partitions asked for or of all. */
+/** The committed offsets of the requested partitions, or of all. */
 export const list = (
   offsets: GroupOffsets,
   topics: OffsetFetchRequest["topics"],

@@ -1,5 +1,5 @@
 /**
- * Which protocol (the assignor, by its name) a group's members agree on.
+ * Chooses the protocol (the assignor, by name) that a group's members agree on.
  */
 import type { JoinGroupRequest } from "@spillway/kafka/Protocol"
 import type { Draft, Member } from "./groupState.js"
@@ -10,7 +10,7 @@ const candidates = (draft: Draft): ReadonlyArray<string> => {
   return (first ?? []).filter((name) => others.every((names) => names.includes(name)))
 }
 
-/** Every member votes for the first it lists among the candidates. */
+/** Every member votes for the first candidate in its own list. */
 export const selectProtocol = (draft: Draft): string => {
   const common = candidates(draft)
   const votes = new Map(common.map((name) => [name, 0]))

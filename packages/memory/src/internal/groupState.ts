@@ -1,7 +1,7 @@
 /**
- * What Kafka's classic coordinator knows of one consumer group, as plain data, and the frame of its transitions: a
- * transition takes the group and the time and returns the group that follows with the parked requests it answers.
- * Deadlines are part of the group, so the only timer a group needs is one that calls `tick` at `nextDeadline`.
+ * The state of Kafka's classic coordinator for one consumer group, as plain data, and the frame of its transitions. A
+ * transition takes the group and the time and returns the next group with the parked requests it answers. Deadlines are
+ * part of the group, so the only timer a group needs is one that calls `tick` at `nextDeadline`.
  */
 import type { JoinGroupRequest, JoinGroupResponse, SyncGroupResponse } from "@spillway/kafka/Protocol"
 
@@ -23,7 +23,7 @@ export interface Member {
   readonly sync: number | undefined
 }
 
-/** What a broker writes to its log, and so finds again when it restarts. */
+/** The state that a broker writes to its log and loads when it restarts. */
 interface Persisted {
   readonly generation: number
   readonly protocolType: string
@@ -34,14 +34,16 @@ interface Persisted {
 
 export interface Group extends Persisted {
   readonly phase: Phase
-  /** Member ids given out and not joined with yet, and when each is forgotten. */
+  /** Member ids that were issued but not used to join yet, and when each is forgotten. */
   readonly pendingMembers: ReadonlyMap<string, number>
   readonly pendingSync: ReadonlySet<string>
-  /** When the join phase ends without those who haven't rejoined. */
+  /** When the join phase ends without the members that haven't rejoined. */
   readonly joinDeadline: number | undefined
-  /** When those who haven't synced are removed. */
+  /** When members that haven't synced are removed. */
   readonly syncDeadline: number | undefined
-  /** Set while an empty group waits for its first members: how much longer it may, and whether one came meanwhile. */
+  /**
+   * Set while an empty group waits for its first members: the time that remains, and whether a member joined meanwhile.
+   */
   readonly initial: { readonly remainingMs: number; readonly joined: boolean } | undefined
   readonly persisted: Persisted
 }
@@ -54,9 +56,9 @@ export interface Limits {
 
 export interface Step {
   readonly group: Group
-  /** JoinGroup requests to answer, by the token they came with. */
+  /** JoinGroup requests to answer, by token. */
   readonly joins: ReadonlyArray<{ readonly token: number; readonly response: JoinGroupResponse }>
-  /** SyncGroup requests to answer, by the token they came with. */
+  /** SyncGroup requests to answer, by token. */
   readonly syncs: ReadonlyArray<{ readonly token: number; readonly response: SyncGroupResponse }>
   /** The answer to a request that is never parked. */
   readonly errorCode: number
@@ -79,7 +81,7 @@ export const empty: Group = {
 
 export const noBytes: Uint8Array = new Uint8Array(0)
 
-/** The group while a transition works on it: a copy, so that the transition as a whole changes nothing. */
+/** The group while a transition works on it: a copy, so a transition never changes its input. */
 export interface Draft extends Mutable<Omit<Group, "members" | "pendingMembers" | "pendingSync">> {
   readonly now: number
   readonly limits: Limits
@@ -95,7 +97,7 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 export const transition =
   (limits: Limits, change: (draft: Draft) => number): Transition =>
   (group, now) => {
-    // Field by field: spreading an object of so many takes longer than all else that a request does.
+    // Field by field: spreading an object with this many fields takes longer than the rest of a request.
     const draft: Draft = {
       generation: group.generation,
       protocolType: group.protocolType,

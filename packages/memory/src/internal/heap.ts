@@ -1,5 +1,5 @@
 /**
- * A binary heap: what comes first by an order can be taken in logarithmic time.
+ * A binary heap: removes the first item of an order in logarithmic time.
  */
 export interface Heap<A> {
   readonly items: Array<A>

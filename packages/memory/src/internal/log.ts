@@ -1,5 +1,5 @@
 /**
- * The log of one partition: encoded record batches, kept as they came but for the offsets the broker stamps on them.
+ * The log of one partition: encoded record batches, unchanged except for the offsets that the broker stamps on them.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import { earliestTimestamp, type IsolationLevel, latestTimestamp } from "@spillway/kafka/Protocol"
@@ -13,27 +13,27 @@ interface StoredBatch {
   readonly nextOffset: number
   readonly maxTimestamp: number
   readonly leaderEpoch: number
-  /** What a control batch marks. */
+  /** The marker that a control batch holds. */
   readonly marker?: Transactions.Marker
 }
 
-/** Changed by the functions of this file alone. */
+/** Changed only by the functions of this file. */
 export interface Log {
   /** The node id of the leader; -1 while there is none. */
   leader: number
-  /** How often the leader has changed. */
+  /** The leader epoch: the number of leader changes. */
   leaderEpoch: number
   readonly batches: Array<StoredBatch>
-  /** What it knows of the producers that wrote to it. */
+  /** The state of the producers that wrote to it. */
   producers: ProducerState.ProducerStates
   transactions: Transactions.LogTransactions
   /** The first offset that may be read. */
   startOffset: number
   /** The offset of the next record. */
   endOffset: number
-  /** What lies before it is replicated, and so readable and safe from the leader's end. */
+  /** Records before it are replicated: they are readable and survive the leader's failure. */
   highWatermark: number
-  /** The records that were last asked for, until anything changes. */
+  /** A cache of the last read of all records, until anything changes. */
   decoded: Decoded | undefined
 }
 
@@ -59,7 +59,7 @@ export interface Appended {
   readonly baseOffset: number
 }
 
-/** Appends one encoded batch to the leader's log, not yet replicated, or answers why a broker refuses it. */
+/** Appends one encoded batch to the leader's log, not yet replicated, or returns the error code of the refusal. */
 export const append = (log: Log, bytes: Uint8Array, maxMessageBytes: number): Appended => {
   const refused = (errorCode: number): Appended => ({ errorCode, baseOffset: -1 })
   const header = RecordBatch.validate(bytes)
@@ -110,23 +110,23 @@ export const appendMarker = (
   Transactions.onMarker(log.transactions, producerId, marker, baseOffset)
 }
 
-/** Whether a producer's transaction has begun to be written, in the epoch of the batch. */
+/** Whether a producer's transaction has begun to be written, in the batch's epoch. */
 export const hasOpenTransaction = (log: Log, { producerEpoch, producerId }: RecordBatch.BatchHeader): boolean =>
   log.transactions.open.has(producerId) && log.producers.get(producerId)?.epoch === producerEpoch
 
-/** Where reading ends. */
+/** The offset at which reading ends. */
 export const endFor = ({ highWatermark, transactions }: Log, isolationLevel: IsolationLevel): number =>
   isolationLevel === "read_committed" ? Transactions.lastStableOffset(transactions, highWatermark) : highWatermark
 
-/** The replicas have caught up with the leader. */
+/** The replicas catch up with the leader. */
 export const replicate = (log: Log): void => {
   log.highWatermark = log.endOffset
   log.decoded = undefined
 }
 
 /**
- * Another node leads from now on. What the old leader had not replicated is lost, unless it handed it over; by an unclean
- * election all from an offset on is, read or not.
+ * Another node becomes the leader. Records that the old leader had not replicated are lost, unless it handed them over.
+ * An unclean election also loses everything from an offset on, whether it was read or not.
  */
 export const elect = (log: Log, leader: number, tail: "kept" | "lost" | number): void => {
   log.leader = leader
@@ -140,7 +140,7 @@ export const elect = (log: Log, leader: number, tail: "kept" | "lost" | number):
   replicate(log)
 }
 
-/** Where the log of an epoch ends, or of the last one before it that left records; -1 of one that it doesn't know. */
+/** The end offset of an epoch's log, or of the last earlier epoch with records; -1 for an unknown epoch. */
 export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: number; readonly endOffset: number } => {
   if (epoch > log.leaderEpoch) return { leaderEpoch: -1, endOffset: -1 }
   const leaderEpoch = log.batches.findLast((batch) => batch.leaderEpoch <= epoch)?.leaderEpoch ?? epoch
@@ -148,7 +148,7 @@ export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: num
   return { leaderEpoch, endOffset: next?.baseOffset ?? log.endOffset }
 }
 
-/** Knows of producers and transactions what the batches that are left tell, as a new leader does. */
+/** Rebuilds the state of producers and transactions from the remaining batches, as a new leader does. */
 const restore = (log: Log): void => {
   log.producers = new Map()
   log.transactions = Transactions.make()
@@ -165,7 +165,7 @@ const restore = (log: Log): void => {
   }
 }
 
-/** Deletes the records before an offset, as retention does; whole batches are freed. */
+/** Deletes the records before an offset, as retention does. Whole batches are freed. */
 export const truncateBefore = (log: Log, offset: number): void => {
   log.startOffset = Math.max(log.startOffset, offset)
   log.batches.splice(0, batchAt(log, log.startOffset))
@@ -180,8 +180,8 @@ export interface Read {
 }
 
 /**
- * Whole readable batches from the one that holds the offset on, while they fit into the limit; the first always, if
- * `atLeastOne`. For who reads committed, with the aborted transactions among them.
+ * Whole readable batches from the one that holds the offset, while they fit into the limit; the first always, if
+ * `atLeastOne`. With read committed it includes the aborted transactions among them.
  */
 export const read = (
   log: Log,
@@ -209,7 +209,7 @@ export const read = (
   }
 }
 
-/** Every record that is there to be read. */
+/** All records that can be read. */
 export const records = (log: Log, isolationLevel: IsolationLevel): ReadonlyArray<RecordBatch.DecodedRecord> => {
   if (log.decoded?.isolationLevel === isolationLevel) return log.decoded.records
   const { abortedTransactions, batches } = read(log, log.startOffset, isolationLevel, Number.POSITIVE_INFINITY, true)
@@ -220,7 +220,7 @@ export const records = (log: Log, isolationLevel: IsolationLevel): ReadonlyArray
   return records
 }
 
-/** How many records are there to be read by who reads committed. */
+/** The number of records that a read-committed consumer can read. */
 export const count = (log: Log): number =>
   log.batches.some(({ marker }) => marker !== undefined) || log.transactions.open.size > 0
     ? records(log, "read_committed").length
@@ -237,7 +237,7 @@ export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return all
 }
 
-/** The first offset at or after a timestamp, -1 when no record is that late. */
+/** The first offset at or after a timestamp, or -1 when no record is that late. */
 export const offsetFor = (
   log: Log,
   timestamp: number,
@@ -255,7 +255,7 @@ export const offsetFor = (
   return { offset: -1, timestamp: -1 }
 }
 
-/** The index of the batch that holds an offset, or of the next one after it. */
+/** The index of the batch that holds an offset, or of the next batch after it. */
 const batchAt = (log: Log, offset: number): number => {
   let low = 0
   let high = log.batches.length

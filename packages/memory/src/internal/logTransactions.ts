@@ -1,5 +1,5 @@
 /**
- * Which transactions of a log are open, and which of its records were aborted: what read-committed is made of.
+ * The open transactions of a log and its aborted records: the state behind read-committed.
  */
 import type { AbortedTransaction, BatchHeader } from "@spillway/kafka/RecordBatch"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
@@ -9,9 +9,9 @@ interface Aborted extends AbortedTransaction {
   readonly lastOffset: number
 }
 
-/** Changed by the functions of this file alone. */
+/** Changed only by the functions of this file. */
 export interface LogTransactions {
-  /** Where each producer's open transaction begins. */
+  /** The first offset of each producer's open transaction. */
   readonly open: Map<bigint, number>
   readonly aborted: Array<Aborted>
 }
@@ -20,14 +20,14 @@ export type Marker = "commit" | "abort"
 
 export const make = (): LogTransactions => ({ open: new Map(), aborted: [] })
 
-/** The first offset that is not yet decided; `highWatermark` when all before it is. */
+/** The first undecided offset; `highWatermark` when all before it are decided. */
 export const lastStableOffset = ({ open }: LogTransactions, highWatermark: number): number => {
   let stable = highWatermark
   for (const firstOffset of open.values()) if (firstOffset < stable) stable = firstOffset
   return stable
 }
 
-/** Those that reach into a range of offsets, its end excluded. */
+/** The aborted transactions that overlap a range of offsets, its end excluded. */
 export const abortedBetween = (
   { aborted }: LogTransactions,
   from: number,
@@ -37,13 +37,13 @@ export const abortedBetween = (
     .filter(({ firstOffset, lastOffset }) => firstOffset < to && lastOffset >= from)
     .map(({ firstOffset, producerId }) => ({ producerId, firstOffset }))
 
-/** Notes a batch that was appended. */
+/** Records a batch that was appended. */
 export const onAppended = (transactions: LogTransactions, batch: BatchHeader, baseOffset: number): void => {
   if (!batch.isTransactional || batch.isControl || transactions.open.has(batch.producerId)) return
   transactions.open.set(batch.producerId, baseOffset)
 }
 
-/** Notes a marker that was appended. */
+/** Records a marker that was appended. */
 export const onMarker = (
   { aborted, open }: LogTransactions,
   producerId: bigint,
@@ -64,7 +64,7 @@ const int16s = (...values: ReadonlyArray<number>): Uint8Array => {
   return bytes
 }
 
-/** The control batch by which a coordinator ends a producer's transaction. */
+/** The control batch with which a coordinator ends a producer's transaction. */
 export const encodeMarker = (
   marker: Marker,
   producerId: bigint,

@@ -1,5 +1,5 @@
 /**
- * Nodes of a cluster in memory that fail and come back, and what moves between them.
+ * Nodes of a cluster in memory that fail and return, and the leaderships and coordinators that move between them.
  */
 import * as Duration from "effect/Duration"
 import type { Connections } from "./connections.js"
@@ -9,9 +9,9 @@ import type { Timers } from "./timers.js"
 import type { Topics } from "./topics.js"
 
 export interface StopOptions {
-  /** When the others notice, and take over what the node led and coordinated. Default: at once. */
+  /** When the other nodes notice, and take over the node's partitions and groups. Default: at once. */
   readonly electAfter?: Duration.DurationInput | undefined
-  /** What becomes of records that only the node had. Default: `kept`, as on a clean shutdown. */
+  /** What happens to records that only this node had. Default: `kept`, as on a clean shutdown. */
   readonly tail?: "kept" | "lost" | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * The response by which a broker refuses some partitions of a request: the others are answered as usual.
+ * The response of a broker that refuses some partitions of a request and answers the others as usual.
  */
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import * as Refusal from "./refusal.js"
@@ -33,11 +33,11 @@ const select = <P extends Partition>(topics: Topics<P>, isWanted: (partition: nu
     .map(({ partitions, topic }) => ({ topic, partitions: partitions.filter((one) => isWanted(numberOf(one))) }))
     .filter(({ partitions }) => partitions.length > 0)
 
-/** Whether the request names one of the partitions, and its response has an error code for each. */
+/** Whether the request names one of the partitions and its response has an error code for each. */
 export const concerns = (api: Api, request: Request<Api>, partitions: ReadonlyArray<number>): boolean =>
   apis.has(api) && select(topicsOf(request), (partition) => partitions.includes(partition)).length > 0
 
-/** The request without the partitions; undefined when it then asks for nothing. */
+/** The request without the partitions; undefined when nothing is left of it. */
 export const without = <A extends Api>(
   api: A,
   request: Request<A>,
@@ -45,7 +45,7 @@ export const without = <A extends Api>(
 ): Request<A> | undefined => {
   const topics = select(topicsOf(request), (partition) => !partitions.includes(partition))
   if (topics.length === 0) return undefined
-  // A partition's error is answered at once, however long the request would wait for records.
+  // A partition's error is answered at once, even if the request could wait for records.
   return { ...request, topics, ...(api === "Fetch" ? { maxWaitMs: 0 } : {}) } as Request<A>
 }
 
@@ -63,7 +63,7 @@ const refused = <A extends Api>(api: A, request: Request<A>, errorCode: number):
   }))
 }
 
-/** The response to the whole request, given the one to what of it isn't refused, if that was carried out. */
+/** The response to the whole request, built from the response to the accepted part, if that was carried out. */
 export const merge = <A extends Api>(
   api: A,
   request: Request<A>,

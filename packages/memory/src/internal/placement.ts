@@ -1,29 +1,32 @@
 /**
- * What runs where in a cluster in memory: which nodes are up, and which of them coordinates a group or a
- * transactional id. Leaders of partitions are part of their logs.
+ * The placement of a cluster in memory: which nodes are up, and which of them coordinates a group or a transactional
+ * id. Leaders of partitions are part of their logs.
  */
 import type { BrokerEndpoint } from "@spillway/kafka/Protocol"
 
 export interface Placement {
   readonly nodes: ReadonlyArray<BrokerEndpoint>
-  /** The nodes that the cluster counts on, as its metadata lists them: those that are up, or not yet missed. */
+  /** The nodes that the cluster's metadata lists: those that are up, or down and not yet noticed. */
   readonly live: () => ReadonlyArray<BrokerEndpoint>
   readonly isLive: (nodeId: number) => boolean
-  /** The cluster misses a node, or has it back. */
+  /** Removes a node from the live ones, or adds it again. */
   readonly setLive: (nodeId: number, live: boolean) => void
   /** -1 when no node is live. */
   readonly controllerId: () => number
-  /** The node that coordinates a group, undefined when none is live. It stays where it is while its node is live. */
+  /**
+   * The node that coordinates a group, or undefined when none is live. A group stays on its node while the node is
+   * live.
+   */
   readonly coordinator: (groupId: string) => BrokerEndpoint | undefined
-  /** The same, of a transactional id. */
+  /** The same for a transactional id. */
   readonly transactionCoordinator: (transactionalId: string) => BrokerEndpoint | undefined
   readonly moveCoordinator: (groupId: string, nodeId: number) => void
   /** The groups that a node coordinates, or would if it were live. */
   readonly coordinatedBy: (nodeId: number) => ReadonlyArray<string>
-  /** The live node that comes after another one in turn; -1 when there is none. */
+  /** The next live node after another one; -1 when none is live. */
   readonly successor: (nodeId: number) => number
   /**
-   * Which live node those of a rack had better read from than from this one, which may be it; -1: that can't be told.
+   * The live node that clients of a rack should read from instead of this one. It may be this one; -1 means unknown.
    */
   readonly nearest: (nodeId: number, rackId: string) => number
 }

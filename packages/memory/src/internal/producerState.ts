@@ -1,6 +1,6 @@
 /**
- * What a partition's log knows of the idempotent producers that wrote to it, by Kafka's rules (KIP-98, KIP-360): which
- * batch must come next, and which of the last ones comes again.
+ * A partition log's state of the idempotent producers that wrote to it, by Kafka's rules (KIP-98, KIP-360): the batch
+ * that must follow, and the recent batches that may be repeated.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { BatchHeader } from "@spillway/kafka/RecordBatch"
@@ -13,7 +13,7 @@ interface Written {
 
 interface Producer {
   readonly epoch: number
-  /** The last batches, five at most. */
+  /** The last batches, at most five. */
   readonly written: ReadonlyArray<Written>
 }
 
@@ -22,7 +22,7 @@ export type ProducerStates = Map<bigint, Producer>
 
 export type Verdict =
   | { readonly _tag: "Append" }
-  /** It is in the log already. */
+  /** The batch is already in the log. */
   | { readonly _tag: "Duplicate"; readonly baseOffset: number }
   | { readonly _tag: "Refuse"; readonly errorCode: number }
 
@@ -32,7 +32,7 @@ const remembered = 5
 
 const maxSequence = 0x7fffffff
 
-/** Sequences begin anew after the last int32. */
+/** Sequences start again at 0 after the largest int32. */
 const sequenceAfter = (sequence: number): number => (sequence === maxSequence ? 0 : sequence + 1)
 
 const lastSequence = ({ baseSequence, recordCount }: BatchHeader): number =>
@@ -43,7 +43,7 @@ const isIdempotent = ({ producerId }: BatchHeader): boolean => producerId >= 0n
 /** Whether a batch may be appended. */
 export const check = (states: ProducerStates, batch: BatchHeader): Verdict => {
   const known = isIdempotent(batch) ? states.get(batch.producerId) : undefined
-  // A producer that the log doesn't know may begin anywhere: its records may have been deleted.
+  // An unknown producer may start at any sequence: its records may have been deleted.
   if (known === undefined) return append
   if (batch.producerEpoch < known.epoch) return { _tag: "Refuse", errorCode: KafkaErrorCode.INVALID_PRODUCER_EPOCH }
   const outOfOrder: Verdict = { _tag: "Refuse", errorCode: KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER }
@@ -65,7 +65,7 @@ export const onAppended = (states: ProducerStates, batch: BatchHeader, baseOffse
   states.set(batch.producerId, { epoch: batch.producerEpoch, written: written.slice(-remembered) })
 }
 
-/** Remembers a marker that was appended: a higher epoch than its producer's fences it. */
+/** Remembers a marker that was appended. A higher epoch fences its producer's earlier ones. */
 export const onMarker = (states: ProducerStates, producerId: bigint, epoch: number): void => {
   const known = states.get(producerId)
   if (known === undefined || known.epoch < epoch) states.set(producerId, { epoch, written: [] })

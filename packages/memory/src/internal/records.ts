@@ -1,5 +1,5 @@
 /**
- * The requests that write, read and seek in the logs.
+ * The requests that write, read and look up offsets in the logs.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
@@ -29,7 +29,7 @@ export const produce = (
   request: ProduceRequest
 ): ProduceResponse => {
   const { acks, transactionalId } = request
-  /** Why a broker asks its transaction's coordinator in vain, or 0. */
+  /** The error code with which the transaction's coordinator refuses the write, or 0. */
   const unverified = (topic: string, partition: number, batch: Uint8Array): number => {
     const header = RecordBatch.readHeader(batch)
     return header === undefined || header instanceof RecordBatch.RecordBatchError || !header.isTransactional
@@ -49,7 +49,7 @@ export const produce = (
       errorCode === KafkaErrorCode.NONE
         ? topics.append(topic, partition, batch, acks === -1 ? "all" : "leader")
         : { errorCode, baseOffset: -1 }
-    // Without acknowledgement nothing comes back, whatever became of the records.
+    // With acks=0 there is no response, whatever happened to the records.
     return acks === 0 ? { errorCode: KafkaErrorCode.NONE, baseOffset: -1 } : appended
   }
   return {
@@ -64,7 +64,7 @@ export const produce = (
   }
 }
 
-/** Answers at once when there is enough to read or an error to tell, else when there is or the wait is over. */
+/** Answers at once when there are enough records or an error, else when there are or the wait is over. */
 export const fetch = (
   topics: Topics,
   placement: Placement,
@@ -111,7 +111,7 @@ const read = (
   request: FetchRequest
 ): { readonly isReady: boolean; readonly response: FetchResponse } => {
   let bytesRead = 0
-  /** An error or another replica to tell. */
+  /** There is an error or another replica to report. */
   let hasError = false
 
   const readOne = (
@@ -169,7 +169,7 @@ const read = (
   return { isReady: hasError || asksNothing || bytesRead >= request.minBytes, response }
 }
 
-/** Why a node that isn't the leader, or isn't in the epoch that the client knows, answers nothing; or 0. */
+/** The error code of a node that isn't the leader, or isn't in the epoch that the client knows; or 0. */
 const misdirected = (log: Log.Log, nodeId: number, currentLeaderEpoch: number): number => {
   if (log.leader !== nodeId) return KafkaErrorCode.NOT_LEADER_OR_FOLLOWER
   if (currentLeaderEpoch === -1 || currentLeaderEpoch === log.leaderEpoch) return KafkaErrorCode.NONE

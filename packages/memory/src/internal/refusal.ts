@@ -1,5 +1,5 @@
 /**
- * The response by which a broker refuses a request as a whole: its error code wherever the response has one.
+ * The response of a broker that refuses a whole request: its error code in every place where the response has one.
  */
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 

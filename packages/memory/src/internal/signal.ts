@@ -1,5 +1,5 @@
 /**
- * Wakes those who wait for something to change.
+ * Wakes waiters when something changes.
  */
 import * as Effect from "effect/Effect"
 
@@ -14,7 +14,7 @@ export const notify = (signal: Signal): void => {
   for (const listener of [...signal.listeners]) listener()
 }
 
-/** Asks at every notification of one of the signals, until there is an answer; what it returns ends that. */
+/** Calls `ask` at every notification of one of the signals until it has an answer. Returns how to stop. */
 export const listen = <A>(
   signals: ReadonlyArray<Signal>,
   ask: () => A | undefined,
@@ -26,7 +26,7 @@ export const listen = <A>(
     for (const { listeners } of signals) listeners.delete(listener)
   }
   const listener = () => {
-    // Asking may notify in its turn.
+    // `ask` may itself notify.
     const found = isOver ? undefined : ask()
     if (isOver || found === undefined) return
     stop()
@@ -36,7 +36,10 @@ export const listen = <A>(
   return stop
 }
 
-/** Asks now and at every notification of one of the signals; ends with the first answer that isn't undefined. */
+/**
+ * Calls `ask` now and at every notification of one of the signals. Completes with the first answer other than
+ * undefined.
+ */
 export const until = <A>(signals: ReadonlyArray<Signal>, ask: () => A | undefined): Effect.Effect<A> =>
   Effect.async<A>((resume) => {
     const now = ask()

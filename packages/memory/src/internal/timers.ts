@@ -1,5 +1,5 @@
 /**
- * What a broker or a network does later, by Effect's Clock.
+ * Timers of a broker or a network, on Effect's Clock.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -14,9 +14,9 @@ export interface Timers {
   readonly now: () => number
   /** Whole milliseconds since the epoch, for the timestamps of records. */
   readonly wallClock: () => number
-  /** Calls back after so many milliseconds, unless what it returns is called before. */
+  /** Calls back after `ms` milliseconds, unless the returned function is called before. */
   readonly after: (ms: number, ring: () => void) => () => void
-  /** Nothing rings any more. */
+  /** Cancels all timers. */
   readonly stop: () => void
 }
 
@@ -38,7 +38,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
         waiting.delete(fiber)
         ring()
       })
-      // A clock may let no time pass at once, and nothing is to ring before who sets it has gone on.
+      // A clock may fire a zero delay at once, and nothing may fire before the caller has continued.
       const fiber = fork(wait, { immediate: ms > 0 })
       waiting.add(fiber)
       return () => cancel(fiber)

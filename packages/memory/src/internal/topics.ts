@@ -18,20 +18,20 @@ import * as Signal from "./signal.js"
 
 export interface Topic {
   readonly name: string
-  /** As Kafka prints it; another one each time that a topic of the name is created. */
+  /** As Kafka prints it. A topic that is deleted and created again gets a new one. */
   readonly id: string
-  /** Grows when partitions are added. */
+  /** Increases when partitions are added. */
   readonly partitions: Array<Log.Log>
   /** `max.message.bytes`: the largest batch. */
   readonly maxMessageBytes: number
-  /** Notified whenever a log of the topic has changed, and when the topic is deleted. */
+  /** Notified whenever a log of the topic changes, and when the topic is deleted. */
   readonly changed: Signal.Signal
 }
 
 /** Kafka's default for `max.message.bytes`. */
 export const defaultMaxMessageBytes = 1_048_588
 
-/** Kafka's own, which a pattern doesn't match. */
+/** Kafka's internal topics, which a pattern doesn't match. */
 const internalTopics = new Set(["__consumer_offsets", "__transaction_state"])
 
 export interface TopicSettings {
@@ -45,34 +45,34 @@ type Tail<A extends ReadonlyArray<unknown>> = A extends readonly [unknown, ...in
 export interface Topics {
   readonly get: (name: string) => Topic | undefined
   readonly log: (name: string, partition: number) => Log.Log | undefined
-  /** The error code of a broker that refuses it, or 0. */
+  /** Returns the error code of the refusal, or 0. */
   readonly create: (settings: TopicSettings) => number
-  /** The error code of a broker that refuses it, or 0. */
+  /** Returns the error code of the refusal, or 0. */
   readonly delete: (name: string) => number
-  /** Raises a topic's number of partitions to `count`; the error code of a broker that refuses it, or 0. */
+  /** Raises a topic's number of partitions to `count`. Returns the error code of the refusal, or 0. */
   readonly addPartitions: (name: string, count: number) => number
-  /** `all`: replicated before it is acknowledged; `leader`: some time after. */
+  /** `all`: replicated before it is acknowledged. `leader`: some time after. */
   readonly append: (topic: string, partition: number, batch: Uint8Array, acks: "all" | "leader") => Log.Appended
-  /** Writes the marker of a transaction's end, replicated at once. */
+  /** Writes the marker that ends a transaction, replicated at once. */
   readonly appendMarker: (
     topic: string,
     partition: number,
     ...marker: Tail<Parameters<typeof Log.appendMarker>>
   ) => void
-  /** Another node leads a partition from now on; -1: none does. */
+  /** Makes another node the leader of a partition; -1 means no leader. */
   readonly elect: (topic: string, partition: number, leader: number, tail: "kept" | "lost" | number) => void
-  /** Names every partition that a node leads. */
+  /** Lists every partition that a node leads. */
   readonly ledBy: (nodeId: number) => ReadonlyArray<{ readonly topic: string; readonly partition: number }>
-  /** Deletes the records before an offset; the error code of a broker that refuses it, or 0. */
+  /** Deletes the records before an offset. Returns the error code of the refusal, or 0. */
   readonly truncateBefore: (topic: string, partition: number, offset: number) => number
   readonly metadata: (request: MetadataRequest) => MetadataResponse
   readonly createTopics: (request: CreateTopicsRequest) => CreateTopicsResponse
   readonly deleteTopics: (request: DeleteTopicsRequest) => DeleteTopicsResponse
-  /** Notified whenever anything of any topic has changed. */
+  /** Notified whenever any topic changes. */
   readonly changed: Signal.Signal
 }
 
-/** Other ids in each cluster, yet without chance, so that what is played again is the same. */
+/** Different ids in each cluster, but not random, so that a replay is identical. */
 const idOf = (clusterId: string, number: number): string =>
   createHash("sha256").update(`${clusterId}/${number}`).digest().subarray(0, 16).toString("base64url")
 
@@ -91,7 +91,7 @@ export interface Options {
   readonly clusterId: string
   readonly placement: Placement
   readonly onDeleted: (name: string) => void
-  /** Calls back after the time that replicas lag behind their leader; absent: they don't. */
+  /** Calls back after the replication delay. Absent when replicas don't lag. */
   readonly afterReplicationDelay?: ((replicate: () => void) => void) | undefined
 }
 

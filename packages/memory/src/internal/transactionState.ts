@@ -1,5 +1,5 @@
 /**
- * What Kafka's coordinator knows of one transactional id, as plain data, and its transitions (KIP-98, KIP-360, KIP-588).
+ * The coordinator's state of one transactional id, as plain data, and its transitions (KIP-98, KIP-360, KIP-588).
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { InitProducerIdRequest } from "@spillway/kafka/Protocol"
@@ -14,17 +14,17 @@ export interface Partition {
 export interface Transaction {
   readonly producerId: bigint
   readonly producerEpoch: number
-  /** The epoch before the last bump that its own producer was given, or may still ask for; -1 when there is none. */
+  /** The epoch before the last bump that its own producer had, or may still ask for; -1 when there is none. */
   readonly lastProducerEpoch: number
   readonly timeoutMs: number
   readonly phase: Phase
   readonly partitions: ReadonlyMap<string, Partition>
   readonly groups: ReadonlySet<string>
-  /** When its open transaction began; milliseconds since the epoch. */
+  /** When its open transaction began, in milliseconds since the epoch. */
   readonly startedAt: number
 }
 
-/** What a request does: the state that follows, and what it is answered. */
+/** The effect of a request: the next state and the answer. */
 export interface Step {
   readonly transaction: Transaction
   readonly errorCode: number
@@ -35,7 +35,7 @@ export interface Identity {
   readonly producerEpoch: number
 }
 
-/** The last epoch that is given out: one more is needed to fence it. */
+/** The last epoch that is issued: one more is needed to fence it. */
 const lastEpoch = 0x7fff - 1
 
 export const keyOf = ({ partition, topic }: Partition): string => `${topic}-${partition}`
@@ -56,8 +56,8 @@ const refuse = (transaction: Transaction, errorCode: number): Step => ({ transac
 const isEnding = ({ phase }: Transaction): boolean => phase === "PrepareCommit" || phase === "PrepareAbort"
 
 /**
- * Aborts under an epoch that nobody was given, so that whoever has begun the transaction can write no more of it; its
- * producer may ask for the next epoch by the one that it had.
+ * Aborts under an epoch that no producer has, so that the producer that began the transaction can write no more to it.
+ * Its producer may ask for the next epoch with its own.
  */
 export const fence = (transaction: Transaction): Transaction => ({
   ...transaction,
@@ -66,7 +66,7 @@ export const fence = (transaction: Transaction): Transaction => ({
   phase: "PrepareAbort"
 })
 
-/** Gives its producer the next epoch, or refuses it; an open transaction is aborted first. */
+/** Gives the producer the next epoch or refuses it. An open transaction is aborted first. */
 export const init = (
   transaction: Transaction,
   { producerEpoch = -1, producerId = -1n, transactionTimeoutMs }: InitProducerIdRequest,
@@ -94,7 +94,7 @@ export const init = (
   return { transaction: { ...next, ...given }, errorCode: KafkaErrorCode.NONE }
 }
 
-/** Why a producer may do nothing in the transaction, or 0. */
+/** The error code if a producer may do nothing in the transaction, or 0. */
 export const validate = (transaction: Transaction | undefined, { producerEpoch, producerId }: Identity): number => {
   if (transaction === undefined || transaction.producerId !== producerId) {
     return KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING
@@ -102,7 +102,7 @@ export const validate = (transaction: Transaction | undefined, { producerEpoch, 
   return transaction.producerEpoch === producerEpoch ? KafkaErrorCode.NONE : KafkaErrorCode.PRODUCER_FENCED
 }
 
-/** Begins the transaction where none is open, and adds to it. */
+/** Begins the transaction unless one is open, and adds to it. */
 export const add = (
   transaction: Transaction,
   now: number,
@@ -128,7 +128,7 @@ export const add = (
   }
 }
 
-/** Decides how the transaction ends; a repeated request is answered as the first. */
+/** Decides how the transaction ends. A repeated request gets the same answer. */
 export const end = (transaction: Transaction, committed: boolean): Step => {
   const [preparing, complete]: readonly [Phase, Phase] = committed
     ? ["PrepareCommit", "CompleteCommit"]
@@ -145,7 +145,7 @@ export const end = (transaction: Transaction, committed: boolean): Step => {
   }
 }
 
-/** Every partition and group has heard how the transaction ended. */
+/** Every partition and group has its marker. */
 export const complete = (transaction: Transaction): Transaction => ({
   ...transaction,
   phase: transaction.phase === "PrepareCommit" ? "CompleteCommit" : "CompleteAbort",
@@ -153,12 +153,12 @@ export const complete = (transaction: Transaction): Transaction => ({
   groups: new Set()
 })
 
-/** Whether the partition may be written to in the transaction: the error code of a broker that refuses it, or 0. */
+/** Checks that the partition may be written to in the transaction. Returns the error code of the refusal, or 0. */
 export const verify = (transaction: Transaction | undefined, producer: Identity, partition: Partition): number => {
   const invalid = validate(transaction, producer)
   if (invalid === KafkaErrorCode.PRODUCER_FENCED) return KafkaErrorCode.INVALID_PRODUCER_EPOCH
   if (transaction === undefined || invalid !== KafkaErrorCode.NONE) return invalid
-  // Older producers don't know how to repeat it by the error that it is.
+  // Older producers don't know that this error can be retried.
   if (isEnding(transaction)) return KafkaErrorCode.NOT_ENOUGH_REPLICAS
   return transaction.phase === "Ongoing" && transaction.partitions.has(keyOf(partition))
     ? KafkaErrorCode.NONE

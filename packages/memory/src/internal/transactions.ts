@@ -1,6 +1,5 @@
 /**
- * The transactions of a cluster: the coordinator of transactional ids, the markers it writes, and the time that it
- * leaves to transactions.
+ * The transactions of a cluster: the coordinator of transactional ids, the markers it writes, and transaction timeouts.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
@@ -29,9 +28,9 @@ export interface Options {
   readonly timers: Timers
   readonly topics: Topics
   readonly maxTimeoutMs: number
-  /** How long after its end is decided a transaction's markers are written. */
+  /** How long after the end of a transaction is decided its markers are written. */
   readonly completionDelayMs: number
-  /** A producer's transaction has ended for the offsets of a group. */
+  /** Ends a producer's transaction for a group's offsets. */
   readonly endOffsets: (groupId: string, producerId: bigint, isCommit: boolean) => void
 }
 
@@ -42,15 +41,15 @@ export interface Transactions {
   readonly addOffsets: (request: AddOffsetsToTxnRequest) => number
   /** The error code. */
   readonly end: (request: EndTxnRequest) => number
-  /** Why a batch of a transaction may not be written to a partition, or 0. */
+  /** The error code if a batch of a transaction may not be written to a partition, or 0. */
   readonly verify: (
     transactionalId: ProduceRequest["transactionalId"],
     batch: BatchHeader,
     partition: State.Partition
   ) => number
-  /** Why a producer's transaction may not commit offsets of a group, or 0. */
+  /** The error code if a producer's transaction may not commit a group's offsets, or 0. */
   readonly verifyOffsets: (request: AddOffsetsToTxnRequest) => number
-  /** Stops the timers, as the brokers' processes have ended. */
+  /** Stops the timers, because the brokers' processes have ended. */
   readonly stop: () => void
   readonly start: () => void
 }
@@ -72,12 +71,12 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
 
   const nextProducerId = (): bigint => producerIds++
 
-  /** Writes a marker to every partition that has a leader; true when none is left. */
+  /** Writes a marker to every partition that has a leader. Returns true when none is left. */
   const writeMarkers = (entry: Entry): boolean => {
     const { transaction } = entry
     const marker = transaction.phase === "PrepareCommit" ? "commit" : "abort"
     const isAway = ({ partition, topic }: State.Partition) => (topics.log(topic, partition)?.leader ?? 0) < 0
-    // Before the first marker: each wakes who waits to write the others, and that may be this very transaction.
+    // Removed before the first marker: each marker wakes waiters, and one of them may end this transaction again.
     entry.transaction = {
       ...transaction,
       partitions: new Map(Array.from(transaction.partitions).filter(([, partition]) => isAway(partition)))
@@ -95,7 +94,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
     for (const groupId of groups) endOffsets(groupId, producerId, phase === "PrepareCommit")
   }
 
-  /** Carries out the decided end, now or when it may. */
+  /** Completes the decided end, now or after the delay. */
   const complete = (entry: Entry): void => {
     const attempt = () => {
       if (writeMarkers(entry)) finish(entry)
@@ -113,7 +112,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
 
   const isOpen = ({ transaction }: Entry): boolean => transaction.phase === "Ongoing"
 
-  /** One alarm a transactional id, which is set again while it rings too early. */
+  /** One alarm per transactional id, which is set again if it rings early. */
   const watch = (entry: Entry): void => {
     if (entry.isWatched || !isOpen(entry) || !isRunning) return
     entry.isWatched = true
@@ -191,7 +190,7 @@ export const make = ({ completionDelayMs, endOffsets, maxTimeoutMs, timers, topi
     end: (request) => inTransaction(request, (transaction) => State.end(transaction, request.committed)),
     verify: (transactionalId, batch, partition) => {
       const log = topics.log(partition.topic, partition.partition)
-      // What has begun to be written was verified then.
+      // The first batch of the transaction was verified then.
       if (log !== undefined && Log.hasOpenTransaction(log, batch)) return KafkaErrorCode.NONE
       return State.verify(entries.get(transactionalId ?? "")?.transaction, batch, partition)
     },
