@@ -46,7 +46,7 @@ describeKafka("npm start, on Kafka", (brokers) => {
       else
         assert.include(
           log.map(({ message, eventId }) => `${eventId} ${message}`),
-          `${order} Handling failed for good, publishing a dead letter`
+          `${order} Handling failed permanently; publishing a dead letter`
         )
     }
   })

@@ -118,9 +118,7 @@ export const nextLongWait = (program: Program): Promise<LogLine> => {
   const seen = program.log.length
   return program.line(
     (line) =>
-      program.log.indexOf(line) >= seen &&
-      line["message"] === "Handling failed, it will be retried" &&
-      line["delay"] === "3s"
+      program.log.indexOf(line) >= seen && line["message"] === "Handling failed; retrying" && line["delay"] === "3s"
   )
 }
 

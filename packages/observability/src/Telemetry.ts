@@ -70,7 +70,9 @@ export class TelemetryError extends Data.TaggedError("TelemetryError")<{
 const wrongEndpoint = (text: string): string | undefined => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) return "must be a URL of http or https"
-  return url.username === "" && url.password === "" ? undefined : "must hold no user or password; use headers"
+  return url.username === "" && url.password === ""
+    ? undefined
+    : "must not contain a user name or password; use headers"
 }
 
 /** What HTTP takes as a header's value. */
@@ -88,7 +90,7 @@ const check = (options: TelemetryOptions): Effect.Effect<void, TelemetryError> =
   // A password may stand in what is no URL, too.
   if (wrong !== undefined) must(false, "endpoint", endpoint.replace(/\/\/.*@/, "//<redacted>@"), wrong)
   for (const [name, value] of Object.entries(headers)) {
-    must(isHeaderValue(value), "headers", { [name]: "<redacted>" }, "must hold text that HTTP allows")
+    must(isHeaderValue(value), "headers", { [name]: "<redacted>" }, "must be text that HTTP allows")
   }
   must(["http/json", "http/protobuf"].includes(protocol), "protocol", protocol, "must be http/json or http/protobuf")
   must(sampleRatio >= 0 && sampleRatio <= 1, "sampleRatio", sampleRatio, "must be a number from 0 to 1")

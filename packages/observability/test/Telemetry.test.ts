@@ -169,7 +169,7 @@ describe("Telemetry", () => {
         Effect.scoped,
         Effect.flip
       )
-      assert.include(credentials.message, "must hold no user or password")
+      assert.include(credentials.message, "must not contain a user name or password")
       assert.notInclude(credentials.message, secret)
     })
   )

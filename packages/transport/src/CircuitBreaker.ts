@@ -159,7 +159,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const logOpen = Effect.suspend(() =>
-    Logging.log(LogLevel.Warning, "The circuit breaker is open: no handler is called", {
+    Logging.log(LogLevel.Warning, "The circuit breaker is open: handlers are not called", {
       openFor: Duration.format(Duration.millis(Math.ceil(machine.opensUntil - now())))
     })
   )

@@ -99,7 +99,7 @@ const encoder = new TextEncoder()
 const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const jsonDecoder = new TextDecoder("utf-8", { fatal: true })
 
-const nullValue = Exit.fail(new DecodeError({ reason: "Null", description: "a value was expected, not a tombstone" }))
+const nullValue = Exit.fail(new DecodeError({ reason: "Null", description: "expected a value, got a tombstone" }))
 
 const decodeText = (decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array): Exit.Exit<string, DecodeError> => {
   try {

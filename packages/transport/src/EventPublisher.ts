@@ -55,7 +55,7 @@ export class EventPublisherConfigError extends Data.TaggedError("EventPublisherC
   }
 }
 
-/** Publishes through `Producer`. Fails when the source is no URI reference. */
+/** Publishes through `Producer`. Fails when the source is not a URI reference. */
 export const make = Effect.fnUntraced(function* (
   options: EventPublisherOptions
 ): Effect.fn.Return<Context.Tag.Service<EventPublisher>, EventPublisherConfigError, Producer> {

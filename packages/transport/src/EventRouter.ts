@@ -43,7 +43,7 @@ export const on = <A, E, R>(
     cloudEventType: eventType,
     handle: ({ attributes, data }, envelope) => {
       if (!isJson(attributes.dataContentType)) {
-        return Exit.fail(invalid("InvalidAttribute", "datacontenttype", "only JSON is read"))
+        return Exit.fail(invalid("InvalidAttribute", "datacontenttype", "only JSON is supported"))
       }
       const handle = (data: A) => handler({ ...map(envelope, () => data), eventId: attributes.id, attributes })
       const decoded = codec.decode(data)
@@ -83,7 +83,12 @@ export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>
   for (const route of routes) {
     const eventType = route.cloudEventType
     if (byType.has(eventType)) {
-      throw new EventError({ reason: "InvalidDefinition", eventType, field: "routes", description: "has two routes" })
+      throw new EventError({
+        reason: "InvalidDefinition",
+        eventType,
+        field: "routes",
+        description: "has more than one route"
+      })
     }
     byType.set(eventType, route)
   }

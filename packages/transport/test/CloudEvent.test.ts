@@ -105,10 +105,10 @@ describe("CloudEvent in binary mode", () => {
       refused({ subject: "\uD800" }),
       "InvalidAttribute: subject: has characters that CloudEvents forbids"
     )
-    assert.strictEqual(refused({ source: "a b" }), "InvalidAttribute: source: is no URI reference")
-    assert.strictEqual(refused({ dataSchema: "/order.json" }), "InvalidAttribute: dataschema: is no URI")
+    assert.strictEqual(refused({ source: "a b" }), "InvalidAttribute: source: is not a URI reference")
+    assert.strictEqual(refused({ dataSchema: "/order.json" }), "InvalidAttribute: dataschema: is not a URI")
     for (const time of [Number.NaN, Number.POSITIVE_INFINITY, Date.UTC(10_000, 0, 1), Date.UTC(-1, 11, 31)]) {
-      assert.strictEqual(refused({ time }), "InvalidAttribute: time: is no time of the years 0 to 9999")
+      assert.strictEqual(refused({ time }), "InvalidAttribute: time: is outside the years 0 to 9999")
     }
     assert.strictEqual(
       refused({ dataContentType: " Application/CloudEvents+json" }),
@@ -117,7 +117,7 @@ describe("CloudEvent in binary mode", () => {
     for (const name of ["id", "data", "specversion", "Tenant", "a_b", ""]) {
       assert.strictEqual(
         refused({ extensions: { [name]: "a" } }),
-        `InvalidAttribute: ${name}: is no name for an extension`
+        `InvalidAttribute: ${name}: is not a valid extension name`
       )
     }
     assert.strictEqual(
@@ -161,15 +161,15 @@ describe("CloudEvent in binary mode", () => {
       failure(CloudEvent.fromRecord(binary(headers)))
     assert.strictEqual(
       failure(CloudEvent.fromRecord({ headers: [], value: utf8("{}") })),
-      "NotCloudEvent: it has no specversion"
+      "NotCloudEvent: specversion is missing"
     )
     assert.strictEqual(refused({ ce_specversion: "0.3" }), "InvalidAttribute: specversion: must be 1.0")
     assert.strictEqual(refused({ ce_id: "" }), "InvalidAttribute: id: is missing")
     assert.strictEqual(refused({ ce_type: null }), "InvalidAttribute: type: is missing")
     assert.strictEqual(refused({ ce_source: null }), "InvalidAttribute: source: is missing")
-    assert.strictEqual(refused({ ce_tenant: Uint8Array.of(0xff) }), "InvalidAttribute: tenant: is no UTF-8")
+    assert.strictEqual(refused({ ce_tenant: Uint8Array.of(0xff) }), "InvalidAttribute: tenant: is not UTF-8")
     for (const ce_time of ["yesterday", "2026-01-02", "2026-13-02T00:00:00Z", "2026-01-02T03:04:05", "1767322800000"]) {
-      assert.strictEqual(refused({ ce_time }), "InvalidAttribute: time: is no RFC 3339 timestamp", ce_time)
+      assert.strictEqual(refused({ ce_time }), "InvalidAttribute: time: is not an RFC 3339 timestamp", ce_time)
     }
   })
 
@@ -236,22 +236,22 @@ describe("CloudEvent in structured mode", () => {
   it("tells what is wrong", () => {
     const refused = (value: string | null, contentType?: string) =>
       failure(CloudEvent.fromRecord(structured(value, contentType)))
-    assert.strictEqual(refused(null), "InvalidJson: an event was expected, not a tombstone")
+    assert.strictEqual(refused(null), "InvalidJson: expected an event, got a tombstone")
     assert.strictEqual(refused("{"), "InvalidJson: 1 bytes")
-    assert.strictEqual(refused("[]"), "NotCloudEvent: it is no JSON object")
-    assert.strictEqual(refused("{}"), "NotCloudEvent: it has no specversion")
-    assert.strictEqual(refused(event({ id: 1 })), "InvalidAttribute: id: is of a type it can't have")
-    assert.strictEqual(refused(event({ tenant: {} })), "InvalidAttribute: tenant: is of a type it can't have")
+    assert.strictEqual(refused("[]"), "NotCloudEvent: the value is not a JSON object")
+    assert.strictEqual(refused("{}"), "NotCloudEvent: specversion is missing")
+    assert.strictEqual(refused(event({ id: 1 })), "InvalidAttribute: id: has the wrong type")
+    assert.strictEqual(refused(event({ tenant: {} })), "InvalidAttribute: tenant: has the wrong type")
     assert.strictEqual(
       refused(event({ data: 1, data_base64: "" })),
-      "InvalidAttribute: data_base64: stands beside data"
+      "InvalidAttribute: data_base64: can't be combined with data"
     )
-    assert.strictEqual(refused(event({ data_base64: "!" })), "InvalidAttribute: data_base64: is no Base64")
-    assert.strictEqual(refused(event({ data_base64: 1 })), "InvalidAttribute: data_base64: is no Base64")
+    assert.strictEqual(refused(event({ data_base64: "!" })), "InvalidAttribute: data_base64: is not Base64")
+    assert.strictEqual(refused(event({ data_base64: 1 })), "InvalidAttribute: data_base64: is not Base64")
     for (const format of ["application/cloudevents+avro", "application/cloudevents-batch+json"]) {
       assert.strictEqual(
         refused(event({}), format),
-        "UnsupportedFormat: of the structured formats only application/cloudevents+json is read"
+        "UnsupportedFormat: the only supported structured format is application/cloudevents+json"
       )
     }
   })

@@ -24,7 +24,7 @@ describe("Event", () => {
       refused({ type: "a\t" }),
       "InvalidDefinition: a\t: type: has characters that CloudEvents forbids"
     )
-    assert.strictEqual(refused({ dataSchema: "a.json" }), "InvalidDefinition: a: dataschema: is no URI")
+    assert.strictEqual(refused({ dataSchema: "a.json" }), "InvalidDefinition: a: dataschema: is not a URI")
     for (const version of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       assert.strictEqual(
         refused({ version }),

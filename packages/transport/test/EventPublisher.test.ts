@@ -163,7 +163,7 @@ describe("EventPublisher", () => {
         )
         assert.strictEqual(
           yield* failure(publisher.publish(OrderPlaced, order, { time: Number.NaN })),
-          "InvalidAttribute: order.placed.v1: time: is no time of the years 0 to 9999"
+          "InvalidAttribute: order.placed.v1: time: is outside the years 0 to 9999"
         )
         assert.deepStrictEqual(log, [])
       })
@@ -186,11 +186,11 @@ describe("EventPublisher", () => {
     })
   )
 
-  it.effect("fails at the start when its source is no URI reference", () =>
+  it.effect("fails at the start when its source is not a URI reference", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(publishing(() => Effect.void, { source: "the shop" }))
       assert.strictEqual(error._tag, "EventPublisherConfigError")
-      assert.strictEqual(error.message, "source is no URI reference")
+      assert.strictEqual(error.message, "source is not a URI reference")
     })
   )
 })

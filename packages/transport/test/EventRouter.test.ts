@@ -154,11 +154,11 @@ describe("EventRouter", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* deadLettered(consumed({ topic: "orders", value: order }), "ignore"),
-        "NotCloudEvent: it has no specversion"
+        "NotCloudEvent: specversion is missing"
       )
       assert.strictEqual(
         yield* deadLettered(consumed({ topic: "orders", value: null }), "ignore"),
-        "NotCloudEvent: it has no specversion"
+        "NotCloudEvent: specversion is missing"
       )
       assert.strictEqual(
         yield* deadLettered(binary({ ce_id: "" }, order), "ignore"),
@@ -171,11 +171,11 @@ describe("EventRouter", () => {
       assert.strictEqual(yield* deadLettered(binary({}, "{")), "InvalidData: order.placed.v1: data: 1 bytes")
       assert.strictEqual(
         yield* deadLettered(binary({}, null)),
-        "InvalidData: order.placed.v1: data: a value was expected, not a tombstone"
+        "InvalidData: order.placed.v1: data: expected a value, got a tombstone"
       )
       assert.strictEqual(
         yield* deadLettered(binary({ "content-type": "text/plain" }, order)),
-        "InvalidAttribute: order.placed.v1: datacontenttype: only JSON is read"
+        "InvalidAttribute: order.placed.v1: datacontenttype: only JSON is supported"
       )
     })
   )
@@ -218,7 +218,7 @@ describe("EventRouter", () => {
     const route = EventRouter.on(OrderPlaced, () => Effect.void)
     assert.throws(
       () => EventRouter.make({ routes: [route, route], unknown: "ignore" }),
-      "InvalidDefinition: order.placed.v1: routes: has two routes"
+      "InvalidDefinition: order.placed.v1: routes: has more than one route"
     )
   })
 

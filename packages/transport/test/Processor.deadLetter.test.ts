@@ -96,7 +96,7 @@ describe("Processor.recover: dead letters", () => {
       const warnings = world.logs.filter(({ level }) => level === "Warning")
       assert.deepStrictEqual(
         warnings.map(({ text }) => text),
-        times(4, "The dead letter is not published yet, the partition is held up")
+        times(4, "The dead letter is not published yet; the partition is blocked")
       )
       const about = { topic: "orders", partition: 3, offset: 42, groupId: "billing", attempt: 1 }
       const error = { error: "Broker: orders-dlq: refused", errorType: "ProducerError" }
@@ -112,7 +112,7 @@ describe("Processor.recover: dead letters", () => {
   for (const [reason, record, remedy] of [
     ["RecordTooLarge", source, "raise max.message.bytes of orders-dlq and maxBatchBytes of the producer"],
     ["InvalidRecord", unkeyed, 'set cleanup.policy of orders-dlq to "delete"'],
-    ["InvalidRecord", source, "the settings of orders-dlq refuse the record"],
+    ["InvalidRecord", source, "the settings of orders-dlq reject the record"],
     ["Authorization", source, "allow the producer to describe and write orders-dlq"],
     ["UnknownTopic", source, "create orders-dlq"],
     ["Broker", source, undefined]
@@ -125,7 +125,7 @@ describe("Processor.recover: dead letters", () => {
           answers: times(2, reason),
           onBlocked: (_, error, remedy) => remedies.push(error && remedy)
         })
-        const held = ran.world.logs.find(({ text }) => text.includes("the partition is held up"))
+        const held = ran.world.logs.find(({ text }) => text.includes("the partition is blocked"))
         assert.include(held!.annotations, { deadLetterTopic: "orders-dlq", error: `${reason}: orders-dlq: refused` })
         const told = Object.entries(held!.annotations).find(([name]) => name === "remedy")?.[1]
         if (remedy === undefined) assert.isUndefined(told)
@@ -206,7 +206,7 @@ describe("Processor.recover: dead letters", () => {
         [0, 0, 30_000, 60_000, 90_000]
       )
       const errors = ran.world.logs.filter(
-        ({ level, text }) => level === "Error" && text.startsWith("The dead letter is refused")
+        ({ level, text }) => level === "Error" && text.startsWith("The dead letter is rejected")
       )
       assert.strictEqual(errors.length, 3)
       assert.deepStrictEqual(ran.world.blocked, [...times(3, "RecordTooLarge" as const), undefined])

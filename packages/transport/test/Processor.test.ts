@@ -229,7 +229,7 @@ describe("Processor.recover: which failures are retried", () => {
         assert.strictEqual(metadataOf(ran).errorMessage, "failed")
         assert.include(
           ran.world.logs.map(({ text }) => text),
-          "The retry policy failed, so there is no retry"
+          "The retry policy failed; not retrying"
         )
       }
     })
@@ -371,7 +371,7 @@ describe("Processor.recover: retries", () => {
       assert.deepStrictEqual(world.logs, [
         {
           level: "Warning",
-          text: "Handling failed, it will be retried",
+          text: "Handling failed; retrying",
           annotations: {
             topic: "orders",
             partition: 3,

@@ -99,7 +99,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
         yield* sendAll([`bad ${"x".repeat(2_000)}`, "behind"].map((value) => ({ topic, partition: 0, value })))
         const { handled, options, values } = consumerOf(topic)
         const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
-        const [held] = yield* journal.logged("The dead letter is refused, the partition is held up")
+        const [held] = yield* journal.logged("The dead letter is rejected; the partition is blocked")
         assert.deepInclude(held!.annotations, { topic, deadLetterTopic: letters })
         assert.include(String(held!.annotations["error"]), "TOO_LARGE")
         assert.include(String(held!.annotations["remedy"]), `raise max.message.bytes of ${letters}`)

@@ -71,7 +71,7 @@ describe("events", () => {
         [
           ["e-paid", "e-paid", "c-1 declined"],
           ["e-shipped", "e-shipped", "UnknownType: order.shipped.v1: type: has no route"],
-          ["orders-0-4", undefined, "NotCloudEvent: it has no specversion"]
+          ["orders-0-4", undefined, "NotCloudEvent: specversion is missing"]
         ]
       )
       assert.deepStrictEqual(yield* committed, { 0: 5 })

@@ -106,7 +106,7 @@ describeKafka("A consumer's handling", (brokers) => {
               : Effect.sync(() => handled.add(envelope)),
           deadLetter: DeadLetter.none("stop")
         })
-        yield* journal.logged("Handling failed, it will be retried")
+        yield* journal.logged("Handling failed; retrying")
         yield* Fixture.produce(topic, 2, 2_000, 2)
         yield* handled.reaches(1_001)
         const closing = Date.now()

@@ -56,13 +56,14 @@ describe("log lines", () => {
         assert.deepStrictEqual(suppressed(givenUp), [...Array.replicate(undefined, 10), 9_990])
         assert.isTrue(
           givenUp.every(
-            ({ level, message }) => level === "Error" && message === "Handling failed for good, the record is given up"
+            ({ level, message }) =>
+              level === "Error" && message === "Handling failed permanently; discarding the record"
           )
         )
 
         yield* failWith(1, "in turn")
         yield* TestClock.adjust("30 seconds")
-        const retried = failures(lines).filter(({ message }) => message === "Handling failed, it will be retried")
+        const retried = failures(lines).filter(({ message }) => message === "Handling failed; retrying")
         assert.isTrue(retried.every(({ level }) => level === "Warning"))
         assert.deepStrictEqual(
           suppressed(retried).filter((count) => count !== undefined),

@@ -62,7 +62,7 @@ export interface Listening {
 
 const listenError = (host: string, port: number, cause: unknown): ServerErrorFields => {
   const inUse = typeof cause === "object" && cause !== null && "code" in cause && cause.code === "EADDRINUSE"
-  return { reason: inUse ? "AddressInUse" : "ListenFailed", description: `can't listen at ${host}:${port}`, cause }
+  return { reason: inUse ? "AddressInUse" : "ListenFailed", description: `can't listen on ${host}:${port}`, cause }
 }
 
 /** Stops listening, lets running requests end, and cuts off what hasn't ended after a second. */

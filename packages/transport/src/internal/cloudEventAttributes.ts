@@ -82,7 +82,7 @@ export const fromHeaders = (headers: Headers.Headers): Either.Either<TextAttribu
     try {
       attributes.set(name, decoder.decode(bytes))
     } catch {
-      return Either.left(invalid(name, "is no UTF-8"))
+      return Either.left(invalid(name, "is not UTF-8"))
     }
   }
   const contentType = contentTypeOf(headers)
@@ -109,7 +109,7 @@ export const toHeaders = (attributes: CloudEventAttributes): ReadonlyArray<reado
 /** Reading is lenient where nothing can go wrong by it: of an attribute's text only the time is looked at. */
 export const parse = (text: TextAttributes): Either.Either<CloudEventAttributes, Issue> => {
   const version = text.get("specversion")
-  if (version === undefined) return Either.left({ reason: "NotCloudEvent", description: "it has no specversion" })
+  if (version === undefined) return Either.left({ reason: "NotCloudEvent", description: "specversion is missing" })
   if (version !== specVersion) return Either.left(invalid("specversion", `must be ${specVersion}`))
   for (const name of ["id", "type", "source"]) {
     if (!text.get(name)) return Either.left(invalid(name, "is missing"))
@@ -117,7 +117,7 @@ export const parse = (text: TextAttributes): Either.Either<CloudEventAttributes,
   const optional = (name: string): string | undefined => text.get(name) || undefined
   const time = optional("time")
   const millis = time === undefined ? undefined : parseTime(time)
-  if (Number.isNaN(millis)) return Either.left(invalid("time", "is no RFC 3339 timestamp"))
+  if (Number.isNaN(millis)) return Either.left(invalid("time", "is not an RFC 3339 timestamp"))
   return Either.right({
     id: text.get("id")!,
     type: text.get("type")!,
@@ -162,18 +162,18 @@ export const firstInvalid = (
     text("subject", attributes.subject) ??
     text("datacontenttype", dataContentType)
   if (found !== undefined) return found
-  if (!uriReference.test(source)) return { attribute: "source", description: "is no URI reference" }
+  if (!uriReference.test(source)) return { attribute: "source", description: "is not a URI reference" }
   if (dataSchema !== undefined && !(uri.test(dataSchema) && uriReference.test(dataSchema))) {
-    return { attribute: "dataschema", description: "is no URI" }
+    return { attribute: "dataschema", description: "is not a URI" }
   }
   if (time !== undefined && !(time >= earliest && time <= latest)) {
-    return { attribute: "time", description: "is no time of the years 0 to 9999" }
+    return { attribute: "time", description: "is outside the years 0 to 9999" }
   }
   if (isStructured(dataContentType)) {
     return { attribute: "datacontenttype", description: "would be read as structured mode" }
   }
   for (const [name, value] of Object.entries(attributes.extensions)) {
-    if (!isName(name) || isStandard(name)) return { attribute: name, description: "is no name for an extension" }
+    if (!isName(name) || isStandard(name)) return { attribute: name, description: "is not a valid extension name" }
     if (forbidden.test(value)) return { attribute: name, description: "has characters that CloudEvents forbids" }
   }
   return undefined

@@ -73,7 +73,7 @@ export const make = (service: string): Metrics["observeConsumer"] => {
     seriesOf: shared(name, description, ["topic", "partition", "group"]),
     of
   }))
-  const status = shared("consumer_status", "1 for the consumer's present status", ["group", "status"])
+  const status = shared("consumer_status", "1 for the consumer's current status", ["group", "status"])
   const breaker = shared(
     "circuit_breaker_state",
     "The circuit breaker: 0 closed, 1 half-open, 2 open",

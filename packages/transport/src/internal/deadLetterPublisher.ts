@@ -46,7 +46,7 @@ export const check = (
       Effect.tapError((error) =>
         isTransient(error)
           ? pass(
-              Logging.log(LogLevel.Warning, "The dead letter topic can't be checked yet, trying on", {
+              Logging.log(LogLevel.Warning, "The dead letter topic can't be checked yet; retrying", {
                 topic,
                 deadLetterTopic,
                 groupId,

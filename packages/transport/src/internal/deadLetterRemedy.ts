@@ -10,8 +10,8 @@ export const remedyOf = (
       return `raise max.message.bytes of ${topic} and maxBatchBytes of the producer, or set the policy's tooLarge to "stop"`
     case "InvalidRecord":
       return record.key === null
-        ? `set cleanup.policy of ${topic} to "delete": a compacted topic takes no record without a key`
-        : `the settings of ${topic} refuse the record: see message.timestamp.type, message.timestamp.before.max.ms and message.timestamp.after.max.ms`
+        ? `set cleanup.policy of ${topic} to "delete": a compacted topic rejects records without a key`
+        : `the settings of ${topic} reject the record: see message.timestamp.type, message.timestamp.before.max.ms and message.timestamp.after.max.ms`
     case "Authorization":
       return `allow the producer to describe and write ${topic}`
     case "UnknownTopic":

@@ -75,15 +75,15 @@ export const make = (groupId: string, logPayloads: boolean): RecordLog => {
       )
   }
   return {
-    retrying: kind(LogLevel.Warning, "Handling failed, it will be retried"),
-    policyFailed: kind(LogLevel.Error, "The retry policy failed, so there is no retry"),
-    deadLettering: kind(LogLevel.Error, "Handling failed for good, publishing a dead letter"),
-    discarding: kind(LogLevel.Error, "Handling failed for good, the record is given up"),
-    stopping: kind(LogLevel.Error, "Handling failed for good, the consumer stops"),
-    deadLetterShrunk: kind(LogLevel.Warning, "The dead letter is too large, publishing it with less metadata"),
-    deadLetterRefused: kind(LogLevel.Error, "The dead letter is refused, the partition is held up", heldUp),
-    deadLetterDelayed: kind(LogLevel.Warning, "The dead letter is not published yet, the partition is held up", heldUp),
-    deadLetterPublished: kind(LogLevel.Info, "The dead letter is published, the partition continues")
+    retrying: kind(LogLevel.Warning, "Handling failed; retrying"),
+    policyFailed: kind(LogLevel.Error, "The retry policy failed; not retrying"),
+    deadLettering: kind(LogLevel.Error, "Handling failed permanently; publishing a dead letter"),
+    discarding: kind(LogLevel.Error, "Handling failed permanently; discarding the record"),
+    stopping: kind(LogLevel.Error, "Handling failed permanently; stopping the consumer"),
+    deadLetterShrunk: kind(LogLevel.Warning, "The dead letter is too large; publishing it with less metadata"),
+    deadLetterRefused: kind(LogLevel.Error, "The dead letter is rejected; the partition is blocked", heldUp),
+    deadLetterDelayed: kind(LogLevel.Warning, "The dead letter is not published yet; the partition is blocked", heldUp),
+    deadLetterPublished: kind(LogLevel.Info, "The dead letter is published; the partition continues")
   }
 }
 

@@ -63,7 +63,7 @@ const framesOf = (error: unknown, head: RenderedError): string => {
 
 const render = (error: unknown, budget: Budget, within: ReadonlyArray<unknown>): RenderedError => {
   if (within.includes(error)) return note("the cause is circular")
-  if (within.length > maxErrors || budget.text <= 0) return note("more causes are left out")
+  if (within.length > maxErrors || budget.text <= 0) return note("more causes omitted")
   const name = spend(budget, Render.classOf(error), 200)
   const message = spend(budget, Render.messageOf(error) || "no message", maxMessage)
   const frames = spend(budget, framesOf(error, new RenderedError(name, message, "", undefined)), maxStack)

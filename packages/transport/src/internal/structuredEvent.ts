@@ -17,9 +17,9 @@ const issue = (reason: Issue["reason"], description: string): Either.Either<neve
 
 export const read = (contentType: string, value: Uint8Array | null): Either.Either<Read, Issue> => {
   if (!/^\s*application\/cloudevents\+json\s*(;|$)/i.test(contentType)) {
-    return issue("UnsupportedFormat", "of the structured formats only application/cloudevents+json is read")
+    return issue("UnsupportedFormat", "the only supported structured format is application/cloudevents+json")
   }
-  if (value === null) return issue("InvalidJson", "an event was expected, not a tombstone")
+  if (value === null) return issue("InvalidJson", "expected an event, got a tombstone")
   let event: unknown
   try {
     event = JSON.parse(decoder.decode(value))
@@ -27,7 +27,7 @@ export const read = (contentType: string, value: Uint8Array | null): Either.Eith
     return issue("InvalidJson", `${value.length} bytes`)
   }
   if (typeof event !== "object" || event === null || Array.isArray(event)) {
-    return issue("NotCloudEvent", "it is no JSON object")
+    return issue("NotCloudEvent", "the value is not a JSON object")
   }
   const members = new Map<string, unknown>(Object.entries(event))
   return Either.flatMap(attributesOf(members), (attributes) =>
@@ -41,7 +41,7 @@ const attributesOf = (members: ReadonlyMap<string, unknown>): Either.Either<Text
     if (!isName(attribute) || value === null) continue
     const isText = typeof value === "string"
     if (!isText && (isStandard(attribute) || (typeof value !== "number" && typeof value !== "boolean"))) {
-      return Either.left({ reason: "InvalidAttribute", attribute, description: "is of a type it can't have" })
+      return Either.left({ reason: "InvalidAttribute", attribute, description: "has the wrong type" })
     }
     attributes.set(attribute, String(value))
   }
@@ -57,15 +57,15 @@ const dataOf = (
   if (base64 !== undefined) {
     const attribute = "data_base64"
     if (members.has("data")) {
-      return Either.left({ reason: "InvalidAttribute", attribute, description: "stands beside data" })
+      return Either.left({ reason: "InvalidAttribute", attribute, description: "can't be combined with data" })
     }
     return typeof base64 === "string"
       ? Either.mapLeft(Encoding.decodeBase64(base64), () => ({
           reason: "InvalidAttribute",
           attribute,
-          description: "is no Base64"
+          description: "is not Base64"
         }))
-      : Either.left({ reason: "InvalidAttribute", attribute, description: "is no Base64" })
+      : Either.left({ reason: "InvalidAttribute", attribute, description: "is not Base64" })
   }
   if (!members.has("data")) return Either.right(null)
   const data = members.get("data")

@@ -49,16 +49,16 @@ const maxErrorClasses = 50
 const consumerMetrics = (service: string): Metrics["consumer"] => {
   const received = counter(`${service}_messages_received_total`, "Records fetched for handling")
   const processed = counter(`${service}_messages_processed_total`, "Records with an outcome, by status")
-  const duration = histogram(`${service}_message_processing_duration_seconds`, "Duration of one attempt at a record")
+  const duration = histogram(
+    `${service}_message_processing_duration_seconds`,
+    "Duration of one attempt to handle a record"
+  )
   const failed = counter(`${service}_handler_failures_total`, "Attempts that failed, by error class")
   const classOf = ErrorClasses.make(maxErrorClasses)
   const retried = counter(`${service}_retry_attempts_total`, "Attempts after a record's first")
   const deadLettered = counter(`${service}_dlq_messages_total`, "Dead letters acknowledged by the broker")
-  const deadLetterFailed = counter(
-    `${service}_dlq_publish_failures_total`,
-    "Tries to publish a dead letter that failed"
-  )
-  const offsetReset = counter(`${service}_offset_resets_total`, "Jumps from an offset out of range, by policy")
+  const deadLetterFailed = counter(`${service}_dlq_publish_failures_total`, "Failed attempts to publish a dead letter")
+  const offsetReset = counter(`${service}_offset_resets_total`, "Resets after an offset was out of range")
   const skippedBatches = counter(`${service}_skipped_batches_total`, "Corrupt batches skipped")
   const skippedOffsets = counter(`${service}_skipped_offsets_total`, "Offsets of corrupt batches skipped")
   const create = memoize((topic, group): ConsumerMetrics => {
@@ -117,7 +117,7 @@ const producerMetrics = (service: string): Metrics["producer"] => {
   const duration = histogram(`${service}_message_publish_duration_seconds`, "Time from send to acknowledgement")
   const abandoned = counter(
     `${service}_messages_abandoned_total`,
-    "Records whose send was interrupted when they had left"
+    "Records whose send was interrupted after they had left"
   )
   const create = memoize((topic): ProducerMetrics => {
     const labels = [["topic", topic!]] as const
