@@ -119,11 +119,11 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     retried(1)
     const start = yield* Clock.currentTimeNanos
     const exit = yield* Effect.exit(
-      Concurrency.timeoutFail(Effect.exit(Effect.map(attempt(record, number), Attempt.awaited)), {
+      Concurrency.timeoutFail(Effect.map(attempt(record, number), Attempt.awaited), {
         duration: handlerTimeout,
         onTimeout: () => new HandlerError.HandlerTimeout({ timeout: handlerTimeout })
       })
-    ).pipe(Effect.map(Exit.flatten))
+    )
     processingDuration(Number((yield* Clock.currentTimeNanos) - start) / 1e9)
     return exit
   })

@@ -183,6 +183,13 @@ describe("CloudEvent in binary mode", () => {
 })
 
 describe("CloudEvent in structured mode", () => {
+  it("is refused when its data is nested too deeply to be written", () => {
+    const depth = 100_000
+    const deep = `${"[".repeat(depth)}${"]".repeat(depth)}`
+    const value = `{"specversion":"1.0","id":"e-1","type":"order.placed.v1","source":"/shop","data":${deep}}`
+    assert.strictEqual(failure(CloudEvent.fromRecord(structured(value))), "InvalidJson: data: is nested too deeply")
+  })
+
   const attributes = { specversion: "1.0", id: "e-1", type: "order.placed.v1", source: "/shop" }
   const event = (members: object) => JSON.stringify({ ...attributes, ...members })
   const data = (members: object) => {

@@ -111,6 +111,64 @@ describe("Codec.json", () => {
   )
 })
 
+describe("A value nested 100,000 levels deep", () => {
+  interface Tree {
+    readonly child?: Tree | undefined
+  }
+  const Tree: Schema.Schema<Tree> = Schema.Struct({ child: Schema.optional(Schema.suspend(() => Tree)) })
+  const depth = 100_000
+  const json = (leaf: string) => utf8(`${'{"child":'.repeat(depth)}${leaf}${"}".repeat(depth)}`)
+
+  it("doesn't decode, and is too deep to encode", () => {
+    const found = error(Codec.json(Tree).decode(json("{}")))
+    assert.strictEqual(found.message, "SchemaMismatch: value: nested too deeply")
+    let tree: Tree = {}
+    for (let i = 0; i < depth; i++) tree = { child: tree }
+    assert.strictEqual(error(Codec.json(Tree).encode(tree)).message, "SchemaMismatch: value: nested too deeply")
+  })
+
+  it.effect("doesn't decode by an asynchronous schema", () =>
+    Effect.gen(function* () {
+      const Slow = Schema.transformOrFail(Tree, Schema.Unknown, {
+        decode: (tree) => Effect.as(Effect.yieldNow(), tree),
+        encode: () => Effect.succeed({})
+      })
+      const found = yield* Effect.flip(Codec.json(Slow).decode(json("{}")))
+      assert.strictEqual(found.reason, "SchemaMismatch")
+    })
+  )
+
+  it("is told of by the start of the path to what doesn't match", () => {
+    const levels = 1_000
+    const deep = utf8(`${'{"child":'.repeat(levels)}7${"}".repeat(levels)}`)
+    const { description } = error(Codec.json(Tree).decode(deep))
+    assert.isTrue(description.startsWith('["child"]["child"]'))
+    assert.isBelow(description.length, 1_100)
+  })
+
+  it.effect("of a schema that throws doesn't decode, and its message isn't told", () =>
+    Effect.gen(function* () {
+      const thrown = (): never => {
+        throw new TypeError("secret")
+      }
+      const schemas = [
+        Schema.transform(Schema.Number, Schema.Number, { decode: thrown, encode: thrown }),
+        Schema.transformOrFail(Schema.Number, Schema.Number, {
+          decode: () => Effect.map(Effect.yieldNow(), thrown),
+          encode: () => Effect.map(Effect.yieldNow(), thrown)
+        })
+      ]
+      for (const schema of schemas) {
+        const codec = Codec.json(schema)
+        for (const result of [codec.decode(utf8("1")), codec.encode(1)]) {
+          const { message } = yield* Effect.flip<unknown, { readonly message: string }, never>(result)
+          assert.strictEqual(message, "SchemaMismatch: value: the schema threw TypeError")
+        }
+      }
+    })
+  )
+})
+
 describe("Codec.nullable", () => {
   it("lets tombstones pass and leaves the rest to the codec", () => {
     const codec = Codec.nullable(Codec.text)

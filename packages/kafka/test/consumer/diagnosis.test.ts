@@ -38,7 +38,7 @@ const keepingConsole = (lines: Array<string>): Console.Console =>
 const loggers = { pretty: Logger.pretty, json: Logger.json, logFmt: Logger.logFmt, structured: Logger.structured }
 
 /** A tracer that renders how its spans end, as exporters do. */
-const rendering = (ends: Array<string>): Tracer.Tracer =>
+const rendering = (ends: Array<string>, attributes: Array<string>): Tracer.Tracer =>
   Tracer.make({
     span: (name, parent, context, links, startTime, kind) => {
       const span: Tracer.Span = {
@@ -53,7 +53,7 @@ const rendering = (ends: Array<string>): Tracer.Tracer =>
         traceId: "1".padStart(32, "0"),
         sampled: true,
         status: { _tag: "Started", startTime },
-        attribute: (_, value) => void ends.push(String(value)),
+        attribute: (_, value) => void attributes.push(String(value)),
         event: () => {},
         addLinks: () => {},
         end: (_, exit) => {
@@ -100,6 +100,7 @@ describe("A failure that can't be rendered", () => {
       it.effect(`is retried and dead-lettered, and the consumer goes on (${by}): ${name}`, () => {
         const lines: Array<string> = []
         const ends: Array<string> = []
+        const attributes: Array<string> = []
         return Effect.gen(function* () {
           const ran = yield* consuming(cause)
           assert.strictEqual(ran.status, "Running")
@@ -113,13 +114,15 @@ describe("A failure that can't be rendered", () => {
           assert.isBelow(Math.max(...ran.letters[0]!.headers.map(([, value]) => value?.length ?? 0)), 12_300)
           assert.isTrue(lines.some((line) => line.includes("publishing a dead letter")))
           assert.isBelow(longest(lines), 32_000)
+          assert.strictEqual(ends.length, 3)
           assert.isBelow(longest(ends), 32_000)
+          assert.isBelow(longest(attributes), 32_000)
         }).pipe(
           onBroker({ topics: { [topic]: 1, [dlq]: 1 } }),
           Effect.provide([
             logger,
             TransportMetrics.layer({ service: "billing" }),
-            Layer.setTracer(rendering(ends)),
+            Layer.setTracer(rendering(ends, attributes)),
             TransportTracing.layer()
           ]),
           Logger.withMinimumLogLevel(LogLevel.All),
@@ -127,6 +130,39 @@ describe("A failure that can't be rendered", () => {
         )
       })
     }
+  }
+})
+
+describe("A handler that is interrupted for its time, whose finalizer fails with what can't be rendered", () => {
+  for (const failing of [1, 2]) {
+    it.effect(`is retried, and the consumer goes on: attempt ${failing}`, () => {
+      const lines: Array<string> = []
+      const circular = new Error("circular")
+      circular.cause = circular
+      return Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const attempts: Array<number> = []
+        const consumer = yield* KafkaConsumer.make({
+          ...options,
+          handlerTimeout: "10 seconds",
+          retry,
+          handler: ({ attempt }) => {
+            attempts.push(attempt)
+            if (attempt < failing) return Effect.fail("first")
+            return attempt === failing ? Effect.onInterrupt(Effect.never, () => Effect.die(circular)) : Effect.void
+          }
+        })
+        yield* broker.produce(topic, [{ value: "a" }])
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(attempts, [1, 2, ...(failing === 2 ? [3] : [])])
+        assert.strictEqual((yield* consumer.report).handled, 1)
+      }).pipe(
+        onBroker({ topics: { [topic]: 1 } }),
+        Effect.provide(Logger.json),
+        Logger.withMinimumLogLevel(LogLevel.All),
+        Effect.withConsole(keepingConsole(lines))
+      )
+    })
   }
 })
 
