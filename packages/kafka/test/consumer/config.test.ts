@@ -135,7 +135,7 @@ describe("KafkaConsumer.layerConfig", () => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* refused({}), [
         'ORDERS_KAFKA_CONSUMER_GROUP_ID: groupId must not be empty, not ""',
-        "ORDERS_KAFKA_CONSUMER_TOPICS: topics must name a topic, not []"
+        "ORDERS_KAFKA_CONSUMER_TOPICS: topics must name at least one topic, not []"
       ])
     }).pipe(onBroker({ topics }))
   )

@@ -110,7 +110,7 @@ describe("consumerSettings", () => {
   })
 
   it("wants a topic", () => {
-    assert.strictEqual(errorOf({ groupId: "g", topics: [] }), "topics: must name a topic, not []")
+    assert.strictEqual(errorOf({ groupId: "g", topics: [] }), "topics: must name at least one topic, not []")
   })
 
   it("names the field of any number that is no duration", () => {

@@ -1,5 +1,5 @@
 /**
- * The assignors a member offers its group, by the names that Kafka's clients know them by.
+ * The assignors that a member offers its group, by the names that Kafka's clients use.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as CooperativeSticky from "./cooperativeSticky.js"
@@ -23,8 +23,8 @@ export const assignors: Readonly<Record<AssignorName, Assign>> = {
 export const isAssignor = (name: string): name is AssignorName => Object.hasOwn(assignors, name)
 
 /**
- * The protocol that every offered assignor allows, as in Java's client: with `range` among them, a rebalance may end
- * with an assignment that gives away what this member still owned, so it owns nothing when it rejoins.
+ * The protocol that every offered assignor allows, as in Java's client. With `range` among them, a rebalance may assign
+ * this member's partitions to others, so it owns nothing when it rejoins.
  */
 export const protocolOf = (offered: ReadonlyArray<AssignorName>): RebalanceProtocol =>
   offered.includes("range") ? "eager" : "cooperative"

@@ -1,7 +1,7 @@
 /**
- * Java's `CooperativeStickyAssignor` (KIP-54, KIP-429) in what it promises: members with equal subscriptions get equal
- * counts, give or take one; nothing moves that needn't; and a partition that moves is given to nobody until the
- * rebalance after the one in which its owner has given it up.
+ * Makes the promises of Java's `CooperativeStickyAssignor` (KIP-54, KIP-429): members with equal subscriptions get
+ * equal counts, give or take one; nothing moves without need; and a partition that moves is assigned to no member until
+ * the rebalance after the one in which its owner revokes it.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import { keyOf } from "../topicPartition.js"
@@ -13,7 +13,7 @@ export interface StickyMember extends Member {
   readonly generationId: number
 }
 
-/** Every member's partitions, also those of a member that gets none; partitions on the move are left out. */
+/** Every member's partitions, including members without any; partitions on the move are left out. */
 export const assign = (
   members: ReadonlyArray<StickyMember>,
   partitionCounts: ReadonlyMap<string, number>
@@ -31,10 +31,10 @@ export const assign = (
   )
 }
 
-/** Owns a partition that two members claim to own: neither keeps it. */
+/** The owner of a partition that two members claim: neither keeps it. */
 const contested = Symbol("contested")
 
-/** Who owns what, by the claims: of two claims the one of the later generation is true. */
+/** The owner of each partition, by the members' claims. Of two claims, the one of the later generation wins. */
 const ownersOf = (members: ReadonlyArray<StickyMember>): Map<string, string | typeof contested> => {
   const owners = new Map<string, string | typeof contested>()
   const generations = new Map<string, number>()
@@ -50,15 +50,15 @@ const ownersOf = (members: ReadonlyArray<StickyMember>): Map<string, string | ty
   return owners
 }
 
-/** A member while partitions are dealt out. */
+/** A member while partitions are being assigned. */
 interface Hand {
   readonly memberId: string
   count: number
-  /** What it holds of each topic it subscribes to: first what it owned. */
+  /** The partitions that it holds of each subscribed topic; those that it owned come first. */
   readonly topics: Map<string, Array<number>>
 }
 
-/** The assignment to arrive at when everything that moves has moved. */
+/** The target assignment, once everything that moves has moved. */
 export const balance = (
   members: ReadonlyArray<StickyMember>,
   partitionCounts: ReadonlyMap<string, number>
@@ -75,7 +75,7 @@ export const balance = (
   )
   const owners = ownersOf(members)
   const byId = new Map(hands.map((hand) => [hand.memberId, hand]))
-  // Topics that few read first: their partitions have the least choice.
+  // Topics with few subscribers come first: their partitions have the least choice.
   const topics = Array.from(subscribers).sort(([, a], [, b]) => a.length - b.length)
   const unowned: Array<readonly [topic: string, partition: number, readers: ReadonlyArray<Hand>]> = []
   for (const [topic, readers] of topics) {
@@ -102,7 +102,7 @@ const give = (hand: Hand, topic: string, partition: number): void => {
 
 const heldOf = (hand: Hand, topic: string): number => hand.topics.get(topic)!.length
 
-/** Who holds the least, and of those, the least of the topic. */
+/** The member that holds the fewest partitions, and of those, the fewest of the topic. */
 const leastLoaded = (readers: ReadonlyArray<Hand>, topic: string): Hand =>
   readers.reduce((least, hand) =>
     hand.count < least.count || (hand.count === least.count && heldOf(hand, topic) < heldOf(least, topic))
@@ -116,7 +116,7 @@ interface Move {
   readonly topic: string
 }
 
-/** From who holds the most of those that can give to somebody who holds at least two less. */
+/** The member that holds the most, of those that can give to a member that holds at least two fewer. */
 const nextMove = (
   hands: ReadonlyArray<Hand>,
   subscribers: ReadonlyMap<string, ReadonlyArray<Hand>>
@@ -133,7 +133,7 @@ const nextMove = (
   return undefined
 }
 
-/** To who holds the least, and of the topic of which the giver holds the most beyond the receiver. */
+/** The member that holds the fewest receives a partition of the topic in which the giver has the largest surplus. */
 const bestMove = (from: Hand, receivers: ReadonlyMap<string, Hand>): Move | undefined => {
   let best: Move | undefined
   const lead = ({ to, topic }: Move) => heldOf(from, topic) - heldOf(to, topic)

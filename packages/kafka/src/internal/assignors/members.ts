@@ -1,10 +1,10 @@
 /**
- * What assignors know of a group's members.
+ * The members of a group, as assignors see them.
  */
 
 export interface Member {
   readonly memberId: string
-  /** A static member's id; it sorts by this, so that a restart moves nothing. */
+  /** A static member's id. It sorts by this, so that a restart moves nothing. */
   readonly groupInstanceId: string | null
   readonly topics: ReadonlyArray<string>
 }

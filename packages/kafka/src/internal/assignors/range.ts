@@ -1,11 +1,11 @@
 /**
- * Java's `RangeAssignor`: topic by topic, each subscribed member in order of its id gets a run of neighbouring
- * partitions; the first members get one more where they don't divide evenly.
+ * Java's `RangeAssignor`: topic by topic, each subscribed member in order of its id gets consecutive partitions. If
+ * they don't divide evenly, the first members get one more.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import { compareMembers, type Member } from "./members.js"
 
-/** Every member's partitions, also those of a member that gets none. */
+/** Every member's partitions, including members without any. */
 export const assign = (
   members: ReadonlyArray<Member>,
   partitionCounts: ReadonlyMap<string, number>

@@ -1,18 +1,18 @@
 /**
- * The consumer's embedded protocol: what members tell each other through JoinGroup and SyncGroup, wire-compatible with
- * the Java client (ConsumerProtocolSubscription and ConsumerProtocolAssignment). Newer versions only add fields at the
- * end, so a version above the known ones is read as far as it is known.
+ * The consumer's embedded protocol: the data that members exchange through JoinGroup and SyncGroup, wire-compatible with
+ * the Java client (ConsumerProtocolSubscription and ConsumerProtocolAssignment). Newer versions only append fields, so
+ * the known fields of a newer version can still be read.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import { byTopic } from "../topicPartition.js"
 
 export interface Subscription {
   readonly topics: ReadonlyArray<string>
-  /** What the member still owns; v1 and later. */
+  /** The partitions that the member still owns; v1 and later. */
   readonly ownedPartitions: ReadonlyArray<TopicPartition>
-  /** The last generation in which it owned them; -1 when it tells none. */
+  /** The last generation in which it owned them; -1 if it reports none. */
   readonly generationId: number
-  /** The rack it is in, to read from near replicas; v3 and later. */
+  /** The rack that it runs in, for reading from near replicas; v3 and later. */
   readonly rackId: string | null
 }
 
@@ -48,7 +48,7 @@ const reader = (bytes: Uint8Array) => {
   const take = (length: number): number => {
     const start = at
     at += length
-    if (length < 0 || at > bytes.byteLength) throw new RangeError(`${bytes.byteLength} bytes end within a field`)
+    if (length < 0 || at > bytes.byteLength) throw new RangeError(`${bytes.byteLength} bytes end inside a field`)
     return start
   }
   const int16 = () => view.getInt16(take(2))
@@ -89,8 +89,8 @@ const readPartitions = (from: Reader): ReadonlyArray<TopicPartition> =>
     .flat()
 
 /**
- * Subscription v3: topics, user data, owned partitions, generation, rack. The user data is what Java's cooperative-sticky
- * assignor writes there, the generation: leaders from before v2 (Kafka 3.4) look for it there.
+ * Subscription v3: topics, user data, owned partitions, generation, rack. The user data is the generation, where Java's
+ * cooperative-sticky assignor writes it: leaders from before v2 (Kafka 3.4) read it there.
  */
 export const encodeSubscription = (subscription: Subscription): Uint8Array =>
   write((put) => {
@@ -105,7 +105,7 @@ export const encodeSubscription = (subscription: Subscription): Uint8Array =>
     else put.string(subscription.rackId)
   })
 
-/** Throws a RangeError on bytes that are no subscription. */
+/** Throws a RangeError if the bytes aren't a subscription. */
 export const decodeSubscription = (bytes: Uint8Array): Subscription => {
   const from = reader(bytes)
   const version = from.int16()
@@ -121,7 +121,7 @@ export const decodeSubscription = (bytes: Uint8Array): Subscription => {
   return { topics, ownedPartitions, generationId, rackId }
 }
 
-/** Assignment v0: partitions, user data, which is null when there is none. */
+/** Assignment v0: partitions, then user data, null if there is none. */
 export const encodeAssignment = (
   partitions: ReadonlyArray<TopicPartition>,
   userData: Uint8Array = new Uint8Array(0)
@@ -137,10 +137,10 @@ export const encodeAssignment = (
   return whole
 }
 
-/** An empty assignment, as a member without partitions gets it, has no bytes at all. */
+/** An empty assignment, as sent to a member without partitions, has no bytes at all. */
 export const decodeAssignment = (bytes: Uint8Array): ReadonlyArray<TopicPartition> => readAssignment(bytes).partitions
 
-/** The user data of an assignment; empty when there is none. */
+/** The user data of an assignment; empty if there is none. */
 export const userDataOf = (bytes: Uint8Array): Uint8Array => readAssignment(bytes).userData
 
 const readAssignment = (bytes: Uint8Array) => {

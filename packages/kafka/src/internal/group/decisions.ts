@@ -1,5 +1,5 @@
 /**
- * What a group member does on each answer of its coordinator, and when it may commit: pure, for the eager and the
+ * How a group member reacts to each of its coordinator's responses, and when it may commit. Pure, for the eager and the
  * cooperative protocol.
  */
 import type { ConsumerErrorReason } from "@spillway/transport/Consumer"
@@ -16,15 +16,15 @@ export type Phase = "Unjoined" | "Joining" | "Syncing" | "Stable"
 
 export type Reaction =
   | { readonly _tag: "Ok" }
-  /** Ask again, with a delay. */
+  /** Retry after a delay. */
   | { readonly _tag: "Retry" }
-  /** The coordinator has moved: look it up, then ask again, with a delay. */
+  /** The coordinator has moved: look it up, then retry after a delay. */
   | { readonly _tag: "FindCoordinator" }
-  /** Join with the member id that the answer gave. */
+  /** Join with the member id from the response. */
   | { readonly _tag: "UseMemberId" }
-  /** A rebalance is on: give up what the protocol demands, then join again. */
+  /** A rebalance is in progress: revoke what the protocol demands, then join again. */
   | { readonly _tag: "Rejoin" }
-  /** The ownership has ended without us: commit nothing, join again, as a new member if the id is gone. */
+  /** The partitions are lost: commit nothing and join again, as a new member if the member id is unknown. */
   | { readonly _tag: "Lost"; readonly memberIdKept: boolean }
   | Fatal
 
@@ -40,7 +40,7 @@ const rejoin: Reaction = { _tag: "Rejoin" }
 const lost = (memberIdKept: boolean): Reaction => ({ _tag: "Lost", memberIdKept })
 const fatal = (reason: ConsumerErrorReason): Reaction => ({ _tag: "Fatal", reason })
 
-/** What every group request has in common. */
+/** The reaction to error codes that every group request can return. */
 const onAny = (code: number): Reaction => {
   switch (code) {
     case Code.NONE:
@@ -76,36 +76,37 @@ const onAny = (code: number): Reaction => {
 }
 
 /**
- * An answer to what the member was before says nothing of what it is now. Its own instance id, too, is fenced for a
- * request of the member id that it had before its session expired.
+ * A response to an earlier identity of the member says nothing about the current one. Its own instance id also looks
+ * fenced to a request with the member id from before its session expired.
  */
 const ofEarlier = (reaction: Reaction): Reaction =>
   reaction._tag === "Lost" || (reaction._tag === "Fatal" && reaction.reason === "FencedInstance") ? retry : reaction
 
-/** A join refused because of a rebalance is repeated after a delay: nothing is owned that could be given up. */
+/** A join that a rebalance refused is retried after a delay: there are no partitions to revoke. */
 export const onJoinGroup = (code: number): Reaction => {
   if (code === Code.MEMBER_ID_REQUIRED) return { _tag: "UseMemberId" }
   return code === Code.REBALANCE_IN_PROGRESS ? retry : onAny(code)
 }
 
 /**
- * Whether partitions stay owned through a generation that the member hasn't joined, as long as its id is known. In a
- * group with members of the new protocol (KIP-848) the broker assigns, and names no leader: it gives nobody a partition
- * that another member holds. When the last of them leaves, the group becomes classic with a generation of its own.
+ * Whether the member keeps its partitions through a generation that it hasn't joined, as long as its member id is
+ * known. In a group with members of the new protocol (KIP-848) the broker assigns and names no leader, and it assigns
+ * no partition that another member holds. When the last such member leaves, the group becomes classic in a new
+ * generation.
  */
 export const keepsOwnership = (protocol: RebalanceProtocol, isStatic: boolean, leader: string): boolean =>
   protocol === "cooperative" && !isStatic && leader === ""
 
 /**
- * A repeat may come to a coordinator that has taken over since, and knows the generation before at most: JoinGroup's
- * answer says what has become of the member.
+ * A retry may reach a new coordinator, which may know only the previous generation: JoinGroup's response tells the
+ * member's state.
  */
 export const onSyncGroup = (code: number, isRepeated = false, keepsOwnership = false): Reaction =>
   (isRepeated || keepsOwnership) && code === Code.ILLEGAL_GENERATION ? retry : onAny(code)
 
 /**
- * While the member joins, JoinGroup's answer says what becomes of it, except that a member that is unknown has lost all
- * already. An answer to a generation that has ended meanwhile says nothing of the present one.
+ * While the member joins, JoinGroup's response decides, except that an unknown member has already lost everything. A
+ * response about a generation that has ended says nothing about the current one.
  */
 export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean, keepsOwnership = false): Reaction => {
   const reaction = onAny(code)
@@ -119,8 +120,8 @@ export const onHeartbeat = (code: number, phase: Phase, isCurrent: boolean, keep
 export const onFindCoordinator = onAny
 
 /**
- * A commit refused because of a rebalance, or of a generation that has ended, is repeated while the ownership stands:
- * the heartbeat decides when it doesn't. One that timed out may have come to a coordinator that is none any more.
+ * A commit refused because of a rebalance or an ended generation is retried while the partitions stay assigned: the
+ * heartbeat decides when they are lost. A commit that timed out may have reached a former coordinator.
  */
 export const onOffsetCommit = (code: number, isCurrent = true): Reaction => {
   if (code === Code.REQUEST_TIMED_OUT) return findCoordinator
@@ -131,14 +132,14 @@ export const onOffsetCommit = (code: number, isCurrent = true): Reaction => {
 export const onOffsetFetch = (code: number): Reaction => onOffsetCommit(code)
 
 /**
- * Whether a commit can be accepted now. Eagerly, nothing is owned between JoinGroup and SyncGroup. Cooperatively,
- * retained partitions go on running: commits in the old generation are good until JoinGroup is answered, and wait from
- * there to the answer of SyncGroup.
+ * Whether a commit can be accepted now. Eager: nothing is owned between JoinGroup and SyncGroup. Cooperative: retained
+ * partitions keep running; commits in the old generation are accepted until JoinGroup is answered, then wait for the
+ * response to SyncGroup.
  */
 export const mayCommit = (protocol: RebalanceProtocol, phase: Phase): boolean =>
   phase === "Stable" || (protocol === "cooperative" && phase === "Joining")
 
-/** What to give up before the next JoinGroup: all, or what the assignment has given to others. */
+/** The partitions to revoke before the next JoinGroup: all, or those that the assignment gave to other members. */
 export const revokedBeforeJoin = <A>(
   protocol: RebalanceProtocol,
   owned: ReadonlyArray<A>,
@@ -146,8 +147,8 @@ export const revokedBeforeJoin = <A>(
 ): ReadonlyArray<A> => (protocol === "eager" ? owned : moving)
 
 /**
- * Whether the group went through a generation without this member, which it then knows nothing of: only a static member
- * is not removed for that. A dynamic one may be two generations on because the answer to its JoinGroup was lost.
+ * Whether the group went through a generation without this member. Only a static member stays in the group through one.
+ * A dynamic member may be two generations ahead because the response to its JoinGroup was lost.
  */
 export const missedGeneration = (isStatic: boolean, before: number, now: number): boolean =>
   isStatic && before >= 0 && now > before + 1

@@ -1,6 +1,6 @@
 /**
- * What a member knows of its group's start: how many partitions the topics had when the group began to read them. The
- * leader finds it out from what the group has committed, and sends it along with the assignments.
+ * A member's knowledge of its group's start: how many partitions each topic had when the group began to read it. The
+ * leader derives it from the group's committed offsets and sends it with the assignments.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -11,21 +11,21 @@ import * as Decisions from "./decisions.js"
 import type { Member } from "./member.js"
 import * as StartCounts from "./startCounts.js"
 
-/** The coordinator doesn't tell what the group has committed. */
+/** The coordinator doesn't report the group's committed offsets. */
 export class OffsetsRefused extends Data.TaggedError("OffsetsRefused")<{
   readonly reaction: Decisions.Reaction
   readonly code: number
 }> {}
 
 export interface GroupStart {
-  /** The member is about to join for topics, some of which may not exist. */
+  /** Called before the member joins for topics, some of which may not exist. */
   readonly onJoin: (topics: ReadonlyArray<string>) => void
-  /** The leader's part: the counts of the topics that the group reads, those that exist. */
+  /** For the leader: the counts of the topics that the group reads and that exist. */
   readonly decide: (
     topics: ReadonlyArray<string>,
     partitionCounts: ReadonlyMap<string, number>
   ) => Effect.Effect<StartCounts.StartCounts, WireError | ResponseError | OffsetsRefused>
-  /** The member is in a generation, whose leader has sent the counts along with the assignment. */
+  /** Called in a new generation, with the counts that its leader sent with the assignment. */
   readonly onAssigned: (topics: ReadonlyArray<string>, isLeader: boolean, counts: StartCounts.StartCounts) => void
 }
 
@@ -33,9 +33,9 @@ export const make = (options: {
   readonly cluster: Cluster
   readonly member: Member
   readonly settings: ConsumerSettings
-  /** Whether a topic didn't exist when it was last asked for. */
+  /** Whether a topic was missing in the last metadata. */
   readonly isMissing: (topic: string) => boolean
-  /** Whether a topic is read for matching a pattern. */
+  /** Whether a topic is read because it matches a pattern. */
   readonly isMatched: (topic: string) => boolean
 }): GroupStart => {
   const { cluster, isMatched, isMissing, member, settings } = options
@@ -47,13 +47,13 @@ export const make = (options: {
     hasBegun = false
   })
 
-  /** The topics of which the group has committed offsets. */
+  /** The topics for which the group has committed offsets. */
   const committedTopics = Effect.gen(function* () {
     const { groupId } = settings
     const answer = yield* member.toCoordinator("group", "OffsetFetch", { groupId, topics: null, requireStable: true })
     const reaction = Decisions.onOffsetFetch(answer.errorCode)
     if (reaction._tag !== "Ok") return yield* new OffsetsRefused({ reaction, code: answer.errorCode })
-    // What isn't stable is committed, or about to be.
+    // An unstable offset is committed, or about to be.
     const isCommitted = ({ errorCode, offset }: { readonly errorCode: number; readonly offset: number }) =>
       errorCode !== 0 || offset >= 0
     return new Set(answer.topics.flatMap(({ partitions, topic }) => (partitions.some(isCommitted) ? [topic] : [])))

@@ -1,6 +1,6 @@
 /**
- * Heartbeats, on a timer of their own from the first generation to the end of the membership, and the watch over the
- * session that they keep alive.
+ * Heartbeats, on their own timer from the first generation to the end of the membership, and the session deadline that
+ * they extend.
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
@@ -15,7 +15,7 @@ import * as Decisions from "./decisions.js"
 import type { Member } from "./member.js"
 
 export interface Heartbeats {
-  /** Begins, or goes on, with a session that the coordinator has just begun anew. */
+  /** Starts or continues heartbeats, with a session that the coordinator has just started. */
   readonly start: Effect.Effect<void>
   readonly stop: Effect.Effect<void>
 }
@@ -26,9 +26,9 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly settings: ConsumerSettings
   /** When the session may expire unless it is renewed, in monotonic milliseconds. */
   readonly setSession: (endsAt: number, now: number) => void
-  /** A rebalance of the present generation is on. */
+  /** Called when the current generation is being rebalanced. */
   readonly onRebalance: () => void
-  /** The ownership has ended without us. */
+  /** Called when the partitions are lost. */
   readonly onLost: (memberIdKept: boolean) => void
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
@@ -45,11 +45,11 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const acknowledge = (sentAt: number, now: number) => {
     acknowledgedAt = Math.max(acknowledgedAt, sentAt)
-    // What a broker that was frozen answers late says nothing of the session.
+    // A late response from a frozen broker says nothing about the session.
     setSession(sessionEnd(), now)
   }
 
-  /** Notices on time that the session may have expired, however long a heartbeat takes or waits for its turn. */
+  /** Detects on time that the session may have expired, even while a heartbeat is pending or queued. */
   const watchExpiry = Effect.gen(function* () {
     while (true) {
       const now = Monotonic.millis(clock)
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function* (options: {
           if (answeredAt >= sessionEnd()) wait = Effect.void
           break
         case "Rejoin":
-          // Of another generation it acknowledges no heartbeat.
+          // A response for another generation acknowledges no heartbeat.
           if (code === Code.REBALANCE_IN_PROGRESS) acknowledge(sentAt, answeredAt)
           backoff.reset()
           yield* retry.succeeded

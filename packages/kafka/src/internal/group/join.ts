@@ -1,5 +1,5 @@
 /**
- * JoinGroup and SyncGroup: how the member comes into a generation.
+ * JoinGroup and SyncGroup: how the member enters a generation.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
@@ -18,15 +18,15 @@ import * as Leader from "./leader.js"
 import type { Member } from "./member.js"
 import * as StartCounts from "./startCounts.js"
 
-/** One generation as this member lives it. */
+/** One generation from the view of this member. */
 export interface Generation {
   readonly isLeader: boolean
-  /** What the member said it reads. */
+  /** The topics that the member subscribed to. */
   readonly topics: ReadonlyArray<string>
-  /** The partition counts the leader assigned by; empty for a follower. */
+  /** The partition counts that the leader assigned by; empty for a follower. */
   readonly partitionCounts: ReadonlyMap<string, number>
   readonly assignment: ReadonlyArray<TopicPartition>
-  /** What is known of the topics of its partitions. */
+  /** The start counts that the leader sent for its topics. */
   readonly startCounts: StartCounts.StartCounts
 }
 
@@ -40,15 +40,15 @@ export interface JoinOptions {
     topics: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
   readonly groupStart: GroupStart.GroupStart
-  /** The coordinator has begun a generation with this member: its session is new, its assignment to come. */
+  /** The coordinator has begun a generation with this member: the session is new, the assignment still pending. */
   readonly onGeneration: Effect.Effect<void>
-  /** The ownership has ended without us: interrupts the join. */
+  /** Called when the partitions are lost: interrupts the join. */
   readonly onLost: (memberIdKept: boolean) => void
   /** Called after each attempt that was answered. */
   readonly onAttempted: () => void
 }
 
-/** An attempt that ended with an answer, but without an assignment. */
+/** An attempt that was answered, but without an assignment. */
 interface Refusal {
   readonly reaction: Decisions.Reaction
   readonly api: Api
@@ -56,15 +56,15 @@ interface Refusal {
 }
 
 /**
- * Joins, again and again until it has an assignment. Each join has a connection of its own: one that was idle since the
- * last rebalance may have died unnoticed.
+ * Joins, and retries until it has an assignment. Each join opens a new connection: one that was idle since the last
+ * rebalance may have died unnoticed.
  */
 export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerError> => {
   const { cluster, groupStart, member, settings } = options
   const retry = cluster.retries.of("JoinGroup")
   /** When the last request was sent, in monotonic milliseconds. */
   let askedAt = 0
-  /** Requests since the last that was answered. */
+  /** Requests sent since the last response. */
   let unanswered = 0
 
   const ask = <A extends "JoinGroup" | "SyncGroup">(api: A, request: Request<A>) =>
@@ -81,7 +81,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       })
     )
 
-  /** Repeated as it is: the leader's JoinGroup would begin another rebalance. */
+  /** Retried as it is: the leader's JoinGroup would start another rebalance. */
   const sync = Effect.fnUntraced(function* (request: Request<"SyncGroup">) {
     const backoff = Backoff.make()
     let isRepeated = false

@@ -1,5 +1,5 @@
 /**
- * The leader's part of a rebalance: who gets which partitions, by the assignor that the group agreed on.
+ * The leader's part of a rebalance: it assigns the partitions with the assignor that the group agreed on.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/Logging"
@@ -13,12 +13,12 @@ import * as ConsumerProtocol from "./consumerProtocol.js"
 import * as StartCounts from "./startCounts.js"
 
 export interface Plan {
-  /** The partition counts of all the group's topics, those that exist. */
+  /** The partition counts of all topics of the group that exist. */
   readonly partitionCounts: ReadonlyMap<string, number>
   readonly assignments: SyncGroupRequest["assignments"]
 }
 
-/** A follower's, which decides nothing. */
+/** The plan of a follower, which decides nothing. */
 export const noPlan: Plan = { partitionCounts: new Map(), assignments: [] }
 
 const noSubscription: ConsumerProtocol.Subscription = {
@@ -28,7 +28,7 @@ const noSubscription: ConsumerProtocol.Subscription = {
   rackId: null
 }
 
-/** A member whose subscription can't be read gets nothing, and holds up none of the others. */
+/** A member whose subscription can't be read gets no partitions and doesn't delay the others. */
 const memberOf = ({ groupInstanceId, memberId, metadata }: JoinGroupResponse["members"][number]) =>
   Effect.try(() => ConsumerProtocol.decodeSubscription(metadata)).pipe(
     Effect.catchAll((cause) =>

@@ -1,5 +1,5 @@
 /**
- * Who this member is to the group's coordinator, and how it speaks to it.
+ * This member's identity for the group's coordinator, and its requests to it.
  */
 
 import { ConsumerError } from "@spillway/transport/Consumer"
@@ -18,20 +18,20 @@ import * as Decisions from "./decisions.js"
 export interface Member {
   readonly protocol: RebalanceProtocol
   phase: Decisions.Phase
-  /** Empty until the coordinator has given one. */
+  /** Empty until the coordinator has assigned one. */
   memberId: string
   /** -1 before the first. */
   generationId: number
-  /** Whether what it owns outlasts its generation: see `Decisions.keepsOwnership`. */
+  /** Whether its partitions outlast its generation: see `Decisions.keepsOwnership`. */
   keepsOwnership: boolean
-  /** `limitMs`: how long the answer may take; by default as long as one to a heartbeat. */
+  /** `limitMs`: how long to wait for the response; default: as long as for a heartbeat's. */
   readonly toCoordinator: <A extends Api>(
     role: Role,
     api: A,
     request: Request<A>,
     limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError | ResponseError>
-  /** What every request of a member of a generation begins with. */
+  /** The first fields of every request within a generation. */
   readonly identity: () => {
     readonly groupId: string
     readonly generationId: number
@@ -39,11 +39,11 @@ export interface Member {
     readonly groupInstanceId: string | null
   }
   readonly error: (reason: ConsumerError["reason"], description: string, cause?: unknown) => ConsumerError
-  /** The error of a code that nothing mends. */
+  /** The error for a code that a retry can't fix. */
   readonly refused: (reaction: Decisions.Fatal, api: Api, code: number) => ConsumerError
-  /** Fails on what no repetition mends. */
+  /** Fails on an error that a retry can't fix. */
   readonly rejectFatal: (cause: WireError | ResponseError) => Effect.Effect<void, ConsumerError>
-  /** Annotates a log line with who this is. */
+  /** Logs with the member's identity as annotations. */
   readonly log: (message: string, annotations?: Readonly<Record<string, unknown>>) => Effect.Effect<void>
 }
 
@@ -65,7 +65,7 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
         Effect.flatMap((nodeId) => cluster.request(nodeId, role, api, request, limitMs)),
         Effect.tapError((cause) =>
           Effect.sync(() => {
-            // A coordinator that parks a request for longer than the limit is still the coordinator.
+            // A coordinator that parks a request beyond the limit is still the coordinator.
             const isParked = role === "join" && cause._tag === "WireError" && cause.reason === "Timeout"
             if (!(isParked && cause.api === api)) cluster.forgetCoordinator(groupId)
           })
@@ -97,7 +97,7 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
   return member
 }
 
-/** What a user can do about it. */
+/** What a user can do about the error. */
 const hint = (settings: ConsumerSettings, code: number): string => {
   switch (code) {
     case Code.INVALID_SESSION_TIMEOUT:

@@ -1,6 +1,6 @@
 /**
- * Group membership: joins, follows rebalances by the eager or the cooperative protocol, and leaves. What each answer
- * means is decided in `membership/decisions.ts`; what happens to the partitions, by the `Ownership` it is given.
+ * Group membership: joins, follows rebalances by the eager or the cooperative protocol, and leaves. `decisions.ts`
+ * decides how to react to each response; the `Ownership` that is passed in handles the partitions.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -24,22 +24,22 @@ import type { StartCounts } from "./startCounts.js"
 import type { Subscription } from "./subscription.js"
 import * as Topics from "./topics.js"
 
-/** What becomes of partitions as they come and go. */
+/** Handles partitions as they are assigned, revoked and lost. */
 export interface Ownership {
   /** The partitions of open lanes, and of those that are being opened. */
   readonly owned: () => ReadonlyArray<TopicPartition>
   /**
-   * Begins to find where to start and to open the lanes. `startCounts`: what the leader knows of the topics, if it tells
-   * anything.
+   * Starts resolving start offsets and opening lanes. `startCounts`: what the leader knows of the topics' partition
+   * counts; may be empty.
    */
   readonly open: (partitions: ReadonlyArray<TopicPartition>, startCounts: StartCounts) => Effect.Effect<void>
   /** Ends when every lane is open. */
   readonly opened: Effect.Effect<void>
-  /** Lets what is in flight settle, commits it and ends these ownerships, within the rebalance timeout. */
+  /** Lets in-flight records settle, commits them and ends the partitions' lanes, within the rebalance timeout. */
   readonly revoke: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
-  /** Ends every ownership at once, without a commit. */
+  /** Ends all lanes at once, without a commit. */
   readonly lose: Effect.Effect<void>
-  /** Starts, fetches and commits nothing more of what is owned, which `lose` is about to end. */
+  /** Stops starting records, fetching and committing: `lose` is about to follow. */
   readonly abandon: () => void
   /** When the session may expire unless it is renewed, in monotonic milliseconds: no lane starts a record after that. */
   readonly setSession: (endsAt: number, now: number) => void
@@ -49,18 +49,18 @@ export interface Membership {
   /** Joins and stays a member until interrupted by `leave`. */
   readonly run: Effect.Effect<never, ConsumerError>
   /**
-   * Takes part in no further rebalance. One that is on is seen through to its generation where partitions are owned in
-   * it, so that they can still be committed. Heartbeats go on until `leave`.
+   * Joins no further rebalance. A rebalance in progress is completed if this member owns partitions in it, so that they
+   * can still be committed. Heartbeats continue until `leave`.
    */
   readonly stop: Effect.Effect<void>
-  /** Sends a commit in the present generation; `undefined` where the phase lets none through. */
+  /** Sends a commit in the current generation; `undefined` if the phase doesn't allow one. */
   readonly commit: (
     topics: OffsetCommitRequest["topics"]
   ) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   readonly onCommitError: (code: number) => Effect.Effect<Decisions.Reaction>
-  /** Sends a request to the group's coordinator, looking it up first if need be. */
+  /** Sends a request to the group's coordinator, looking it up first if needed. */
   readonly toCoordinator: Member.Member["toCoordinator"]
-  /** Ends heartbeats and tells the coordinator, best effort. */
+  /** Ends heartbeats and sends LeaveGroup, best effort. */
   readonly leave: Effect.Effect<void>
   readonly view: () => { readonly memberId: string; readonly generationId: number; readonly isStable: boolean }
 }
@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
   readonly subscription: Subscription
-  /** Fails where a topic that is read can't be read safely. */
+  /** Fails if a subscribed topic can't be read safely. */
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
   readonly ownership: Ownership
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
@@ -85,20 +85,20 @@ export const make = Effect.fnUntraced(function* (options: {
   const { checkTopics, cluster, ownership, settings, subscription } = options
   const member = Member.make(cluster, settings)
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
-  /** It takes part in no further rebalance. */
+  /** Set when the member joins no further rebalance. */
   const halted = Result.make<void>()
   const backoff = Backoff.make()
   let stopping = false
-  /** The coordinator is asked to remove it, and so answers what is parked as to a stranger. */
+  /** LeaveGroup was sent: the coordinator then answers parked requests as if the member were unknown. */
   let hasLeft = false
   let checked = false
-  /** The identity of the commit in flight. */
+  /** The member identity of the commit in flight. */
   let committing = member.identity()
-  /** A rebalance of the present generation is on. */
+  /** Set when the current generation is being rebalanced. */
   let rebalance = Result.make<void, ConsumerError>()
-  /** The ownership has ended without us. */
+  /** Set when the partitions are lost. */
   let lost = Result.make<void>()
-  /** No further generation is lived in: the membership was lost, or is to end. */
+  /** Set when no further generation follows: the membership was lost, or is about to end. */
   let over = Result.make<void, ConsumerError>()
 
   const onLost = (memberIdKept: boolean): void => {
@@ -108,16 +108,16 @@ export const make = Effect.fnUntraced(function* (options: {
     over.done(Effect.void)
   }
 
-  // There, a group of this name has members, generations and offsets of its own.
+  // The other cluster has its own group of this name, with its own members, generations and offsets.
   cluster.onMove(() => {
     ownership.abandon()
     onLost(false)
   })
 
-  /** A fenced member's partitions are another's already: there is nothing to settle. */
-  const giveUpIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? ownership.lose : Effect.void)
+  /** A fenced member's partitions already belong to another member: there is nothing to settle. */
+  const loseIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? ownership.lose : Effect.void)
 
-  const fail = (error: ConsumerError) => Effect.zipRight(giveUpIfFenced(error), options.fail(error))
+  const fail = (error: ConsumerError) => Effect.zipRight(loseIfFenced(error), options.fail(error))
 
   const heartbeats = yield* Heartbeats.make({
     cluster,
@@ -155,7 +155,7 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  /** Ends when the group is to assign anew. */
+  /** Ends when the group should rebalance. */
   const liveIn = (generation: Join.Generation) =>
     Until.done(
       rebalance,
@@ -171,7 +171,7 @@ export const make = Effect.fnUntraced(function* (options: {
     if (!checked) yield* topics.check
     checked = true
     while (true) {
-      // It may be told to stop in the instant in which a rebalance ends the generation.
+      // A stop may arrive in the instant in which a rebalance ends the generation.
       if (stopping) return yield* Effect.never
       const joined = yield* join
       if (stopping) return yield* Effect.never
@@ -205,7 +205,7 @@ export const make = Effect.fnUntraced(function* (options: {
       lost = Result.make()
       over = Result.make()
     }
-  }).pipe(Effect.tapError(giveUpIfFenced), Effect.ensuring(Effect.sync(() => halted.done(Effect.void))))
+  }).pipe(Effect.tapError(loseIfFenced), Effect.ensuring(Effect.sync(() => halted.done(Effect.void))))
 
   return {
     run,
@@ -216,7 +216,7 @@ export const make = Effect.fnUntraced(function* (options: {
     }),
     stop: Effect.suspend(() => {
       stopping = true
-      // What is parked may be lost: it is asked for again at once, since the last commit waits for it.
+      // A parked request may be lost. It is sent again at once, since the last commit waits for its response.
       if (mustFinishJoin()) {
         cluster.disconnect("join")
         return Effect.void

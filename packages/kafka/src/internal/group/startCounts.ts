@@ -1,12 +1,12 @@
 /**
- * How many partitions each topic had when the group began to read it: those are read by `initialOffset` where nothing is
- * committed; later ones, and those of topics that came later, from their start. The leader decides it for the group and
- * sends it along with the assignments.
+ * How many partitions each topic had when the group began to read it. Without a committed offset, those partitions
+ * start by `initialOffset`; later partitions, and those of later topics, start at their first record. The leader decides
+ * the counts for the group and sends them with the assignments.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
 export interface StartCount {
-  /** Which topic of the name it was; empty when brokers don't tell. */
+  /** The topic's id; empty if brokers don't report it. */
   readonly topicId: string
   readonly partitions: number
 }
@@ -23,7 +23,7 @@ export const none: StartCounts = new Map()
 
 const isSame = (a: string, b: string): boolean => a === "" || b === "" || a === b
 
-/** With those of the topics given that don't exist: when they come, the group has been there before them. */
+/** Adds the given topics that don't exist: when they are created, the group already reads them. */
 export const withMissing = (
   known: StartCounts,
   topics: ReadonlyArray<string>,
@@ -38,12 +38,12 @@ export const areKnown = (known: StartCounts, topics: ReadonlyArray<Present>): bo
   topics.every(({ topic }) => known.has(topic))
 
 export interface Group {
-  /** Whether there was a generation before, as far as the leader knows. */
+  /** Whether there was an earlier generation, as far as the leader knows. */
   readonly hasBegun: boolean
   readonly known: StartCounts
-  /** The topics of which the group has committed offsets. */
+  /** The topics for which the group has committed offsets. */
   readonly committed: ReadonlySet<string>
-  /** Whether a topic is read for matching a pattern, rather than by its name. */
+  /** Whether a topic is read because it matches a pattern, rather than by its name. */
   readonly isMatched: (topic: string) => boolean
 }
 
@@ -59,14 +59,14 @@ export const decide = (
       if (before !== undefined) {
         return [topic, { topicId, partitions: isSame(before.topicId, topicId) ? before.partitions : 0 }] as const
       }
-      // A member commits where it starts, so what isn't committed of a topic that the group reads came later.
+      // A member commits where it starts, so an uncommitted partition of a topic that the group reads is a later one.
       const isLater = committed.has(topic) || (isMatched(topic) && !isBeginning)
       return [topic, { topicId, partitions: isLater ? 0 : partitions }] as const
     })
   )
 }
 
-/** Whether a partition came after the group had begun to read its topic; undefined when the counts don't tell. */
+/** Whether a partition was created after the group began to read its topic; undefined if the counts don't say. */
 export const isLater = (
   counts: StartCounts,
   { partition, topic }: TopicPartition,
@@ -76,7 +76,7 @@ export const isLater = (
   return count && (!isSame(count.topicId, topicId) || partition >= count.partitions)
 }
 
-/** Only those of some topics. */
+/** The counts of the given topics only. */
 export const only = (counts: StartCounts, topics: Iterable<string>): StartCounts =>
   new Map(Array.from(new Set(topics)).flatMap((topic) => (counts.has(topic) ? [[topic, counts.get(topic)!]] : [])))
 
@@ -88,7 +88,7 @@ export const encode = (counts: StartCounts): Uint8Array =>
     })
   )
 
-/** None where the leader is another client or an older one, whose user data may be anything. */
+/** Empty if the leader is another client or an older one, whose user data may be anything. */
 export const decode = (userData: Uint8Array): StartCounts => {
   try {
     const { startCounts } = JSON.parse(new TextDecoder().decode(userData)) as { readonly startCounts: unknown }

@@ -1,5 +1,5 @@
 /**
- * What a consumer reads: topics by name, or every topic whose name matches a pattern, as far as there are any.
+ * A consumer's topics: given by name, or every existing topic whose name matches a pattern.
  */
 
 import * as Effect from "effect/Effect"
@@ -9,17 +9,17 @@ import type { Cluster } from "../cluster/cluster.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 
 export interface Subscription {
-  /** Those that are named, or those that matched when last looked for. */
+  /** The named topics, or those that matched in the last metadata. */
   readonly topics: () => ReadonlyArray<string>
-  /** Whether a topic of that name would be read, if there is one. */
+  /** Whether a topic of that name would be read if it exists. */
   readonly includes: (topic: string) => boolean
-  /** Looks which topics there are; asks for nothing where they are named. */
+  /** Refreshes the matching topics; sends no request if topics are named. */
   readonly refresh: Effect.Effect<ReadonlyArray<string>, WireError>
 }
 
 /**
- * The topics that match, by name. Kafka's own are none of them, nor are those to which the dead letters of others go: a
- * consumer that reads its dead letters would never be done.
+ * The matching topics, by name. Kafka's internal topics are excluded, and so are the dead letter topics of matching
+ * topics: a consumer that reads its own dead letters would never finish.
  */
 export const matching = (
   pattern: RegExp,

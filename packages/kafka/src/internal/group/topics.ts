@@ -1,5 +1,5 @@
 /**
- * The topics a member subscribes to, and what has become of them since the group last assigned their partitions.
+ * The topics that a member subscribes to, and how they changed since the group last assigned their partitions.
  */
 
 import type { ConsumerError } from "@spillway/transport/Consumer"
@@ -16,15 +16,15 @@ import type { Member } from "./member.js"
 import type { Subscription } from "./subscription.js"
 
 export interface Topics {
-  /** How many partitions each topic has, of those that exist. */
+  /** The number of partitions of each existing topic. */
   readonly countPartitions: (
     topics: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyMap<string, number>, ConsumerError | WireError>
-  /** Whether the topic didn't exist when it was last asked for here. */
+  /** Whether the topic was missing in the last metadata. */
   readonly isMissing: (topic: string) => boolean
-  /** Asks once, so that missing topics are logged and forbidden ones fail before anything is joined. */
+  /** Requests metadata once, so that missing topics are logged and forbidden ones fail before the member joins. */
   readonly check: Effect.Effect<void, ConsumerError>
-  /** Ends when the group should assign anew. */
+  /** Ends when the group should rebalance. */
   readonly watch: (generation: Generation) => Effect.Effect<void, ConsumerError>
 }
 
@@ -90,7 +90,7 @@ export const make = (options: {
     yield* options.checkTopics(topics)
   })
 
-  /** Whether the group assigned by topics or partitions that aren't those of now. */
+  /** Whether the group assigned topics or partitions that differ from the current ones. */
   const isStale = Effect.fnUntraced(function* (generation: Generation) {
     const subscribed = yield* subscription.refresh
     if (subscribed.join() !== generation.topics.join()) return true
@@ -104,8 +104,8 @@ export const make = (options: {
   })
 
   /**
-   * The leader looks for topics and partitions that came or went, and who reads by a pattern for its topics; nobody
-   * else's rejoin would change the assignment. But each has to learn of topics that were created anew.
+   * The leader looks for new and deleted topics and partitions, and a member with a pattern for its own topics; a
+   * rejoin of any other member would not change the assignment. Every member has to detect recreated topics.
    */
   const watch = Effect.fnUntraced(function* (generation: Generation) {
     const retry = cluster.retries.of("Metadata")

@@ -1,5 +1,5 @@
 /**
- * TLS and SASL from the environment. Secrets are redacted before anything is told of them.
+ * TLS and SASL from the environment. Secrets are redacted before any error can show them.
  */
 import { readFileSync } from "node:fs"
 import * as Environment from "@spillway/transport/Environment"
@@ -17,7 +17,7 @@ export const prefix = "KAFKA"
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
-/** Fails with all that a check of the decoded value finds, under the variables' names. */
+/** Fails with everything that a check of the decoded value finds, under the variables' names. */
 const checked = <A>(config: Config.Config<A>, find: (value: A, check: Check) => void): Config.Config<A> =>
   Config.mapOrFail(config, (decoded) => {
     const issues: Array<Environment.Issue> = []
@@ -31,16 +31,16 @@ const checked = <A>(config: Config.Config<A>, find: (value: A, check: Check) => 
     })
   })
 
-/** Text that holds no PEM is the path of a file that does. */
+/** Text without PEM is the path of a file that holds it. */
 const readPem = (path: Array<string>, text: string): Either.Either<string, ConfigError.ConfigError> =>
   text.includes("-----BEGIN ")
     ? Either.right(text)
     : Either.try({
         try: () => readFileSync(text.trim(), "utf8"),
         catch: (cause) => {
-          // What should have been a path may be a key that was cut off.
+          // A text that isn't a path may be a key that was cut off: don't show it.
           const code = cause instanceof Error && "code" in cause ? `: ${String(cause.code)}` : ""
-          return ConfigError.InvalidData(path, `must be PEM or the path of a file that can be read${code}`)
+          return ConfigError.InvalidData(path, `must be PEM or the path of a readable file${code}`)
         }
       })
 
@@ -57,10 +57,10 @@ const privateKey = (name: string, description: string): Config.Config<Redacted.R
 const givenTls: Config.Config<boolean | TlsOptions> = Config.all({
   isOn: optional(
     Config.boolean("KAFKA_TLS").pipe(
-      Config.withDescription("Whether to speak TLS; by default when another KAFKA_TLS_ variable is set")
+      Config.withDescription("Whether to use TLS; by default true if another KAFKA_TLS_ variable is set")
     )
   ),
-  ca: pem("KAFKA_TLS_CA", "The certificates that brokers' must be signed by: PEM or a file's path"),
+  ca: pem("KAFKA_TLS_CA", "The certificate authority of the brokers: PEM or a file's path"),
   cert: pem("KAFKA_TLS_CERT", "The client's certificate: PEM or a file's path"),
   key: privateKey("KAFKA_TLS_KEY", "The client certificate's private key: PEM or a file's path")
 }).pipe(
@@ -82,11 +82,11 @@ const givenSasl: Config.Config<SaslOptions | undefined> = Config.all({
     Config.mapOrFail(Config.string("KAFKA_SASL_MECHANISM"), (name) => {
       const mechanism = name.trim().toLowerCase()
       if (isPasswordMechanism(mechanism)) return Either.right(mechanism)
-      const description = `must be ${passwordMechanisms.join(", ")} (others can't be configured by text), not ${name}`
+      const description = `must be ${passwordMechanisms.join(", ")} (text can't configure others), not ${name}`
       return Either.left(ConfigError.InvalidData([], description))
-    }).pipe(Config.withDescription(`How to authenticate: ${passwordMechanisms.join(", ")}; by default not at all`))
+    }).pipe(Config.withDescription(`The SASL mechanism: ${passwordMechanisms.join(", ")}; none by default`))
   ),
-  username: optional(Config.string("KAFKA_SASL_USERNAME").pipe(Config.withDescription("Whom to authenticate as"))),
+  username: optional(Config.string("KAFKA_SASL_USERNAME").pipe(Config.withDescription("The user's name"))),
   password: optional(Config.redacted("KAFKA_SASL_PASSWORD").pipe(Config.withDescription("The user's password")))
 }).pipe(
   Config.mapOrFail(

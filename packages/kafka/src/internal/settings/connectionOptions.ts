@@ -5,7 +5,7 @@ import type { Check, ConfigIssue } from "./check.js"
 import { checkSasl, type SaslOptions } from "./sasl.js"
 import { decodeTls, type TlsOptions, type TlsSettings } from "./tls.js"
 
-/** The longest delay that a Node timer takes. */
+/** The longest delay that a Node timer supports. */
 export const maxTimerMs = 2 ** 31 - 1
 
 const address = /^(?:\[(?<ipv6>[^\][\s]+)\]|(?<host>[^:/@\][\s]+)):(?<port>\d{1,5})$/
@@ -38,7 +38,7 @@ export interface WireOptions {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly maxResponseBytes: number
-  /** A connection that has been quiet for this long, in milliseconds, is probed with the next request. */
+  /** A connection that has been quiet for this long, in milliseconds, is probed before the next request. */
   readonly quietMs: number
   /** How long the broker may take to answer a probe, in milliseconds. */
   readonly probeLimitMs: number
@@ -47,7 +47,7 @@ export interface WireOptions {
   readonly sasl: SaslOptions | undefined
 }
 
-/** Decodes the options, with all that is wrong with them. */
+/** Decodes the options and reports every issue. */
 export const decodeOptions = (
   raw: RawOptions
 ): { readonly options: WireOptions; readonly issues: Array<ConfigIssue> } => {

@@ -1,5 +1,5 @@
 /**
- * A consumer's options from the environment. Each option of `ConsumerOptions` has its line here, or this doesn't compile.
+ * A consumer's options from the environment. This file must list each option of `ConsumerOptions` to compile.
  */
 import * as Environment from "@spillway/transport/Environment"
 import type { Config } from "effect/Config"
@@ -8,7 +8,7 @@ import * as ConsumerSettings from "./consumerSettings.js"
 
 export const prefix = "KAFKA_CONSUMER"
 
-/** Names separated by commas, or a pattern between slashes, which are in no topic's name. */
+/** Names separated by commas, or a pattern between slashes, which no topic name contains. */
 const topics: Environment.Parser<ReadonlyArray<string> | RegExp> = (text) => {
   const pattern = /^\/(.+)\/([a-z]*)$/.exec(text)
   if (pattern === null) return Environment.list(text)

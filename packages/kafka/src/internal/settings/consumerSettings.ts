@@ -1,5 +1,5 @@
 /**
- * A consumer's numbers, with their defaults filled in and checked: every error at once, naming field and value.
+ * A consumer's options, apart from code, with defaults applied and checked: every error at once, with field and value.
  */
 import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
@@ -9,99 +9,99 @@ import * as Effect from "effect/Effect"
 import type { IsolationLevel } from "../../Protocol.js"
 import { type AssignorName, assignors, isAssignor } from "../assignors/assignor.js"
 
-/** The tuning options of a consumer; every one has a default. */
+/** The tuning options of a consumer. Each has a default. */
 export interface ConsumerTuning {
   /**
-   * Where to start without a committed offset; a partition that came after the group began to read its topic starts at
-   * its first record. The same in all members. Default: `earliest`.
+   * Where to start without a committed offset. A partition created after the group began to read its topic starts at
+   * its first record. Set the same value in all members. Default: `earliest`.
    */
   readonly initialOffset?: "earliest" | "latest" | undefined
   /** What to do when the committed offset is no longer in the log. Default: `fail`. */
   readonly offsetOutOfRange?: "fail" | "earliest" | "latest" | undefined
   /**
-   * Which records of transactions are handed out. `read_committed`: those of committed ones, so that reading waits
-   * at the first transaction that is still open. `read_uncommitted`: all, those of open and aborted ones too. Topics
-   * without transactions are read alike by both. Default: `read_committed`, where Java's consumer has
-   * `read_uncommitted`, since an aborted record is one that its producer has taken back.
+   * Which records of transactions are delivered. `read_committed`: those of committed transactions, so reading waits at
+   * the first open transaction. `read_uncommitted`: all, including those of open and aborted transactions. Topics
+   * without transactions read the same with both. Default: `read_committed`. Java's consumer defaults to
+   * `read_uncommitted`; but an aborted record is one that its producer has withdrawn.
    */
   readonly isolationLevel?: IsolationLevel | undefined
   /**
-   * What to do at a batch that can't be read: its checksum or structure is wrong, what it was compressed with can't be
-   * read, or a record in it takes more than `maxRecordBytes`. `fail` ends the consumer with `CorruptBatch`. `skip`
-   * continues behind the batch: the offsets are logged and counted, the records are lost to this group. A batch that is
-   * unpacked in several slices is handled up to the slice that can't be read. Default: `fail`.
+   * What to do at a batch that can't be read: its checksum or structure is invalid, its compression isn't supported, or
+   * one of its records takes more than `maxRecordBytes`. `fail` ends the consumer with `CorruptBatch`. `skip` resumes
+   * after the batch: the offsets are logged and counted, the records are lost to this group. A batch that is unpacked
+   * in several slices is handled up to the slice that can't be read. Default: `fail`.
    */
   readonly corruptBatch?: "fail" | "skip" | undefined
   /**
-   * How the group's partitions are shared out, in order of preference; the group takes one that all its members offer.
-   * `cooperative-sticky` (KIP-429) moves only what must move, and the rest goes on through a rebalance; `range` stops
-   * everything for each. Both at once let a group change from one to the other without stopping: first every member
-   * offers both (and rebalances as with `range`), then every member offers the new one alone.
+   * How the group's partitions are assigned, in order of preference; the group uses one that all its members offer.
+   * `cooperative-sticky` (KIP-429) moves only what must move, and the other partitions continue through a rebalance;
+   * `range` stops all partitions at each one. List both to change a group's assignor without stopping it: first every
+   * member offers both (and rebalances as with `range`), then every member offers the new one alone.
    * Default: `["cooperative-sticky"]`.
    */
   readonly assignors?: ReadonlyArray<AssignorName> | undefined
   /**
-   * Makes this a static member (KIP-345), known by this id to its group: one that is back within `sessionTimeout` gets
-   * its partitions again, and nobody else's move. Unique in the group. Default: none.
+   * Makes this a static member (KIP-345), which the group knows by this id. A static member that returns within
+   * `sessionTimeout` gets its partitions back, and no other partition moves. Unique in the group. Default: none.
    */
   readonly groupInstanceId?: string | undefined
   /**
-   * Whether closing leaves the group, so that its partitions go to the others at once; else they do when
-   * `sessionTimeout` is over (KIP-1092). Default: true, but false for a static member.
+   * Whether closing leaves the group, so that other members get its partitions at once; otherwise they get them after
+   * `sessionTimeout` (KIP-1092). Default: true, but false for a static member.
    */
   readonly leaveOnClose?: boolean | undefined
   /**
-   * The rack (or zone) this runs in, told to the group (KIP-881), and to leaders: where the brokers have a
-   * `replica.selector.class`, a partition is read from a replica of this rack (KIP-392), and from its leader when that
+   * The rack (or zone) that this consumer runs in, sent to the group (KIP-881) and to leaders. If the brokers have a
+   * `replica.selector.class`, a partition is read from a replica of this rack (KIP-392), and from its leader if that
    * fails. Default: none.
    */
   readonly rackId?: string | undefined
-  /** A member that the coordinator hasn't heard of for this long is dead. Default: 45 seconds. */
+  /** The coordinator removes a member from which it receives no heartbeat for this long. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined
   /** Default: 3 seconds. */
   readonly heartbeatInterval?: Duration.DurationInput | undefined
   /** How long the coordinator waits for members to rejoin. Default: 60 seconds. */
   readonly rebalanceTimeout?: Duration.DurationInput | undefined
-  /** How long records in flight may take to settle before their partition is given up. Default: 30 seconds. */
+  /** How long in-flight records may take to settle before their partition is revoked. Default: 30 seconds. */
   readonly revokeTimeout?: Duration.DurationInput | undefined
-  /** How long records in flight may take to settle when the consumer stops. Default: 30 seconds. */
+  /** How long in-flight records may take to settle when the consumer stops. Default: 30 seconds. */
   readonly drainTimeout?: Duration.DurationInput | undefined
   /** Default: 1 second. */
   readonly commitInterval?: Duration.DurationInput | undefined
-  /** A handler that runs longer is interrupted, within a tenth more, and its record retried. Default: 5 minutes. */
+  /** A handler that runs longer is interrupted, at most a tenth later, and its record retried. Default: 5 minutes. */
   readonly handlerTimeout?: Duration.DurationInput | undefined
-  /** How often the topics' partitions are looked at for change. Default: 30 seconds; 1 second while one is missing. */
+  /** How often to check the topics' partitions for changes. Default: 30 seconds; 1 second while a topic is missing. */
   readonly metadataInterval?: Duration.DurationInput | undefined
-  /** A partition is fetched for while it has fewer records than this waiting. Default: 500. */
+  /** A partition is fetched while fewer of its records than this are queued. Default: 500. */
   readonly maxLaneRecords?: number | undefined
   /**
-   * No fetch is made while the whole consumer holds this many bytes, and what was fetched stays compressed while this
-   * many bytes of records wait: they count as they are in memory, with 128 bytes for each record besides its own. So a
-   * consumer takes about twice as much, and its largest record. Default: 64 MiB.
+   * No fetch is sent while the whole consumer holds this many bytes, and fetched batches stay compressed while this
+   * many bytes of records are queued. Records count by their size in memory, plus 128 bytes each. So a consumer takes
+   * about twice this, plus its largest record. Default: 64 MiB.
    */
   readonly maxBufferedBytes?: number | undefined
   /**
-   * A record of a compressed batch may take this many bytes when it is decompressed, from 1 MiB on; one that takes more
-   * is handled as `corruptBatch` says. Batches may take any number of bytes. Default: 64 MiB.
+   * The most bytes that a record of a compressed batch may take when it is decompressed, at least 1 MiB. `corruptBatch`
+   * decides what happens with a larger one. Batches may take any number of bytes. Default: 64 MiB.
    */
   readonly maxRecordBytes?: number | undefined
   /** How long the broker may wait for records. Default: 500 ms. */
   readonly fetchMaxWait?: Duration.DurationInput | undefined
-  /** Default: 1 MiB. A larger record is fetched all the same. */
+  /** Default: 1 MiB. A larger record is still fetched. */
   readonly maxPartitionBytes?: number | undefined
   /** Default: 10 MiB. */
   readonly fetchMaxBytes?: number | undefined
-  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
+  /** Whether log lines about a record show up to 1,024 characters of its key and its value, as text. Default: false. */
   readonly logPayloads?: boolean | undefined
 }
 
-/** What every consumer is made of, besides its code. */
+/** A consumer's options, apart from code. */
 export interface ConsumerOptions extends ConsumerTuning {
   readonly groupId: string
   /**
-   * The topics by name, or every topic that a pattern matches anywhere in its name: `/^orders\./` those that begin so.
-   * Topics that come later are taken up, and those that go given up, within `metadataInterval`. A pattern matches none
-   * of Kafka's own topics, and not the dead letter topics of those that it matches.
+   * The topics by name, or every topic in whose name a pattern matches anywhere: `/^orders\./` for those that begin so.
+   * New topics are added, and deleted ones dropped, within `metadataInterval`. A pattern matches none of Kafka's
+   * internal topics, and not the dead letter topics of those that it matches.
    */
   readonly topics: ReadonlyArray<string> | RegExp
 }
@@ -138,13 +138,13 @@ export interface ConsumerSettings {
   readonly circuitBreaker: CircuitBreaker.CircuitBreakerSettings | undefined
 }
 
-/** The largest 32-bit number: the protocol's fields hold no more, and timers in milliseconds no longer. */
+/** The largest 32-bit integer: the limit of the protocol's fields, and of timers in milliseconds. */
 const maxInt32 = 2 ** 31 - 1
 
-/** A pattern that is tested from the start of a name each time. */
+/** The pattern without the flags that would start a match at the last one's end. */
 const stateless = ({ flags, source }: RegExp): RegExp => new RegExp(source, flags.replaceAll(/[gy]/g, ""))
 
-/** The settings, which are good where there is no issue. */
+/** The settings; valid only if there are no issues. */
 export const check = (
   options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | undefined }
 ): { readonly settings: ConsumerSettings; readonly issues: ReadonlyArray<Issue> } => {
@@ -172,12 +172,12 @@ export const check = (
   check(options.groupId.trim() !== "", "groupId", options.groupId, "must not be empty")
   const { topics } = options
   const named = topics instanceof RegExp ? [] : topics
-  check(topics instanceof RegExp || named.length > 0, "topics", topics, "must name a topic")
+  check(topics instanceof RegExp || named.length > 0, "topics", topics, "must name at least one topic")
   for (const [index, topic] of named.entries()) {
     check(isTopicName(topic), `topics[${index}]`, topic, "must be a legal topic name")
   }
   const offered = options.assignors ?? ["cooperative-sticky"]
-  check(offered.length > 0, "assignors", offered, "must name an assignor")
+  check(offered.length > 0, "assignors", offered, "must name at least one assignor")
   for (const [index, name] of offered.entries()) {
     check(isAssignor(name), `assignors[${index}]`, name, `must be one of ${Object.keys(assignors).join(", ")}`)
   }
@@ -250,10 +250,10 @@ export const decode = (options: Parameters<typeof check>[0]): Effect.Effect<Cons
     return issues.length === 0 ? Effect.succeed(settings) : refuse(options.groupId, issues)
   })
 
-/** What a response has besides records, in bytes. */
+/** The bytes of a response besides records. */
 const responseOverhead = 64 * 1024
 
-/** Fails when the responses that the consumer asks for can be larger than the connections read. */
+/** Fails if the responses that the consumer asks for may exceed what the connections read. */
 export const checkResponses = (
   settings: ConsumerSettings,
   maxResponseBytes = Number.POSITIVE_INFINITY

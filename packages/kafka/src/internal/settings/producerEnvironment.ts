@@ -1,6 +1,6 @@
 /**
- * A producer's options from the environment. Each option of `ProducerOptions` that isn't a function has its line here,
- * or this doesn't compile.
+ * A producer's options from the environment. This file must list each option of `ProducerOptions` that isn't a function
+ * to compile.
  */
 import * as Environment from "@spillway/transport/Environment"
 import type { Config } from "effect/Config"

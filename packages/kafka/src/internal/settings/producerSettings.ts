@@ -1,5 +1,5 @@
 /**
- * A producer's options with their defaults filled in and checked: every issue at once, naming field and value.
+ * A producer's options with defaults applied and checked: every issue at once, with field and value.
  */
 
 import { show } from "@spillway/transport/Environment"
@@ -11,34 +11,35 @@ import * as Option from "effect/Option"
 import type { Compression } from "../../RecordBatch.js"
 import * as Codecs from "../recordBatch/compression.js"
 
-/** What a partitioner of your own is asked with: the record as it will be written. */
+/** The arguments of a custom partitioner: the record as it will be written. */
 export interface PartitionerInput {
   readonly topic: string
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
   readonly headers: Headers
-  /** How many the topic has: at least 1. */
+  /** The topic's number of partitions: at least 1. */
   readonly partitions: number
 }
 
 export interface ProducerOptions {
   /**
-   * How long a batch that isn't full waits for more records. 0: what is sent in one turn of the event loop leaves at its
-   * end. Default: up to 5 milliseconds, but only while its broker is still busy with a request of this producer; so a
-   * caller that sends one record after the other waits for nothing but the broker.
+   * How long a batch that isn't full waits for more records. 0: records sent in one turn of the event loop leave
+   * together at its end. Default: up to 5 milliseconds, but only while the broker is still busy with a request of this
+   * producer; so a caller that sends one record at a time waits for nothing but the broker.
    */
   readonly linger?: Duration.DurationInput | undefined
   /**
-   * Whether a record is written once though its batch is sent again: the broker tells batches apart by their sequence
-   * (KIP-98). Needs Kafka's operation IdempotentWrite on the cluster before 2.8. Without it, one batch a partition is in
-   * flight instead of up to five, and a record may be written twice when an acknowledgement got lost. Default: true.
+   * Whether a record is written once even if its batch is sent again: the broker recognizes batches by their sequence
+   * (KIP-98). Before Kafka 2.8 this needs the operation IdempotentWrite on the cluster. Without it, one batch per
+   * partition is in flight instead of up to five, and a record may be written twice if its acknowledgement is lost.
+   * Default: true.
    */
   readonly idempotent?: boolean | undefined
   /** Default: `"none"`. */
   readonly compression?: Compression | undefined
   /**
    * The most bytes of one partition's records in a request, before compression; a larger record is refused. Should not
-   * exceed the topics' `max.message.bytes`; where it does, batches that the broker refuses are split. Default: 1 MiB.
+   * exceed the topics' `max.message.bytes`; if it does, batches that the broker refuses are split. Default: 1 MiB.
    */
   readonly maxBatchBytes?: number | undefined
   /** The most records in a batch. Default: 10,000. */
@@ -46,32 +47,32 @@ export interface ProducerOptions {
   /** The most bytes of records in one request to a broker; at least `maxBatchBytes`. Default: 16 MiB. */
   readonly maxRequestBytes?: number | undefined
   /**
-   * The most bytes of records that wait to be sent or acknowledged; at least `maxBatchBytes`. When it is full, further
-   * sends are suspended. Each record counts with its size and 512 bytes for its bookkeeping. Default: 32 MiB.
+   * The most bytes of records that wait to be sent or acknowledged; at least `maxBatchBytes`. While it is full, further
+   * sends wait. Each record counts with its size plus 512 bytes of bookkeeping. Default: 32 MiB.
    */
   readonly bufferMemory?: number | undefined
-  /** How long a record may wait for room in the buffer until it fails with `BufferFull`. Default: 1 minute. */
+  /** How long a record may wait for buffer space before it fails with `BufferFull`. Default: 1 minute. */
   readonly maxBlock?: Duration.DurationInput | undefined
   /**
-   * Chooses the partition of every record that names none: a number from 0 to `partitions - 1`, or `undefined` to leave
-   * it to the default, which is murmur2 of the key as in Java, and for records without a key one partition a batch.
-   * Any other answer, a Promise too, fails the record with `InvalidRecord`.
+   * Chooses the partition of every record that names none: a number from 0 to `partitions - 1`, or `undefined` for the
+   * default. The default is murmur2 of the key, as in Java; records without a key get one partition per batch. Any
+   * other result, including a Promise, fails the record with `InvalidRecord`.
    */
   readonly partitioner?: ((record: PartitionerInput) => number | undefined) | undefined
-  /** How long to try, from `send` on, until a record fails with `DeliveryTimeout`. Default: 2 minutes. */
+  /** How long to try, from `send` on, before a record fails with `DeliveryTimeout`. Default: 2 minutes. */
   readonly deliveryTimeout?: Duration.DurationInput | undefined
   /**
-   * How long a broker may wait for its replicas to have the records. Its answer is waited for as long as the wire's
-   * `requestTimeout`, or half as long again as this where that is longer. Default: 20 seconds.
+   * How long a broker may wait for its replicas to have the records. The producer waits for the response for the wire's
+   * `requestTimeout`, or for 1.5 times this if that is longer. Default: 20 seconds.
    */
   readonly acknowledgeTimeout?: Duration.DurationInput | undefined
-  /** How long a topic may be unknown to the cluster, as a new one is at first. Default: 5 seconds. */
+  /** How long the cluster may not know a topic, such as a new one. Default: 5 seconds. */
   readonly unknownTopicTimeout?: Duration.DurationInput | undefined
-  /** How long closing waits for records that were accepted before. Default: 30 seconds. */
+  /** How long closing waits for records that were already accepted. Default: 30 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
-   * How often a topic in use is looked up for new partitions. A topic that nothing was sent to for twice as long is
-   * forgotten, and looked up again when it is next used. Default: 5 minutes.
+   * How often a topic in use is checked for new partitions. A topic that is unused for twice as long is forgotten, and
+   * looked up again at its next use. Default: 5 minutes.
    */
   readonly metadataMaxAge?: Duration.DurationInput | undefined
 }
@@ -79,7 +80,7 @@ export interface ProducerOptions {
 /** Durations in milliseconds. */
 export interface ProducerSettings {
   readonly lingerMs: number
-  /** Batches needn't linger when their broker is idle. */
+  /** Whether batches are sent without lingering when their broker is idle. */
   readonly isEager: boolean
   readonly idempotent: boolean
   readonly compression: Compression
@@ -96,7 +97,7 @@ export interface ProducerSettings {
   readonly metadataMaxAgeMs: number
 }
 
-/** Options that no producer can be made with. */
+/** The options are invalid. */
 export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerConfigError")<{
   readonly reason: "InvalidOptions"
   readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
@@ -107,7 +108,7 @@ export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerCon
   }
 }
 
-/** Smaller batches could hold no record worth sending. */
+/** Smaller batches could not hold a useful record. */
 const smallestBatch = 1024
 
 export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings, KafkaProducerConfigError> =>
@@ -134,7 +135,7 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
     }
     const compression = options.compression ?? "none"
     const isKnown = Codecs.names.includes(compression)
-    const rule = isKnown ? "must be one whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
+    const rule = isKnown ? "must be a codec whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
     check(isKnown && !("unusable" in Codecs.codec(Codecs.ids[compression])), "compression", compression, rule)
     const maxBatchBytes = whole("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
     const { idempotent, partitioner } = options

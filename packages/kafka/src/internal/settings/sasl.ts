@@ -14,8 +14,8 @@ export type SaslOptions =
   | {
       readonly mechanism: "oauthbearer"
       /**
-       * Gives a token that is valid now; run for each connection, within the connect timeout. A failure is a connection
-       * that could not be made: tried again.
+       * Returns a currently valid token. It runs for each connection, within the connect timeout. If it fails, the
+       * connection fails and is retried.
        */
       readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
     }
@@ -25,7 +25,7 @@ export const passwordMechanisms: ReadonlyArray<PasswordMechanism> = ["plain", "s
 export const isPasswordMechanism = (name: string): name is PasswordMechanism =>
   passwordMechanisms.some((mechanism) => mechanism === name)
 
-/** Plain separates its fields by NUL. */
+/** SASL PLAIN separates its fields by NUL. */
 const isField = (text: string): boolean => text !== "" && !text.includes("\u0000")
 
 export const checkSasl = (sasl: SaslOptions | undefined, check: Check): void => {
@@ -37,7 +37,7 @@ export const checkSasl = (sasl: SaslOptions | undefined, check: Check): void => 
   const mechanisms = [...passwordMechanisms, "oauthbearer"].map((name) => `"${name}"`).join(", ")
   check(isPasswordMechanism(sasl.mechanism), "sasl.mechanism", sasl.mechanism, `must be one of ${mechanisms}`)
   const { password, username } = sasl
-  const description = "must have a character at least, and no NUL"
+  const description = "must have at least one character and no NUL"
   check(typeof username === "string" && isField(username), "sasl.username", username, description)
   if (checkSecret(check, "sasl.password", password)) {
     check(isField(Redacted.value(password)), "sasl.password", password, description)

@@ -7,23 +7,23 @@ import type { Endpoint } from "../../Wire.js"
 import type { Check } from "./check.js"
 
 export interface TlsOptions {
-  /** The certificates, PEM, that a broker's must be signed by. Default: those that Node trusts. */
+  /** The certificate authority of the brokers, PEM. Default: those that Node trusts. */
   readonly ca?: string | ReadonlyArray<string> | undefined
-  /** The client's certificate and its chain, PEM, for brokers that ask for one. Together with `key`. */
+  /** The client's certificate chain, PEM, for brokers that require one. Set together with `key`. */
   readonly cert?: string | undefined
   /** The certificate's private key, PEM. */
   readonly key?: Redacted.Redacted<string> | undefined
-  /** What `key` is encrypted with. */
+  /** The passphrase of `key`. */
   readonly passphrase?: Redacted.Redacted<string> | undefined
-  /** The name that brokers' certificates are for. Default: the host that is connected to. */
+  /** The name that the brokers' certificates must have. Default: the host of the connection. */
   readonly servername?: string | undefined
-  /** `false` takes a certificate of anybody for anything: for tests alone. Default `true`. */
+  /** `false` accepts any certificate: for tests only. Default `true`. */
   readonly rejectUnauthorized?: boolean | undefined
-  /** The oldest version of TLS to speak. Default `"TLSv1.2"`. */
+  /** The oldest version of TLS to accept. Default `"TLSv1.2"`. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
 }
 
-/** TLS as the socket needs it. */
+/** TLS settings for the socket. */
 export interface TlsSettings {
   readonly secureContext: SecureContext
   readonly servername: string | undefined
@@ -34,10 +34,10 @@ const certificate = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
 const certificatesIn = (pem: unknown): ReadonlyArray<string> => String(pem).match(certificate) ?? []
 
-/** The first line says what it is, and is no secret. */
+/** The first line names the kind of PEM and isn't secret. */
 const firstLine = (pem: unknown): string => String(pem).split("\n", 1)[0]!.slice(0, 80)
 
-/** OpenSSL would skip what it can't read. */
+/** OpenSSL would skip certificates that it can't read. */
 const isCertificates = (pem: unknown): boolean => {
   const found = certificatesIn(pem)
   try {
@@ -62,7 +62,7 @@ const isPrivateKey = (key: Redacted.Redacted<string>, passphrase: Redacted.Redac
 
 const isSecret = (value: unknown): boolean => Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
 
-/** What stands in an error for a value that should have been redacted: never the value. */
+/** Replaces, in errors, a value that should have been redacted. */
 const notRedacted = "<not redacted>"
 
 export const checkSecret = (check: Check, field: string, value: unknown): boolean => {
@@ -71,7 +71,7 @@ export const checkSecret = (check: Check, field: string, value: unknown): boolea
   return isRedacted
 }
 
-/** Decodes the options; `undefined` without TLS, or where something is wrong. */
+/** Decodes the options; `undefined` without TLS or if an option is invalid. */
 export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): TlsSettings | undefined => {
   if (raw === undefined || raw === false) return undefined
   const {
@@ -93,17 +93,17 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
   must(authorities?.length !== 0, "tls.ca", ca, pem)
   for (const each of authorities ?? []) must(isCertificates(each), "tls.ca", firstLine(each), pem)
   if (cert !== undefined) must(isCertificates(cert), "tls.cert", firstLine(cert), pem)
-  must((cert === undefined) === (key === undefined), "tls.key", key, "must come together with tls.cert")
+  must((cert === undefined) === (key === undefined), "tls.key", key, "must be set together with tls.cert")
   const isPassphrase = passphrase === undefined || checkSecret(must, "tls.passphrase", passphrase)
   if (key !== undefined && checkSecret(must, "tls.key", key) && isPassphrase) {
-    const description = "must be a private key in PEM, and tls.passphrase what it is encrypted with, if it is"
+    const description = "must be a private key in PEM, with tls.passphrase if it is encrypted"
     must(isPrivateKey(key, passphrase), "tls.key", key, description)
   }
   must(
     servername === undefined || (servername.trim() !== "" && isIP(servername) === 0),
     "tls.servername",
     servername,
-    "must be a host name, no address"
+    "must be a host name, not an address"
   )
   must(["TLSv1.2", "TLSv1.3"].includes(minVersion), "tls.minVersion", minVersion, `must be "TLSv1.2" or "TLSv1.3"`)
   if (!isSound) return undefined
@@ -122,10 +122,9 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
   }
 }
 
-/** A socket that carries TLS; what is written to it waits for the handshake. */
 /**
- * How long a connection is quiet before the kernel probes it, in milliseconds. Node gives a peer that doesn't answer ten
- * seconds more; its own default delay is the kernel's two hours.
+ * How long a connection is quiet before the kernel probes it, in milliseconds. Node allows a silent peer ten more
+ * seconds; the kernel's own default is two hours.
  */
 export const keepAliveMs = 10_000
 
@@ -143,7 +142,7 @@ export const openTls = ({ host, port }: Endpoint, settings: TlsSettings): TLSSoc
 
 const alert = /ALERT_(BAD_|NO_|UNSUPPORTED_)?CERTIFICATE|ALERT_UNKNOWN_CA|ALERT_ACCESS_DENIED/
 
-/** True where a socket's error says that one side refused the other's certificate. */
+/** Whether a socket's error says that one side refused the other's certificate. */
 export const isRefusal = (cause: Error, socket: object): boolean => {
   const code = "code" in cause ? String(cause.code) : cause.message
   return alert.test(code) || ("authorizationError" in socket && socket.authorizationError === code)

@@ -1,5 +1,5 @@
 /**
- * The options of transactional producers and consumers from the environment: those of every one, and their own.
+ * The options of transactional producers and consumers from the environment.
  */
 import * as Environment from "@spillway/transport/Environment"
 import * as Config from "effect/Config"
@@ -29,7 +29,7 @@ export const producerConfig = (
 
 type Size = Pick<TransactionalNumbers, "maxTransactionBytes">
 
-/** A transactional consumer's; those of its producer have a producer's names. */
+/** A transactional consumer's options; those of its producer have a producer's names. */
 export const consumerConfig = (
   {
     maxTransactionBytes,

@@ -9,26 +9,26 @@ import * as ProducerSettings from "./producerSettings.js"
 
 export interface TransactionalOptions extends Omit<ProducerSettings.ProducerOptions, "idempotent"> {
   /**
-   * Names the producer across restarts: the one that begins with it fences the one before, and ends the transaction that
-   * that one left open. Each instance of a program needs its own. Needs Kafka's operations Write and Describe on it.
+   * Identifies the producer across restarts: a new producer with this id fences the previous one and aborts its open
+   * transaction. Each instance of a program needs its own. Needs Kafka's operations Write and Describe on it.
    */
   readonly transactionalId: string
   /**
-   * How long a transaction may be open until the coordinator aborts it, from its first record on; up to the brokers'
-   * `transaction.max.timeout.ms`, 15 minutes. Who reads committed waits as long for what a lost producer left open.
-   * Default: 1 minute.
+   * How long a transaction may be open before the coordinator aborts it, from its first record on; up to the brokers'
+   * `transaction.max.timeout.ms`, 15 minutes. Consumers with `read_committed` wait this long for the open transaction
+   * of a producer that was lost. Default: 1 minute.
    */
   readonly transactionTimeout?: Duration.DurationInput | undefined
 }
 
-/** What a transactional consumer takes besides a consumer's options. */
+/** A transactional consumer's options besides a consumer's. */
 export interface TransactionalNumbers extends Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
   /**
-   * A transaction is committed at once, and no record starts, while results and their source records of this size, in
-   * bytes, are waiting. Default: 8 MiB.
+   * A transaction is committed at once, and no record starts, while waiting results and their source records take this
+   * many bytes. Default: 8 MiB.
    */
   readonly maxTransactionBytes?: number | undefined
-  /** The options of the producer of the transactions. */
+  /** The options of the producer that writes the transactions. */
   readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined
 }
 
@@ -66,7 +66,7 @@ export const decode = ({
     })
   })
 
-/** What is wrong with a transactional consumer's `maxTransactionBytes`, if anything is. */
+/** The issue with a transactional consumer's `maxTransactionBytes`, if any. */
 export const checkMaxBytes = ({
   maxTransactionBytes
 }: Pick<TransactionalNumbers, "maxTransactionBytes">): ReadonlyArray<Issue> =>
