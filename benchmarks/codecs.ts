@@ -1,6 +1,6 @@
 /**
- * How fast each compression codec is: batches encoded and decoded in this process, and a compressed topic consumed from
- * a broker, beside kafkajs's `eachBatch` where that reads the codec without further packages.
+ * Measures the speed of each compression codec: batches encoded and decoded in this process, and a compressed topic
+ * consumed from a broker, beside kafkajs's `eachBatch` where kafkajs reads the codec without further packages.
  */
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import * as Effect from "effect/Effect"
@@ -20,10 +20,10 @@ const batchRecords = Array.from({ length: 1_000 }, (_, i) => ({
   timestamp: 1_700_000_000_000 + i
 }))
 
-/** Of the records as they are without compression. */
+/** Of the uncompressed records. */
 const megabytes = RecordBatch.encode(batchRecords).length / 1e6
 
-/** Megabytes a second: the median of several turns of a quarter second each, after one to warm up. */
+/** Megabytes per second: the median of several turns of a quarter second each, after one to warm up. */
 const rateOf = (run: () => unknown): number => {
   const turn = () => {
     const startedAt = performance.now()
@@ -58,7 +58,7 @@ const consumed = Effect.fnUntraced(function* (
   const rates = { spillway: [] as Array<number>, eachBatch: [] as Array<number> }
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
-      // From the start, since a compressed topic may come whole with kafkajs's first response.
+      // From the start, because kafkajs's first response may hold the whole compressed topic.
       const task = { brokers, topic, records, groupId: crypto.randomUUID(), fromStart: true }
       rates[contender].push((yield* measure(contender, task)).recordsPerSecond)
     }

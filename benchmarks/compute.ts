@@ -1,5 +1,5 @@
 /**
- * Handlers that compute: how long timers of the process wait, and whether the consumer keeps its membership and commits.
+ * Handlers that compute: how late the process's timers are, and whether the consumer keeps its membership and commits.
  */
 import { KafkaConsumer, KafkaJsWire, KafkaProducer, Wire } from "@spillway/kafka"
 import { Codec, DeadLetter, Producer } from "@spillway/transport"
@@ -33,7 +33,7 @@ const compute = (millis: number): void => {
   while (performance.now() < end);
 }
 
-/** A wire that counts how often a group was joined. */
+/** A wire that counts JoinGroup requests. */
 const counting = (wire: Wire.Wire["Type"], joined: () => void): Wire.Wire["Type"] => ({
   bootstrap: wire.bootstrap,
   connect: (endpoint, role) =>
@@ -48,7 +48,7 @@ const counting = (wire: Wire.Wire["Type"], joined: () => void): Wire.Wire["Type"
 
 const resolutionMs = 5
 
-/** How late timers are. */
+/** Measures how late timers are. */
 const watchTimers = () => {
   let longest = 0
   let due = performance.now() + resolutionMs

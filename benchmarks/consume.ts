@@ -1,6 +1,6 @@
 /**
- * How fast a topic is consumed by a handler that does nothing, beside the peers: each contender in a process of its
- * own, round after round in turn, on one broker.
+ * Measures how fast a handler that does nothing consumes a topic, beside the peers. Each contender runs in a process of
+ * its own, in turn, round after round, on one broker.
  */
 import * as Effect from "effect/Effect"
 import { median, numberArgument } from "./arguments.js"

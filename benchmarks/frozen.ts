@@ -1,6 +1,6 @@
 /**
- * A broker that freezes under full load: what memory the producer's process takes, that callers are suspended and then
- * go on, and that deadlines turn others' waits into typed errors.
+ * A broker that freezes under full load. Measures the producer's memory, and checks that callers are suspended and then
+ * continue, and that deadlines turn waits into typed errors.
  */
 import { KafkaJsWire, KafkaProducer } from "@spillway/kafka"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ const callers = 200
 const recordsACall = 200
 const valueBytes = 1_000
 
-/** Each with a value of its own, as programs have them. */
+/** Each record has a value of its own, as in real programs. */
 const recordsOf = (topic: string) =>
   Array.from({ length: recordsACall }, (_, i) => ({ topic, key: `key-${i}`, value: Buffer.alloc(valueBytes, "x") }))
 
@@ -41,7 +41,7 @@ export const frozen = Effect.gen(function* () {
     const load = yield* Effect.fork(
       Effect.replicateEffect(caller, callers, { concurrency: "unbounded", discard: true })
     )
-    /** How many records are acknowledged a second, over so many milliseconds. */
+    /** Acknowledged records per second, over `milliseconds`. */
     const rate = (milliseconds: number) =>
       Effect.suspend(() => {
         const before = acknowledged
@@ -50,7 +50,7 @@ export const frozen = Effect.gen(function* () {
         )
       })
 
-    // The heap grows to what full load takes first.
+    // The heap first grows to the size that full load needs.
     yield* Effect.sleep("15 seconds")
     const startBytes = process.memoryUsage.rss()
     let peakBytes = startBytes
@@ -78,7 +78,7 @@ export const frozen = Effect.gen(function* () {
     const rateAfter = yield* rate(3_000)
     yield* Fiber.interrupt(looking)
 
-    // Frozen once more, for those with deadlines.
+    // Frozen a second time, for the callers with deadlines.
     const hasty = yield* KafkaProducer.make({ bufferMemory, maxBlock: "2 seconds", deliveryTimeout: "5 seconds" })
     yield* hasty.sendAll(recordsOf(topic))
     yield* broker.freeze

@@ -1,12 +1,12 @@
 /**
- * A broker that answers with as many of the smallest elements as a response within some limit holds.
+ * A broker that answers with as many of the smallest elements as a response within a limit holds.
  */
 import { type AddressInfo, createServer } from "node:net"
 import * as Effect from "effect/Effect"
 
 export type Lie = "apiVersions" | "metadata" | "largeMetadata"
 
-/** Just below what is taken of records, and of other responses. */
+/** Just below the limits of record responses and of other responses. */
 const largest = 99 * 1024 * 1024
 const large = 49 * 1024 * 1024
 
@@ -18,7 +18,7 @@ const int32 = (value: number): Buffer => {
 
 const apiVersionsKey = 18
 
-/** Every key a client may ask for, in versions up to 20. */
+/** Every API key that a client may ask for, in versions up to 20. */
 const honestVersions = (): Buffer => {
   const ranges = Array.from({ length: 100 }, (_, key) => Buffer.from([0, key, 0, 0, 0, 20]))
   return Buffer.concat([Buffer.alloc(2), int32(ranges.length), ...ranges, int32(0)])
@@ -30,11 +30,11 @@ const many = (bytes: number, head: Buffer, element: Buffer, writeCount: (count: 
   return Buffer.concat([head, writeCount(count), body, Buffer.alloc(20)])
 }
 
-/** Of five bytes, however few it needs. */
+/** Always five bytes, even if fewer suffice. */
 const varint = (value: number): Buffer =>
   Buffer.from([0, 7, 14, 21, 28].map((shift, i) => (Math.floor(value / 2 ** shift) & 0x7f) | (i < 4 ? 0x80 : 0)))
 
-/** Topics without a name and without partitions, as v9 to v12 have them. */
+/** Topics without a name and without partitions, in the layout of v9 to v12. */
 const topics = (bytes: number): Buffer =>
   many(
     bytes,
@@ -49,7 +49,7 @@ const lies: Readonly<Record<Lie, () => Buffer>> = {
   largeMetadata: () => topics(largest)
 }
 
-/** Its address; closed with the scope. */
+/** Returns its address. Closed with the scope. */
 export const make = (lie: Lie) =>
   Effect.map(
     Effect.acquireRelease(

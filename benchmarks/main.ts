@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- NAME`: runs one benchmark; the last line of its output is JSON.
+ * `npm run bench -- NAME` runs one benchmark. The last line of its output is JSON.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { codecs } from "./codecs.js"

@@ -1,6 +1,6 @@
 /**
- * How much memory a consumer takes whose handler is slow while a million records wait: in a process of its own, on
- * Kafka, watched for a minute.
+ * Measures the memory of a consumer with a slow handler while a million records wait: in a process of its own, on
+ * Kafka, for a minute.
  */
 import * as Effect from "effect/Effect"
 import { numberArgument } from "./arguments.js"

@@ -1,6 +1,6 @@
 /**
- * What observing costs: the consume benchmark with nothing on; with metrics; with metrics, health and log lines; and
- * with traces too, on records of traces that aren't sampled and of traces of which one in a hundred is.
+ * Measures the cost of telemetry: the consume benchmark with nothing on; with metrics; with metrics, health and log
+ * lines; and with traces too, on records of unsampled traces and of traces of which one in a hundred is sampled.
  */
 import * as Http from "node:http"
 import * as Effect from "effect/Effect"
@@ -28,7 +28,7 @@ const traceOf = (number: number, sampled: boolean) => ({
   traceparent: `00-0af7651916cd43dd8448eb211c80319c-${(number + 1).toString(16).padStart(16, "0")}-0${sampled ? 1 : 0}`
 })
 
-/** Takes what is exported and drops it. */
+/** An OTLP receiver that drops everything. */
 const receiver = Effect.acquireRelease(
   Effect.async<Http.Server>((resume) => {
     const server = Http.createServer((request, response) => {

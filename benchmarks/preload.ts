@@ -1,5 +1,5 @@
 /**
- * A topic full of numbered records for a benchmark, written by kafkajs, or compressed by Spillway.
+ * Fills a topic with numbered records for a benchmark, written by kafkajs, or compressed by Spillway.
  */
 import { KafkaJsWire, KafkaProducer } from "@spillway/kafka"
 import type { Compression } from "@spillway/kafka/RecordBatch"
@@ -11,7 +11,7 @@ import * as Inspect from "../scripts/kafka/inspect.js"
 
 const partitions = 6
 const recordBytes = 100
-/** A thousand a partition, which are a batch of the log. */
+/** A thousand records per partition, which form one batch of the log. */
 const recordsAtOnce = 6_000
 
 /** The first four bytes are the record's number. */
@@ -44,7 +44,7 @@ const fill = async (
   await producer.disconnect()
 }
 
-/** Records as services write them: a number, then JSON. */
+/** Records like those of real services: a number, then JSON. */
 export const textOf = (number: number): Buffer => {
   const order = {
     orderId: `order-${(number * 7_919) % 100_003}`,
@@ -100,14 +100,14 @@ export const emptyTopic = Effect.fnUntraced(function* (
   return name
 })
 
-/** How many records a topic has taken. */
+/** The number of records that were written to a topic. */
 export const recordsIn = (brokers: ReadonlyArray<string>, topic: string): Effect.Effect<number> =>
   Effect.map(
     administer(brokers, (admin) => admin.fetchTopicOffsets(topic)),
     (offsets) => offsets.reduce((sum, { high }) => sum + Number(high), 0)
   )
 
-/** How many records who reads committed finds in a topic. */
+/** The number of records that a read-committed consumer finds in a topic. */
 export const committedIn = (brokers: ReadonlyArray<string>, topic: string): Effect.Effect<number> =>
   Effect.suspend(() => {
     let records = 0
@@ -118,7 +118,7 @@ export const committedIn = (brokers: ReadonlyArray<string>, topic: string): Effe
     )
   })
 
-/** The name of a new topic with so many records, deleted when the scope closes. */
+/** The name of a new topic with `count` records, deleted when the scope closes. */
 export const topic = Effect.fnUntraced(function* (
   brokers: ReadonlyArray<string>,
   records: number,

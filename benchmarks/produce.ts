@@ -1,6 +1,6 @@
 /**
- * How fast records are produced, beside the peers: a process for each contender, which take turns of a second on one
- * broker, way by way and round after round.
+ * Measures how fast records are produced, beside the peers. Each contender has a process of its own; they take turns of
+ * a second on one broker, way by way and round after round.
  */
 import { fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -23,7 +23,7 @@ type Name = "spillway" | "kafkajs" | "platformatic"
 interface Contender {
   readonly name: Name
   readonly take: (turn: Turn) => Effect.Effect<Produced, Error>
-  /** Closes it; its topic must hold exactly what was acknowledged. */
+  /** Closes the contender. Its topic must hold exactly the acknowledged records. */
   readonly close: Effect.Effect<void, Error>
 }
 
@@ -38,7 +38,7 @@ const start = Effect.fnUntraced(function* (
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       fork(program, [JSON.stringify(task)], {
-        // Compiled packages, as their users have them: what runs sources adds a call to each function that is made.
+        // Runs compiled packages, as users do: running the sources adds a call to each function that is created.
         execArgv: ["--import", "tsx"],
         env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" }
       })
@@ -87,7 +87,7 @@ const compare = Effect.fnUntraced(function* (
   const rounds = numberArgument("rounds", 15)
   const milliseconds = numberArgument("milliseconds", 1_000)
   const ways = choicesArgument("ways", choices)
-  // The ends of transactions take offsets, too.
+  // Transaction markers take offsets, too.
   const recordsIn = choices.some(isTransactional) ? Preload.committedIn : Preload.recordsIn
   const contenders = yield* Effect.forEach(names, (name) => start(name, brokers, recordsIn))
   const measured = new Map(ways.map((way) => [way, new Map(names.map((name) => [name, [] as Array<Produced>]))]))
@@ -105,7 +105,7 @@ const compare = Effect.fnUntraced(function* (
   for (const contender of contenders) yield* contender.close
   const cases = ways.map((way) => {
     const turns = (name: Name) => measured.get(way)!.get(name)!
-    /** The median of what both reached in the same round. */
+    /** The median of the ratio in the same round. */
     const ratio = (peer: Name) =>
       Number(median(turns("spillway").map((turn, round) => rateOf(turn) / rateOf(turns(peer)[round]!))).toFixed(2))
     return {

@@ -2,11 +2,14 @@ import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 
-/** Runs a program of the benchmarks, named without its ending, in a process of its own; what it prints last is its result. */
+/**
+ * Runs a benchmark's program, named without its extension, in a process of its own. The last line it prints is its
+ * result.
+ */
 export const run = <A>(program: string, task: unknown): Effect.Effect<A, Error> =>
   Effect.async<A, Error>((resume) => {
     const file = fileURLToPath(new URL(`${program}.ts`, import.meta.url))
-    // Compiled packages, as their users have them: what runs sources adds a call to each function that is made.
+    // Runs compiled packages, as users do: running the sources adds a call to each function that is created.
     const child = spawn(process.execPath, ["--import", "tsx", file, JSON.stringify(task)], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" }

@@ -1,7 +1,7 @@
 /**
- * What a rebalance stops: 64 partitions and 4 members, of which one leaves or joins every two seconds for a minute, with
- * handlers of 20 ms, for both protocols. Each record is accounted for, and each time that a partition stood still
- * though it had records.
+ * Measures the progress that a rebalance stops: 64 partitions and 4 members, one of which leaves or joins every two
+ * seconds for a minute, with handlers of 20 ms, for both protocols. Each record is accounted for, and each time a
+ * partition with records made no progress.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { KafkaConsumer, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
@@ -33,17 +33,17 @@ interface Handled {
   readonly timestamp: number
   readonly startedAt: number
   readonly endedAt: number
-  /** Since when the member has owned the partition without a break. */
+  /** The time since which the member has owned the partition without a break. */
   readonly ownedSince: number
 }
 
 interface Member {
   readonly scope: Scope.CloseableScope
-  /** By partition that it owns, since when. */
+  /** The time since which it has owned each of its partitions. */
   readonly owned: Map<number, number>
 }
 
-/** How long a partition stood still, milliseconds, and whether it changed hands meanwhile. */
+/** How long a partition made no progress, in milliseconds, and whether it moved to another member meanwhile. */
 interface Stop {
   readonly ms: number
   readonly moved: boolean
@@ -51,7 +51,7 @@ interface Stop {
 
 /**
  * The longest stop of each partition between two changes of the group: from when its last record was done, or the next
- * one written if that was later, until the next one was begun.
+ * one was written if that was later, until the next one was begun.
  */
 const stopsOf = (handled: ReadonlyArray<Handled>, changes: ReadonlyArray<number>): ReadonlyArray<Stop> => {
   const byPartition = new Map<number, Array<Handled>>()
@@ -178,7 +178,7 @@ const measure = Effect.fnUntraced(function* (assignor: Assignor, brokers: Readon
       stayed: distribution(stops.filter(({ moved }) => !moved)),
       moved: distribution(stops.filter(({ moved }) => moved))
     },
-    /** What the machine alone makes late, which everything above includes. */
+    /** The timer delay that the machine alone causes, which every figure above includes. */
     eventLoopMs: { p99: Math.round(eventLoop.percentile(99) / 1e6), max: Math.round(eventLoop.max / 1e6) }
   }
 }, Effect.scoped)

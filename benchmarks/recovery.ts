@@ -1,6 +1,7 @@
 /**
- * How long a group takes to go on after a broker or a member went or came, beside Kafka's own Java client: two groups
- * on one topic of three real brokers, at the same time, with sessions and heartbeats of the same length.
+ * Measures how long a group takes to continue after a broker or a member stops or starts, beside Kafka's own Java
+ * client: two groups on one topic of three real brokers, at the same time, with the same session timeout and heartbeat
+ * interval.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -26,9 +27,9 @@ const partitions = 12
 const everyMs = 20
 const groupId = "recovery"
 
-/** What one group has handled. */
+/** The records that one group has handled. */
 interface Group {
-  /** By partition, the last offset handled. */
+  /** The last offset handled, by partition. */
   readonly reached: Map<number, number>
   /** Starts a member; ends when it has handled its first record. */
   readonly join: Effect.Effect<{ readonly leave: Effect.Effect<void> }>
@@ -138,7 +139,7 @@ export const recovery = Effect.gen(function* () {
   const addresses = brokers.map(({ bootstrap }) => bootstrap)
   yield* Effect.provide(KafkaAdmin.createTopics([{ topic, partitions, replicationFactor: 3 }]), wireOf(addresses))
 
-  /** By partition, the last offset acknowledged; each partition gets a record every 20 ms. */
+  /** The last offset acknowledged, by partition. Each partition gets a record every 20 ms. */
   const written = new Map<number, number>()
   const { sendAllEither } = yield* Effect.provide(KafkaProducer.make(), wireOf(addresses))
   const tick = Effect.map(
@@ -157,7 +158,7 @@ export const recovery = Effect.gen(function* () {
       Effect.provide(wireOf(addresses)),
       Effect.orDie
     )
-  // A group of the same coordinator, so that both meet the same.
+  // A group with the same coordinator, so that both meet the same fault.
   const coordinating = yield* coordinatorOf(groupId)
   let javaGroupId = `${groupId}-java`
   while ((yield* coordinatorOf(javaGroupId)) !== coordinating) javaGroupId = `${javaGroupId}-`
@@ -169,7 +170,7 @@ export const recovery = Effect.gen(function* () {
   )
   const members = joined.flat()
 
-  /** Ends when the group has handled of each partition a record that was written from now on. */
+  /** Ends when the group has handled, in each partition, a record that was written from now on. */
   const goesOn = ({ reached }: Group) =>
     Effect.suspend(() => {
       const from = new Map(written)
@@ -183,7 +184,7 @@ export const recovery = Effect.gen(function* () {
     const ofEvent = results.get(event) ?? new Map<string, Array<number>>()
     results.set(event, ofEvent.set(name, [...(ofEvent.get(name) ?? []), ms]))
   }
-  /** How long after an event each group goes on. */
+  /** How long each group takes to continue after an event. */
   const both = (event: string) =>
     Effect.forEach(
       names,
@@ -194,7 +195,7 @@ export const recovery = Effect.gen(function* () {
       }
     )
 
-  /** A static member closes and starts again, until it has handled a record. */
+  /** A static member closes and starts again; ends when it has handled a record. */
   const staticRestart = Effect.fnUntraced(function* (name: (typeof names)[number]) {
     const member = (instance: string) => clients[name](`${name}-static`, { instance })
     const other = yield* member("static-2").join
@@ -205,7 +206,7 @@ export const recovery = Effect.gen(function* () {
     yield* Effect.zipRight(second.leave, other.leave)
   })
 
-  /** Four members whose handlers take 200 ms drain at once. */
+  /** Four members whose handlers take 200 ms drain at the same time. */
   const drain = Effect.fnUntraced(function* (name: (typeof names)[number]) {
     const slow = clients[name](`${name}-slow`, { handlerMs: 200 })
     const members = yield* Effect.replicateEffect(slow.join, 4, { concurrency: "unbounded" })
@@ -229,7 +230,7 @@ export const recovery = Effect.gen(function* () {
       yield* Effect.zipRight(broker.start, settle)
     })
   for (let round = 0; round < rounds; round++) {
-    // One that leads a third of the partitions, but coordinates neither group.
+    // A broker that leads a third of the partitions but coordinates neither group.
     yield* kill(((yield* coordinatorOf(groupId)) % brokers.length) + 1, "leaderKilled")
     yield* kill(yield* coordinatorOf(groupId), "coordinatorKilled")
     for (const name of names) {

@@ -1,6 +1,6 @@
 /**
- * How much memory a consumer takes of what unpacks to far more than its buffer, and of what a broker lies about: each
- * case in a process of its own, on Kafka, whose log is written batch by batch.
+ * Measures the memory of a consumer whose batches unpack to far more than its buffer, and of a client whose broker
+ * lies: each case in a process of its own, on Kafka, whose log is written batch by batch.
  */
 
 import { crc32c } from "@node-rs/crc32"
@@ -16,10 +16,10 @@ import * as Program from "./program.js"
 
 const MiB = 1024 * 1024
 
-/** What a case may take above its start, besides two buffers. */
+/** The memory that a case may use above its start, besides two buffers. */
 const allowance = 100e6
 
-/** The same batch so many times. */
+/** The same batch, `count` times. */
 interface Case {
   readonly bufferBytes: number
   readonly times: number
@@ -53,7 +53,7 @@ const xxh32 = (bytes: Uint8Array): number => {
   return (hash ^ (hash >>> 16)) >>> 0
 }
 
-/** A batch in an LZ4 frame that says it holds 100 bytes, and says so with a right checksum. */
+/** A batch in an LZ4 frame that declares 100 bytes, with a correct header checksum. */
 const lyingLz4 = (): Uint8Array => {
   const batch = batchOf(40, 50 * MiB, "lz4")()
   const payload = batch.subarray(RecordBatch.batchOverhead)
@@ -89,7 +89,7 @@ const lies: Readonly<Record<string, Liar.Lie>> = {
   lyingLargeMetadata: "largeMetadata"
 }
 
-/** Appends a batch so many times to a partition that is made for it. */
+/** Appends a batch `count` times to a partition that is created for it. */
 const write = Effect.fnUntraced(function* (topic: string, bytes: Uint8Array, times: number) {
   yield* KafkaAdmin.createTopics([{ topic, configs: { "max.message.bytes": "100000000", "retention.ms": "-1" } }])
   const { bootstrap, connect } = yield* Wire
@@ -114,7 +114,7 @@ const report = (name: string, bufferBytes: number, { peakBytes, startBytes, ...r
   const bound = 2 * bufferBytes + allowance
   const result = { name, bufferBytes, startBytes, peakBytes, aboveBytes, bound, within: aboveBytes <= bound, ...rest }
   console.error(
-    `${name}: ${Math.round(aboveBytes / 1e6)} MB above the start (${Math.round(bound / 1e6)} may be), ` +
+    `${name}: ${Math.round(aboveBytes / 1e6)} MB above the start (${Math.round(bound / 1e6)} allowed), ` +
       `${rest.handled} handled in ${rest.seconds} s ${rest.error ?? ""}`
   )
   return result

@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: puts the code of the guide's sources into the Markdown that shows it.
+ * `npm run docs` copies the code of the guide's sources into the Markdown that shows it.
  */
 import { writeFileSync } from "node:fs"
 import { locate, pages, read } from "./docs/files.js"

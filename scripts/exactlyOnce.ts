@@ -1,6 +1,6 @@
 /**
- * `npm run exactly-once -- [--records N] [--kills N] [--seed S]`: kills a transactional pipeline on a real broker, the
- * one of `KAFKA_BROKERS` or one of its own (which needs Java and Maven). Ends with one line of JSON that accounts for
+ * `npm run exactly-once -- [--records N] [--kills N] [--seed S]` kills a transactional pipeline on a real broker: that
+ * of `KAFKA_BROKERS`, or one of its own (which needs Java and Maven). Ends with one line of JSON that accounts for
  * every result and dead letter.
  */
 import { parseArgs } from "node:util"

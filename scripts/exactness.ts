@@ -1,7 +1,7 @@
 /**
- * `npm run exactness -- --records N [--seed S]`: an idempotent producer on three real brokers, with disconnects, lost
- * answers and killed leaders drawn from the seed; needs Java and Maven. Ends with one line of JSON that says what is
- * missing, doubled or out of order.
+ * `npm run exactness -- --records N [--seed S]` runs an idempotent producer on three real brokers, with disconnects,
+ * lost answers and killed leaders drawn from the seed. It needs Java and Maven. Ends with one line of JSON that lists
+ * missing, duplicate and misordered records.
  */
 import { parseArgs } from "node:util"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

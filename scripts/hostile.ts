@@ -1,4 +1,4 @@
-/** Failures that are hard to render: what tests of logs, dead letters and traces fail handlers with. */
+/** Failures that are hard to render. Tests of logs, dead letters and traces fail handlers with them. */
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 
@@ -45,7 +45,7 @@ class Overridden extends Data.TaggedError("Overridden")<{ readonly id: number }>
   }
 }
 
-/** Each made when it is asked for: some are large. */
+/** Each is made on demand: some are large. */
 export const errors: Readonly<Record<string, () => unknown>> = {
   "a bigint in a tagged object": () => ({ _tag: "NotFound", orderId: 123n }),
   "a bigint in an object": () => ({ orderId: 123n }),

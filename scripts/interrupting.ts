@@ -1,15 +1,18 @@
 /**
- * Interrupts an effect at each point at which its fibre may be.
+ * Interrupts an effect at each point at which its fiber can be interrupted.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Scheduler from "effect/Scheduler"
 
-/** Fibres yield after so many operations. */
+/** A fiber yields after this number of operations. */
 const operationsPerTurn = 30
 
-/** Runs an effect after so many operations of no effect, and interrupts it after so many turns; how it ended, if it has. */
+/**
+ * Runs an effect after `before` operations without effect, and interrupts it after `turns` turns. Returns its exit, or
+ * null.
+ */
 const interrupted = <A, E>(effect: Effect.Effect<A, E>, before: number, turns: number): Exit.Exit<A, E> | null => {
   const ready: Array<() => void> = []
   const scheduler = Scheduler.make(
@@ -29,7 +32,7 @@ const interrupted = <A, E>(effect: Effect.Effect<A, E>, before: number, turns: n
   return fiber.unsafePoll()
 }
 
-/** Where an effect that never ends by itself doesn't end though it is interrupted; `undefined`: nowhere. */
+/** The point at which an effect that never ends by itself stays running when it is interrupted; `undefined` if none. */
 export const survives = <A, E>(effect: Effect.Effect<A, E>): string | undefined => {
   for (let before = 0; before < operationsPerTurn; before++) {
     for (let turns = 0; turns < 8; turns++) {
@@ -44,8 +47,8 @@ export const survives = <A, E>(effect: Effect.Effect<A, E>): string | undefined 
 const operationsPerShortTurn = 13
 
 /**
- * Runs an effect on the machine's clock and interrupts it before a turn of few operations; its exit, or `undefined` if
- * it hasn't ended ten seconds later.
+ * Runs an effect on the machine's clock and interrupts it before a turn of few operations. Returns its exit, or
+ * `undefined` if it hasn't ended ten seconds later.
  */
 export const interruptedAt = <A, E>(effect: Effect.Effect<A, E>, turn: number): Promise<Exit.Exit<A, E> | undefined> =>
   new Promise((resolve) => {

@@ -1,5 +1,6 @@
 /**
- * `npm run kafka [-- --brokers N]`: a real cluster to develop against, of one broker by default, until SIGINT or SIGTERM.
+ * `npm run kafka [-- --brokers N]` runs a real cluster to develop against, by default of one broker, until SIGINT or
+ * SIGTERM.
  */
 import { parseArgs } from "node:util"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

@@ -1,5 +1,5 @@
 /**
- * After every test of the packages that run consumers and producers: no fibre, timer or socket outlives what was closed.
+ * Checks after every test of the packages that run consumers and producers that no fiber, timer or socket is left over.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect } from "vitest"
 
 const timers = new Set<unknown>()
 
-/** Keeps account of the timers that are set and neither cleared nor due yet. */
+/** Keeps track of timers that are set and neither cleared nor due yet. */
 const watchTimers = (): void => {
   const { clearInterval, clearTimeout, setInterval, setTimeout } = globalThis
   const set = (original: typeof setTimeout | typeof setInterval, repeats: boolean) => {
@@ -41,10 +41,10 @@ const watchTimers = (): void => {
 const sockets = (): number =>
   process.getActiveResourcesInfo().filter((type) => type === "TCPSocketWrap" || type === "TLSWrap").length
 
-/** Those in no other's care; the others end with them. */
+/** Fibers without a parent; the others end with their parent. */
 const roots = (): ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>> => Effect.runSync(Fiber.roots)
 
-/** What ends by itself may take its time, as sockets that were destroyed do until the event loop's next turn. */
+/** Waits a little for resources that end by themselves: destroyed sockets last until the event loop's next turn. */
 const patienceMs = 2_000
 
 if (/\/packages\/(?:kafka|memory)\/test\//.test(expect.getState().testPath ?? "")) {
@@ -58,14 +58,14 @@ if (/\/packages\/(?:kafka|memory)\/test\//.test(expect.getState().testPath ?? ""
   afterEach(async () => {
     const until = performance.now() + patienceMs
     while (true) {
-      // The one that looks is among them, and has ended.
+      // The fiber that looks is among them, and has ended.
       const fibers = roots().filter((fiber) => !before.fibers.has(fiber) && fiber.unsafePoll() === null)
       const running = Array.from(timers).filter((timer) => !before.timers.has(timer))
       const open = sockets() - before.sockets
       if (fibers.length === 0 && running.length === 0 && open <= 0) return
       if (performance.now() > until) {
         const ids = fibers.map((fiber) => `#${fiber.id().id}`).join(" ")
-        throw new Error(`left behind: ${fibers.length} fibres ${ids}, ${running.length} timers, ${open} sockets`)
+        throw new Error(`left behind: ${fibers.length} fibers ${ids}, ${running.length} timers, ${open} sockets`)
       }
       await sleep(5)
     }

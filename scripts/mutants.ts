@@ -1,6 +1,6 @@
 /**
- * `npm run mutants [-- --only TEXT]`: breaks Spillway in one way after the other, and lets the simulation find it, or
- * the tests that hold what the simulation has no view of. The sources stay as they are. Ends with one line of JSON.
+ * `npm run mutants [-- --only TEXT]` breaks Spillway in one way after the other. The simulation must find each mutant,
+ * or the tests that cover what the simulation can't see. The sources stay unchanged. Ends with one line of JSON.
  */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -13,12 +13,12 @@ const { values } = parseArgs({
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-/** Longer than all seeds take: a mutant that never ends has been noticed too. */
+/** Longer than all seeds take: a mutant that never ends counts as caught. */
 const limitMs = 900_000
 
 interface Ran {
   readonly caught: boolean
-  /** The promise that it broke, or the test. */
+  /** The promise that it broke, or the test that failed. */
   readonly how: string
 }
 

@@ -1,7 +1,7 @@
 /**
- * `npm run simulate -- --seeds N [--from S]`: plays seeds one after the other and ends with one line of JSON. A seed
- * that breaks a promise prints how, and the command that plays it again: `--only` leaves out all other steps.
- * `--until-violation` ends with the first.
+ * `npm run simulate -- --seeds N [--from S]` plays seeds one after the other and ends with one line of JSON. A seed
+ * that breaks a promise prints how, and the command that replays it: `--only` leaves out all other steps.
+ * `--until-violation` stops at the first one.
  */
 import { parseArgs } from "node:util"
 import * as Simulation from "@spillway/memory/Simulation"
@@ -29,7 +29,7 @@ const seeds = count("seeds")
 const from = count("from")
 const only = values.only === undefined ? undefined : values.only.split(",").filter(Boolean).map(Number)
 
-// Stacks of errors that faults make on purpose would cost more than all else.
+// Stacks of the errors that faults make on purpose would cost more than everything else.
 Error.stackTraceLimit = 0
 
 const startedAt = performance.now()

@@ -1,15 +1,18 @@
 /**
- * Suites that need something that isn't on every machine.
+ * Suites that need programs that not every machine has.
  */
 import { describe, it } from "vitest"
 
-/** `describe` where nothing is missing. Else the suite is skipped; under `CI=true` it fails. Whoever finds it missing says so. */
+/**
+ * `describe` if nothing is missing. Otherwise the suite is skipped, or fails under `CI=true`. The check prints what is
+ * missing.
+ */
 export const describeUnless = (missing: string | undefined, name: string, define: () => void): void => {
   if (missing === undefined) {
     describe(name, define)
   } else if (process.env["CI"] === "true") {
     describe(name, () => {
-      it("has what it needs", () => {
+      it("has the programs it needs", () => {
         throw new Error(missing)
       })
     })

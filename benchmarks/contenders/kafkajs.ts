@@ -1,4 +1,4 @@
-/** Where kafkajs's contenders start: a consumer that has subscribed from the beginning. */
+/** The start of kafkajs's contenders: a consumer that has subscribed from the beginning. */
 import kafkajs from "kafkajs"
 import { task } from "./measure.js"
 

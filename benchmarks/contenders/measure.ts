@@ -1,15 +1,17 @@
 /**
- * What every contender's process does alike: it consumes a preloaded topic once with a handler that only checks records
- * off, and prints its measurement as the last line.
+ * The common part of every contender's process: it consumes a preloaded topic once with a handler that only checks
+ * records off, and prints its measurement as the last line.
  */
 export interface Task {
   readonly brokers: ReadonlyArray<string>
   readonly topic: string
   readonly groupId: string
   readonly records: number
-  /** Take the time from the process's start on, not from the first record: joining and the first response count. */
+  /**
+   * Measure from the start of the process instead of the first record, so that joining and the first response count.
+   */
   readonly fromStart?: boolean
-  /** For `observed`: where an OTLP receiver listens, and what is on. */
+  /** For `observed`: the address of an OTLP receiver, and the telemetry that is on. */
   readonly observed?: { readonly endpoint: string; readonly variant: "off" | "metrics" | "watched" | "on" } | undefined
 }
 
@@ -21,7 +23,7 @@ export interface Measurement {
 
 export const task = JSON.parse(process.argv[2] ?? "") as Task
 
-/** How often each record was seen; its number is the first four bytes of its value. */
+/** Counts how often each record was seen. A record's number is the first four bytes of its value. */
 const times = new Uint8Array(task.records)
 let seen = 0
 let startedAt = performance.now()
@@ -33,7 +35,7 @@ export const measured = new Promise<Measurement>((resolve) => {
   done = resolve
 })
 
-/** Checks one record off by its value; the time runs from the first to the last. */
+/** Checks one record off by its value. The time runs from the first record to the last. */
 export const count = (value: Uint8Array | null): void => {
   if (seen === 0 && task.fromStart !== true) {
     startedAt = performance.now()
@@ -46,7 +48,7 @@ export const count = (value: Uint8Array | null): void => {
   done({ recordsPerSecond: task.records / seconds, cpuMicrosPerRecord: (used.user + used.system) / task.records })
 }
 
-/** Prints the measurement, after `close`, and ends the process; fails unless every record came exactly once. */
+/** Prints the measurement after `close` and ends the process. Fails unless every record was seen exactly once. */
 export const finish = async (close: () => Promise<unknown>): Promise<void> => {
   const measurement = await measured
   await close()

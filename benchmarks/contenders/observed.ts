@@ -1,4 +1,4 @@
-/** Spillway with nothing observed, with metrics, with health and log lines too, or with traces on top of all. */
+/** Spillway without telemetry, with metrics, with health and log lines too, or with traces as well. */
 import * as NodeFs from "node:fs"
 import { KafkaConsumer, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
 import { HealthServer, Telemetry } from "@spillway/observability"

@@ -16,7 +16,7 @@ export interface SlowTask {
 export interface Watched {
   /** Resident memory before the consumer started. */
   readonly startBytes: number
-  /** The most resident memory, looked at ten times a second. */
+  /** The peak resident memory, sampled ten times a second. */
   readonly peakBytes: number
   readonly handled: number
 }

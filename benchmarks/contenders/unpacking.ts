@@ -1,6 +1,6 @@
 /**
- * A consumer of what unpacks to far more than its buffer, or a connection to a broker that lies; and the memory of its
- * process.
+ * A consumer of batches that unpack to far more than its buffer, or a connection to a broker that lies; and the memory
+ * of its process.
  */
 import { KafkaConsumer, KafkaJsWire } from "@spillway/kafka"
 import { Wire } from "@spillway/kafka/Wire"
@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 export interface UnpackTask {
   readonly brokers: ReadonlyArray<string>
   readonly bufferBytes: number
-  /** Absent: connects, and asks for the topics. */
+  /** Absent: connects and asks for the topics. */
   readonly topic?: string | undefined
   readonly records?: number | undefined
   /** How long each handler takes, in milliseconds. */
@@ -22,11 +22,11 @@ export interface UnpackTask {
 export interface Unpacked {
   /** Resident memory before the consumer started. */
   readonly startBytes: number
-  /** The most resident memory of the process, by the kernel's count. */
+  /** The peak resident memory of the process, as the kernel counts it. */
   readonly peakBytes: number
   readonly handled: number
   readonly seconds: number
-  /** What became of a connection to a broker that lies. */
+  /** The result of connecting to a broker that lies. */
   readonly error?: string | undefined
 }
 

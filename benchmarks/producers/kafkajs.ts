@@ -1,4 +1,4 @@
-/** kafkajs with its defaults, which are without idempotence but in transactions: acknowledged by all in-sync replicas. */
+/** kafkajs with its defaults (idempotent only in transactions): acknowledged by all in-sync replicas. */
 import kafkajs from "kafkajs"
 import { isTransactional, promised, serve, task } from "./produce.js"
 

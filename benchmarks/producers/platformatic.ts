@@ -1,4 +1,4 @@
-/** @platformatic/kafka with its defaults, which are without idempotence: acknowledged by all in-sync replicas. */
+/** @platformatic/kafka with its defaults (not idempotent): acknowledged by all in-sync replicas. */
 import { ProduceAcks, Producer } from "@platformatic/kafka"
 import { promised, serve, task } from "./produce.js"
 

@@ -1,29 +1,30 @@
 /**
- * What every producing contender's process does alike: it is told by messages how to send for how long, and answers with
- * what it reached. So contenders take turns of a second, and what else the machine does meets all of them.
+ * The common part of every producing contender's process. Messages from the parent say how and how long to send; the
+ * process answers with the records it reached. Contenders take turns of a second, so other load on the machine affects
+ * all of them.
  */
 export interface ProduceTask {
   readonly brokers: ReadonlyArray<string>
   readonly topic: string
 }
 
-/** 500 callers at once with one record each; one caller with a record, a hundred, a thousand at a time. */
+/** 500 concurrent callers with one record each; one caller with 1, 100 or 1,000 records at a time. */
 export const ways = ["concurrent", "sequential", "hundreds", "thousands"] as const
 
-/** One caller with transactions of a record, a hundred, a thousand. */
+/** One caller with transactions of 1, 100 or 1,000 records. */
 export const transactionWays = ["transactionsOf1", "transactionsOf100", "transactionsOf1000"] as const
 
 export type Way = (typeof ways)[number] | (typeof transactionWays)[number]
 
 export const isTransactional = (way: Way): boolean => transactionWays.some((each) => each === way)
 
-/** From the parent; without one, the contender closes. */
+/** Sent by the parent. Without a message the contender closes. */
 export interface Turn {
   readonly way: Way
   readonly milliseconds: number
 }
 
-/** The answer to a turn: records acknowledged. */
+/** The answer to a turn: the number of acknowledged records. */
 export interface Produced {
   readonly records: number
   readonly seconds: number
@@ -49,26 +50,26 @@ const sizes: Readonly<Record<Way, number>> = {
   transactionsOf1000: 1_000
 }
 
-/** Made once, so that a contender only hands them over. */
+/** Created once, so that a contender only passes them on. */
 const messages: ReadonlyArray<Message> = Array.from({ length: keys }, (_, number) => ({
   key: Buffer.from(`key-${number}`),
   value: Buffer.alloc(recordBytes, "x")
 }))
 
-/** What each call of a way sends, in turn. */
+/** The records of each call of a way, in turn. */
 const callsOf = (way: Way): ReadonlyArray<ReadonlyArray<Message>> => {
   const size = sizes[way]
   return Array.from({ length: keys / size }, (_, call) => messages.slice(call * size, (call + 1) * size))
 }
 
-/** Runs callers that each send one call after the other, waiting for its acknowledgement, until it is over. */
+/** Runs callers that send one call after the other, each waiting for its acknowledgement, until the turn is over. */
 export type RunCallers = (
   callers: number,
   call: () => ReadonlyArray<Message>,
   isOver: () => boolean
 ) => Promise<unknown>
 
-/** `RunCallers` by a function that sends messages and ends when all of them are acknowledged. */
+/** `RunCallers` from a function that sends messages and ends when all of them are acknowledged. */
 export const promised =
   (send: (messages: ReadonlyArray<Message>) => Promise<unknown>): RunCallers =>
   (callers, call, isOver) =>
@@ -92,7 +93,7 @@ const take = async ({ milliseconds, way }: Turn, run: RunCallers): Promise<Produ
 
 export const task = (): ProduceTask => JSON.parse(process.argv[2] ?? "") as ProduceTask
 
-/** Serves turns until told to close. */
+/** Serves turns until the parent asks it to close. */
 export const serve = (contender: {
   readonly run: (way: Way) => RunCallers
   readonly close: () => Promise<unknown>

@@ -1,4 +1,4 @@
-/** Spillway with its defaults, idempotence among them; sequential sends have a linger of 0. */
+/** Spillway with its defaults, which include idempotence. Sequential sends have a linger of 0. */
 import { KafkaJsWire, KafkaProducer } from "@spillway/kafka"
 import { TransactionalProducer } from "@spillway/kafka/Transaction"
 import { Producer, type ProducerError } from "@spillway/transport/Producer"
@@ -22,7 +22,7 @@ const transactional = ManagedRuntime.make(
 
 type Call = Parameters<RunCallers>[1]
 
-/** Callers that each go on with what comes next until it is over. */
+/** Callers that each continue with the next records until the turn is over. */
 const repeated = <E>(callers: number, next: Effect.Effect<unknown, E>, isOver: () => boolean) =>
   Effect.replicateEffect(Effect.whileLoop({ while: () => !isOver(), body: () => next, step: () => {} }), callers, {
     concurrency: "unbounded",

@@ -43,16 +43,16 @@ const addressOf = (program: Program): Effect.Effect<string> =>
 const names = (samples: ReadonlyArray<Sample>): ReadonlySet<string> =>
   new Set(samples.map(({ metric }) => metric["__name__"]!))
 
-/** Every metric that a rule, a panel or the documentation speaks of. */
+/** Every metric that a rule, a panel or the documentation names. */
 const spokenOf = (text: string): ReadonlySet<string> =>
   new Set(text.match(/example_service_[a-z_]+(?<!_)/g)?.filter((name) => name !== "example_service"))
 
-/** The names in the tables of the page on metrics; a histogram is scraped as its count, sum and buckets. */
+/** The names in the tables of the page on metrics. A histogram is scraped as its count, sum and buckets. */
 const documentedMetrics = readFileSync(path("../docs/metrics.md"), "utf8")
   .split("\n")
   .flatMap((line) => {
     const [, names = "", kind = ""] = line.split("|")
-    // The table of the server's options has their variables there.
+    // The table of the server's options has its variables there.
     if (kind.trimStart().startsWith("`")) return []
     const suffix = kind.includes("histogram") ? "_count" : ""
     return Array.from(names.matchAll(/`([a-z_]+)`/g), ([, name]) => `example_service_${name}${suffix}`)
@@ -86,7 +86,7 @@ Prometheus.describePrometheus("Prometheus", () => {
   })
 
   it.scopedLive(
-    "has a value of every metric, and raises the alerts where handling fails and nowhere else",
+    "has a value of every metric, and raises the alerts only where handling fails",
     () =>
       Effect.gen(function* () {
         const failing = yield* program({})
@@ -124,7 +124,7 @@ Prometheus.describePrometheus("Prometheus", () => {
         const handledQuietly = yield* query(
           'example_service_messages_processed_total{job="quiet",group="payments",status="success"}'
         )
-        assert.isAbove(Number(handledQuietly[0]!.value[1]), 3, "the quiet program was seen at work")
+        assert.isAbove(Number(handledQuietly[0]!.value[1]), 3, "the quiet program handles records")
 
         const scraped = names(yield* query('{job="failing"}'))
         const documented = new Set([

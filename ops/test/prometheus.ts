@@ -1,5 +1,6 @@
 /**
- * For tests on a real Prometheus: the programs `prometheus` and `promtool`, Debian's package `prometheus`.
+ * Support for tests on a real Prometheus, with the programs `prometheus` and `promtool` of Debian's package
+ * `prometheus`.
  */
 import { spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -14,7 +15,7 @@ import { describeUnless } from "../../scripts/testing.js"
 
 const missing = ["prometheus", "promtool"].filter((tool) => spawnSync(tool, ["--version"]).status !== 0)
 
-/** `describe`, skipped in capitals where Prometheus isn't installed; under `CI=true` it then fails. */
+/** `describe`, skipped with a message in capitals when Prometheus isn't installed; under `CI=true` it fails instead. */
 export const describePrometheus = (name: string, define: () => void): void => {
   const reason =
     missing.length === 0 ? undefined : `${missing.join(" and ")} not installed (Debian's package prometheus)`
@@ -27,7 +28,7 @@ export interface Ran {
   readonly output: string
 }
 
-/** Runs promtool to its end. */
+/** Runs promtool until it exits. */
 export const promtool = (args: ReadonlyArray<string>, input?: string): Ran => {
   const { status, stderr, stdout } = spawnSync("promtool", args, { encoding: "utf8", input })
   return { code: status, output: `${stdout}${stderr}` }
@@ -42,7 +43,7 @@ const freePort = Effect.async<number>((resume) => {
 })
 
 export interface Prometheus {
-  /** Answers a path of the HTTP API, `/api/v1/...`, once Prometheus serves it. */
+  /** Queries a path of the HTTP API, `/api/v1/...`, once Prometheus serves it. */
   readonly api: <A>(path: string, parameters?: Readonly<Record<string, string>>) => Effect.Effect<A, Error>
 }
 
@@ -50,7 +51,10 @@ type ApiAnswer =
   | { readonly status: "success"; readonly data: unknown }
   | { readonly status: "error"; readonly error: string }
 
-/** A Prometheus that scrapes the jobs (name to `host:port`) and judges the rules five times a second, until the scope closes. */
+/**
+ * A Prometheus that scrapes the jobs (name to `host:port`) and evaluates the rules five times a second, until the scope
+ * closes.
+ */
 export const make = Effect.fnUntraced(function* (options: {
   readonly jobs: Readonly<Record<string, string>>
   readonly rules: string

@@ -1,5 +1,5 @@
 /**
- * The account of every record: how often it was handled or dead-lettered, and why it was so more than once.
+ * The account of every record: how often it was handled or dead-lettered, and why it was repeated.
  */
 
 /** One record handled by one member. */
@@ -13,20 +13,20 @@ export interface Handling {
 
 /** What happened to the members; times in milliseconds since the epoch. */
 export interface History {
-  /** When each was killed. */
+  /** The times at which each member was killed. */
   readonly killed: ReadonlyMap<string, number>
   readonly frozen: ReadonlyArray<{ readonly member: string; readonly from: number; readonly until: number }>
-  /** When each noticed that it had lost its membership. */
+  /** The times at which each member noticed that it had lost its membership. */
   readonly lost: ReadonlyArray<{ readonly member: string; readonly at: number }>
 }
 
 /**
- * Why a record was handled again: whoever handled it before was killed or lost its session before the commit, while it
- * was frozen or while the brokers or the network were in trouble.
+ * Why a record was handled again: the member that handled it before was killed or lost its session before the commit,
+ * while it was frozen or while the brokers or the network were failing.
  */
 export type Why = "memberKilled" | "memberFrozen" | "sessionLost" | "unexplained"
 
-/** A member learns that it has lost its session when it reaches its coordinator again. */
+/** A member learns of the loss of its session when it reaches its coordinator again. */
 const learnsWithin = 60_000
 
 export const why = ({ frozen, killed, lost }: History, before: Handling, again: Handling): Why => {
@@ -36,12 +36,12 @@ export const why = ({ frozen, killed, lost }: History, before: Handling, again: 
     frozen.some(({ from, member: of, until }) => of === member && from <= to && until >= since)
   const hasLost = (member: string) => {
     const learns = (at: number) => at <= again.at + learnsWithin
-    // One that was killed before it could tell had lost its session, too.
+    // A member that was killed before it could report it had lost its session, too.
     const diedAt = killed.get(member)
     const died = diedAt !== undefined && diedAt >= again.at && learns(diedAt)
     return died || lost.some((one) => one.member === member && one.at >= before.at && learns(one.at))
   }
-  // A handler that a freeze held up may end after that of the partition's next owner.
+  // A handler that a freeze held up may end after the handler of the partition's next owner.
   const wasHeldUp = wasFrozen(again.member, before.at, before.at) && hasLost(again.member)
   if (wasHeldUp || (wasFrozen(before.member, before.at, again.at) && hasLost(before.member))) return "memberFrozen"
   return hasLost(before.member) ? "sessionLost" : "unexplained"
@@ -62,7 +62,7 @@ export interface Account {
 
 export const account = (options: {
   readonly acknowledged: ReadonlySet<number>
-  /** By record, in the order of time. */
+  /** By record, in order of time. */
   readonly handlings: ReadonlyMap<number, ReadonlyArray<Handling>>
   readonly deadLettered: ReadonlySet<number>
   /** How often the log holds each record. */

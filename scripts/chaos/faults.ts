@@ -1,5 +1,5 @@
 /**
- * What goes wrong under chaos, drawn from a seed: the same seed draws the same faults.
+ * The faults of a chaos run, drawn from a seed: the same seed draws the same faults.
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -21,7 +21,9 @@ export const kinds = [
 
 export type FaultKind = (typeof kinds)[number]
 
-/** How long what lasts lasts, milliseconds: some outlive a session of 6 seconds, some a broker's of 9. */
+/**
+ * The length of faults that last, in milliseconds: some outlive a session of 6 seconds, some a broker's session of 9.
+ */
 const durations: Readonly<Record<FaultKind, readonly [number, number]>> = {
   brokerKilled: [500, 8_000],
   brokerFrozen: [1_000, 14_000],
@@ -48,8 +50,8 @@ export interface Options {
 }
 
 /**
- * Makes faults for so many milliseconds, one to three seconds apart, then ends when all are mended. One broker at a time
- * is killed or frozen, until all replicas are in sync again: of those that come before, only the draw is spent.
+ * Makes faults, one to three seconds apart, for `milliseconds`, and returns when all are repaired. Only one broker at a
+ * time is killed or frozen, until all replicas are in sync again: a fault drawn before that is skipped.
  */
 export const run = ({ inSync, members, nodes, onFault, seed }: Options, milliseconds: number) =>
   Effect.scoped(

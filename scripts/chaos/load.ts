@@ -1,5 +1,6 @@
 /**
- * The load under chaos: numbered records by an idempotent producer, so many a second, whatever happens to the brokers.
+ * The load of a chaos run: an idempotent producer sends numbered records at a steady rate, whatever happens to the
+ * brokers.
  */
 import { Producer, type ProducerRecord } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
@@ -8,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 
 export interface Load {
   readonly acknowledged: ReadonlySet<number>
-  /** Records that the producer gave up; they may have been written all the same. */
+  /** Records whose send failed. They may have been written anyway. */
   readonly refused: () => number
   /** Sends until interrupted, then ends when each record has its result. */
   readonly run: Effect.Effect<void, never, Producer>
@@ -17,7 +18,7 @@ export interface Load {
 const everyMs = 25
 const keys = 200
 
-/** One in fifty is a dead letter, another one succeeds with its second attempt. */
+/** One in fifty is a dead letter; another one succeeds on its second attempt. */
 const valueOf = (record: number): string => {
   if (record % 50 === 7) return `${record} bad`
   return record % 50 === 31 ? `${record} twice` : String(record)

@@ -1,6 +1,6 @@
 /**
- * The members of the group under chaos: processes that are killed, frozen and replaced, what they say to have handled,
- * and what happened to them.
+ * The members of the group in a chaos run: processes that are killed, frozen and replaced, the records they report as
+ * handled, and the faults that they met.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -14,18 +14,18 @@ interface Member {
   readonly name: string
   readonly process: ChildProcess
   readonly logs: Array<string>
-  /** Its exit code, -1 for a signal, once it has ended. */
+  /** Its exit code once it has ended; -1 for a signal. */
   readonly ended: Promise<number>
   frozen: boolean
 }
 
 export interface Members {
   readonly start: Effect.Effect<void>
-  /** Kills one of those that run, chosen by a number in [0, 1), and starts another. */
+  /** Kills one of the running members, chosen by a number in [0, 1), and starts another. */
   readonly replace: (choice: number) => Effect.Effect<string>
-  /** Freezes one of those that run, if any, for so many milliseconds. */
+  /** Freezes one of the running members, if any, for `milliseconds`. */
   readonly freeze: (choice: number, milliseconds: number, onFrozen: (name: string) => void) => Effect.Effect<void>
-  /** Asks all to end; ends with their exit codes when they have. */
+  /** Asks all members to stop. Returns their exit codes when they have. */
   readonly stop: Effect.Effect<ReadonlyArray<number>>
   /** By record. */
   readonly handlings: ReadonlyMap<number, ReadonlyArray<Handling>>
@@ -38,7 +38,7 @@ const program = fileURLToPath(new URL("program.ts", import.meta.url))
 const lossOf = (line: string): number | undefined =>
   line.includes("The membership was lost") ? Date.parse(/timestamp=(\S+)/.exec(line)?.[1] ?? "") : undefined
 
-/** Members that are killed when the scope closes; none runs yet. */
+/** Members that are killed when the scope closes. None is running yet. */
 export const make = Effect.fnUntraced(function* (
   options: ProgramOptions
 ): Effect.fn.Return<Members, never, Scope.Scope> {
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
     const handling: Handling = { member, at: at!, partition: partition!, offset: offset! }
     const times = handlings.get(record!)
     if (times === undefined) handlings.set(record!, [handling])
-    // Lines of several processes may come out of turn.
+    // The lines of several processes may be out of order.
     else times.splice(times.findLastIndex((before) => before.at <= handling.at) + 1, 0, handling)
   }
 

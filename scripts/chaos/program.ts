@@ -1,6 +1,6 @@
 /**
- * A member of the group under chaos, as users write it. It prints a line for each record that it has handled, at once.
- * Records whose value ends in "bad" are dead letters; those that end in "twice" succeed with their second attempt.
+ * A member of the group in a chaos run, as users write it. It prints a line for each record at once when it has handled
+ * it. Records whose value ends in "bad" are dead letters; those that end in "twice" succeed on their second attempt.
  */
 import { writeSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy in front of one broker's listener, whose connections can be cut, stalled and left half open.
+ * A TCP proxy in front of one broker's listener. Its connections can be cut, stalled and left half open.
  */
 import { connect, createServer, type Socket } from "node:net"
 import * as Effect from "effect/Effect"
@@ -10,29 +10,29 @@ export interface Proxy {
   readonly address: string
   /** Resets every connection. */
   readonly cut: Effect.Effect<void>
-  /** From now on new connections lead to another `host:port`. */
+  /** Connects new connections to another `host:port`. */
   readonly leadTo: (target: string) => Effect.Effect<void>
-  /** From now on nothing passes, in neither direction; new connections are accepted and wait. */
+  /** Stops traffic in both directions. New connections are accepted and wait. */
   readonly stall: Effect.Effect<void>
-  /** What was held back passes again. */
+  /** Delivers the data that was held back and lets traffic pass again. */
   readonly flow: Effect.Effect<void>
-  /** Ends the broker's side of every connection and lets clients know nothing of it: they are never answered again. */
+  /** Ends the broker's side of every connection without closing the client's, which is never answered again. */
   readonly halfOpen: Effect.Effect<void>
   /**
-   * The same for connections that have carried a JoinGroup or a SyncGroup, and for so many milliseconds for those that
-   * are about to: the request is lost, or the broker carries it out and its answer is lost.
+   * The same for connections that have carried a JoinGroup or a SyncGroup and, for `milliseconds`, for those that carry
+   * one next: the request is lost, or the broker carries it out and its answer is lost.
    */
   readonly halfOpenJoins: (lost: "request" | "answer", milliseconds: number) => Effect.Effect<void>
-  /** How many joins have lost their connection while they were asked. */
+  /** The number of joins that lost their connection while they were pending. */
   readonly lostJoins: () => number
 }
 
 interface Pair {
   readonly client: Socket
   readonly broker: Socket
-  /** Looks at what the client sends before the broker gets it. */
+  /** Sees the client's data before the broker gets it. */
   readonly look: (chunk: Buffer) => void
-  /** Whether a member joins its group by it. */
+  /** Whether the request joins or syncs a group. */
   joins: boolean
 }
 
@@ -55,7 +55,7 @@ const syncGroup = 14
 export const apiKeys = (onKey: (key: number) => void): ((chunk: Buffer) => void) => {
   const head = Buffer.alloc(6)
   let read = 0
-  /** Bytes of the present request that are still to come after its head. */
+  /** Bytes of the current request that are still missing after its head. */
   let left = 0
   return (chunk) => {
     for (let at = 0; at < chunk.length; ) {
@@ -74,15 +74,15 @@ export const apiKeys = (onKey: (key: number) => void): ((chunk: Buffer) => void)
   }
 }
 
-/** A proxy to `host:port` on a free port, with its connections closed with the scope. */
+/** A proxy to `host:port` on a free port. Its connections close with the scope. */
 export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     let [host = "", port = ""] = target.split(":")
     const pairs = new Set<Pair>()
-    /** Clients whose broker's side is gone. */
+    /** Clients whose broker's side has closed. */
     const orphans = new Set<Socket>()
     let isStalled = false
-    /** What is lost of joins, and until when. */
+    /** The part of joins that is lost, and until when. */
     let losing: { readonly lost: "request" | "answer"; readonly until: number } | undefined
     let lostJoins = 0
 
@@ -92,7 +92,7 @@ export const make = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =
       if (lost === "request") {
         unsplice(pair)
         pair.broker.destroy()
-        // What the client still sends goes nowhere.
+        // Data that the client still sends is dropped.
         pair.client.resume()
         return
       }

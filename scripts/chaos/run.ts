@@ -1,6 +1,6 @@
 /**
- * Chaos: three brokers and the members of a group under load, with one fault after the other, and an account of every
- * record at the end.
+ * A chaos run: three brokers and the members of a group under load, with one fault after the other, and an account of
+ * every record at the end.
  */
 import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
@@ -19,7 +19,7 @@ import * as Proxy from "./proxy.js"
 
 export interface ChaosOptions {
   readonly seed: number
-  /** How long faults happen. */
+  /** How long faults are made. */
   readonly milliseconds: number
   readonly recordsPerSecond: number
   readonly onEvent: (line: string) => void
@@ -32,19 +32,19 @@ export interface ChaosReport extends Account.Account {
   readonly refused: number
   /** How often records were dead-lettered again. */
   readonly deadLetteredAgain: number
-  /** Each member ended by itself, with everything committed. */
+  /** Each member ended by itself with everything committed. */
   readonly drained: boolean
 }
 
 const listener = "CLIENTS"
 const partitions = 12
 const memberCount = 3
-/** With the request timeout, how long a connection that is half open goes unnoticed. */
+/** With the request timeout, the time until a half-open connection is noticed. */
 const acknowledgeTimeout = "3 seconds"
 
 const recordOf = (value: Uint8Array | null): number => Number.parseInt(Buffer.from(value ?? []).toString(), 10)
 
-/** How often a topic holds each record, and its partitions' ends. */
+/** How often a topic holds each record, and its partitions' end offsets. */
 const contentOf = Effect.fnUntraced(function* (topic: string) {
   const times = new Map<number, number>()
   const ends = new Map<number, number>()
@@ -150,6 +150,6 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
     }).pipe(Effect.provide(wire))
   }).pipe(Effect.scoped)
 
-/** Nothing was lost, written twice or handled twice without a reason, and the members went in peace. */
+/** No record was lost, written twice or handled twice without a reason, and every member ended normally. */
 export const isGood = ({ drained, lost, unexplained, writtenTwice }: ChaosReport): boolean =>
   drained && lost.length === 0 && writtenTwice.length === 0 && unexplained.length === 0

@@ -1,12 +1,12 @@
 /**
- * The Markdown that holds code, and the sources it comes from.
+ * The Markdown files that show code, and the sources of the code.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const root = new URL("../../", import.meta.url)
 
-/** The file's place on this machine; paths are given from the project's folder. */
+/** The file's path on this machine. Paths are relative to the project's folder. */
 export const locate = (path: string): string => fileURLToPath(new URL(path, root))
 
 export const read = (path: string): string | undefined =>

@@ -19,7 +19,7 @@ export interface Rendered {
 
 const block = /(?:^<!-- (\S+)#(\S+) -->\n)?^```ts\n[\s\S]*?^```$/gm
 
-/** The lines of a region, without the indentation that they have in common. */
+/** The lines of a region, without their common indentation. */
 export const regionOf = (source: string, name: string): string | undefined => {
   const lines = source.split("\n")
   const start = lines.findIndex((line) => line.trim() === `// #region ${name}`)
@@ -32,7 +32,7 @@ export const regionOf = (source: string, name: string): string | undefined => {
   return region.map((line) => line.slice(indentation)).join("\n")
 }
 
-/** The Markdown with each block as its source has it. Blocks whose source can't be found stay as they are. */
+/** The Markdown with each block replaced by its source. Blocks whose source can't be found stay as they are. */
 export const render = (markdown: string, read: (path: string) => string | undefined): Rendered => {
   const problems: Array<SnippetProblem> = []
   const text = markdown.replaceAll(block, (found: string, path: string | undefined, region: string | undefined, at) => {

@@ -1,6 +1,6 @@
 /**
- * A transactional pipeline as users write it, to be killed: each number becomes a result, or a dead letter when it ends
- * in 13; every 37th succeeds with its second attempt.
+ * A transactional pipeline as users write it, to be killed. Each number becomes a result, or a dead letter if it ends
+ * in 13. Every 37th succeeds on its second attempt.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
@@ -36,7 +36,7 @@ const Pipeline = KafkaConsumer.layerTransactional({
   },
   deadLetter: DeadLetter.topic(deadLetterTopic),
   transactionalId: groupId,
-  // A process that replaces a killed one takes its place in the group at once.
+  // A process that replaces a killed one takes over its group membership at once.
   groupInstanceId: "pipeline",
   commitInterval: "50 millis",
   maxTransactionBytes: 128 * 1024

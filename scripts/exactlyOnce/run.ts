@@ -28,16 +28,16 @@ export interface ExactlyOnceReport {
   readonly records: number
   readonly kills: number
   readonly seed: number
-  /** Read committed. */
+  /** With read committed. */
   readonly results: number
   readonly deadLetters: number
-  /** Numbers that became neither a result nor a dead letter. */
+  /** Numbers without a result or dead letter. */
   readonly missing: number
   /** Results and dead letters beyond the first of a number. */
   readonly doubled: number
-  /** Numbers that became what they should not. */
+  /** Numbers with a wrong result or dead letter. */
   readonly wrong: number
-  /** Records that were taken back: of transactions that a kill left open. */
+  /** Aborted records, from transactions that a kill left open. */
   readonly aborted: number
   readonly seconds: number
 }
@@ -48,7 +48,7 @@ const partitions = 4
 
 const program = fileURLToPath(new URL("program.ts", import.meta.url))
 
-/** The pipeline as a process, killed when the scope closes; its logs are told when it ends by itself. */
+/** The pipeline as a process, killed when the scope closes. When it fails by itself, its logs are reported. */
 const start = (options: ProgramOptions, onEvent: (line: string) => void) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -119,7 +119,7 @@ export const run = ({ brokers, kills, onEvent, records, seed }: ExactlyOnceOptio
       yield* Effect.scoped(
         Effect.gen(function* () {
           const child = yield* start(options, onEvent)
-          // Once it works again: a kill hits transactions, not starts.
+          // After it has started to work: a kill must hit transactions, not starts.
           const before = yield* done
           yield* reaches(Math.min(records, Math.max(moment, before + 1)))
           yield* Effect.sleep(random.number() * 60)

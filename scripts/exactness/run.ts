@@ -1,6 +1,6 @@
 /**
- * Order and exactness on three real brokers: an idempotent producer whose connections end and whose answers get lost by
- * a seed, while leaders are killed; then each key's records are read back.
+ * Order and exactness on three real brokers: an idempotent producer loses connections and answers by a seed, while
+ * leaders are killed; then each key's records are read back.
  */
 import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
@@ -19,7 +19,7 @@ import * as Inspect from "../kafka/inspect.js"
 export interface ExactnessOptions {
   readonly seed: number
   readonly records: number
-  /** Brokers are killed, each in turn after so many milliseconds. */
+  /** Brokers are killed in turn, with this interval in milliseconds. */
   readonly killEveryMs: number
   readonly onEvent: (line: string) => void
 }
@@ -41,7 +41,7 @@ const topic = "sequences"
 const keys = 1_000
 const atOnce = 1_000
 
-/** Each happens at least once, then by its probability. */
+/** Each fault happens at least once, then with its probability. */
 const onProduce = (fault: Faults.Fault, probability: number): ReadonlyArray<Faults.FaultRule> => [
   { fault, apis: ["Produce"], times: 1 },
   { fault, apis: ["Produce"], probability }
@@ -55,7 +55,7 @@ const rules: ReadonlyArray<Faults.FaultRule> = [
   { fault: { _tag: "Delay", min: "1 millis", max: "50 millis" }, apis: ["Produce"], probability: 0.1 }
 ]
 
-/** What is wrong with the keys' sequences: each must count up from 0 without a gap. */
+/** The errors in the keys' sequences: each must count up from 0 without a gap. */
 const check = Effect.fnUntraced(function* (records: number) {
   const seen = Array.from({ length: keys }, () => new Set<number>())
   const last = new Array<number>(keys).fill(-1)
@@ -147,7 +147,7 @@ export const run = ({ killEveryMs, onEvent, records, seed }: ExactnessOptions) =
     yield* Effect.raceFirst(Effect.provide(sendAll, producer), killing)
     const seconds = Math.round((performance.now() - startedAt) / 1_000)
     onEvent(`all sent in ${seconds} s: ${JSON.stringify(faults)}`)
-    // A broker that is just away comes back first.
+    // A broker that is down restarts first.
     yield* restarting.withPermits(1)(inSync(addresses))
     const found = yield* Effect.provide(check(records), wire)
     const report: ExactnessReport = { seed, records, seconds, faults, brokersKilled, refused, ...found }

@@ -14,23 +14,23 @@ import type * as Scope from "effect/Scope"
 import { classPath, type KafkaUnavailable } from "./distribution.js"
 
 export interface Broker {
-  /** `127.0.0.1:port`; the same after a restart. */
+  /** `127.0.0.1:port`, unchanged by a restart. */
   readonly bootstrap: string
-  /** Where clients reach each listener that was asked for besides. */
+  /** The address of each additional listener. */
   readonly listeners: Readonly<Record<string, string>>
   /** Starts the stopped or killed broker again, on the same port and data. */
   readonly start: Effect.Effect<void, BrokerFailed>
-  /** Stops it cleanly (SIGTERM) and waits for its end. */
+  /** Stops it cleanly (SIGTERM) and waits until it has exited. */
   readonly stop: Effect.Effect<void>
-  /** Kills it (SIGKILL) and waits for its end. */
+  /** Kills it (SIGKILL) and waits until it has exited. */
   readonly kill: Effect.Effect<void>
-  /** SIGSTOP: the process hangs, its sockets stay open. */
+  /** Sends SIGSTOP: the process hangs, its sockets stay open. */
   readonly freeze: Effect.Effect<void>
-  /** SIGCONT. */
+  /** Sends SIGCONT. */
   readonly resume: Effect.Effect<void>
 }
 
-/** The broker's process ended before it had started; `output` is what it printed. */
+/** The broker's process exited before it had started. `output` is what it printed. */
 export class BrokerFailed extends Data.TaggedError("BrokerFailed")<{ readonly output: string }> {
   override get message(): string {
     return `the broker did not start:\n${this.output}`
@@ -40,8 +40,8 @@ export class BrokerFailed extends Data.TaggedError("BrokerFailed")<{ readonly ou
 const jvmOptions = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 /**
- * Free ports, all different: each is held until the last is found. Below those that systems give to connections
- * (32,768 and up), so that none is taken in the time until the broker listens there.
+ * Free ports, all different: each is held until the last is found. They are below the ephemeral range (32,768 and up),
+ * so that no connection takes one before the broker listens on it.
  */
 const freePorts = (count: number): Effect.Effect<Array<number>> => {
   const hold = Effect.async<number, "taken", Scope.Scope>((resume) => {
@@ -80,7 +80,7 @@ const format = (
     const tool = spawn("java", [
       ...jvmOptions,
       ...["-cp", classes, "kafka.tools.StorageTool", "format"],
-      // With "=", since an id may begin with a dash.
+      // With "=", because an id may begin with a dash.
       ...[`--cluster-id=${clusterId}`, "-c", join(directory, "server.properties")],
       ...extra
     ])
@@ -93,15 +93,15 @@ const format = (
 export interface BrokerOptions {
   /** Listeners besides the plaintext one: each name's security protocol. */
   readonly listeners?: Readonly<Record<string, "PLAINTEXT" | "SASL_PLAINTEXT" | "SSL" | "SASL_SSL">>
-  /** Puts something in front of a listener's address, and returns the address that clients are told instead. */
+  /** Puts a proxy in front of a listener's address. Returns the address that the broker advertises instead. */
   readonly advertise?: (address: string) => Effect.Effect<string, never, Scope.Scope>
-  /** More arguments of the storage tool's `format`. */
+  /** Additional arguments of the storage tool's `format`. */
   readonly format?: ReadonlyArray<string>
-  /** Properties that differ from node to node, by node id. */
+  /** Properties of single nodes, by node id. */
   readonly ofNode?: (id: number) => Readonly<Record<string, string>>
 }
 
-/** Where one of a cluster's nodes is. */
+/** The address of one of a cluster's nodes. */
 interface Place {
   readonly id: number
   readonly port: number
@@ -198,7 +198,10 @@ const startNode = Effect.fnUntraced(function* (
   }
 })
 
-/** Running brokers of one cluster, killed and their data removed when the scope closes. `properties` override the defaults. */
+/**
+ * Running brokers of one cluster. When the scope closes they are killed and their data removed. `properties` override
+ * the defaults.
+ */
 export const makeCluster = Effect.fnUntraced(function* (
   size: number,
   properties: Readonly<Record<string, string>> = {},

@@ -1,5 +1,5 @@
 /**
- * Apache Kafka's jars, fetched once by Maven into a cache outside the tree.
+ * Apache Kafka's jars, which Maven fetches once into a cache outside the repository.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 
 export const kafkaVersion = "4.3.1"
 
-/** Why there can be no broker on this machine. */
+/** Why no broker can run on this machine. */
 export class KafkaUnavailable extends Data.TaggedError("KafkaUnavailable")<{ readonly description: string }> {
   override get message(): string {
     return this.description
@@ -51,7 +51,7 @@ const download = (): void => {
     try {
       renameSync(fresh, libraries)
     } catch (error) {
-      // Another process was faster: its jars are the same.
+      // Another process was faster; its jars are the same.
       if (!existsSync(libraries)) throw error
     }
   } finally {
@@ -59,7 +59,7 @@ const download = (): void => {
   }
 }
 
-/** The class path of Kafka's jars; downloads them when they aren't cached yet. */
+/** The class path of Kafka's jars. Downloads them when they aren't cached yet. */
 export const classPath: Effect.Effect<string, KafkaUnavailable> = Effect.try({
   try: () => {
     if (!answers("java", "-version")) throw new KafkaUnavailable({ description: "java is not installed" })

@@ -1,11 +1,11 @@
 /**
- * Clusters of three brokers in which one may be missing without a loss.
+ * Clusters of three brokers that lose no records while one broker is down.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import kafkajs from "kafkajs"
 
-/** Ends when each replica of every topic is in sync. */
+/** Returns when each replica of every topic is in sync. */
 export const inSync = (brokers: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.tryPromise(async () => {
     const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
@@ -19,7 +19,7 @@ export const inSync = (brokers: ReadonlyArray<string>): Effect.Effect<void> =>
     }
   }).pipe(Effect.retry(Schedule.spaced("500 millis")), Effect.orDie)
 
-/** Acknowledged is what two replicas have. */
+/** A record is acknowledged when two replicas have it. */
 export const durable: Readonly<Record<string, string>> = {
   "default.replication.factor": "3",
   "min.insync.replicas": "2",

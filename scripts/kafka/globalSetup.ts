@@ -1,5 +1,5 @@
 /**
- * Gives the real-broker tests of one run their broker: the user's `KAFKA_BROKERS`, else one of their own, which is
+ * Gives the real-broker tests of one run their broker: that of `KAFKA_BROKERS`, otherwise one of their own, which is
  * started only when a selected test file needs it.
  */
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import { classPath } from "./distribution.js"
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The bootstrap list, or why there is none. */
+    /** The bootstrap list, or why there is no broker. */
     readonly kafka: { readonly brokers: string } | Unavailable
     /** Whether tests can start brokers of their own. */
     readonly ownKafka: { readonly available: true } | Unavailable

@@ -1,5 +1,5 @@
 /**
- * What a cluster holds: a topic's records, and what a group has committed.
+ * Reads the content of a cluster: a topic's records and a group's committed offsets.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
@@ -9,7 +9,10 @@ import { nameOf } from "../../packages/kafka/src/KafkaErrorCode.js"
 import type { IsolationLevel } from "../../packages/kafka/src/Protocol.js"
 import * as RecordBatch from "../../packages/kafka/src/RecordBatch.js"
 
-/** Hands out all records of a topic, partition by partition, read from the leaders; committed ones to its last, if asked. */
+/**
+ * Passes on all records of a topic, partition by partition, read from the leaders. Optionally ends at the last stable
+ * offset.
+ */
 export const forEachRecord = (
   topic: string,
   onRecord: (record: ConsumedRecord) => void,
@@ -55,7 +58,7 @@ export const readTopic = (topic: string) =>
     )
   })
 
-/** What the group's coordinator holds, as a report orders it. */
+/** The coordinator's committed offsets of the group, in a sorted form. */
 export const committedOffsets = (groupId: string) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -70,6 +73,6 @@ export const committedOffsets = (groupId: string) =>
     })
   )
 
-/** The node id of the coordinator of a group, or of a transactional id. */
+/** The node id of the coordinator of a group or of a transactional id. */
 export const coordinatorOf = (key: string, keyType: "group" | "transaction" = "group") =>
   Effect.scoped(Effect.flatMap(Cluster.make, ({ coordinator }) => coordinator(key, keyType)))

@@ -1,5 +1,5 @@
 /**
- * For tests on a real broker, in files named `*.kafka.test.ts`.
+ * Support for tests on a real broker, in files named `*.kafka.test.ts`.
  */
 import { describe, inject } from "vitest"
 import { describeUnless } from "../testing.js"
@@ -17,7 +17,7 @@ export const describeKafka = (name: string, define: (brokers: string) => void): 
   else describeUnless(kafka.unavailable, name, () => define(""))
 }
 
-/** `describeKafka` for suites that start brokers of their own, by `makeBroker`. */
+/** `describeKafka` for suites that start brokers of their own with `makeBroker`. */
 export const describeOwnKafka = (name: string, define: () => void): void => {
   const kafka = inject("ownKafka")
   describeUnless("unavailable" in kafka ? kafka.unavailable : undefined, name, define)

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 
-/** Where the wall clock may be read, and for what: a moment that others are to see, never how long something lasted. */
+/** The places that may read the wall clock, and why: for a moment that others see, never to measure a duration. */
 const allowed: Readonly<Record<string, string>> = {
   "kafka/src/internal/lane/turn.ts": "whether time has moved at all, not by how much",
   "kafka/src/internal/producer/intake.ts": "the timestamps of records",

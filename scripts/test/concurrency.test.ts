@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { locate, read } from "../docs/files.js"
 
-/** What of Effect 3.22 never ends when it is interrupted at the wrong operation. */
+/** The functions of Effect 3.22 that never end when they are interrupted at the wrong operation. */
 const lossy =
   /\bEffect\.(?:race\w*|timeout\w*|disconnect)\b|\bFiber\.joinAll\b|\bconcurren(?:cy|t): (?:"unbounded"|"inherit"|true|[2-9]|\d\d)/
 
@@ -13,14 +13,14 @@ const sources = readdirSync(locate("packages"))
   )
   .filter((path) => path.endsWith(".ts"))
 
-/** The calls in a source, not what comments say of them. */
+/** The calls in a source, without those in comments. */
 const uses = (path: string): ReadonlyArray<string> =>
   read(path)!
     .split("\n")
     .flatMap((line, index) => (lossy.test(line) && !/^\s*(?:\/?\*|\/\/)/.test(line) ? [`${path}:${index + 1}`] : []))
 
 describe("the packages' sources", () => {
-  it("call nothing of Effect that can lose an interruption", () => {
+  it("call no function of Effect that can lose an interruption", () => {
     assert.isAbove(sources.length, 100)
     assert.deepStrictEqual(sources.flatMap(uses), [])
   })

@@ -1,5 +1,6 @@
 /**
- * docs/configuration.md names every variable that the Layers read, under its option, with the default that the code has.
+ * Checks that docs/configuration.md names every variable that the Layers read, under its option, with the default in
+ * the code.
  */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -56,13 +57,13 @@ const tables = new Map(
     ])
 )
 
-/** The Layers whose variables one reads besides its own. */
+/** The Layers whose variables a Layer reads besides its own. */
 const readsToo: Readonly<Record<string, ReadonlyArray<string>>> = {
   TransactionalProducer: ["KafkaProducer"],
   TransactionalConsumer: ["KafkaConsumer", "KafkaProducer", "TransactionalProducer"]
 }
 
-/** What it has nothing to set for: transactions are idempotent. */
+/** The options that it doesn't have: transactions are idempotent. */
 const notOfTransactions = "KAFKA_PRODUCER_IDEMPOTENT"
 
 /** The variables that a Config asks for. */
@@ -90,7 +91,7 @@ const asked = (config: Config.Config<unknown>): ReadonlyArray<string> => {
 interface Documented {
   readonly prefix: string
   readonly config: Config.Config<unknown>
-  /** What the code makes of variables, defaults filled in. */
+  /** The settings read from the variables, with the defaults filled in. */
   readonly effective: (variables: Readonly<Record<string, string>>) => Effect.Effect<unknown, unknown>
 }
 
@@ -110,7 +111,7 @@ const documented = <A>(
 
 const brokers = { KAFKA_BROKERS: "kafka:9092" }
 
-/** The delays of a policy's retries, and the dead letters that it makes. */
+/** The delays of a policy's retries, and the dead letters of a policy. */
 const policyOf = ({ circuitBreaker = {}, deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
   Effect.gen(function* () {
     const { isFailure: _, ...breaker } = CircuitBreaker.check(circuitBreaker).settings
@@ -168,7 +169,7 @@ const layers: Readonly<Record<string, Documented>> = {
   ),
   TransportMetrics: documented("METRICS", TransportMetrics.config({ service: "s" }), Effect.succeed),
   PrometheusServer: documented("METRICS", PrometheusServer.config(), (options) =>
-    // The port alone is left out, since another program may have it.
+    // Only the port is omitted, because another program may use it.
     Effect.scoped(Effect.map(PrometheusServer.make({ ...options, port: 0 }), ({ host, path }) => ({ host, path })))
   ),
   TransportTracing: documented("TRACING", TransportTracing.config(), ({ recordKeys = false, relation = "parent" }) =>
@@ -203,7 +204,7 @@ describe("docs/configuration.md", () => {
     )
   }
 
-  it("names no other Layer's", () => {
+  it("names no variable of another Layer", () => {
     const others = Array.from(tables.keys()).filter((name) => tables.get(name)!.length > 0 && !(name in layers))
     assert.deepStrictEqual(others, [])
   })

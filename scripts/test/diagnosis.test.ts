@@ -1,4 +1,4 @@
-/** What user code failed with is rendered in one place, which never throws. */
+/** Failures of user code are rendered in one place, which never throws. */
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"

@@ -12,7 +12,7 @@ describe("The documentation", () => {
       assert.strictEqual(text, read(page), "run npm run docs")
     })
 
-    it(`links from ${page} to what is there`, () => {
+    it(`has no broken links in ${page}`, () => {
       const links = Array.from(read(page)!.matchAll(/\]\((?!https?:)([^)#]+)?(?:#([^)]+))?\)/g))
       for (const [, path, anchor] of links) {
         const target = path === undefined ? page : join(dirname(page), path)
@@ -23,7 +23,7 @@ describe("The documentation", () => {
   }
 })
 
-/** As GitHub names the headings. */
+/** The anchors that GitHub gives to headings. */
 const anchorsOf = (markdown: string): ReadonlyArray<string> =>
   Array.from(markdown.matchAll(/^#+ (.+)$/gm), ([, heading]) =>
     heading!
@@ -41,7 +41,7 @@ describe("Code in Markdown", () => {
     assert.isUndefined(regionOf(source, "two"))
   })
 
-  it("is replaced by what its source has, and every block must have one", () => {
+  it("is replaced by its source, and every block must have one", () => {
     const markdown = "a\n<!-- x.ts#one -->\n```ts\nold\n```\nb\n```ts\nc\n```\n<!-- x.ts#two -->\n```ts\nd\n```\n"
     assert.deepStrictEqual(
       render(markdown, (path) => (path === "x.ts" ? source : undefined)),

@@ -7,7 +7,7 @@ import { describeOwnKafka } from "../kafka/testing.js"
 
 describeOwnKafka("An idempotent producer on three brokers", () => {
   it.live(
-    "writes each key's records once and in order, whatever connections, answers and leaders are lost",
+    "writes each key's records once and in order, when connections, answers and leaders are lost",
     () =>
       Effect.gen(function* () {
         const story: Array<string> = []

@@ -10,7 +10,7 @@ const paths = (text: string): ReadonlyArray<string> =>
   Array.from(text.matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.\w+)`/g), ([, path]) => path!)
 
 describe("docs/feature-map.md", () => {
-  it("names only files that are there", () => {
+  it("names only files that exist", () => {
     const named = paths(page)
     assert.isAbove(named.length, 100)
     assert.deepStrictEqual(

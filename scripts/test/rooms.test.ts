@@ -1,6 +1,6 @@
 /**
- * Holds the structure that ARCHITECTURE describes: imports between the rooms of `packages/kafka/src/internal` point one
- * way, and no files import each other in a circle.
+ * Checks the structure that ARCHITECTURE describes: imports between the rooms of `packages/kafka/src/internal` point
+ * one way, and no files import each other in a circle.
  */
 import { readdirSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
@@ -47,7 +47,7 @@ const rooms: Graph = (() => {
   return graph
 })()
 
-/** One way from a node back to itself for each circle met, depth first. */
+/** One path from a node back to itself for each circle found, depth first. */
 const circles = (graph: Graph): ReadonlyArray<string> => {
   const done = new Set<string>()
   const path: Array<string> = []

@@ -1,4 +1,4 @@
-/** What the guide's programs charge orders with. */
+/** The service with which the guide's programs charge orders. */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"

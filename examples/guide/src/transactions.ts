@@ -28,7 +28,7 @@ export const book = Effect.fnUntraced(function* (order: Order) {
 // #region provide
 export const placeBoth = Effect.fnUntraced(function* (one: Order, other: Order) {
   const { transaction } = yield* TransactionalProducer
-  // `place` knows of a Producer only.
+  // `place` needs only a Producer.
   return yield* transaction((tx) => Effect.provideService(Effect.all([place(one), place(other)]), Producer, tx))
 })
 // #endregion
@@ -43,6 +43,6 @@ export const Invoicing = KafkaConsumer.layerTransactional({
       ? HandlerError.nonRetryable("a negative amount")
       : Effect.succeed([{ topic: "invoices", key: value.id, value: JSON.stringify(value) }]),
   deadLetter: DeadLetter.topic("orders-dlq"),
-  transactionalId: "invoicing-1" // of this instance alone
+  transactionalId: "invoicing-1" // unique to this instance
 })
 // #endregion

@@ -37,7 +37,7 @@ const Cluster = Layer.provideMerge(
 
 const order: Order = { id: "a", amount: 10 }
 
-/** A bank that answers with each of the errors in turn, then charges, and when it was asked, in seconds. */
+/** A bank that answers with each of the errors in turn and then charges, and the times of its calls in seconds. */
 const makeBank = (...errors: ReadonlyArray<ChargeError>) => {
   const asked: Array<number> = []
   const layer = Layer.succeed(Billing, {
@@ -51,7 +51,7 @@ const makeBank = (...errors: ReadonlyArray<ChargeError>) => {
   return { asked, layer }
 }
 
-/** What becomes of one order within two minutes. */
+/** The outcome of one order within two minutes. */
 const consume = <E, R>(options: {
   readonly handler: Handler<Order, E, R>
   readonly retry?: RetryPolicy.RetryPolicy
@@ -73,7 +73,7 @@ const consume = <E, R>(options: {
 const done = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
 
 describe("The guide", () => {
-  it.effect("handles errors as it says", () =>
+  it.effect("handles errors as documented", () =>
     Effect.gen(function* () {
       const limited = makeBank(new RateLimited({ retryAfter: "7 seconds" }))
       const first = yield* Effect.provide(consume(handlers.errors), limited.layer)
@@ -85,7 +85,7 @@ describe("The guide", () => {
     })
   )
 
-  it.effect("classifies errors as it says", () =>
+  it.effect("classifies errors as documented", () =>
     Effect.gen(function* () {
       const malformed = yield* consume({
         handler: () => Effect.fail(new SyntaxError()),
@@ -97,7 +97,7 @@ describe("The guide", () => {
     })
   )
 
-  it.effect("retries as it says", () =>
+  it.effect("retries as documented", () =>
     Effect.gen(function* () {
       const handler = () => Effect.fail(new BankUnavailable())
       assert.deepInclude(yield* consume({ handler, ...retries.defaults }), { ...done, retried: 3, deadLettered: 1 })
@@ -110,7 +110,7 @@ describe("The guide", () => {
     ["Refunds", "refunds", configuration.Refunds, 5, "dead"],
     ["Payments", "payments", configuration.Payments, 3, undefined]
   ] as const) {
-    it.scoped(`configures ${name} as it says`, () =>
+    it.scoped(`configures ${name} as documented`, () =>
       Effect.gen(function* () {
         const bank = makeBank(...Array.from({ length: 20 }, () => new BankUnavailable()))
         yield* Layer.build(Layer.provide(layer, bank.layer)).pipe(
@@ -134,7 +134,7 @@ describe("The guide", () => {
     )
   }
 
-  it.scoped("logs dead letters as it says", () =>
+  it.scoped("logs dead letters as documented", () =>
     Effect.gen(function* () {
       const lines = yield* Queue.unbounded<string>()
       const logger = Logger.map(Logger.jsonLogger, (line) => {
@@ -148,7 +148,7 @@ describe("The guide", () => {
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("is controlled as it says", () =>
+  it.scoped("pauses, resumes and seeks as documented", () =>
     Effect.gen(function* () {
       const seen: Array<number> = []
       const consumer = yield* KafkaConsumer.make({
@@ -183,7 +183,7 @@ describe("The guide", () => {
     )
   )
 
-  it.scoped("has a circuit breaker as it says", () =>
+  it.scoped("has a circuit breaker as documented", () =>
     Effect.gen(function* () {
       const lines: Array<unknown> = []
       const logger = Logger.replace(
@@ -220,7 +220,7 @@ describe("The guide", () => {
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("publishes and routes events as it says", () =>
+  it.scoped("publishes and routes events as documented", () =>
     Effect.gen(function* () {
       const bank = makeBank()
       yield* Layer.build(Layer.provide(events.Orders, bank.layer))
@@ -230,14 +230,14 @@ describe("The guide", () => {
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("refuses a key that is none when it connects", () =>
+  it.scoped("refuses an invalid key when it connects", () =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Layer.build(connecting.secured("ca", "cert", "key")))
       assert.isTrue(Exit.isFailure(exit))
     })
   )
 
-  it.effect("simulates a handler as it says, and breaks the wire", () =>
+  it.effect("simulates a handler as documented, and breaks the wire", () =>
     Effect.gen(function* () {
       const reports = yield* Effect.provide(simulation.simulated, makeBank().layer)
       for (const { account } of reports) assert.strictEqual(account.handled, account.acknowledged - account.expired)

@@ -38,7 +38,7 @@ describeKafka("The program of the README", (brokers) => {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk) => {
         output += String(chunk)
-        // Once: a second signal would kill it in its drain.
+        // Only once: a second signal would kill it during its drain.
         if (stopping || !output.includes("Order charged")) return
         stopping = child.kill("SIGTERM")
       })

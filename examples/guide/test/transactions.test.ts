@@ -22,7 +22,7 @@ const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Effect.fork(effect), (fiber) => Effect.zipRight(TestClock.adjust("10 seconds"), Fiber.join(fiber)))
 
 describe("The guide's producers", () => {
-  it.effect("tell of each record what became of it, and publish a stream", () =>
+  it.effect("report the result of each record, and publish a stream", () =>
     Effect.gen(function* () {
       const unsent = { topic: "orders", partition: 9, value: "" }
       assert.deepStrictEqual(yield* inTime(publishEach([{ topic: "orders", value: "a" }, unsent])), [unsent])
@@ -30,7 +30,7 @@ describe("The guide's producers", () => {
     }).pipe(Effect.provide(Layer.provideMerge(Bulk, Broker)))
   )
 
-  it.effect("choose partitions of their own", () =>
+  it.effect("choose partitions with a partitioner", () =>
     Effect.gen(function* () {
       const producer = yield* Producer
       const [eu, other] = yield* producer.sendAll([
@@ -41,7 +41,7 @@ describe("The guide's producers", () => {
     }).pipe(Effect.provide(Layer.provideMerge(ByRegion, Broker)))
   )
 
-  it.effect("write all of a transaction", () =>
+  it.effect("write every record of a transaction", () =>
     Effect.gen(function* () {
       yield* book({ id: "a", amount: 10 })
       yield* placeBoth({ id: "a", amount: 10 }, { id: "b", amount: 20 })

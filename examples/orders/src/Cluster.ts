@@ -11,7 +11,9 @@ import { deadLetterTopic, ordersTopic } from "./Order.js"
 const memory = MemoryBroker.layer()
 const kafka = KafkaJsWire.layerConfig()
 
-/** Kafka where `KAFKA_BROKERS` says, else a broker in memory: the only difference between the two programs. */
+/**
+ * Kafka at `KAFKA_BROKERS` if it is set, otherwise a broker in memory: the only difference between the two programs.
+ */
 const wire = Layer.unwrapEffect(
   Effect.map(
     Config.option(Config.string("KAFKA_BROKERS")),

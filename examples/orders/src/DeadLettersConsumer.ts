@@ -6,13 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { deadLetterTopic } from "./Order.js"
 
-/** A dead letter's value may be what could not be decoded, so it is taken as bytes. */
+/** A dead letter's value may be one that could not be decoded, so it is read as bytes. */
 export const handler = (letter: Envelope<Uint8Array | null>) =>
   Effect.logError("Dead letter needs attention").pipe(
     Effect.annotateLogs({ eventId: letter.eventId, ...Option.getOrUndefined(DeadLetter.metadata(letter)) })
   )
 
-/** Tells a human about each dead letter. One that can't be told stays where it is. */
+/** Logs each dead letter for an operator. A dead letter that can't be logged stays in the topic. */
 export const layer = KafkaConsumer.layer({
   groupId: "attention",
   topics: [deadLetterTopic],

@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 
-/** What the bank will say to the card: see `Payments`. */
+/** The kind of card, which decides the bank's answer: see `Payments`. */
 export const Card = Schema.Literal("valid", "flaky", "limited", "stolen")
 export type Card = typeof Card.Type
 

@@ -25,15 +25,15 @@ const place = (order: Order) =>
     Effect.annotateLogs({ order: order.id, card: order.card })
   )
 
-/** `ORDER_CARDS`: the kinds of cards to order with, all by default; `valid` alone makes a program without failures. */
+/** `ORDER_CARDS`: the kinds of cards to order with. Default: all; `valid` alone makes a program without failures. */
 const cards = Config.array(Config.literal(...Card.literals)(), "ORDER_CARDS").pipe(Config.withDefault(Card.literals))
 
-/** Places an order each interval, with each kind of card in turn. */
+/** Places an order at each interval, with each kind of card in turn. */
 export const layer = (interval: Duration.DurationInput): Layer.Layer<never, ConfigError, Producer> =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
       const kinds = yield* cards
-      // Ids stay unique when the program starts again.
+      // Ids stay unique when the program restarts.
       const start = (yield* Clock.currentTimeMillis).toString(36)
       let count = 0
       const next = Effect.suspend(() => {

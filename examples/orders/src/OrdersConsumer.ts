@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { deadLetterTopic, Order, ordersTopic } from "./Order.js"
 import { Payments } from "./Payments.js"
 
-/** `BankUnavailable` passes as it is: any error is retried by the policy unless it says otherwise. */
+/** `BankUnavailable` is passed on unchanged: the policy retries any error that isn't marked otherwise. */
 export const handler = ({ attempt, offset, partition, value: order }: Envelope<Order>) =>
   Effect.gen(function* () {
     const payments = yield* Payments

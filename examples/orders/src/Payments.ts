@@ -5,17 +5,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Order } from "./Order.js"
 
-/** Worth another try, when the retry policy says. */
+/** Retried by the retry policy. */
 export class BankUnavailable extends Data.TaggedError("BankUnavailable") {
   override readonly message = "the bank doesn't answer"
 }
 
-/** Worth another try, when the bank says. */
+/** Retried after the delay that the bank asks for. */
 export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfter: Duration.DurationInput }> {
   override readonly message = "too many payments at once"
 }
 
-/** Not worth another try. */
+/** Never retried. */
 export class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly order: Order }> {
   override get message(): string {
     return `the card of order ${this.order.id} is ${this.order.card}`
@@ -29,7 +29,7 @@ export class Payments extends Context.Tag("orders/Payments")<
   { readonly charge: (order: Order, attempt: number) => Effect.Effect<void, PaymentError> }
 >() {}
 
-/** A bank that answers by the card and the attempt alone, so that every kind of failure shows. */
+/** A bank whose answer depends only on the card and the attempt, so that every kind of failure occurs. */
 export const layer: Layer.Layer<Payments> = Layer.succeed(Payments, {
   charge: (order, attempt) => {
     switch (order.card) {

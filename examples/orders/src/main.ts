@@ -22,7 +22,7 @@ import * as OrdersConsumer from "./OrdersConsumer.js"
 import * as Payments from "./Payments.js"
 import { ignoreEchoes } from "./signals.js"
 
-// What is provided later is released later: metrics are served until the consumers have drained.
+// Layers provided later are released later: metrics are served until the consumers have drained.
 const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer, DeadLettersConsumer.layer).pipe(
   Layer.provide(Payments.layer),
   Layer.provide(KafkaProducer.layer()),

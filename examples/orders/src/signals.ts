@@ -1,6 +1,6 @@
 /**
- * Takes a signal that repeats within a second for the same one. Ctrl-C under `npm start` reaches the program twice, from
- * the terminal and from npm, and the second would kill it in its drain. One that comes later kills it, as it should.
+ * Treats a signal that repeats within a second as one signal. Ctrl-C under `npm start` reaches the program twice, from
+ * the terminal and from npm, and the second would kill it during its drain. A later signal kills it, as it should.
  */
 export const ignoreEchoes = (): void => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -22,7 +22,7 @@ const Cluster = Layer.provideMerge(
   MemoryBroker.layer({ topics: { [ordersTopic]: 1, [deadLetterTopic]: 1 } })
 )
 
-/** The example's bank, and at which seconds it was asked to charge an order. */
+/** The example's bank, and the seconds at which it was asked to charge an order. */
 const makeBank = Effect.gen(function* () {
   const bank = yield* Effect.provide(Payments.Payments, Payments.layer)
   const charges: Array<{ readonly order: string; readonly seconds: number }> = []
@@ -36,7 +36,7 @@ const makeBank = Effect.gen(function* () {
   return { layer, attempts: (id: string) => charges.filter(({ order }) => order === id).map(({ seconds }) => seconds) }
 })
 
-/** The example's consumer, its retries without jitter so that their instants are known. */
+/** The example's consumer, with retries without jitter so that their times are known. */
 const startConsumer = KafkaConsumer.make({
   ...OrdersConsumer.options,
   retry: RetryPolicy.exponential({ jitter: false })
@@ -49,7 +49,7 @@ const publish = (id: string, value: string) =>
 
 const place = (id: string, card: Card) => publish(id, JSON.stringify({ id, card, amount: 10 }))
 
-/** The dead letters as they come, read by a consumer of the test's own. */
+/** The dead letters in order of arrival, read by a consumer of the test's own. */
 const readDeadLetters = Effect.gen(function* () {
   const letters = yield* Queue.unbounded<Envelope<Uint8Array | null>>()
   yield* KafkaConsumer.make({
@@ -92,7 +92,7 @@ describe("orders", () => {
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("retries when the bank says, if it says when", () =>
+  it.scoped("retries after the delay that the bank asks for", () =>
     Effect.gen(function* () {
       const bank = yield* makeBank
       const consumer = yield* Effect.provide(startConsumer, bank.layer)
@@ -127,21 +127,21 @@ describe("orders", () => {
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("dead-letters what is no order, byte for byte, and goes on", () =>
+  it.scoped("dead-letters a record that is not an order, byte for byte, and continues", () =>
     Effect.gen(function* () {
       const bank = yield* makeBank
       const nextLetter = yield* readDeadLetters
       const consumer = yield* Effect.provide(startConsumer, bank.layer)
-      yield* publish("x", "no order")
+      yield* publish("x", "not an order")
       yield* place("a", "valid")
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(text((yield* nextLetter).value), "no order")
+      assert.strictEqual(text((yield* nextLetter).value), "not an order")
       assert.strictEqual(bank.attempts("a").length, 1)
       assert.deepInclude(yield* consumer.close, { handled: 1, deadLettered: 1, committed: committed(2) })
     }).pipe(Effect.provide(Cluster))
   )
 
-  it.scoped("stops at once in a wait for a retry, and hands the order to the next consumer", () =>
+  it.scoped("stops at once while waiting for a retry, and leaves the order to the next consumer", () =>
     Effect.gen(function* () {
       const bank = yield* makeBank
       const first = yield* Effect.provide(startConsumer, bank.layer)

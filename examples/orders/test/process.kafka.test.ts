@@ -15,7 +15,7 @@ const run = (brokers: string): Program => {
 }
 
 describeKafka("npm start, on Kafka", (brokers) => {
-  it("goes on where it stopped: no order is lost and none is settled twice", { timeout: 120_000 }, async () => {
+  it("continues where it stopped: no order is lost and none is settled twice", { timeout: 120_000 }, async () => {
     const first = run(brokers)
     await everyKind(first)
     const waiting = await nextLongWait(first)

@@ -19,7 +19,7 @@ let program: Program
 afterEach(() => program.dispose())
 
 describe("npm start, in memory", () => {
-  it("shows every kind of order, serves all metrics, and ends at once in a wait for a retry", async () => {
+  it("shows every kind of order, serves all metrics, and stops at once while waiting for a retry", async () => {
     program = start()
     await everyKind(program)
 

@@ -1,4 +1,4 @@
-/** Runs the example as its user does, `npm start`, and reads its log. */
+/** Runs the example as a user does, with `npm start`, and reads its log. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
@@ -8,14 +8,14 @@ export type LogLine = Readonly<Record<string, string>>
 
 export interface Program {
   readonly log: ReadonlyArray<LogLine>
-  /** The first line from now or before that fits; fails when the program ends without it. */
+  /** The first matching line, past or future. Fails when the program ends without it. */
   readonly line: (fits: (line: LogLine) => boolean) => Promise<LogLine>
   readonly metrics: () => Promise<{ readonly contentType: string | null; readonly body: string }>
-  /** What `/health` and `/health/ready` answer with. */
+  /** The answers of `/health` and `/health/ready`. */
   readonly health: () => Promise<{ readonly status: number; readonly ready: number }>
   /** Sends SIGTERM to npm and waits for the end. */
   readonly terminate: () => Promise<{ readonly code: number | null; readonly millis: number }>
-  /** Ends whatever is left of it. */
+  /** Kills any process that is left. */
   readonly dispose: () => void
 }
 
@@ -97,13 +97,13 @@ export const start = (environment: Readonly<Record<string, string>> = {}): Progr
       try {
         process.kill(-child.pid!, "SIGKILL")
       } catch {
-        // Nothing is left.
+        // No process is left.
       }
     }
   }
 }
 
-/** Waits until orders of all four kinds came to their end, one by its third attempt and one as a dead letter. */
+/** Waits until orders of all four kinds have an outcome, one by its third attempt and one as a dead letter. */
 export const everyKind = async (program: Program): Promise<void> => {
   await Promise.all([
     program.line(({ attempt, card, message }) => message === "Order paid" && card === "valid" && attempt === "1"),
@@ -113,7 +113,7 @@ export const everyKind = async (program: Program): Promise<void> => {
   ])
 }
 
-/** Waits for an order that is not yet in the log to wait three seconds for its retry. */
+/** Waits until an order that is not in the log yet waits three seconds for its retry. */
 export const nextLongWait = (program: Program): Promise<LogLine> => {
   const seen = program.log.length
   return program.line(

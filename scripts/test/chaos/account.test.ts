@@ -27,7 +27,7 @@ describe("The account of a chaos run", () => {
     assert.strictEqual(why({ ...calm, frozen: later, lost }, before, again), "unexplained")
   })
 
-  it("takes no other member's trouble, nor any of another time, for a reason", () => {
+  it("accepts as a reason neither another member's fault nor one at another time", () => {
     assert.strictEqual(why({ ...calm, killed: new Map([["b", 2_000]]) }, before, again), "unexplained")
     assert.strictEqual(why({ ...calm, killed: new Map([["a", 900]]) }, before, again), "unexplained")
     const frozen = [{ member: "a", from: 1_500, until: 4_000 }]

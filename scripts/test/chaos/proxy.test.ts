@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Proxy from "../../chaos/proxy.js"
 
-/** A server that sends back what it gets, a proxy in front of it, and a client that is connected through it. */
+/** A server that echoes its input, a proxy in front of it, and a client that is connected through it. */
 const setUp = Effect.gen(function* () {
   const served: Array<Socket> = []
   const server = createServer((socket) => {
@@ -27,7 +27,7 @@ const setUp = Effect.gen(function* () {
   const event = (name: string, of: Socket = client) =>
     Effect.async<void>((resume) => void of.once(name, () => resume(Effect.void)))
   const say = (text: string) => Effect.sync(() => client.write(text))
-  /** Ends when the server has answered a client that came later, and directly. */
+  /** Ends when the server has answered a later client that connects directly. */
   const later = Effect.async<void>((resume) => {
     const direct = connect({ host: "127.0.0.1", port: (server.address() as { port: number }).port })
     direct.once("data", () => {
@@ -50,7 +50,7 @@ describe("The proxy of a chaos run", () => {
     })
   )
 
-  it.scopedLive("holds back what is sent while it stalls", () =>
+  it.scopedLive("holds back data while it stalls", () =>
     Effect.gen(function* () {
       const { event, later, proxy, received, say } = yield* setUp
       yield* proxy.stall
@@ -61,7 +61,7 @@ describe("The proxy of a chaos run", () => {
     })
   )
 
-  it.scopedLive("leaves the client of a half-open connection in the dark", () =>
+  it.scopedLive("doesn't close the client's side of a half-open connection", () =>
     Effect.gen(function* () {
       const { client, event, later, proxy, received, say, served } = yield* setUp
       yield* Effect.zipRight(proxy.halfOpen, event("close", served[0]!))
@@ -79,7 +79,7 @@ describe("The proxy of a chaos run", () => {
     return frame
   }
 
-  it.scopedLive("finds the api key of each request, however its bytes come", () =>
+  it.scopedLive("finds the api key of each request, however its bytes arrive", () =>
     Effect.sync(() => {
       const bytes = Buffer.concat([12, 11, 14].map(request))
       for (const size of [1, 3, 7, 20, 60]) {
@@ -92,7 +92,7 @@ describe("The proxy of a chaos run", () => {
   )
 
   for (const lost of ["request", "answer"] as const) {
-    it.scopedLive(`loses the ${lost} of a member that joins, and nothing of others`, () =>
+    it.scopedLive(`loses the ${lost} of a member that joins, and no other request`, () =>
       Effect.gen(function* () {
         const { client, event, later, proxy, received, served } = yield* setUp
         const joining = connect({ host: "127.0.0.1", port: Number(proxy.address.split(":")[1]) })
