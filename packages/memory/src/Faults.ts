@@ -1,6 +1,6 @@
 /**
- * Faults of the network and of brokers, by a seeded plan, on the way between a client and any `Wire`: the same plan
- * makes the same faults where the requests come in the same order.
+ * Faults of the network and of brokers between a client and any `Wire`, by a seeded plan. The same plan makes the same
+ * faults if the requests arrive in the same order.
  */
 import { Wire } from "@spillway/kafka/Wire"
 import type * as Context from "effect/Context"
@@ -29,7 +29,10 @@ export const wrap = (wire: Context.Tag.Service<Wire>, plan: FaultPlan): Effect.E
     })
   })
 
-/** The faults of the plan on whatever `Wire` it is given: `Faults.layer(plan).pipe(Layer.provide(MemoryBroker.layer()))`. */
+/**
+ * Adds the faults of the plan to the `Wire` that it is given:
+ * `Faults.layer(plan).pipe(Layer.provide(MemoryBroker.layer()))`.
+ */
 export const layer = (plan: FaultPlan): Layer.Layer<Wire, never, Wire> =>
   Layer.effect(
     Wire,

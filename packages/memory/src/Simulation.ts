@@ -1,7 +1,7 @@
 /**
  * Deterministic simulation: a cluster in memory, members that join, leave, crash and freeze, producers, and faults on
  * every connection, all drawn from a seed and played in virtual time by the runtime that talks to Kafka in production.
- * While it plays, Spillway's promises are checked at every step. The same seed plays the same, to the last byte of its
+ * While it plays, Spillway's promises are checked at every step. A seed always plays the same, to the last byte of its
  * trace.
  */
 import type { KafkaConsumerOptions } from "@spillway/kafka/KafkaConsumer"
@@ -19,7 +19,7 @@ import { type Account, play } from "./internal/simulation/world.js"
 
 export type { Account, Violation }
 
-/** A record that producers send; its partition is drawn from the seed. */
+/** A record for the producers to send. Its partition is drawn from the seed. */
 export interface SimulatedRecord {
   /** Text is encoded as UTF-8. Default: null. */
   readonly key?: string | Uint8Array | null | undefined
@@ -30,13 +30,13 @@ export interface SimulatedRecord {
 
 export interface SimulationOptions<A, E, R, RD> {
   /**
-   * The consumer to simulate, with its handler. What it leaves out of its tuning (timeouts, intervals, buffers) is drawn
-   * from the seed. Its handler runs in virtual time: it may wait by Effect's Clock, but for no Promise of its own.
+   * The consumer to simulate, with its handler. Tuning options that it omits (timeouts, intervals, buffers) are drawn
+   * from the seed. Its handler runs in virtual time: it may wait on Effect's Clock, but not on a Promise of its own.
    */
   readonly consumer: KafkaConsumerOptions<A, E, R, RD> & { readonly topics: ReadonlyArray<string> }
-  /** The record to send next; `random` gives numbers from 0 to 1, the same for the same seed. */
+  /** The record to send next. `random` gives numbers from 0 to 1, the same for the same seed. */
   readonly record: (index: number, random: () => number) => SimulatedRecord
-  /** The steps of the scenario to play, by their place in it, as a failure names them. Default: all. */
+  /** The steps of the scenario to play, by index, as a failure lists them. Default: all. */
   readonly only?: ReadonlyArray<number> | undefined
   /** Whether the report has a trace. Default: false. */
   readonly trace?: boolean | undefined
@@ -45,21 +45,21 @@ export interface SimulationOptions<A, E, R, RD> {
 export interface SimulationReport {
   readonly seed: number
   readonly account: Account
-  /** How long it took in the simulated world, in milliseconds. */
+  /** How long it took in simulated time, in milliseconds. */
   readonly virtualMillis: number
-  /** What happened, a line each; empty unless asked for. */
+  /** The trace, one line per event. Empty unless asked for. */
   readonly trace: ReadonlyArray<string>
 }
 
-/** A promise didn't hold. The message has the steps that are enough to break it. */
+/** A promise was broken. The message has the steps that suffice to break it. */
 export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
   readonly seed: number
   readonly violation: Violation
-  /** The places of the steps that break it, for `only`. */
+  /** The indexes of the steps that break it, for `only`. */
   readonly only: ReadonlyArray<number>
-  /** Those steps, a line each. */
+  /** Those steps, one line each. */
   readonly schedule: ReadonlyArray<string>
-  /** What happened when only those steps were played, a line each. */
+  /** The trace when only those steps were played, one line per event. */
   readonly trace: ReadonlyArray<string>
 }> {
   override get message(): string {
@@ -73,7 +73,7 @@ export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
   }
 }
 
-/** How many times a failing scenario is played again to find what matters in it. */
+/** How many times a failing scenario is replayed to find the steps that matter. */
 const shrinkAttempts = 60
 
 const encoder = new TextEncoder()
@@ -108,7 +108,7 @@ const settle = <A, E, R, RD>(
     })
   })
 
-/** The record of a user's simulation. */
+/** A record of a user's simulation. */
 const recordOf = ({ headers, key = null, value }: SimulatedRecord) => ({
   key: bytesOf(key),
   value: bytesOf(value),
@@ -144,8 +144,8 @@ interface Run {
 }
 
 /**
- * Plays a seed: of Spillway's own workload, or of a consumer and records of the user's. Fails with the promise that is
- * broken and the fewest steps found that break it. It takes the thread until it is done, some milliseconds.
+ * Plays a seed of Spillway's own workload, or of a user's consumer and records. Fails with the broken promise and the
+ * fewest steps found that break it. It blocks the thread until it is done, some milliseconds.
  */
 export const run: Run = (
   seed: number,

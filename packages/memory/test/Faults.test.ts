@@ -13,7 +13,9 @@ import { MemoryBroker, make, layer as memory } from "../src/MemoryBroker.js"
 
 const topic = "orders"
 
-/** Sends a record through a wire with faults; what became of it, what the log holds, and the faults that happened. */
+/**
+ * Sends a record through a wire with faults. Returns its result, the content of the log, and the faults that happened.
+ */
 const send = (
   rules: ReadonlyArray<Faults.FaultRule>,
   options: KafkaProducer.KafkaProducerOptions = {},
@@ -45,13 +47,13 @@ const send = (
 const once = { until: "1 second" } as const
 
 describe("Faults", () => {
-  it.effect("without a rule change nothing", () =>
+  it.effect("change nothing without a rule", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* send([]), { sent: "at 0", log: 1, faults: [] })
     })
   )
 
-  it.effect("carry out what they lose the response of, and nothing of a request they lose", () =>
+  it.effect("carry out a request whose response they lose, but not a request that they lose", () =>
     Effect.gen(function* () {
       const lost = (tag: "LoseRequest" | "LoseResponse") =>
         send([{ fault: { _tag: tag }, apis: ["Produce"] }], { deliveryTimeout: "20 seconds" })
@@ -60,7 +62,7 @@ describe("Faults", () => {
     })
   )
 
-  it.effect("end: what was lost is sent again, and written once", () =>
+  it.effect("end: a lost batch is sent again, and written once", () =>
     Effect.gen(function* () {
       for (const fault of [
         { _tag: "LoseResponse" },
@@ -88,7 +90,7 @@ describe("Faults", () => {
     })
   )
 
-  it.scoped("silence what is open while they last, and no connection that is made after", () =>
+  it.scoped("silence connections that are open during the rule, and none that is opened later", () =>
     Effect.gen(function* () {
       const broker = yield* make({ topics: { [topic]: 1 } })
       const faults: Array<string> = []
@@ -170,7 +172,7 @@ describe("Faults", () => {
     })
   )
 
-  it.effect("are the same for the same seed, and others for another", () =>
+  it.effect("are the same for the same seed, and different for another", () =>
     Effect.gen(function* () {
       const rules = [{ fault: { _tag: "Disconnect", when: "before" }, probability: 0.5, until: "1 minute" }] as const
       const [one, again] = [yield* send(rules), yield* send(rules)]

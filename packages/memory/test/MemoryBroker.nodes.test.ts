@@ -82,7 +82,7 @@ describe("MemoryBroker: nodes", () => {
       })
   )
 
-  it.scoped("the tail that only a killed leader had is lost, what was acknowledged by all is not", () =>
+  it.scoped("loses the tail that only a killed leader had, but no record acknowledged by all replicas", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ nodes: 3, topics: { orders: 1 }, replicationDelay: "1 second" })
       yield* broker.produce("orders", [{ value: "all" }])
@@ -101,7 +101,7 @@ describe("MemoryBroker: nodes", () => {
     })
   )
 
-  it.scoped("until the others notice, a node that failed still leads and coordinates", () =>
+  it.scoped("a failed node still leads and coordinates until the others notice", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ nodes: 2, topics: { orders: 1 } })
       assert.strictEqual(yield* broker.coordinator("billing"), 1)
@@ -121,7 +121,7 @@ describe("MemoryBroker: nodes", () => {
     })
   )
 
-  it.scoped("a consumer follows its coordinator and its leaders, and handles everything once", () =>
+  it.scoped("a consumer follows its coordinator and its leaders, and handles every record once", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ nodes: 3, topics: { orders: 3 } })
       const handled: Array<string> = []

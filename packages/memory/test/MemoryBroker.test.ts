@@ -62,7 +62,7 @@ describe("MemoryBroker: topics and records", () => {
     })
   )
 
-  it.scoped("returns records by partition and offset, with all they have", () =>
+  it.scoped("returns records by partition and offset, with all their fields", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 2 } })
       yield* TestClock.adjust(5_000)
@@ -122,7 +122,7 @@ describe("MemoryBroker: topics and records", () => {
     })
   )
 
-  it.scoped("a deleted topic ends the long poll on it and takes its offsets along", () =>
+  it.scoped("deleting a topic ends long polls on it and deletes its offsets", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       const one = yield* member(harnessOf(broker), "group")
@@ -190,7 +190,7 @@ describe("MemoryBroker: groups", () => {
     })
   )
 
-  it.scoped("a new group waits for more members as long as they keep coming", () =>
+  it.scoped("a new group waits for more members as long as they keep joining", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ initialRebalanceDelay: "3 seconds" })
       const harness = harnessOf(broker)
@@ -211,7 +211,7 @@ describe("MemoryBroker: groups", () => {
     })
   )
 
-  it.scoped("accepts the sessions it is told to", () =>
+  it.scoped("accepts session timeouts within its settings", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ minSessionTimeout: "1 second", maxSessionTimeout: "2 seconds" })
       const one = yield* member(harnessOf(broker), "group")
@@ -245,7 +245,7 @@ describe("MemoryBroker: failures", () => {
     })
   )
 
-  it.scoped("a broker that restarts keeps topics, offsets and generations and begins sessions anew", () =>
+  it.scoped("a broker that restarts keeps topics, offsets and generations and starts sessions again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       yield* broker.produce("orders", [{ value: "a" }])
@@ -308,7 +308,7 @@ describe("MemoryBroker: failures", () => {
     })
   )
 
-  it.scoped("a request whose caller gives up is carried out all the same, in its turn", () =>
+  it.scoped("a request whose caller stops waiting is still carried out, in its turn", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       const connection = yield* join(broker)

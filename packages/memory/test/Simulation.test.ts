@@ -8,14 +8,14 @@ import * as Simulation from "../src/Simulation.js"
 
 const seeds = (count: number, from = 1): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => from + i)
 
-// Stacks of errors that faults make on purpose would cost more than all else.
+// Stacks of the errors that faults make on purpose would cost more than everything else.
 Error.stackTraceLimit = 0
 
 describe("Simulation", () => {
-  // The thread belongs to the test runner too.
+  // The thread is shared with the test runner.
   beforeEach(() => new Promise((resume) => setImmediate(resume)))
 
-  // In parts, since each takes the thread until it is done.
+  // In parts, because each blocks the thread until it is done.
   for (const from of seeds(20).map((part) => 1 + (part - 1) * 25)) {
     it(`breaks no promise in seeds ${from} to ${from + 24}`, () => {
       let acknowledged = 0
@@ -29,8 +29,8 @@ describe("Simulation", () => {
     })
   }
 
-  // A transactional consumer that was fenced while it asked what became of its last commit (1296, 1497), one that lost a
-  // partition meanwhile (2700), and a member that was told to stop as a rebalance ended its generation (7718).
+  // A transactional consumer that was fenced while it looked up the result of its last commit (1296, 1497), one that
+  // lost a partition meanwhile (2700), and a member that was stopped as a rebalance ended its generation (7718).
   it.each([1296, 1497, 2700, 7718])("breaks no promise any more in seed %i", (seed) => {
     Effect.runSync(Simulation.run(seed))
   })
@@ -52,7 +52,7 @@ describe("Simulation", () => {
     deadLetter: DeadLetter.topic("orders-dlq")
   }
 
-  it("plays a user's handler: what it refuses is dead-lettered, the rest handled", () => {
+  it("plays a user's handler: records that it refuses are dead-lettered, the others handled", () => {
     const total = { handled: 0, deadLettered: 0, acknowledged: 0 }
     for (const seed of seeds(10)) {
       const { account } = Effect.runSync(
@@ -69,11 +69,11 @@ describe("Simulation", () => {
     assert.isAbove(total.deadLettered, 10)
   })
 
-  it("names the promise that a user's consumer breaks, and the few steps that are enough", () => {
+  it("names the promise that a user's consumer breaks, and the few steps that suffice", () => {
     const failure = Effect.runSync(
       Effect.flip(
         Simulation.run(3, {
-          // A record that is retried for ever holds up its partition for ever.
+          // A record that is retried forever blocks its partition forever.
           consumer: {
             ...consumer,
             handler: () => Effect.fail("never"),

@@ -1,5 +1,6 @@
 /**
- * What every `Wire` must do, in memory as on real Kafka: the suite that keeps the broker in memory honest.
+ * The behaviour that every `Wire` must have, in memory and on real Kafka: this suite keeps the broker in memory
+ * faithful.
  */
 import { describe } from "@effect/vitest"
 import { consumers } from "./conformance/consumers.js"

@@ -1,6 +1,6 @@
 /**
  * Time and concurrency of a simulation: one thread that runs tasks in an order drawn from a seed and, when none is
- * left, moves the time on to the next timer. Nothing waits for real, and the same seed makes the same run.
+ * left, advances the time to the next timer. Nothing waits in real time, and the same seed makes the same run.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -21,26 +21,26 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Dice from "./dice.js"
 import * as Heap from "./heap.js"
 
-/** A process of the simulated world: fibres that are forked under it run, freeze and die with it. */
+/** A process of the simulated world. Fibers that are forked under it run, freeze and die with it. */
 export interface Process {
   readonly clock: Clock.Clock
   readonly scheduler: Scheduler.Scheduler
-  /** As SIGSTOP: nothing of it runs, timers that are due wait; the world goes on. */
+  /** Like SIGSTOP: nothing in it runs and due timers wait, while the world continues. */
   readonly freeze: () => void
-  /** As SIGCONT. */
+  /** Like SIGCONT. */
   readonly thaw: () => void
-  /** As SIGKILL: nothing of it ever runs again, finalizers neither. */
+  /** Like SIGKILL: nothing in it ever runs again, not even finalizers. */
   readonly kill: () => void
-  /** Moves its wall clock, not its timers or its monotonic clock, by so many milliseconds. */
+  /** Moves its wall clock by this many milliseconds, but neither its timers nor its monotonic clock. */
   readonly jump: (millis: number) => void
   /**
-   * Blocks it for so many milliseconds, as code that computes does: its clocks move on at once, and nothing else of it
-   * runs before that time is over. Then tasks that are ready come before timers that are due, as in Node's event loop.
+   * Blocks it for `millis` milliseconds, as code that computes does: its clocks advance at once, and nothing else in it
+   * runs before that time is over. Then ready tasks run before due timers, as in Node's event loop.
    */
   readonly compute: (millis: number) => void
-  /** Whether nothing of it runs now. */
+  /** Whether nothing in it runs now. */
   readonly isHeldUp: () => boolean
-  /** Timers that somebody waits for and tasks that are ready. */
+  /** Timers that are waited for and tasks that are ready. */
   readonly pending: () => number
 }
 
@@ -55,8 +55,8 @@ export interface VirtualTime {
     random: Random.Random
   ) => Fiber.RuntimeFiber<A, E>
   /**
-   * Runs everything until the fibre has ended; undefined when nothing is left that could end it, time stands
-   * still for good, or `giveUp` says so.
+   * Runs everything until the fiber has ended. Returns undefined when nothing is left that could end it, time stands
+   * still forever, or `giveUp` returns true.
    */
   readonly run: <A, E>(
     fiber: Fiber.RuntimeFiber<A, E>,
@@ -65,7 +65,7 @@ export interface VirtualTime {
 }
 
 export interface ProcessOptions {
-  /** How many milliseconds before its time the next timer fires, below 1, as Node's timers do. Default: none. */
+  /** How many milliseconds, below 1, before its time the next timer fires, as Node's timers may. Default: none. */
   readonly early?: (() => number) | undefined
 }
 
@@ -79,7 +79,7 @@ interface Task {
 
 interface Timer extends Task {
   readonly at: number
-  /** Orders timers of the same time. */
+  /** Orders timers with the same time. */
   readonly order: number
   readonly owner: Fiber.RuntimeFiber<unknown, unknown> | undefined
 }
@@ -89,13 +89,13 @@ interface State {
   readonly held: Array<Task>
   offset: number
   pending: number
-  /** Until when it computes. */
+  /** The time until which it computes. */
   busyUntil: number
-  /** It has computed, and what had to wait for that has not run yet. */
+  /** It has computed, and the tasks that had to wait for that have not run yet. */
   isBusy: boolean
   /** Tasks that wait until it has computed. */
   readonly tasks: Array<Task>
-  /** Timers that were due while it computed, in their order. */
+  /** Timers that came due while it computed, in order. */
   readonly due: Array<Timer>
 }
 
@@ -111,22 +111,22 @@ const newState = (): State => ({
 })
 
 export interface Options {
-  /** Chooses which of the ready tasks runs next. */
+  /** Chooses the ready task that runs next. */
   readonly dice: Dice.Dice
-  /** How many operations a fibre may run before it yields to others. Default: Effect's 2,048. */
+  /** How many operations a fiber may run before it yields. Default: Effect's 2,048. */
   readonly maxOpsBeforeYield?: number | undefined
 }
 
-/** Nobody reads Effect's own metrics of simulated fibres. */
+/** Effect's own metrics of simulated fibers are never read. */
 const fork = Runtime.runFork(Runtime.disableRuntimeFlag(Runtime.defaultRuntime, RuntimeFlags.RuntimeMetrics))
 
-/** Tasks that run, and timers that ring, while time stands still, before they are taken for a loop that never ends. */
+/** The number of tasks and timers that may run while time stands still before it counts as an endless loop. */
 const maxTasksAtOnce = 100_000
 
-/** What computes under the process of a clock. */
+/** The computing function of a process's clock. */
 const computing = new WeakMap<Clock.Clock, Process["compute"]>()
 
-/** Computes for so many milliseconds in a simulated process; elsewhere it takes no time. */
+/** Computes for `millis` milliseconds in a simulated process. Elsewhere it takes no time. */
 export const compute = (millis: number): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
     Effect.zipRight(
@@ -138,7 +138,7 @@ export const compute = (millis: number): Effect.Effect<void> =>
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
 
-/** A timer isn't taken back when its fibre is interrupted: it rings in vain. */
+/** A timer isn't removed when its fiber is interrupted: it fires without effect. */
 const isOrphan = ({ owner }: Timer): boolean => owner?.unsafePoll() != null
 
 export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
@@ -189,7 +189,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
       run: () => wake(state)
     })
 
-  /** A process that has computed goes on; timers have their turn when it has no task left. */
+  /** Continues a process that has computed. Timers fire when it has no task left. */
   const wake = (state: State): void => {
     if (now < state.busyUntil || state.tasks.length > 0) {
       if (now >= state.busyUntil) ready.push(...state.tasks.splice(0))
@@ -200,7 +200,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     for (const timer of state.due.splice(0)) perform(timer)
   }
 
-  /** False when it never rests. */
+  /** Returns false when it never becomes idle. */
   const runReady = (): boolean => {
     while (tasksLeft-- > 0) {
       const task = takeReady()
@@ -210,7 +210,7 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
     return false
   }
 
-  /** False when nothing is left to wait for. */
+  /** Returns false when nothing is left to wait for. */
   const moveOn = (): boolean => {
     const timer = Heap.take(timers)
     if (timer === undefined) return false
@@ -224,12 +224,12 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
 
   const process = ({ early }: ProcessOptions = {}): Process => {
     const state = newState()
-    /** The present as the process sees it. */
+    /** The current time as the process sees it. */
     const present = () => Math.max(now, state.busyUntil)
 
     const sleep = (duration: Duration.Duration): Effect.Effect<void> => {
       const millis = Duration.toMillis(duration)
-      // As in Effect's own clock, a delay beyond what timers hold never ends.
+      // As in Effect's own clock, a delay beyond the timer range never ends.
       if (millis > 2 ** 31 - 1) return Effect.never
       return Effect.async<void>((resume) => {
         state.pending++
@@ -330,8 +330,8 @@ export const make = ({ dice, maxOpsBeforeYield }: Options): VirtualTime => {
 }
 
 /**
- * What is killed leaves nothing behind: no interval, by which `Effect.never` keeps Node alive, and no fibre among Effect's
- * roots, where one that never ends would keep its whole world in memory.
+ * A killed process leaves nothing behind: no interval, with which `Effect.never` keeps Node alive, and no fiber among
+ * Effect's roots, where an endless one would keep its whole world in memory.
  */
 const leavingNothing = <A>(run: () => A): A => {
   const { setInterval } = globalThis
@@ -347,7 +347,7 @@ const leavingNothing = <A>(run: () => A): A => {
 
 const rootFibers = () => Effect.runSync(Fiber.roots)
 
-/** Ends a fibre as it is, without another step of it: Effect has no public way, since nothing but a simulation may. */
+/** Ends a fiber without running another step of it. Effect has no public way, because only a simulation may do it. */
 const end = (fiber: Fiber.RuntimeFiber<unknown, unknown>): void => {
   const runtime = fiber as unknown as { readonly setExitValue: (exit: Exit.Exit<never>) => void }
   runtime.setExitValue(Exit.interrupt(FiberId.none))

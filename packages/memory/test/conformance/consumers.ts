@@ -1,5 +1,5 @@
 /**
- * Consumers that come and go in one group, by both rebalance protocols: the same members, whatever the wire.
+ * Consumers that join and leave one group, with both rebalance protocols: the same members on every wire.
  */
 import { assert } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
@@ -47,7 +47,7 @@ const produce = ({ data }: Session, topic: string) =>
     })
   )
 
-/** How the tests wait: a virtual clock is moved, and a real one moves while the broker is asked. */
+/** How the tests wait: a virtual clock is advanced; a real one advances while the broker is polled. */
 const waiting = (harness: Harness, session: Session) => {
   const until = <E>(isSo: Effect.Effect<boolean, E>) =>
     eventually(
@@ -73,7 +73,7 @@ const sizes = (consumers: ReadonlyArray<Consumer>) =>
 
 export const consumers = ({ test }: Suite): void => {
   for (const assignor of ["cooperative-sticky", "range"] as const) {
-    test(`${assignor}: members come and go, and each record is handled once`, (harness) =>
+    test(`${assignor}: members join and leave, and each record is handled once`, (harness) =>
       Effect.gen(function* () {
         const session = yield* openSession(harness)
         const topic = yield* createTopic(harness, session, partitions)

@@ -1,5 +1,5 @@
 /**
- * The group protocol: who joins, who is told, who is removed, and what a commit and a heartbeat meet in each phase.
+ * The group protocol: joins, assignments, removals, and the answers to a commit and a heartbeat in each phase.
  */
 import { assert } from "@effect/vitest"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
@@ -23,7 +23,7 @@ const { ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID } = K
 
 const memberIds = ({ members }: JoinGroupResponse) => members.map(({ memberId }) => memberId)
 
-/** What a member's commit and its heartbeat are answered. */
+/** The answers to a member's commit and heartbeat. */
 const asked = (member: Member, generation: number, topic: string) =>
   Effect.all([member.commit(generation, topic, 1), member.heartbeat(generation)])
 
@@ -68,7 +68,7 @@ export const groups = ({ test }: Suite): void => {
       )
     }))
 
-  test("the barrier holds everyone until all have joined; only the leader learns the members", (harness) =>
+  test("the join barrier holds all members until each has joined; only the leader learns the members", (harness) =>
     Effect.gen(function* () {
       const groupId = harness.unique("group")
       const leader = yield* member(harness, groupId, { protocols: { range: 1 } })
@@ -92,7 +92,7 @@ export const groups = ({ test }: Suite): void => {
       assert.deepStrictEqual(second!.members, [])
       const order: Array<string> = []
       const parked = yield* Effect.fork(Effect.tap(follower.sync(2), () => Effect.sync(() => order.push("follower"))))
-      // The follower's heartbeat is answered, so its SyncGroup has had its time to be answered too.
+      // The follower's heartbeat is answered, so its SyncGroup could have been answered too.
       assert.strictEqual(yield* follower.heartbeat(2), NONE)
       order.push("leader")
       const [led, followed] = yield* Effect.all(
@@ -204,7 +204,7 @@ export const groups = ({ test }: Suite): void => {
       assert.deepStrictEqual((yield* follower.sync(generation + 1)).assignment, [])
     }))
 
-  test("a repeated JoinGroup is answered again; the leader's starts a rebalance", (harness) =>
+  test("a repeated JoinGroup gets the same answer; the leader's starts a rebalance", (harness) =>
     Effect.gen(function* () {
       const { follower, generation, leader } = yield* pair(harness)
       const again = yield* follower.join
@@ -214,10 +214,10 @@ export const groups = ({ test }: Suite): void => {
       yield* hearsOfRebalance(follower, generation)
       yield* follower.join
       assert.strictEqual((yield* Fiber.join(rejoining)).generationId, generation + 1)
-      // Now it completes the rebalance: both may ask again.
+      // It completes the rebalance now: both may join again.
       assert.strictEqual((yield* leader.join).generationId, generation + 1)
       assert.strictEqual((yield* follower.join).generationId, generation + 1)
-      // Other metadata is another matter.
+      // Changed metadata starts a rebalance.
       const changed = yield* Effect.fork(follower.joinOnce({ protocols: protocolsOf({ range: 9 }) }))
       yield* hearsOfRebalance(leader, generation + 1)
       const joined = yield* leader.join
@@ -240,7 +240,7 @@ export const groups = ({ test }: Suite): void => {
       assert.strictEqual((yield* Fiber.join(parked)).errorCode, REBALANCE_IN_PROGRESS)
     }))
 
-  test("who doesn't rejoin within the rebalance timeout is removed", (harness) =>
+  test("a member that doesn't rejoin within the rebalance timeout is removed", (harness) =>
     Effect.gen(function* () {
       const options = { rebalanceTimeoutMs: 3_000 }
       const { follower, generation, groupId, leader, topic } = yield* pair(harness, options)
@@ -258,7 +258,7 @@ export const groups = ({ test }: Suite): void => {
       assert.strictEqual((yield* follower.joinOnce()).errorCode, UNKNOWN_MEMBER_ID)
     }))
 
-  test("who doesn't sync within the rebalance timeout is removed", (harness) =>
+  test("a member that doesn't sync within the rebalance timeout is removed", (harness) =>
     Effect.gen(function* () {
       const { follower, generation, groupId, leader } = yield* pair(harness, { rebalanceTimeoutMs: 3_000 })
       const third = yield* member(harness, groupId, { rebalanceTimeoutMs: 3_000 })
@@ -270,7 +270,7 @@ export const groups = ({ test }: Suite): void => {
       assert.strictEqual(yield* follower.heartbeat(generation + 1), UNKNOWN_MEMBER_ID)
     }))
 
-  test("a session that expires takes its member out of the group", (harness) =>
+  test("a session that expires removes its member from the group", (harness) =>
     Effect.gen(function* () {
       const groupId = harness.unique("group")
       const leader = yield* member(harness, groupId)
@@ -318,11 +318,11 @@ export const groups = ({ test }: Suite): void => {
       assert.strictEqual(joined.leader, follower.id())
       assert.strictEqual(yield* follower.leave, NONE)
       const next = yield* member(harness, groupId)
-      // The empty group was a generation of its own.
+      // The empty group was a generation too.
       assert.strictEqual((yield* next.join).generationId, generation + 3)
     }))
 
-  test("a parked JoinGroup holds up its own connection alone", (harness) =>
+  test("a parked JoinGroup holds up only its own connection", (harness) =>
     Effect.gen(function* () {
       const { follower, generation, leader } = yield* pair(harness)
       const order: Array<string> = []
@@ -344,7 +344,7 @@ export const groups = ({ test }: Suite): void => {
       const leader = yield* member(harness, groupId)
       const follower = yield* member(harness, groupId, { sessionTimeoutMs: 6_000 })
       const generation = yield* stablePair(leader, follower)
-      // Its metadata has changed, so the rebalance that the leader hears of says that the request is parked.
+      // Its metadata has changed, so the leader's rebalance shows that the request is parked.
       const parked = yield* Effect.fork(Effect.flip(follower.joinOnce({ protocols: protocolsOf({ range: 9 }) })))
       yield* hearsOfRebalance(leader, generation)
       yield* follower.client.cut
@@ -357,7 +357,7 @@ export const groups = ({ test }: Suite): void => {
       yield* hearsOfRebalance(leader, generation + 1)
     }))
 
-  test("a static member that restarts keeps its place and fences its old self", (harness) =>
+  test("a static member that restarts keeps its place and fences its earlier instance", (harness) =>
     Effect.gen(function* () {
       const topic = yield* createTopic(harness, yield* openSession(harness))
       const groupId = harness.unique("group")
@@ -380,7 +380,7 @@ export const groups = ({ test }: Suite): void => {
       yield* hearsOfRebalance(leader, generation)
     }))
 
-  test("a static leader that restarts isn't told to assign", (harness) =>
+  test("a static leader that restarts isn't asked to assign", (harness) =>
     Effect.gen(function* () {
       const groupId = harness.unique("group")
       const before = yield* member(harness, groupId, { groupInstanceId: "leader" })
@@ -391,7 +391,7 @@ export const groups = ({ test }: Suite): void => {
       assert.deepStrictEqual([joined.errorCode, joined.generationId, joined.members], [NONE, generation, []])
       assert.notStrictEqual(joined.leader, after.id())
       assert.deepStrictEqual(yield* after.sync(generation), { errorCode: NONE, assignment: [1] })
-      // It leads all the same: asking again starts a rebalance.
+      // It is still the leader: joining again starts a rebalance.
       const again = yield* Effect.fork(after.join)
       yield* hearsOfRebalance(follower, generation)
       yield* follower.join

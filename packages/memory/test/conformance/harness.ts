@@ -1,5 +1,6 @@
 /**
- * What the conformance suite needs of a Kafka, in memory or real, and the clients and group members it drives it with.
+ * What the conformance suite needs from a Kafka, in memory or real, and the clients and group members with which it
+ * drives it.
  */
 import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
 import { type JoinGroupRequest, type JoinGroupResponse, latestTimestamp } from "@spillway/kafka/Protocol"
@@ -18,9 +19,9 @@ export interface HarnessClient {
 
 export interface Harness {
   readonly client: Effect.Effect<HarnessClient, unknown, Scope.Scope>
-  /** A name that no topic or group had before. */
+  /** A name that no topic or group has had before. */
   readonly unique: (prefix: string) => string
-  /** Moves a virtual clock; a real one moves by itself, while the test awaits what is due. */
+  /** Advances a virtual clock. A real one advances by itself while the test waits. */
   readonly elapse: (duration: Duration.DurationInput) => Effect.Effect<void>
 }
 
@@ -30,7 +31,7 @@ export interface Suite {
   readonly test: (name: string, body: (harness: Harness) => Effect.Effect<void, unknown, Scope.Scope>) => void
 }
 
-/** Asks again until the answer is the wanted one; dies if it never is. Every question goes to the broker. */
+/** Repeats the request until it gets the wanted answer. Dies if it never does. Every request goes to the broker. */
 export const eventually = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   until: (answer: A) => boolean
@@ -93,14 +94,14 @@ export interface MemberOptions {
   readonly protocols?: Readonly<Record<string, number>> | undefined
 }
 
-/** A group member as the tests move it: one request at a time, its member id remembered. */
+/** A group member that the tests drive: one request at a time, its member id remembered. */
 export interface Member {
   readonly id: () => string
   readonly client: HarnessClient
   readonly connection: Connection
-  /** One JoinGroup request as it is. */
+  /** One JoinGroup request, unchanged. */
   readonly joinOnce: (overrides?: Partial<JoinGroupRequest>) => Effect.Effect<JoinGroupResponse, WireError>
-  /** Joins, with the member id that the broker gives if it has none yet. */
+  /** Joins, with the member id that the broker issues if it has none yet. */
   readonly join: Effect.Effect<JoinGroupResponse, WireError>
   readonly sync: (
     generationId: number,
@@ -119,7 +120,7 @@ export const member = (
   Effect.gen(function* () {
     const client = yield* harness.client
     const bootstrap = yield* client.wire.connect(client.wire.bootstrap[0]!, "group")
-    // A broker that has just started loads its coordinators at the first question.
+    // A broker that has just started loads its coordinators at the first request.
     const { coordinator } = yield* eventually(
       bootstrap.request("FindCoordinator", { key: groupId, keyType: "group" }),
       ({ errorCode }) => errorCode === KafkaErrorCode.NONE
@@ -202,13 +203,13 @@ export const member = (
 export const protocolsOf = (protocols: Readonly<Record<string, number>>): JoinGroupRequest["protocols"] =>
   Object.entries(protocols).map(([name, byte]) => ({ name, metadata: Uint8Array.of(byte) }))
 
-/** Waits until the member hears of a rebalance. */
+/** Waits until the member learns of a rebalance. */
 export const hearsOfRebalance = (member: Member, generation: number): Effect.Effect<unknown, WireError> =>
   eventually(member.heartbeat(generation), (errorCode) => errorCode === KafkaErrorCode.REBALANCE_IN_PROGRESS)
 
 /**
- * Lets the others join an existing generation's members (none for a new group), up to the end of the join phase.
- * Returns the new generation. The first of all members is the leader.
+ * Lets the others join the members of an existing generation (none for a new group), up to the end of the join phase.
+ * Returns the new generation. The first member is the leader.
  */
 export const gather = (
   present: ReadonlyArray<Member>,

@@ -9,7 +9,7 @@ import * as Headers from "@spillway/transport/Headers"
 import * as Effect from "effect/Effect"
 import { createTopic, eventually, openSession, type Session, type Suite } from "./harness.js"
 
-/** A producer id that nobody had before. */
+/** A producer id that no producer has had before. */
 const identify = ({ data }: Session) =>
   eventually(
     data.request("InitProducerId", { transactionalId: null, transactionTimeoutMs: 60_000 }),
@@ -63,11 +63,11 @@ export const idempotence = ({ test }: Suite): void => {
       for (let i = 0; i < 6; i++) assert.strictEqual(yield* write(session, topic, batch(producerId, 0, i * 2)), i * 2)
       for (let i = 1; i < 6; i++) assert.strictEqual(yield* write(session, topic, batch(producerId, 0, i * 2)), i * 2)
       assert.strictEqual(yield* endOffset(session, topic), 12)
-      // The sequences of another partition are others.
+      // Each partition has its own sequences.
       assert.strictEqual(yield* write(session, topic, batch(producerId, 0, 0), 1), 0)
     }))
 
-  test("refuses what doesn't follow", (harness) =>
+  test("refuses a batch that doesn't follow", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -80,7 +80,7 @@ export const idempotence = ({ test }: Suite): void => {
       assert.strictEqual(yield* endOffset(session, topic), 4)
     }))
 
-  test("begins anew with a higher epoch, and refuses lower ones", (harness) =>
+  test("starts again with a higher epoch, and refuses lower ones", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -88,7 +88,7 @@ export const idempotence = ({ test }: Suite): void => {
       assert.strictEqual(yield* write(session, topic, batch(producerId, 0, 0)), 0)
       assert.deepStrictEqual(yield* write(session, topic, batch(producerId, 1, 2)), outOfOrder)
       assert.strictEqual(yield* write(session, topic, batch(producerId, 1, 0)), 2)
-      // The same batch under the new epoch is another one.
+      // The same batch under the new epoch is a new batch.
       assert.deepStrictEqual(yield* write(session, topic, batch(producerId, 0, 0)), {
         errorCode: KafkaErrorCode.INVALID_PRODUCER_EPOCH
       })

@@ -76,7 +76,7 @@ export const offsets = ({ test }: Suite): void => {
       assert.deepStrictEqual(yield* commit({}), [UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION])
     }))
 
-  test("offsets outlive the members, may move back, and belong to whoever commits them", (harness) =>
+  test("offsets outlive the members, may move back, and belong to the group that commits them", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -99,7 +99,7 @@ export const offsets = ({ test }: Suite): void => {
         ]
       )
       const next = yield* member(harness, groupId)
-      // The generation after the one that was empty.
+      // The generation after the empty one.
       assert.strictEqual((yield* next.join).generationId, generationId + 2)
     }))
 }

@@ -1,5 +1,5 @@
 /**
- * Writing, reading and seeking in topics.
+ * Writing, reading and looking up offsets in topics.
  */
 import { assert } from "@effect/vitest"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
@@ -86,7 +86,7 @@ const listOffset = ({ data }: Session, topic: string, timestamp: number, partiti
   )
 
 export const records = ({ test }: Suite): void => {
-  test("keeps keys, values and headers as they are", (harness) =>
+  test("keeps keys, values and headers unchanged", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -146,7 +146,7 @@ export const records = ({ test }: Suite): void => {
       assert.deepStrictEqual(texts(read), ["b", "c", "d"])
     }))
 
-  test("limits a response, but never to nothing", (harness) =>
+  test("limits a response, but returns at least one batch", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session, 2)
@@ -167,7 +167,7 @@ export const records = ({ test }: Suite): void => {
       assert.deepStrictEqual(yield* both({ maxBytes: 4 * size }), [["a", "b", "c"], ["d"]])
     }))
 
-  test("refuses what it can't write", (harness) =>
+  test("refuses records that it can't write", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session, 1, [{ name: "max.message.bytes", value: "1000" }])
@@ -219,7 +219,7 @@ export const records = ({ test }: Suite): void => {
       assert.deepStrictEqual(texts(yield* Fiber.join(read)), ["a", "b"])
     }))
 
-  test("ends a long poll with what there is when its wait is over", (harness) =>
+  test("ends a long poll with the available records when its wait is over", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -236,7 +236,7 @@ export const records = ({ test }: Suite): void => {
       assert.deepStrictEqual(texts(yield* Fiber.join(little)), ["a"])
     }))
 
-  test("answers a fetch that can't be answered at once", (harness) =>
+  test("answers a fetch that has to wait", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -254,7 +254,7 @@ export const records = ({ test }: Suite): void => {
       assert.strictEqual(codes.get(0), KafkaErrorCode.NONE)
     }))
 
-  test("a long poll holds up what is behind it on its connection alone", (harness) =>
+  test("a long poll holds up only requests behind it on its connection", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -298,7 +298,7 @@ export const records = ({ test }: Suite): void => {
       assert.strictEqual(unknown.errorCode, KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     }))
 
-  test("tells where its log ends in a leader epoch", (harness) =>
+  test("returns the end offset of a leader epoch", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const topic = yield* createTopic(harness, session)
@@ -368,7 +368,7 @@ export const records = ({ test }: Suite): void => {
       )
     }))
 
-  test("cutting off one client leaves the other alone", (harness) =>
+  test("cutting off one client doesn't affect the other", (harness) =>
     Effect.gen(function* () {
       const session = yield* openSession(harness)
       const other = yield* openSession(harness)

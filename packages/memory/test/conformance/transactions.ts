@@ -1,5 +1,5 @@
 /**
- * Transactions: of records, of offsets, and what keeps zombies out (KIP-98, KIP-360, KIP-447).
+ * Transactions of records and of offsets, and the fencing of zombies (KIP-98, KIP-360, KIP-447).
  */
 import { assert } from "@effect/vitest"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
@@ -35,11 +35,11 @@ const {
   UNSTABLE_OFFSET_COMMIT
 } = KafkaErrorCode
 
-/** Asks again while the end of the transaction before is being written. */
+/** Repeats the request while the end of the previous transaction is being written. */
 const settled = <A extends { readonly errorCode: number }, E, R>(ask: Effect.Effect<A, E, R>) =>
   eventually(ask, ({ errorCode }) => errorCode !== CONCURRENT_TRANSACTIONS)
 
-/** A producer as the tests move it: one request at a time, its sequences counted. */
+/** A producer that the tests drive: one request at a time, its sequences counted. */
 const producer = (session: Session, transactionalId: string, transactionTimeoutMs = 60_000) =>
   Effect.gen(function* () {
     const bootstrap = yield* session.client.wire.connect(session.client.wire.bootstrap[0]!, "group")
@@ -122,7 +122,7 @@ const fetchOnce = ({ fetch }: Session, topic: string, isolationLevel: IsolationL
     ({ topics }) => topics[0]!.partitions[0]!
   )
 
-/** All there is to read, in as many answers as the broker likes. */
+/** All readable records, in as many responses as the broker chooses. */
 const values = (session: Session, topic: string, isolationLevel: IsolationLevel = "read_committed") =>
   Effect.gen(function* () {
     const read: Array<string> = []
@@ -163,7 +163,7 @@ export const transactions = ({ test }: Suite): void => {
       return { session, topic, transactional: yield* producer(session, harness.unique("tx")) }
     })
 
-  test("show their records when they are committed, all at once", (harness) =>
+  test("make their records visible when they are committed, all at once", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional } = yield* arrange(harness, 2)
       assert.deepStrictEqual(yield* transactional.add(topic, [0, 1]), [NONE, NONE])
@@ -179,7 +179,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* latest(session, topic, "read_uncommitted"), 3)
     }))
 
-  test("take their records back when they are aborted", (harness) =>
+  test("hide their records when they are aborted", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional } = yield* arrange(harness)
       yield* transactional.add(topic)
@@ -196,11 +196,11 @@ export const transactions = ({ test }: Suite): void => {
         Effect.map(fetchOnce(session, topic, "read_committed", offset), (answer) => answer.abortedTransactions)
       assert.deepStrictEqual(yield* aborted(0), [{ producerId, firstOffset: 0 }])
       assert.deepStrictEqual(yield* values(session, topic, "read_uncommitted"), ["a", "b", "c"])
-      // Behind the aborted transaction nothing of it is told any more.
+      // The response to a fetch behind the aborted transaction no longer lists it.
       assert.deepStrictEqual(yield* aborted(3), [])
     }))
 
-  test("hold up who reads committed at the first that is open", (harness) =>
+  test("stop a read-committed consumer at the first open one", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional: one } = yield* arrange(harness)
       const two = yield* producer(session, harness.unique("tx"))
@@ -219,7 +219,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* latest(session, topic, "read_committed"), 4)
     }))
 
-  test("fence the producer before, and abort what it left open", (harness) =>
+  test("fence the earlier producer, and abort its open transaction", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional: zombie } = yield* arrange(harness)
       yield* zombie.add(topic)
@@ -240,7 +240,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual((yield* zombie.init({ producerId, producerEpoch })).errorCode, PRODUCER_FENCED)
     }))
 
-  test("give their producer the next epoch when it asks, and again when the answer got lost", (harness) =>
+  test("give their producer the next epoch when it asks, and again when the answer is lost", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional } = yield* arrange(harness)
       const before = transactional.id()
@@ -253,13 +253,13 @@ export const transactions = ({ test }: Suite): void => {
       const again = yield* transactional.init(known)
       assert.deepStrictEqual([again.errorCode, again.producerEpoch], [NONE, before.producerEpoch + 1])
       yield* transactional.add(topic)
-      // Sequences begin anew with the epoch.
+      // Sequences start again with the epoch.
       assert.strictEqual(yield* transactional.write(topic, "b"), 2)
       yield* transactional.end(true)
       assert.deepStrictEqual(yield* committed(session, topic), ["b"])
     }))
 
-  test("take no records where they weren't announced", (harness) =>
+  test("refuse records in partitions that weren't added", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional } = yield* arrange(harness, 2)
       assert.deepStrictEqual(yield* transactional.write(topic, "a"), { errorCode: INVALID_TXN_STATE })
@@ -272,7 +272,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* latest(session, topic, "read_uncommitted"), 2)
     }))
 
-  test("take no records of their producer that aren't theirs", (harness) =>
+  test("refuse non-transactional records of their producer", (harness) =>
     Effect.gen(function* () {
       const { topic, transactional } = yield* arrange(harness)
       yield* transactional.add(topic)
@@ -281,7 +281,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* transactional.end(true), NONE)
     }))
 
-  test("take all partitions or none", (harness) =>
+  test("add all partitions or none", (harness) =>
     Effect.gen(function* () {
       const { topic, transactional } = yield* arrange(harness)
       assert.sameMembers(
@@ -292,7 +292,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* transactional.end(true), INVALID_TXN_STATE)
     }))
 
-  test("end once, in one way", (harness) =>
+  test("end once, by commit or abort", (harness) =>
     Effect.gen(function* () {
       const { topic, transactional } = yield* arrange(harness)
       assert.strictEqual(yield* transactional.end(true), INVALID_TXN_STATE)
@@ -307,7 +307,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* transactional.end(true), INVALID_TXN_STATE)
     }))
 
-  test("are of one transactional id and its producer", (harness) =>
+  test("belong to one transactional id and its producer", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional } = yield* arrange(harness)
       const other = yield* producer(session, harness.unique("tx"))
@@ -330,7 +330,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.isTrue(producerId >= 0n)
     }))
 
-  test("may not last as long as they like", (harness) =>
+  test("have a limited timeout", (harness) =>
     Effect.gen(function* () {
       const { transactional } = yield* arrange(harness)
       for (const transactionTimeoutMs of [0, 15 * 60_000 + 1]) {
@@ -339,7 +339,7 @@ export const transactions = ({ test }: Suite): void => {
       }
     }))
 
-  test("are aborted by the coordinator when their time is over; their producer may go on", (harness) =>
+  test("are aborted by the coordinator when they time out; their producer may continue", (harness) =>
     Effect.gen(function* () {
       const { session, topic, transactional: other } = yield* arrange(harness)
       const slow = yield* producer(session, harness.unique("tx"), 100)
@@ -399,7 +399,7 @@ export const transactions = ({ test }: Suite): void => {
 
   const unstable = { errorCode: UNSTABLE_OFFSET_COMMIT }
 
-  test("commit a group's offsets with their records, which until then aren't stable", (harness) =>
+  test("commit a group's offsets with their records, which aren't stable until then", (harness) =>
     Effect.gen(function* () {
       const { commit, generationId, groupId, member, offset, topic, transactional } = yield* inGroup(harness)
       assert.strictEqual(yield* member.commit(generationId, topic, 5), NONE)
@@ -412,7 +412,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.deepStrictEqual(yield* offset(true), [9, 3, "mine"])
     }))
 
-  test("leave a group's offsets as they were when they are aborted", (harness) =>
+  test("leave a group's offsets unchanged when they are aborted", (harness) =>
     Effect.gen(function* () {
       const { commit, groupId, offset, transactional } = yield* inGroup(harness)
       yield* transactional.addOffsets(groupId)
@@ -423,7 +423,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.deepStrictEqual(yield* offset(true), [-1, -1, ""])
     }))
 
-  test("commit no offsets for who isn't a member in the generation, but for a producer that is none", (harness) =>
+  test("refuse offsets of a stale or unknown member, but accept them without membership", (harness) =>
     Effect.gen(function* () {
       const { commit, generationId, groupId, transactional } = yield* inGroup(harness)
       yield* transactional.addOffsets(groupId)
@@ -433,7 +433,7 @@ export const transactions = ({ test }: Suite): void => {
       assert.strictEqual(yield* transactional.end(true), NONE)
     }))
 
-  test("commit no offsets of a group that wasn't announced, and none of a fenced producer", (harness) =>
+  test("refuse offsets of a group that wasn't added, and those of a fenced producer", (harness) =>
     Effect.gen(function* () {
       const { commit, groupId, session, transactional } = yield* inGroup(harness)
       assert.strictEqual(yield* commit(9), INVALID_TXN_STATE)

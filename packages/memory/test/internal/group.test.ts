@@ -27,7 +27,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ _tag: "Restart" as const }) }
 )
 
-/** One client: what it knows of its membership, and whether its join connection is held up. Two have an instance id. */
+/** One client: its view of its membership, and whether its join connection is held up. Two have an instance id. */
 interface Client {
   readonly instanceId: string | null
   memberId: string
@@ -147,7 +147,7 @@ const run = (limits: Limits, commands: ReadonlyArray<Command>) => {
 const invariants = (group: GroupState) => {
   const members = [...group.members.values()]
   const ids = members.map(({ id }) => id)
-  // A group that waits for more members may have lost all it had.
+  // A group that waits for more members may have lost all of its members.
   const awaitsMore = group.initial !== undefined || group.pendingMembers.size > 0
   if (!awaitsMore) assert.strictEqual(group.phase === "Empty", members.length === 0)
   if (members.length === 0) assert.include(["Empty", "PreparingRebalance"], group.phase)
@@ -180,7 +180,7 @@ const limits = (initialRebalanceDelayMs: number): Limits => ({
 
 describe("group", () => {
   for (const delay of [0, 1_000]) {
-    it(`keeps its invariants whatever its members do, with an initial delay of ${delay} ms`, () => {
+    it(`keeps its invariants under any requests, with an initial delay of ${delay} ms`, () => {
       fc.assert(
         fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
           run(limits(delay), commands)
@@ -189,7 +189,7 @@ describe("group", () => {
       )
     })
 
-    it(`answers every parked request and forgets silent members, with an initial delay of ${delay} ms`, () => {
+    it(`answers every parked request and removes silent members, with an initial delay of ${delay} ms`, () => {
       fc.assert(
         fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
           const { clients, group, now, wait } = run(limits(delay), commands)

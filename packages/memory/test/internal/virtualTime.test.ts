@@ -12,7 +12,7 @@ const wall = Effect.map(Clock.currentTimeMillis, (millis) => millis - VirtualTim
 
 const make = () => VirtualTime.make({ dice: Dice.make(1, "order") })
 
-/** Plays an effect in a process, and returns what it notes with the time of the world. */
+/** Plays an effect in a process, and returns its notes with the world's time. */
 const play = (
   run: (
     time: VirtualTime.VirtualTime,
@@ -33,7 +33,7 @@ const play = (
 }
 
 describe("virtual time", () => {
-  it("fires timers early by less than a millisecond, where a process is told to", () => {
+  it("fires timers early by less than a millisecond, if a process asks for it", () => {
     const notes = play(
       (_, __, note) =>
         Effect.gen(function* () {
@@ -60,7 +60,7 @@ describe("virtual time", () => {
     assert.deepStrictEqual(notes, ["100 wall 95, monotonic 100", "110 later"])
   })
 
-  it("blocks all of a process that computes, and nothing else of the world", () => {
+  it("blocks all of a process that computes, and nothing else", () => {
     const notes = play((time, _, note) =>
       Effect.gen(function* () {
         const other = time.process()

@@ -19,7 +19,7 @@ const make = () =>
   })
 
 describe("oracle", () => {
-  it("lets a record be handled again whose attempt ended as its time was over, and no other", () => {
+  it("allows a record to be handled again only if its attempt ended as it timed out", () => {
     const again = (outcome: "handled" | "late") => {
       const oracle = make()
       const member = oracle.member(1)
