@@ -1,15 +1,15 @@
 /**
- * An HTTP server that tells how the consumers and producers of this process are, for people and for probes of
- * Kubernetes and load balancers, and the bare app for programs that have a server of their own.
+ * An HTTP server that reports the health of this process's consumers and producers, for people and for probes of
+ * Kubernetes and load balancers, and the bare app for programs with their own server.
  *
  * | path | 200 | 503 |
  * |---|---|---|
  * | `/health` | every component is `up` or `degraded` | one is `down` |
- * | `/health/live` | a restart would help nothing | only a restart helps |
- * | `/health/ready` | every consumer takes records, every producer sends | one is starting, draining, or has ended |
+ * | `/health/live` | a restart would not help | only a restart helps |
+ * | `/health/ready` | every consumer and producer takes records | one is starting, draining, or has ended |
  *
- * The answer is JSON with every component at `/health`, and with those that fail it at a probe. Nothing is asked for an
- * answer, so that it comes at once: it tells what the components know. `docs/health.md` has all of their states.
+ * Responses are JSON: `/health` lists every component, a probe lists those that fail it. They are served from cached
+ * state, so they return immediately. `docs/health.md` describes all states.
  */
 
 import type * as HttpApp from "@effect/platform/HttpApp"
@@ -46,14 +46,11 @@ export class HealthServer extends Context.Tag("@spillway/observability/HealthSer
 export interface HealthServerOptions extends Server.ServerOptions, Health.HealthOptions {
   /** 0 lets the system choose. Default: 8081. */
   readonly port?: number | undefined
-  /**
-   * Starts with `/`; the probes are below it, at `live` and `ready`. Every other path is answered with 404. Default:
-   * `/health`.
-   */
+  /** Starts with `/`; the probes are below it, at `live` and `ready`. Other paths return 404. Default: `/health`. */
   readonly path?: HttpRouter.PathInput | undefined
 }
 
-/** Which question is asked: of all, whether a restart helps, or whether work is taken. */
+/** The question to answer: overall health, whether a restart helps, or whether components take work. */
 export type Probe = "health" | "live" | "ready"
 
 const passes: Readonly<Record<Probe, (of: Pick<Health.ComponentHealth, "status" | "live" | "ready">) => boolean>> = {
@@ -73,7 +70,7 @@ const answer = (probe: Probe, report: Health.HealthReport): HttpServerResponse.H
   )
 }
 
-/** Answers any request with the health of this process: `HttpRouter.get("/ready", HealthServer.app("ready"))`. */
+/** Responds to any request with the health of this process: `HttpRouter.get("/ready", HealthServer.app("ready"))`. */
 export const app = (probe: Probe = "health"): HttpApp.Default =>
   Effect.flatMap(Health.Health, ({ report }) => Effect.map(report, (report) => answer(probe, report)))
 
@@ -91,7 +88,7 @@ const check = (options: HealthServerOptions): ReadonlyArray<Environment.Issue> =
   ...Health.check(options)
 ]
 
-/** Serves the health that is on, or turns it on; both until the scope closes. */
+/** Serves the provided health registry, or turns health on; both until the scope closes. */
 const make = Effect.fnUntraced(function* (
   options: HealthServerOptions = {}
 ): Effect.fn.Return<Context.Context<HealthServer>, HealthServerError, Scope.Scope> {
@@ -110,7 +107,7 @@ const make = Effect.fnUntraced(function* (
 
 /**
  * Serves health at `http://{host}:{port}{path}`, and turns it on for the consumers and producers that this layer is
- * provided to. Where a `Health` layer is provided to this one, it serves that, whose `stalledAfter` holds.
+ * provided to. If a `Health` layer is provided to this one, it serves that one, with its `stalledAfter`.
  */
 export const layer = (options?: HealthServerOptions | undefined): Layer.Layer<HealthServer, HealthServerError> =>
   Layer.scopedContext(make(options))
@@ -124,7 +121,7 @@ export const config = (defaults: HealthServerOptions = {}): Config<HealthServerO
     check
   })
 
-/** `layer` with what the environment says; see `config`. */
+/** `layer` with the options from the environment; see `config`. */
 export const layerConfig = (
   defaults?: HealthServerOptions | undefined
 ): Layer.Layer<HealthServer, HealthServerError | ConfigError> =>

@@ -10,8 +10,8 @@
  * | summary | summary: `quantile`, `_sum`, `_count` |
  *
  * Families are ordered by name and series by labels, so equal snapshots give equal texts. No series is printed twice:
- * keys that differ only in description or label order are one series, its counts added up (of gauges and summaries the
- * one registered last stands). Names that Prometheus doesn't allow get `_` for each character that is at fault.
+ * keys that differ only in description or label order form one series whose counts add up (for gauges and summaries,
+ * the one registered last wins). In invalid names, `_` replaces each invalid character.
  */
 import type * as MetricPair from "effect/MetricPair"
 import { familiesOf } from "./internal/families.js"
@@ -26,8 +26,8 @@ export interface FormatOptions {
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
 /**
- * The text of a snapshot, such as `Metric.unsafeSnapshot()`. A family whose series names clash with those of one before
- * it is left out: the same name as another type, or `a_count` beside a histogram `a`.
+ * The text of a snapshot, such as `Metric.unsafeSnapshot()`. Leaves out a family whose series names clash with an
+ * earlier one: the same name with another type, or `a_count` beside a histogram `a`.
  */
 export const format = (
   snapshot: Iterable<MetricPair.MetricPair.Untyped>,

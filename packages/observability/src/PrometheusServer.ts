@@ -1,5 +1,5 @@
 /**
- * An HTTP server that Prometheus scrapes, and the bare app for programs that have a server of their own.
+ * An HTTP server for Prometheus to scrape, and the bare app for programs with their own server.
  */
 
 import type * as HttpApp from "@effect/platform/HttpApp"
@@ -37,11 +37,11 @@ export class PrometheusServer extends Context.Tag("@spillway/observability/Prome
 export interface PrometheusServerOptions extends Server.ServerOptions {
   /** 0 lets the system choose. Default: 8080. */
   readonly port?: number | undefined
-  /** Starts with `/`. Every other path is answered with 404. Default: `/metrics`. */
+  /** Starts with `/`. Other paths return 404. Default: `/metrics`. */
   readonly path?: HttpRouter.PathInput | undefined
 }
 
-/** Answers any request with the metrics of this process: `HttpRouter.get("/metrics", PrometheusServer.app)`. */
+/** Responds to any request with the metrics of this process: `HttpRouter.get("/metrics", PrometheusServer.app)`. */
 export const app: HttpApp.Default = Effect.sync(() =>
   HttpServerResponse.text(PrometheusFormat.format(Metric.unsafeSnapshot()), {
     contentType: PrometheusFormat.contentType
@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function* (
   return listening
 })
 
-/** Serves the metrics at `http://{host}:{port}{path}`. Fails when the address is taken. */
+/** Serves the metrics at `http://{host}:{port}{path}`. Fails if the address is in use. */
 export const layer = (
   options?: PrometheusServerOptions | undefined
 ): Layer.Layer<PrometheusServer, PrometheusServerError> => Layer.scoped(PrometheusServer, make(options))
@@ -69,7 +69,7 @@ export const layer = (
 export const config = (defaults: PrometheusServerOptions = {}): Config<PrometheusServerOptions> =>
   Environment.options({ prefix: "METRICS", parsers: Server.parsers, defaults, check: Server.check })
 
-/** `layer` with what the environment says; see `config`. */
+/** `layer` with the options from the environment; see `config`. */
 export const layerConfig = (
   defaults?: PrometheusServerOptions | undefined
 ): Layer.Layer<PrometheusServer, PrometheusServerError | ConfigError> =>

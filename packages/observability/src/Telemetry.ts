@@ -1,9 +1,9 @@
 /**
- * OpenTelemetry: exports traces and metrics, and logs if asked for, by OTLP over HTTP, and turns tracing on for the
+ * OpenTelemetry: exports traces and metrics, and optionally logs, by OTLP over HTTP, and turns tracing on for the
  * consumers and producers that it is provided to. It needs no OpenTelemetry SDK.
  *
- * Traces are those of `TransportTracing` and every `Effect.withSpan` of the program; metrics are all of Effect's
- * registry, which `TransportMetrics.layer` adds those of consumers and producers to.
+ * Traces include those of `TransportTracing` and every `Effect.withSpan` of the program; metrics are the whole Effect
+ * registry, where `TransportMetrics.layer` registers those of consumers and producers.
  */
 
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
@@ -26,9 +26,9 @@ export interface TelemetryOptions {
   readonly serviceName: string
   /** `service.version` of the resource. */
   readonly serviceVersion?: string | undefined
-  /** More attributes of the resource. They win over those of `OTEL_RESOURCE_ATTRIBUTES`. */
+  /** More attributes of the resource. They override those of `OTEL_RESOURCE_ATTRIBUTES`. */
   readonly resourceAttributes?: Readonly<Record<string, string>> | undefined
-  /** Where an OTLP receiver listens; `/v1/traces` and the like are added. Default: `http://localhost:4318`. */
+  /** The URL of an OTLP receiver; `/v1/traces` and the like are appended. Default: `http://localhost:4318`. */
   readonly endpoint?: string | undefined
   /** Headers of every request, such as an API key. */
   readonly headers?: Readonly<Record<string, Redacted.Redacted>> | undefined
@@ -38,24 +38,26 @@ export interface TelemetryOptions {
   readonly traces?: boolean | undefined
   /** Default: true. */
   readonly metrics?: boolean | undefined
-  /** Whether log lines are exported, beside the program's other loggers. Default: false. */
+  /** Whether log lines are exported, in addition to the program's other loggers. Default: false. */
   readonly logs?: boolean | undefined
   /**
-   * The share of the traces beginning here that is sampled, from 0 to 1. A trace that began elsewhere is sampled as it
-   * was there. Default: 1.
+   * The share of the traces beginning here that is sampled, from 0 to 1. A trace that began elsewhere keeps its
+   * sampling decision. Default: 1.
    */
   readonly sampleRatio?: number | undefined
-  /** How often spans are sent. Default: 5 seconds, or as soon as there are 1,000. */
+  /** The interval between exports of spans; 1,000 spans trigger one early. Default: 5 seconds. */
   readonly traceInterval?: Duration.DurationInput | undefined
-  /** How often metrics are sent. Default: 60 seconds. */
+  /** The interval between exports of metrics. Default: 60 seconds. */
   readonly metricInterval?: Duration.DurationInput | undefined
-  /** How long a request may take. Closing sends what is left, and takes twice this at most. Default: 10 seconds. */
+  /**
+   * The timeout of a request. Closing sends the remaining data and takes at most twice as long. Default: 10 seconds.
+   */
   readonly timeout?: Duration.DurationInput | undefined
   /** How records are traced. */
   readonly tracing?: TransportTracing.TransportTracingOptions | undefined
 }
 
-/** Options that nothing can be exported with. */
+/** Options with which nothing can be exported. */
 export class TelemetryError extends Data.TaggedError("TelemetryError")<{
   readonly reason: "InvalidOptions"
   readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
@@ -66,7 +68,7 @@ export class TelemetryError extends Data.TaggedError("TelemetryError")<{
   }
 }
 
-/** What is wrong with an endpoint, if anything. */
+/** The problem with an endpoint, if any. */
 const wrongEndpoint = (text: string): string | undefined => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) return "must be a URL of http or https"
@@ -75,7 +77,7 @@ const wrongEndpoint = (text: string): string | undefined => {
     : "must not contain a user name or password; use headers"
 }
 
-/** What HTTP takes as a header's value. */
+/** A valid HTTP header value. */
 const isHeaderValue = (value: Redacted.Redacted): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(Redacted.value(value))
 
 const check = (options: TelemetryOptions): Effect.Effect<void, TelemetryError> => {
@@ -87,7 +89,7 @@ const check = (options: TelemetryOptions): Effect.Effect<void, TelemetryError> =
   const { sampleRatio = 1 } = options
   must(serviceName.trim() !== "", "serviceName", serviceName, "must not be empty")
   const wrong = wrongEndpoint(endpoint)
-  // A password may stand in what is no URL, too.
+  // A string that is not a URL may contain a password, too.
   if (wrong !== undefined) must(false, "endpoint", endpoint.replace(/\/\/.*@/, "//<redacted>@"), wrong)
   for (const [name, value] of Object.entries(headers)) {
     must(isHeaderValue(value), "headers", { [name]: "<redacted>" }, "must be text that HTTP allows")
@@ -135,7 +137,7 @@ const build = (options: TelemetryOptions): Layer.Layer<never> => {
   ).pipe(Layer.provide([Otlp.client(timeout), Otlp.serialization(options.protocol ?? "http/protobuf")]))
 }
 
-/** Exports until the layer is released; then sends what is left, in twice the `timeout` at most. */
+/** Exports until the layer is released, then sends the remaining data within twice the `timeout`. */
 export const layer = (options: TelemetryOptions): Layer.Layer<never, TelemetryError> =>
   Layer.unwrapEffect(
     Effect.as(
@@ -145,7 +147,7 @@ export const layer = (options: TelemetryOptions): Layer.Layer<never, TelemetryEr
   )
 
 /**
- * `layer` by OpenTelemetry's environment variables, of which only `OTEL_SERVICE_NAME` must be given:
+ * `layer` with the options from OpenTelemetry's environment variables; only `OTEL_SERVICE_NAME` is required:
  *
  * | variable | value | default |
  * |---|---|---|

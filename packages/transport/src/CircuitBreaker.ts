@@ -1,12 +1,12 @@
 /**
- * Keeps a consumer from calling its handler while what the handler depends on is down. While a breaker is open no
- * handler is called and every partition waits; when its time is over one record goes through as a probe, and what
- * becomes of it closes the breaker or opens it for longer.
+ * Stops a consumer from calling its handler while a dependency of the handler is down. While a breaker is open, no
+ * handler is called and every partition waits. After the open time, one record passes as a probe: its result closes the
+ * breaker or opens it for longer.
  *
- * A failure that opens the breaker, or meets it open or half-open, uses up none of its record's retries: the record is
- * tried again when the breaker lets it through, at the same attempt. So no record is dead-lettered by a breaker.
+ * A failure that opens the breaker, or that occurs while it is open or half-open, uses up none of the record's retries:
+ * the record is retried at the same attempt when the breaker lets it through. So a breaker never causes a dead letter.
  *
- * What counts as failed is what would be retried: not a `NonRetryableError`, nor a value that doesn't decode.
+ * A failure counts if it would be retried: neither a `NonRetryableError` nor a value that doesn't decode counts.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -27,50 +27,50 @@ export type { CircuitBreakerSettings, CircuitBreakerState }
 
 export interface CircuitBreakerOptions {
   /**
-   * Which calls of the handler are looked at: the last so many, or those of the last so long. Default: the last 20.
-   * A large window is slow to notice an outage: records may be out of retries before it does.
+   * The handler calls that count: the last `count`, or those within the last `time`. Default: the last 20. A large
+   * window notices an outage late: records may run out of retries first.
    */
   readonly window?: { readonly count: number } | { readonly time: Duration.DurationInput } | undefined
-  /** It opens at a failure that makes this share of the window's calls, or more, failed: above 0, to 1. Default: 0.5. */
+  /** The breaker opens when at least this share of the window's calls failed: above 0, up to 1. Default: 0.5. */
   readonly failureRatio?: number | undefined
   /**
-   * It doesn't open while the window holds fewer calls. Default: 10. Keep it above the attempts of one record (the
-   * policy's retries and 1), or a single bad record can open it.
+   * The breaker stays closed while the window holds fewer calls. Default: 10. Keep it above the attempts per record
+   * (the policy's retries plus 1), or a single bad record can open the breaker.
    */
   readonly minimumThroughput?: number | undefined
-  /** How long it stays open before the first probe. Default: 5 seconds. */
+  /** How long the breaker stays open before the first probe. Default: 5 seconds. */
   readonly openTime?: Duration.DurationInput | undefined
-  /** What that time is multiplied by with each probe that fails, at least 1. Default: 2. */
+  /** The factor by which the open time grows with each failed probe, at least 1. Default: 2. */
   readonly factor?: number | undefined
-  /** It never stays open for longer. Default: 30 seconds. */
+  /** The longest open time. Default: 30 seconds. */
   readonly maxOpenTime?: Duration.DurationInput | undefined
-  /** How many probes, one after the other, must succeed to close it. Default: 1. */
+  /** The number of consecutive probes that must succeed to close the breaker. Default: 1. */
   readonly probes?: number | undefined
   /**
-   * Which of the failures that would be retried count as failed; others count as nothing and use up retries as without
-   * a breaker. Default: all. A record that fails for reasons of its own should not count: where it is the only one to
-   * probe with, it would keep the breaker open. One that throws counts the failure.
+   * Selects which of the failures that would be retried count; the others use up retries as they do without a breaker.
+   * Default: all. Exclude failures that the record itself causes: a probe with such a record would keep the breaker
+   * open. If the predicate throws, the failure counts.
    */
   readonly isFailure?: ((failure: HandlerFailure) => boolean) | undefined
 }
 
-/** What a consumer shows of its breaker. */
+/** The public view of a consumer's breaker. */
 export interface CircuitBreaker {
   readonly state: Effect.Effect<CircuitBreakerState>
-  /** The current state, then each change, until the consumer has ended. */
+  /** The current state, then each change, until the consumer ends. */
   readonly changes: Stream.Stream<CircuitBreakerState>
 }
 
-/** For runtimes: one of those who call the handler, with at most one call at a time. */
+/** For runtimes: one caller of the handler, with at most one call at a time. */
 export interface Caller {
   /** Whether a call may begin now. */
   readonly isAdmitted: () => boolean
-  /** Begins a call, if it may begin: then one of the others must follow. They do nothing when no call is on. */
+  /** Begins a call, if allowed; one of the other functions must then follow. They do nothing without a call. */
   readonly enter: () => boolean
   readonly succeeded: () => void
-  /** True when the failure uses up no retry. */
+  /** Returns true if the failure uses up no retry. */
   readonly failed: (failure: HandlerFailure) => boolean
-  /** The call ended without telling anything of what the breaker protects. */
+  /** The call ended and its result says nothing about the protected dependency. */
   readonly ignored: () => void
 }
 
@@ -80,7 +80,7 @@ export interface CircuitBreakerRuntime extends CircuitBreaker {
   readonly caller: () => Caller
 }
 
-/** The settings, which are good where there is no issue. */
+/** The settings, valid if there are no issues. */
 export const check = (
   options: CircuitBreakerOptions
 ): { readonly settings: CircuitBreakerSettings; readonly issues: ReadonlyArray<Issue> } => {
@@ -133,8 +133,8 @@ export const check = (
 }
 
 /**
- * For runtimes: a closed breaker, which lives until the scope closes. `onAdmission` is called whenever a call may begin
- * that might not have before.
+ * For runtimes: a closed breaker that lives until the scope closes. `onAdmission` is called whenever a call may begin
+ * that might not have been allowed before.
  */
 export const make = Effect.fnUntraced(function* (
   settings: CircuitBreakerSettings,
@@ -146,10 +146,10 @@ export const make = Effect.fnUntraced(function* (
   const machine = Machine.make(settings)
   const ended = yield* Deferred.make<void>()
   const state = yield* SubscriptionRef.make<CircuitBreakerState>("closed")
-  /** Changes that `state` doesn't tell yet. */
+  /** Changes that `state` doesn't show yet. */
   const changes = yield* Queue.unbounded<CircuitBreakerState>()
 
-  /** Does what may change the machine, and tells who must know. */
+  /** Applies a change to the machine and notifies everyone it concerns. */
   const move = (step: () => void): void => {
     const { epoch } = machine
     const admitted = Machine.admits(machine)
@@ -164,7 +164,7 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  /** Waits until the breaker has left the epoch in which it opened: a timer may fire before its time. */
+  /** Waits until the breaker leaves the epoch in which it opened: a timer may fire early. */
   const becomeHalfOpen = (epoch: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       move(() => Machine.tick(machine, now()))

@@ -1,6 +1,6 @@
 /**
- * CloudEvents 1.0 as Kafka records, by the CloudEvents project's Kafka binding: written in binary mode (attributes in
- * `ce_` headers, data in the value), read in binary mode and in structured mode (all of it in a JSON value).
+ * CloudEvents 1.0 as Kafka records, following the CloudEvents Kafka binding. Writes binary mode (attributes in `ce_`
+ * headers, data in the value); reads binary mode and structured mode (everything in a JSON value).
  */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
@@ -20,8 +20,8 @@ export interface CloudEvent {
 }
 
 /**
- * A record that is no CloudEvent, or an event that can't be written as one. `attribute` is the one at fault, if any.
- * Holds no attribute's value and nothing of the data.
+ * A record that is not a CloudEvent, or an event that can't be written as one. `attribute` is the invalid one, if any.
+ * Contains no attribute values and no data.
  */
 export class CloudEventError extends Data.TaggedError("CloudEventError")<{
   readonly reason: CloudEventErrorReason
@@ -33,7 +33,7 @@ export class CloudEventError extends Data.TaggedError("CloudEventError")<{
   }
 }
 
-/** The headers and the value of an event in binary mode. Fails on an attribute that the standard doesn't allow. */
+/** Returns the headers and value of an event in binary mode. Fails on an attribute that CloudEvents forbids. */
 export const toRecord = (
   event: CloudEvent
 ): Either.Either<Pick<ConsumedRecord, "headers" | "value">, CloudEventError> => {
@@ -44,8 +44,9 @@ export const toRecord = (
 }
 
 /**
- * The event of a record: in structured mode when the `content-type` header says `application/cloudevents+json`, else in
- * binary mode. Headers and members that aren't attributes by their names are passed over, as is an empty optional one.
+ * Reads the event of a record: in structured mode if the `content-type` header is `application/cloudevents+json`,
+ * otherwise in binary mode. Ignores headers and members that are not valid attribute names, and empty optional
+ * attributes.
  */
 export const fromRecord = (
   record: Pick<ConsumedRecord, "headers" | "value">

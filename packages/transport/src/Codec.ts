@@ -12,17 +12,17 @@ import { isExit } from "./internal/exit.js"
 import * as ParseIssue from "./internal/parseIssue.js"
 import { isInstance } from "./internal/render.js"
 
-/** What a consumer needs of a codec. */
+/** The part of a codec that a consumer needs. */
 export interface Decoder<out A> {
   /**
-   * Reads a value; null is a tombstone. When nothing asynchronous is needed, return an `Exit`, which is an Effect too:
-   * the consumer then reads it without running anything. A decoder that throws or dies fails like one with a
+   * Reads a value; null is a tombstone. A synchronous decoder should return an `Exit`, which is an Effect too: the
+   * consumer reads it without running a fiber. A decoder that throws or dies is treated like one that fails with a
    * `DecodeError`: the record is dead-lettered at once. To have the record retried, die with a `TemporaryError`.
    */
   readonly decode: (bytes: Uint8Array | null) => Effect.Effect<A, DecodeError>
 }
 
-/** What a publisher needs of a codec. */
+/** The part of a codec that a publisher needs. */
 export interface Encoder<in A> {
   /** Writes a value; null makes a tombstone. */
   readonly encode: (value: A) => Effect.Effect<Uint8Array | null, EncodeError>
@@ -30,7 +30,7 @@ export interface Encoder<in A> {
 
 export interface Codec<in out A> extends Decoder<A>, Encoder<A> {}
 
-/** Bytes that are no value of the codec: such a record is dead-lettered at once. Holds nothing of the payload. */
+/** Bytes that the codec can't decode: the record is dead-lettered at once. Contains none of the payload. */
 export class DecodeError extends Data.TaggedError("DecodeError")<{
   readonly reason: "InvalidUtf8" | "InvalidJson" | "SchemaMismatch" | "Null"
   readonly description: string
@@ -40,7 +40,7 @@ export class DecodeError extends Data.TaggedError("DecodeError")<{
   }
 }
 
-/** A value that the codec can't write. Holds nothing of the value. */
+/** A value that the codec can't write. Contains none of the value. */
 export class EncodeError extends Data.TaggedError("EncodeError")<{
   readonly reason: "InvalidJson" | "SchemaMismatch"
   readonly description: string
@@ -50,16 +50,16 @@ export class EncodeError extends Data.TaggedError("EncodeError")<{
   }
 }
 
-/** The value as it is, tombstones too. */
+/** Raw bytes, unchanged; tombstones included. */
 export const bytes: Codec<Uint8Array | null> = { decode: Exit.succeed, encode: Exit.succeed }
 
-/** UTF-8 text; fails on other bytes and on null. A leading byte order mark is part of the text. */
+/** UTF-8 text; fails on other bytes and on null. Keeps a leading byte order mark. */
 export const text: Codec<string> = {
   decode: (bytes) => (bytes === null ? nullValue : decodeText(textDecoder, bytes)),
   encode: (value) => Exit.succeed(encoder.encode(value))
 }
 
-/** JSON text whose value matches the schema; fails on null. Asynchronous schemas work too, at the cost of running them. */
+/** JSON text whose value matches the schema; fails on null. Asynchronous schemas work, but cost a fiber per value. */
 export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   const decodeValue = ParseResult.decodeUnknown(schema)
   const encodeValue = ParseResult.encode(schema)
@@ -89,7 +89,7 @@ export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   }
 }
 
-/** Reads and writes null, a tombstone, as null and leaves the rest to the codec. */
+/** Passes null (a tombstone) through in both directions and delegates everything else to the codec. */
 export const nullable = <A>(codec: Codec<A>): Codec<A | null> => ({
   decode: (bytes) => (bytes === null ? Exit.succeed(null) : codec.decode(bytes)),
   encode: (value) => (value === null ? Exit.succeed(null) : codec.encode(value))
@@ -109,7 +109,7 @@ const decodeText = (decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array
   }
 }
 
-/** A schema that is done at once gives an Either, from which an Exit is made. One that throws matches nothing. */
+/** A synchronous schema yields an Either, which becomes an Exit. A schema that throws counts as a mismatch. */
 const toEffect = <A, E>(
   parse: () => Effect.Effect<A, ParseResult.ParseIssue>,
   error: (description: string) => E
@@ -134,7 +134,7 @@ const stringify = (value: unknown): Exit.Exit<Uint8Array, EncodeError> => {
     const text = JSON.stringify(value)
     if (text !== undefined) return Exit.succeed(encoder.encode(text))
   } catch {
-    // A cycle, a BigInt or too deep a value: no JSON, like undefined.
+    // JSON can't represent a cycle, a BigInt, undefined or a value that is nested too deeply.
   }
   return Exit.fail(new EncodeError({ reason: "InvalidJson", description: `a value of type ${typeof value}` }))
 }

@@ -1,5 +1,5 @@
 /**
- * The handle of a running consumer, and the launcher that ends a program when one of its consumers fails.
+ * The handle of a running consumer, and a launcher that ends the program when one of its consumers fails.
  */
 
 import * as Context from "effect/Context"
@@ -26,11 +26,11 @@ export type ConsumerErrorReason =
   | "LogTruncated"
   | "CorruptBatch"
   | "FencedInstance"
-  /** Another producer has taken over the transactional id of a transactional consumer. */
+  /** Another producer uses the transactional id of this transactional consumer and has fenced it. */
   | "FencedProducer"
   | "UnsupportedBroker"
 
-/** A consumer that can't go on: nothing it had not handled was committed. */
+/** A consumer that can't continue. It has committed nothing that it had not handled. */
 export class ConsumerError extends Data.TaggedError("ConsumerError")<{
   readonly reason: ConsumerErrorReason
   readonly groupId: string
@@ -47,7 +47,7 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-/** Whether Kafka takes the name for a topic's. */
+/** Whether a name is a legal Kafka topic name. */
 export const isTopicName = (name: string): boolean => /^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(name)
 
 export interface CommittedOffset extends TopicPartition {
@@ -56,24 +56,24 @@ export interface CommittedOffset extends TopicPartition {
 }
 
 export type ControlErrorReason =
-  /** An argument that makes no sense, whatever the consumer's state. */
+  /** An argument that is invalid in any state of the consumer. */
   | "InvalidArgument"
-  /** The partition isn't this consumer's. */
+  /** The partition isn't assigned to this consumer. */
   | "NotAssigned"
-  /** The log doesn't reach to the offset, or no longer. */
+  /** The offset is before the start of the log or beyond its end. */
   | "OffsetOutOfRange"
-  /** Partitions are being given up or taken over. */
+  /** Partitions are being revoked or assigned. */
   | "Rebalancing"
-  /** The consumer drains, or has ended. */
+  /** The consumer is draining or has ended. */
   | "NotRunning"
-  /** The broker doesn't let this client see the partition's offsets. */
+  /** The client may not see the partition's offsets. */
   | "Authorization"
 
-/** A pause, resume or seek that was refused; the consumer goes on as before. */
+/** A pause, resume or seek that was refused; the consumer continues unchanged. */
 export class ControlError extends Data.TaggedError("ControlError")<{
   readonly reason: ControlErrorReason
   readonly groupId: string
-  /** What was refused, as the argument's path: `partitions[0].topic`, `position.offset`. */
+  /** The refused argument as a path: `partitions[0].topic`, `position.offset`. */
   readonly field: string
   readonly value: unknown
   readonly description: string
@@ -84,13 +84,13 @@ export class ControlError extends Data.TaggedError("ControlError")<{
   }
 }
 
-/** What a consumer did from its start to its end. */
+/** The totals of a consumer from its start to its end. */
 export interface ConsumerReport {
   readonly handled: number
-  /** Attempts beyond a record's first. */
+  /** Attempts after a record's first. */
   readonly retried: number
   readonly deadLettered: number
-  /** Records given up without a dead letter, by the policy `DeadLetter.none("skip")`. */
+  /** Records discarded without a dead letter, by the policy `DeadLetter.none("skip")`. */
   readonly discarded: number
   /** The last acknowledged commit of every partition that this consumer committed. */
   readonly committed: ReadonlyArray<CommittedOffset>
@@ -98,66 +98,67 @@ export interface ConsumerReport {
 
 export interface Consumer {
   readonly groupId: string
-  /** Asks for a drain and returns at once. */
+  /** Requests a drain and returns at once. */
   readonly stop: Effect.Effect<void>
-  /** Ends when the consumer has stopped; fails when it failed. */
+  /** Ends when the consumer has stopped; fails if it failed. */
   readonly wait: Effect.Effect<ConsumerReport, ConsumerError>
   /**
-   * `stop` and `wait`; what isn't done within `drainTimeout` is interrupted and will be redelivered. The last commit is
-   * repeated for what is left of that, and for 5 seconds at least: a coordinator that doesn't answer adds up to 7
+   * `stop` and `wait`. Interrupts work that isn't done within `drainTimeout`; those records are redelivered. The last
+   * commit is retried for the rest of that time, at least 5 seconds. A coordinator that doesn't answer adds up to 7
    * seconds, 2 of them for leaving the group.
    */
   readonly close: Effect.Effect<ConsumerReport, ConsumerError>
   readonly status: Effect.Effect<ConsumerStatus>
   /** The current status, then each change, until `Stopped` or `Failed`. */
   readonly changes: Stream.Stream<ConsumerStatus>
-  /** The partitions owned now, ordered by topic and partition. */
+  /** The assigned partitions, ordered by topic and partition. */
   readonly assignment: Effect.Effect<ReadonlyArray<TopicPartition>>
   /**
-   * Starts no further record or retry: of any partition, or of those given. What is in flight ends, a wait for a retry
-   * goes on and then holds, and nothing more is fetched, while membership and commits go on and a drain or a rebalance
-   * takes no longer. A pause outlasts rebalances: it holds for partitions that are kept, that come back, and, of all,
-   * that come new; so partitions needn't be owned now. The status is `Paused` while all owned partitions are.
+   * Stops starting records and retries: in all partitions, or in those given. In-flight records finish, a wait for a
+   * retry continues and then holds, and fetching stops. Membership and commits continue, and a drain or a rebalance
+   * takes no longer than usual. A pause outlasts rebalances: it applies to partitions that are kept or come back, and a
+   * pause of everything applies to new ones too, so partitions don't have to be assigned now. The status is `Paused`
+   * while all assigned partitions are paused.
    *
-   * Fails with `InvalidArgument` for a topic that isn't consumed or a number that is no partition's.
+   * Fails with `InvalidArgument` for a topic that isn't consumed or a number that is not a valid partition.
    */
   readonly pause: {
     (): Effect.Effect<void>
     (partitions: ReadonlyArray<TopicPartition>): Effect.Effect<void, ControlError>
   }
-  /** Undoes `pause`: of all partitions, or of those given, also when all were paused. Fails as `pause` does. */
+  /** Undoes `pause`: for all partitions or for those given, even if all were paused. Fails as `pause` does. */
   readonly resume: {
     (): Effect.Effect<void>
     (partitions: ReadonlyArray<TopicPartition>): Effect.Effect<void, ControlError>
   }
-  /** The partitions owned now that are paused, ordered by topic and partition. */
+  /** The assigned partitions that are paused, ordered by topic and partition. */
   readonly paused: Effect.Effect<ReadonlyArray<TopicPartition>>
   /**
-   * Goes on at another position: in all partitions owned now, or in those given. Records in flight are waited for: a
-   * handler that runs may finish, a wait for a retry ends at once and its record is left without an outcome. Called
-   * in a handler of this consumer it waits for none, so not for itself. Then what was fetched is dropped, and the new
-   * position is committed at once, even where it lies before the last commit: the one time that this consumer commits
-   * backwards. Returns when that commit is acknowledged.
+   * Continues at another position: in all assigned partitions, or in those given. It waits for in-flight records: a
+   * running handler may finish; a wait for a retry ends at once, and its record has no outcome. Called from a handler
+   * of this consumer, it waits for no record, which avoids waiting for itself. Then it drops the fetched records and
+   * commits the new position at once, even if that is before the last commit: the only case in which this consumer
+   * commits backwards on request. Returns when the commit is acknowledged.
    *
-   * It happens in all partitions or in none: a `ControlError` says that the consumer goes on as if not asked, except
-   * after a rebalance that came between the new start and its commit (`Rebalancing`), when the partition's next owner
-   * goes on at the last commit. Interrupted before the new start it changes nothing.
+   * A seek is all-or-nothing across the partitions: after a `ControlError` the consumer continues unchanged. The
+   * exception is a rebalance between the new start and its commit (`Rebalancing`): then the partition's next owner
+   * continues at the last commit. An interruption before the new start changes nothing.
    *
-   * Fails with `NotAssigned` for a partition that isn't owned, with `InvalidArgument` or `OffsetOutOfRange` for a
-   * position that can't be, with `Rebalancing` when a rebalance is on, and with `NotRunning` from a drain on. It waits
-   * for as long as no broker can tell the offset or take the commit.
+   * Fails with `NotAssigned` for a partition that isn't assigned, with `InvalidArgument` or `OffsetOutOfRange` for an
+   * invalid position, with `Rebalancing` during a rebalance, and with `NotRunning` once a drain has begun. Waits as
+   * long as no broker can look up the offset or accept the commit.
    */
   readonly seek: (
     position: Position,
     partitions?: ReadonlyArray<TopicPartition> | undefined
   ) => Effect.Effect<void, ControlError>
-  /** What was done so far. */
+  /** The totals so far. */
   readonly report: Effect.Effect<ConsumerReport>
-  /** The circuit breaker, where the consumer has one: the option `circuitBreaker`. */
+  /** The circuit breaker, if the consumer has one (option `circuitBreaker`). */
   readonly breaker: CircuitBreaker | undefined
 }
 
-/** Where consumers report that they failed; set by `launch`. */
+/** Where consumers report their failure; set by `launch`. */
 export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
   "@spillway/transport/ConsumerSupervisor",
   {
@@ -168,8 +169,8 @@ export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
 ) {}
 
 /**
- * `Layer.launch` that ends with the `ConsumerError` of the first consumer inside the layer that fails, so that a
- * program never goes on without its consumer. Interrupting it drains and closes everything the layer holds.
+ * `Layer.launch` that fails with the `ConsumerError` of the first consumer in the layer that fails, so a program never
+ * keeps running without its consumer. Interrupting it drains and closes everything in the layer.
  */
 export const launch = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<never, E | ConsumerError, R> =>
   Effect.scoped(

@@ -1,5 +1,5 @@
 /**
- * What becomes of records that can't be handled, and how to read the dead letters that they become.
+ * Policies for records that can't be handled, and reading the dead letters they become.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +12,7 @@ import { truncate } from "./internal/truncate.js"
 import { Producer, type ProducerRecord } from "./Producer.js"
 
 /**
- * Whose headers the metadata is written in:
+ * The header convention for the metadata:
  *
  * | preset | headers |
  * |---|---|
@@ -20,11 +20,12 @@ import { Producer, type ProducerRecord } from "./Producer.js"
  * | `spring` | Spring for Apache Kafka's `kafka_dlt-original-*` and `kafka_dlt-exception-*`: partition as a 4-byte, offset and timestamp as 8-byte big-endian integers, the rest UTF-8 |
  * | `connect` | Kafka Connect's `__connect.errors.*`: UTF-8, the group as `connector.name` |
  *
- * What the others have no header for keeps Spillway's: retry count and time of failure, for Connect the timestamp too.
+ * Fields without a header in the other presets keep Spillway's: retry count and time of failure, for Connect the
+ * timestamp too.
  */
 export type DeadLetterPreset = "spillway" | "spring" | "connect"
 
-/** The names of single headers; those that aren't given are the preset's. */
+/** Names of single headers; the others are the preset's. */
 export interface DeadLetterHeaderNames {
   /** Default: `"spillway"`. */
   readonly preset?: DeadLetterPreset | undefined
@@ -32,7 +33,7 @@ export interface DeadLetterHeaderNames {
   readonly retryCount?: string | undefined
   readonly errorMessage?: string | undefined
   readonly errorType?: string | undefined
-  /** The first 4,096 characters of the error's stack. Preset `spillway` has it only under a name that is given here. */
+  /** The first 4,096 characters of the error's stack. Preset `spillway` writes it only if a name is given here. */
   readonly errorStack?: string | undefined
   /** Default: `x-failed-timestamp`. */
   readonly failedTimestamp?: string | undefined
@@ -49,13 +50,13 @@ export interface DeadLetterOptions {
   /** Default: `"spillway"`. */
   readonly headers?: DeadLetterHeaders | undefined
   /**
-   * When the broker refuses a dead letter as too large even with its metadata shrunk: `"block"` goes on trying and
-   * holds up the partition, `"stop"` fails the consumer with `DeadLetterRejected`. Default: `"block"`.
+   * What to do when the broker rejects a dead letter as too large even with minimal metadata: `"block"` keeps retrying
+   * and blocks the partition, `"stop"` fails the consumer with `DeadLetterRejected`. Default: `"block"`.
    */
   readonly tooLarge?: "block" | "stop" | undefined
 }
 
-/** Where dead letters go, once a consumer has started. */
+/** Where dead letters go once a consumer has started. */
 export type Destination =
   | {
       readonly _tag: "Topic"
@@ -67,14 +68,14 @@ export type Destination =
     }
   | { readonly _tag: "None"; readonly otherwise: "stop" | "skip" }
 
-/** A policy needs in R what its dead letters are published with. */
+/** R is the service that publishes the dead letters. */
 export interface DeadLetterPolicy<out R> {
   readonly destination: Effect.Effect<Destination, never, R>
 }
 
 /**
- * Publishes dead letters to a topic: by default to the source topic's name with `-dlq` appended. The topic must exist
- * when the consumer starts. The source record settles when the dead letter is acknowledged, and not before.
+ * Publishes dead letters to a topic: by default the source topic's name with `-dlq` appended. The topic must exist when
+ * the consumer starts. The source record settles only when the dead letter is acknowledged.
  */
 export const topic = (
   name: string | ((sourceTopic: string) => string) = (sourceTopic) => `${sourceTopic}-dlq`,
@@ -90,38 +91,38 @@ export const topic = (
 })
 
 /**
- * No dead letters: a record that can't be handled either fails the consumer with `HandlingFailed`, and stays
- * uncommitted (`"stop"`), or is logged, counted and given up (`"skip"`).
+ * No dead letters: a record that can't be handled either fails the consumer with `HandlingFailed` and stays uncommitted
+ * (`"stop"`), or is logged, counted and discarded (`"skip"`).
  */
 export const none = (otherwise: "stop" | "skip"): DeadLetterPolicy<never> => ({
   destination: Effect.succeed({ _tag: "None", otherwise })
 })
 
-/** What a dead letter tells about the failure, as far as its headers have it. */
+/** The failure that a dead letter describes, as far as its headers contain it. */
 export interface DeadLetterMetadata {
   readonly eventId: string
   /** Retries after the first attempt. */
   readonly retryCount: number | undefined
   readonly errorMessage: string | undefined
-  /** The error's `_tag` or class name; of a wrapper that Spring wrote, its cause's. */
+  /** The error's `_tag` or class name; for a Spring wrapper, its cause's. */
   readonly errorType: string | undefined
   readonly errorStack: string | undefined
-  /** When the record was given up, in milliseconds since the epoch. */
+  /** When handling failed permanently, in milliseconds since the epoch. */
   readonly failedAt: number | undefined
   /** Where the record was read from. */
   readonly topic: string | undefined
   readonly partition: number | undefined
   readonly offset: number | undefined
-  /** The original record's, in milliseconds since the epoch. */
+  /** The original record's timestamp, in milliseconds since the epoch. */
   readonly timestamp: number | undefined
-  /** The consumer group that gave up on it; of Kafka Connect's letters, the connector. */
+  /** The consumer group that dead-lettered the record; for Kafka Connect, the connector. */
   readonly groupId: string | undefined
 }
 
 /**
- * The metadata of a dead letter, whichever preset, Spring (its retry topics too) or Kafka Connect wrote it: where there
- * is more than one's, what was written last. `none` when the record has no such header. Give the header names that were
- * chosen.
+ * Reads the metadata of a dead letter in any preset, including Spring's retry topics and Kafka Connect. If several are
+ * present, the one written last counts. `none` if the record has no such header. Pass the header names if they were
+ * customized.
  */
 export const metadata = (
   record: Pick<ConsumedRecord, "headers" | "topic" | "partition" | "offset">,
@@ -134,11 +135,11 @@ export const metadata = (
   })
 }
 
-/** A record that was given up. */
+/** A record whose handling failed permanently. */
 export interface FailedRecord {
   readonly record: ConsumedRecord
   readonly error: unknown
-  /** Attempts made, the first included. */
+  /** Attempts, including the first. */
   readonly attempts: number
   /** Milliseconds since the epoch. */
   readonly failedAt: number
@@ -149,13 +150,16 @@ export interface RecordOptions {
   readonly topic: string
   readonly partition?: number | undefined
   readonly headers?: DeadLetterHeaders | undefined
-  /** `"minimal"` keeps what finds the original: event id, topic, partition, offset and the retry count. Default: `"full"`. */
+  /**
+   * `"minimal"` keeps only the fields that identify the original: event id, topic, partition, offset and the retry
+   * count. Default: `"full"`.
+   */
   readonly metadata?: "full" | "minimal" | undefined
 }
 
 /**
- * The dead letter of a failed record: key, value and headers byte for byte, then the metadata. Metadata of an earlier
- * dead letter is replaced, whoever wrote it; the event id stays.
+ * Builds the dead letter of a failed record: key, value and headers byte for byte, then the metadata. It replaces the
+ * metadata of an earlier dead letter, from any system; the event id stays.
  */
 export const record = (failed: FailedRecord, options: RecordOptions): ProducerRecord => {
   const { record, error } = failed
@@ -190,7 +194,7 @@ export const record = (failed: FailedRecord, options: RecordOptions): ProducerRe
   }
 }
 
-/** What is wrong with the chosen headers: an unknown preset, an empty name, one name for two fields. */
+/** The problems with the chosen headers: an unknown preset, an empty name, or one name for two fields. */
 export const checkHeaders = (headers: DeadLetterHeaders): ReadonlyArray<Issue> => {
   const { names, preset } = chosen(headers)
   return Layouts.check(preset, names)

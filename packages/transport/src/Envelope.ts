@@ -1,28 +1,31 @@
 /**
- * What a handler gets: a record of a topic with its decoded value.
+ * The argument of a handler: a record of a topic with its decoded value.
  */
 import * as Option from "effect/Option"
 import { getText, type Headers } from "./Headers.js"
 
-/** Fields are read from the record when asked for: use `map` rather than a spread to derive another envelope. */
+/** Fields are read from the record on access: use `map` rather than a spread to derive another envelope. */
 export interface Envelope<out A> {
-  /** The id of the event, see `eventIdOf`. A retry or a dead letter keeps it. */
+  /** The id of the event, see `eventIdOf`. Retries and dead letters keep it. */
   readonly eventId: string
   readonly value: A
-  /** The key's bytes; null when the record has none. */
+  /** The key's bytes; null if the record has none. */
   readonly key: Uint8Array | null
   readonly headers: Headers
   readonly topic: string
   readonly partition: number
-  /** Offsets are safe integers; a record beyond 2^53 - 1 fails to decode rather than lose precision. */
+  /** Offsets are safe integers: a record beyond 2^53 - 1 fails to decode rather than lose precision. */
   readonly offset: number
-  /** Milliseconds since the epoch: the producer's create time, or the broker's append time as the topic is configured. */
+  /**
+   * Milliseconds since the epoch: the producer's create time, or the broker's append time if the topic is configured
+   * so.
+   */
   readonly timestamp: number
-  /** 1 for the first attempt in this ownership of the partition, 2 for the first retry, … */
+  /** 1 for the first attempt in this assignment of the partition, 2 for the first retry, … */
   readonly attempt: number
 }
 
-/** A record as it was read, its fields still bytes: what a codec decodes and a dead letter keeps. */
+/** A record as read, its fields still bytes: the input of a codec, preserved by a dead letter. */
 export interface ConsumedRecord {
   readonly topic: string
   readonly partition: number

@@ -1,7 +1,7 @@
 /**
- * For the Layers of Spillway's packages: their options from the program's configuration, each under a name made of a
- * prefix and its own (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). All that is wrong is told in one error,
- * naming variable, option and value. A variable that is blank is one that isn't set.
+ * For the Layers of Spillway's packages: reads their options from the program's configuration. Each variable's name is
+ * a prefix plus the option's name (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). A single error lists every
+ * problem by variable, option and value. A blank variable counts as unset.
  */
 
 import * as Config from "effect/Config"
@@ -27,7 +27,7 @@ export const show = (value: unknown): string => {
   return typeof value === "bigint" ? String(value) : inspect(value)
 }
 
-/** Reads a variable's text; a left tells what it must be. */
+/** Parses a variable's text; a left says what it must be. */
 export type Parser<out A> = (text: string) => Either.Either<A, string>
 
 export const text: Parser<string> = (text) => Either.right(text)
@@ -73,7 +73,7 @@ export const oneOf =
     return found === undefined ? Either.left(`must be one of ${values.join(", ")}`) : Either.right(found)
   }
 
-/** A parser for each option that text can give: all but functions. */
+/** A parser for each option that text can express: all but functions. */
 export type Parsers<A> = {
   readonly [K in keyof A as NonNullable<A[K]> extends (...args: never) => unknown ? never : K]-?: Parser<
     NonNullable<A[K]>
@@ -81,12 +81,12 @@ export type Parsers<A> = {
 }
 
 export interface EnvironmentOptions<A> {
-  /** What the variables' names begin with. */
+  /** The prefix of the variables' names. */
   readonly prefix: string
   readonly parsers: Parsers<A>
-  /** What holds where no variable is set. */
+  /** The value if no variable is set. */
   readonly defaults?: A | undefined
-  /** All that is wrong with the options. */
+  /** Every problem with the options. */
   readonly check: (options: A) => ReadonlyArray<Issue>
 }
 
@@ -98,7 +98,7 @@ export const prefixOf = (namespace: string | undefined, prefix: string): string 
 export const nameOf = (prefix: string, field: string): string =>
   `${prefix}_${field.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
-/** The options that are given by a variable or by default, and no others. */
+/** The options that a variable or a default sets, and no others. */
 export const options = <A extends object>({
   check,
   defaults,
@@ -127,7 +127,7 @@ export const options = <A extends object>({
   })
 }
 
-/** All issues in one error; values are shown as their variables have them. */
+/** All issues in one error; values are shown as their variables contain them. */
 export const errorOf = (
   prefix: string,
   issues: ReadonlyArray<Issue>,
@@ -135,7 +135,7 @@ export const errorOf = (
 ): Option.Option<ConfigError.ConfigError> => {
   const errors = issues.map((issue) => {
     const { field } = issue
-    // An issue may be with a part of an option: `brokers[1]`, `tls.ca`.
+    // An issue may concern a part of an option: `brokers[1]`, `tls.ca`.
     const [option] = field.split("[")
     const value = field === option ? (texts.get(field) ?? issue.value) : issue.value
     return ConfigError.InvalidData([nameOf(prefix, option!.replaceAll(".", "_"))], describe({ ...issue, value }))

@@ -1,5 +1,5 @@
 /**
- * Definitions of typed events: what `EventPublisher` publishes and `EventRouter` hands to handlers.
+ * Definitions of typed events, which `EventPublisher` publishes and `EventRouter` routes to handlers.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { firstInvalid } from "./internal/cloudEventAttributes.js"
 export interface Event<in out A> {
   readonly type: string
   readonly version: number | undefined
-  /** The `type` attribute of its CloudEvents: `order.placed.v1`, or the type alone when there is no version. */
+  /** The `type` attribute of its CloudEvents: `order.placed.v1`, or the type alone if there is no version. */
   readonly cloudEventType: string
   /** How its data is read and written: as JSON. */
   readonly codec: Codec.Codec<A>
@@ -19,26 +19,26 @@ export interface Event<in out A> {
 }
 
 export interface EventOptions<A, I> {
-  /** What happens, such as `order.placed`. */
+  /** The kind of occurrence, such as `order.placed`. */
   readonly type: string
   /**
-   * 1 or more: raised when the data changes in a way that readers must know of. Each version is a definition of its own,
-   * with a CloudEvents type of its own. Without one the type stands as it is, as other systems' types do.
+   * 1 or more: raise it when the data changes incompatibly. Each version is a definition of its own with its own
+   * CloudEvents type. Without a version the type is used as it is, as in other systems.
    */
   readonly version?: number | undefined
   readonly data: Schema.Schema<A, I>
   /**
-   * What it happens to: the event's subject and the record's key, so that events of one subject stay in order. Without
-   * it, events have neither unless it is given when they are published.
+   * The thing that the event is about: the event's subject and the record's key, so that the events of one subject stay
+   * in order. Without it, an event has neither, unless publishing passes a subject.
    */
   readonly subject?: ((data: A) => string) | undefined
-  /** The URI where others find the data's schema; sent along as `dataschema`. */
+  /** The URI of the data's schema, sent as `dataschema`. */
   readonly dataSchema?: string | undefined
 }
 
 /**
- * What is wrong with an event's definition, or with one event: `InvalidData` when its data doesn't match the schema,
- * `InvalidAttribute` when CloudEvents doesn't allow an attribute's value. Holds nothing of the data.
+ * A problem with an event's definition or with one event: `InvalidData` if its data doesn't match the schema,
+ * `InvalidAttribute` if CloudEvents forbids an attribute's value. Contains none of the data.
  */
 export class EventError extends Data.TaggedError("EventError")<{
   readonly reason: "InvalidDefinition" | "InvalidData" | "InvalidAttribute" | "UnknownType"
@@ -46,7 +46,7 @@ export class EventError extends Data.TaggedError("EventError")<{
   readonly eventType: string
   /** The attribute's name, `data`, or the name of an option. */
   readonly field: string
-  /** For data, with the path to where it doesn't match. */
+  /** For data, includes the path of the mismatch. */
   readonly description: string
   readonly cause?: unknown
 }> {
@@ -55,7 +55,7 @@ export class EventError extends Data.TaggedError("EventError")<{
   }
 }
 
-/** Defines an event. Throws an `EventError` when CloudEvents doesn't allow it, or the version is no whole number from 1. */
+/** Defines an event. Throws an `EventError` if CloudEvents forbids it or the version is not a whole number from 1. */
 export const make = <A, I>(options: EventOptions<A, I>): Event<A> => {
   const { dataSchema, subject, type, version } = options
   const cloudEventType = version === undefined ? type : `${type}.v${version}`
@@ -71,17 +71,17 @@ export const make = <A, I>(options: EventOptions<A, I>): Event<A> => {
 }
 
 export interface OccurrenceOptions {
-  /** Default: a UUID of version 7. Give it where publishing may be tried again, so that readers know the event again. */
+  /** Default: a UUID of version 7. Set it if publishing may be repeated, so that readers recognize the event. */
   readonly id?: string | undefined
-  /** When it happened, in milliseconds since the epoch; default: now. */
+  /** When the event happened, in milliseconds since the epoch; default: now. */
   readonly time?: number | undefined
-  /** Default: by the definition. */
+  /** Default: derived by the definition. */
   readonly subject?: string | undefined
   /** CloudEvents attributes beyond the standard's, by lower-case names. */
   readonly extensions?: Readonly<Record<string, string>> | undefined
 }
 
-/** One event of any definition, to be published. */
+/** One event of any definition, ready to publish. */
 export interface Occurrence {
   readonly type: string
   readonly version: number | undefined

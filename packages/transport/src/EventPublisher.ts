@@ -15,13 +15,13 @@ import * as Uuid from "./internal/uuid.js"
 import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata } from "./Producer.js"
 
 export interface EventPublisherOptions {
-  /** Where the events happen, as a URI reference: `https://shop.example/billing` or `/billing`. */
+  /** The source of the events, as a URI reference: `https://shop.example/billing` or `/billing`. */
   readonly source: string
-  /** The topic, or which of them an event goes to. */
+  /** The topic, or a function that returns an event's topic. */
   readonly topic: string | ((event: Event.Occurrence) => string)
 }
 
-/** Where an event landed, and its id. */
+/** The coordinates of a published event, and its id. */
 export interface PublishedEvent extends RecordMetadata {
   readonly eventId: string
 }
@@ -29,15 +29,15 @@ export interface PublishedEvent extends RecordMetadata {
 export class EventPublisher extends Context.Tag("@spillway/transport/EventPublisher")<
   EventPublisher,
   {
-    /** Publishes one event under its subject as the record's key; returns when it is acknowledged. */
+    /** Publishes one event with its subject as the record's key; returns when it is acknowledged. */
     readonly publish: <A>(
       event: Event.Event<A>,
       data: A,
       options?: Event.OccurrenceOptions | undefined
     ) => Effect.Effect<PublishedEvent, Event.EventError | ProducerError>
     /**
-     * Publishes events made by `Event.of`, keeping their order within each partition. When one of them can't be written
-     * as an event, none is published.
+     * Publishes events made by `Event.of`, in order within each partition. If one of them can't be written as an event,
+     * none is published.
      */
     readonly publishAll: (
       events: ReadonlyArray<Event.Occurrence>
@@ -45,7 +45,7 @@ export class EventPublisher extends Context.Tag("@spillway/transport/EventPublis
   }
 >() {}
 
-/** An option that no event could be published with. */
+/** An option with which no event could be published. */
 export class EventPublisherConfigError extends Data.TaggedError("EventPublisherConfigError")<{
   readonly field: keyof EventPublisherOptions
   readonly description: string

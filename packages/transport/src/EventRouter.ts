@@ -1,5 +1,5 @@
 /**
- * Hands each event of a topic to the handler of its type and version.
+ * Routes each event of a topic to the handler of its type and version.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -13,7 +13,10 @@ import { NonRetryableError } from "./HandlerError.js"
 import { isExit } from "./internal/exit.js"
 import { isJson } from "./internal/mediaType.js"
 
-/** What an event's handler gets: the envelope with the event's data as its value. Its `eventId` is the CloudEvent's id. */
+/**
+ * The argument of an event's handler: the envelope with the event's data as its value. `eventId` is the CloudEvent's
+ * id.
+ */
 export interface EventEnvelope<out A> extends Envelope<A> {
   readonly attributes: CloudEvent.CloudEventAttributes
 }
@@ -28,8 +31,8 @@ export interface Route<out E, out R> {
 }
 
 /**
- * Handles the events of a definition, read in binary or structured mode. A handler that takes an envelope of the data
- * fits, too. Data that doesn't match the schema fails with a `NonRetryableError` of an `EventError`.
+ * Handles the events of a definition, in binary or structured mode. Accepts a handler of an envelope of the data, too.
+ * Data that doesn't match the schema fails with a `NonRetryableError` of an `EventError`.
  */
 export const on = <A, E, R>(
   event: Event<A>,
@@ -53,27 +56,27 @@ export const on = <A, E, R>(
   }
 }
 
-/** What a route's handler fails with. */
+/** The error type of a route's handler. */
 export type RouteError<T> = T extends Route<infer E, infer _R> ? E : never
 
-/** What a route's handler needs. */
+/** The requirements of a route's handler. */
 export type RouteContext<T> = T extends Route<infer _E, infer R> ? R : never
 
 export interface EventRouterOptions<Routes> {
   readonly routes: Routes
-  /** What becomes of an event that has no route: `"ignore"` counts it as handled, `"deadLetter"` gives it up at once. */
+  /** How to treat an event without a route: `"ignore"` counts it as handled, `"deadLetter"` dead-letters it at once. */
   readonly unknown: "ignore" | "deadLetter"
 }
 
-/** The part of a consumer's options that a router decides: spread it in. */
+/** The consumer options that a router determines: spread them into yours. */
 export interface EventRouter<out E, out R> {
   readonly value: Codec.Codec<Uint8Array | null>
   readonly handler: Handler<Uint8Array | null, E | NonRetryableError, R>
 }
 
 /**
- * Routes records to the handlers of their events. A record that is no CloudEvent fails with a `NonRetryableError` of a
- * `CloudEventError`. Throws an `EventError` when two routes are for one type and version.
+ * Routes records to the handlers of their events. A record that is not a CloudEvent fails with a `NonRetryableError` of
+ * a `CloudEventError`. Throws an `EventError` if two routes share a type and version.
  */
 export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>>({
   routes,
@@ -99,7 +102,7 @@ export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>
     if (route !== undefined) return route.handle(read.right, envelope)
     return unknown === "ignore" ? Exit.void : Exit.fail(unknownType(read.right.attributes.type))
   }
-  // The union of what the routes' handlers fail with and need, which TypeScript can't follow through the map.
+  // The union of the routes' errors and requirements, which TypeScript can't follow through the map.
   return {
     value: Codec.bytes,
     handler: handler as Handler<Uint8Array | null, RouteError<Routes[number]>, RouteContext<Routes[number]>>

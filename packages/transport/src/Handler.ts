@@ -2,6 +2,6 @@ import type * as Effect from "effect/Effect"
 import type { Envelope } from "./Envelope.js"
 
 /**
- * Handles one envelope. Its result is ignored; its error channel says what to do (see `HandlerError`).
+ * Handles one envelope. The result is ignored; the error channel decides what follows (see `HandlerError`).
  */
 export type Handler<A, E, R> = (envelope: Envelope<A>) => Effect.Effect<unknown, E, R>

@@ -1,5 +1,5 @@
 /**
- * What a handler's failure means: retried, retried after a delay of its own, or dead-lettered at once.
+ * The meaning of a handler's failure: retry, retry after a specific delay, or dead-letter at once.
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Causes from "./internal/causes.js"
 import * as Render from "./internal/render.js"
 
-/** Retried by the policy; `delay`, when given, replaces the policy's next delay. */
+/** Retried by the policy; `delay`, if given, replaces the policy's next delay. */
 export class TemporaryError extends Data.TaggedError("TemporaryError")<{
   readonly cause: unknown
   readonly delay?: Duration.DurationInput | undefined
@@ -18,20 +18,20 @@ export class TemporaryError extends Data.TaggedError("TemporaryError")<{
   }
 }
 
-/** Goes to the dead letter queue at once. */
+/** Dead-lettered at once. */
 export class NonRetryableError extends Data.TaggedError("NonRetryableError")<{ readonly cause: unknown }> {
   override get message(): string {
     return messageOf(this.cause)
   }
 }
 
-/** Fails with a `TemporaryError`: the record is retried, after `delay` if given, else as the policy says. */
+/** Fails with a `TemporaryError`: the record is retried after `delay` if given, otherwise by the policy. */
 export const temporary = (
   cause: unknown,
   delay?: Duration.DurationInput | undefined
 ): Effect.Effect<never, TemporaryError> => Effect.fail(new TemporaryError({ cause, delay }))
 
-/** Fails with a `NonRetryableError`: the record goes to the dead letter queue at once. */
+/** Fails with a `NonRetryableError`: the record is dead-lettered at once. */
 export const nonRetryable = (cause: unknown): Effect.Effect<never, NonRetryableError> =>
   Effect.fail(new NonRetryableError({ cause }))
 
@@ -42,7 +42,7 @@ export class HandlerTimeout extends Data.TaggedError("HandlerTimeout")<{ readonl
   }
 }
 
-/** The handler succeeded with a Promise, or returned one: nothing awaits it, so whether its work is done isn't known. */
+/** The handler succeeded with a Promise, or returned one. Nothing awaits it, so its work may not be done. */
 export class UnawaitedPromise extends Data.TaggedError("UnawaitedPromise") {
   override get message(): string {
     return "the handler's result is a Promise, which is not awaited: use Effect.promise or Effect.tryPromise"
@@ -51,14 +51,14 @@ export class UnawaitedPromise extends Data.TaggedError("UnawaitedPromise") {
 
 /** One failed attempt, as retry schedules and `classify` see it. */
 export interface HandlerFailure {
-  /** The typed error, or the defect; an interrupted handler has its `InterruptedException`. */
+  /** The typed error or the defect; for an interrupted handler, its `InterruptedException`. */
   readonly error: unknown
   readonly cause: Cause.Cause<unknown>
   /** 1 for the first attempt. */
   readonly attempt: number
 }
 
-/** What follows a failure. */
+/** The consequence of a failure. */
 export type Decision =
   | { readonly _tag: "Retry"; readonly delay?: Duration.DurationInput | undefined }
   | { readonly _tag: "DeadLetter" }
@@ -69,14 +69,14 @@ export const deadLetter: Decision = { _tag: "DeadLetter" }
 
 export type Classify = (failure: HandlerFailure) => Decision
 
-/** `NonRetryableError` is dead-lettered; `TemporaryError` is retried after its delay; all else is retried. */
+/** Dead-letters a `NonRetryableError`, retries a `TemporaryError` after its delay, and retries everything else. */
 export const classify: Classify = ({ error }) => {
   if (Render.isInstance(error, NonRetryableError)) return deadLetter
   if (Render.isInstance(error, TemporaryError)) return retry(error.delay)
   return retry()
 }
 
-/** The failure behind a cause: its first typed error, else its first defect, else the interruption. */
+/** The failure behind a cause: its first typed error, otherwise its first defect, otherwise the interruption. */
 export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): HandlerFailure => ({
   cause,
   attempt,
@@ -86,28 +86,30 @@ export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): Handler
 const isWrapper = (error: unknown): error is TemporaryError | NonRetryableError =>
   Render.isInstance(error, TemporaryError) || Render.isInstance(error, NonRetryableError)
 
-/** Wrappers in wrappers are looked into no deeper. */
+/** How many levels of nested wrappers are unwrapped. */
 const maxWrappers = 8
 
-/** What a wrapper wraps, or the value itself. */
+/** The wrapped value, or the value itself. */
 const unwrapped = (error: unknown): unknown => {
   let inner = error
   for (let depth = 0; depth < maxWrappers && isWrapper(inner); depth++) inner = Render.read(inner, "cause")
   return inner
 }
 
-/** A short text of any thrown or failed value, 4,096 characters at most. */
+/** A short text for any thrown or failed value, at most 4,096 characters. */
 export const messageOf = (error: unknown): string => {
   const inner = unwrapped(error)
   return isWrapper(inner) ? inner._tag : Render.messageOf(inner)
 }
 
-/** The name of a failure's kind: its `_tag`, else its error class, else its JavaScript type. A wrapper names its cause. */
+/**
+ * The kind of a failure: its `_tag`, else its error class, else its JavaScript type. For a wrapper, its cause's kind.
+ */
 export const typeOf = (error: unknown): string => {
   const inner = unwrapped(error)
   return isWrapper(error) && (typeof inner !== "object" || inner === null) ? error._tag : Render.typeOf(inner)
 }
 
-/** Where an error came from: its stack, a wrapper's cause's; for what has none, its type and message. */
+/** An error's stack; for a wrapper, its cause's. Without a stack, its type and message. */
 export const stackOf = (error: unknown): string =>
   Render.stackOf(unwrapped(error)) ?? `${typeOf(error)}: ${messageOf(error)}`

@@ -9,7 +9,7 @@ export type Header = readonly [name: string, value: Uint8Array | null]
 
 export type Headers = ReadonlyArray<Header>
 
-/** What the helpers accept for a value: text is encoded as UTF-8. */
+/** A value that the helpers accept: text is encoded as UTF-8. */
 export type HeaderValue = string | Uint8Array | null
 
 const encoder = new TextEncoder()
@@ -17,7 +17,7 @@ const decoder = new TextDecoder()
 
 const encode = (value: HeaderValue): Uint8Array | null => (typeof value === "string" ? encoder.encode(value) : value)
 
-/** Headers as users may give them to a producer: an object, a `Map`, or pairs of name and value in any other iterable. */
+/** Headers for a producer: an object, a `Map`, or any other iterable of name-value pairs. */
 export type HeadersInput =
   | Headers
   | Iterable<readonly [name: string, value: HeaderValue]>
@@ -41,25 +41,25 @@ const isPlain = (input: object): boolean => {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** The pairs of an input; `undefined` where it has another shape, so that nothing in it is passed over. */
+/** The pairs of an input; `undefined` for any other shape, so that nothing is silently dropped. */
 const pairsOf = (input: unknown): ReadonlyArray<unknown> | undefined => {
   if (!isObject(input) || isBytes(input)) return undefined
   if (Symbol.iterator in input) {
     const iterable = input as Iterable<unknown>
     const iterator: unknown = iterable[Symbol.iterator]()
-    // An iterator can be read once, but a send can be run again.
+    // An iterator can be read only once, but a send can run again.
     return iterator === iterable ? undefined : Array.from(iterable)
   }
   const pairs = Object.entries(input)
-  // An object of a class that has none of its own, as a `Date` or a `Promise`, holds no headers.
+  // An object of another class, such as a `Date` or a `Promise`, without own properties contains no headers.
   return pairs.length > 0 || isPlain(input) ? pairs : undefined
 }
 
 const none: Either.Either<Headers> = Either.right(empty)
 
 /**
- * Headers from what may be anything, in its order, with copies of their bytes; a left says what is wrong with it.
- * `undefined` and null are no headers.
+ * Headers from any value, in its order, with copies of their bytes; a left describes the problem. `undefined` and null
+ * mean no headers.
  */
 export const decodeUnknown = (input: unknown): Either.Either<Headers, string> => {
   if (input === undefined || input === null) return none
@@ -84,11 +84,11 @@ export const decodeUnknown = (input: unknown): Either.Either<Headers, string> =>
   return Either.right(headers)
 }
 
-/** The headers that were given, in their order, with copies of their bytes. Throws a `TypeError` where they are none. */
+/** The given headers in order, with copies of their bytes. Throws a `TypeError` if the input is not headers. */
 export const fromInput = (input?: HeadersInput | undefined): Headers =>
   Either.getOrThrowWith(decodeUnknown(input), (description) => new TypeError(description))
 
-/** The last value under a name, as Kafka's `lastHeader` does; `none` when the name is absent. */
+/** The last value of a name, as Kafka's `lastHeader` returns it; `none` if the name is absent. */
 export const get = (headers: Headers, name: string): Option.Option<Uint8Array | null> => {
   for (let i = headers.length - 1; i >= 0; i--) {
     const header = headers[i]!
@@ -97,11 +97,11 @@ export const get = (headers: Headers, name: string): Option.Option<Uint8Array | 
   return Option.none()
 }
 
-/** The last value under a name as UTF-8 text; `none` when absent or null. */
+/** The last value of a name as UTF-8 text; `none` if absent or null. */
 export const getText = (headers: Headers, name: string): Option.Option<string> =>
   Option.flatMap(get(headers, name), (value) => (value === null ? Option.none() : Option.some(decoder.decode(value))))
 
-/** All values under a name, in order. */
+/** All values of a name, in order. */
 export const getAll = (headers: Headers, name: string): ReadonlyArray<Uint8Array | null> =>
   headers.filter((header) => header[0] === name).map((header) => header[1])
 
@@ -112,13 +112,13 @@ export const append = (headers: Headers, name: string, value: HeaderValue): Head
   [name, encode(value)]
 ]
 
-/** Replaces every value under the name by one, appended at the end. */
+/** Replaces all values of the name by one, appended at the end. */
 export const set = (headers: Headers, name: string, value: HeaderValue): Headers =>
   append(remove(headers, name), name, value)
 
 export const remove = (headers: Headers, ...names: ReadonlyArray<string>): Headers =>
   headers.filter((header) => !names.includes(header[0]))
 
-/** Every header with its value as UTF-8 text, for logs and assertions. */
+/** All headers with their values as UTF-8 text, for logs and assertions. */
 export const toText = (headers: Headers): ReadonlyArray<readonly [name: string, value: string | null]> =>
   headers.map(([name, value]) => [name, value === null ? null : decoder.decode(value)])

@@ -1,6 +1,6 @@
 /**
- * What consumers and producers tell of their health. Off by default, and then free; `layer` turns it on for those that
- * it is provided to, who register for the life of their scope. A report asks nobody: it tells what is known.
+ * Health of consumers and producers. Off by default, and then free. `layer` turns it on for the consumers and producers
+ * it is provided to; they register for the life of their scope. A report reads cached state and sends no requests.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -35,7 +35,7 @@ export class Health extends Context.Reference<Health>()("@spillway/transport/Hea
   defaultValue: (): HealthRegistry => internal.off
 }) {}
 
-/** An option that health can't be watched with. */
+/** An option with which health can't be watched. */
 export class HealthError extends Data.TaggedError("HealthError")<{
   readonly reason: "InvalidOption"
   readonly field: string
@@ -48,11 +48,11 @@ export class HealthError extends Data.TaggedError("HealthError")<{
 }
 
 export interface HealthOptions {
-  /** How long work may make no progress before it is named. Default: 2 minutes. */
+  /** How long work may make no progress before health reports it. Default: 2 minutes. */
   readonly stalledAfter?: Duration.DurationInput | undefined
 }
 
-/** All that is wrong with the options. */
+/** Every problem with the options. */
 export const check = ({ stalledAfter }: HealthOptions): ReadonlyArray<Environment.Issue> => {
   if (stalledAfter === undefined) return []
   const decoded = Duration.decodeUnknown(stalledAfter)
@@ -61,7 +61,7 @@ export const check = ({ stalledAfter }: HealthOptions): ReadonlyArray<Environmen
     : [{ field: "stalledAfter", value: stalledAfter, description: "must be a duration above zero" }]
 }
 
-/** A registry of its own. */
+/** A new registry. */
 export const make = (options: HealthOptions = {}): Effect.Effect<HealthRegistry, HealthError> =>
   Effect.suspend(() => {
     const [issue] = check(options)

@@ -1,5 +1,5 @@
 /**
- * For runtimes: log lines about records, and few of them in storms.
+ * For runtimes: log lines about records, with rate limits.
  */
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -15,8 +15,8 @@ export interface Limit {
 }
 
 /**
- * One line, with annotations and the cause of a failure, which any logger can render. A logger that throws all the same
- * loses the line and nothing else.
+ * Logs one line with annotations and the cause of a failure, which any logger can render. If a logger throws anyway,
+ * only that line is lost.
  */
 export const log = (
   level: LogLevel.LogLevel,
@@ -33,12 +33,12 @@ export const log = (
     return Effect.catchAllDefect(Effect.annotateLogs(line, annotations), () => Effect.void)
   })
 
-/** Enough to see what is the matter, however many records it is the matter with. */
+/** Enough to diagnose a problem, however many records it affects. */
 export const storm: Limit = { lines: 10, every: "10 seconds" }
 
 /**
- * Lets so many lines of one kind pass in an interval, which begins with its first, and drops the others. The next line
- * that passes tells how many were dropped before it, as the annotation `suppressed`.
+ * Passes at most `lines` lines of one kind per interval, which starts with its first line, and drops the others. The
+ * next line that passes carries the number dropped before it, as the annotation `suppressed`.
  */
 export const limited = ({ every, lines }: Limit): ((line: Effect.Effect<void>) => Effect.Effect<void>) => {
   const millis = Duration.toMillis(every)

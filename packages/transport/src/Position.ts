@@ -1,5 +1,5 @@
 /**
- * Where a partition is read from next, for `Consumer.seek`.
+ * Where to continue in a partition, for `Consumer.seek`.
  */
 export type Position =
   | { readonly _tag: "Beginning" }
@@ -7,18 +7,18 @@ export type Position =
   | { readonly _tag: "Offset"; readonly offset: number }
   | { readonly _tag: "Timestamp"; readonly timestamp: number }
 
-/** The oldest record that the log still holds. */
+/** The oldest record in the log. */
 export const beginning: Position = { _tag: "Beginning" }
 
-/** After the newest record: what is written from now on. */
+/** After the newest record: only records written from now on. */
 export const end: Position = { _tag: "End" }
 
-/** The record at an offset, or the next one that is still there. */
+/** The record at an offset, or the next one that still exists. */
 export const offset = (offset: number): Position => ({ _tag: "Offset", offset })
 
 /**
- * The first record whose timestamp, in milliseconds since the epoch, isn't earlier; the end when there is none. It is
- * the record's own timestamp, which its producer set unless the topic has `message.timestamp.type=LogAppendTime`.
+ * The first record whose timestamp, in milliseconds since the epoch, isn't earlier; otherwise the end. The record's own
+ * timestamp counts, which its producer set unless the topic has `message.timestamp.type=LogAppendTime`.
  */
 export const timestamp = (at: number | Date): Position => ({
   _tag: "Timestamp",

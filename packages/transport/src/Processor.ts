@@ -1,5 +1,5 @@
 /**
- * For runtimes: turns what a handler does with a record into the record's one outcome, by retries and dead letters.
+ * For runtimes: turns a handler's result for a record into the record's one outcome, with retries and dead letters.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -25,19 +25,19 @@ import * as Concurrency from "./runtime/Concurrency.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
 
-/** What a handler succeeded with. Throws an `UnawaitedPromise` when that is a Promise, whose rejection is then taken. */
+/** The result of a handler. Throws an `UnawaitedPromise` if it is a Promise, and then takes note of its rejection. */
 export const awaited: <A>(result: A) => A = Attempt.awaited
 
-/** What became of a record. Each has exactly one. */
+/** The outcome of a record. Each record has exactly one. */
 export type Outcome = "handled" | "deadLettered" | "discarded"
 
 /**
- * Sleeps, and then until the lane lets through what is to follow: another attempt, or another try to publish a dead
- * letter. Answers false when the lane is closing, at once then.
+ * Sleeps, then waits until the lane allows the next step: another attempt, or another try to publish a dead letter.
+ * Returns false, without delay, once the lane closes.
  */
 export type Wait = (delay: Duration.Duration, before: "attempt" | "publish") => Effect.Effect<boolean>
 
-/** What is being done to a record whose first attempt failed. */
+/** The current step for a record whose first attempt failed. */
 export type RecoveryStep = Extract<LaneActivity, "handling" | "waiting" | "deadLettering">
 
 /** The lane of a record whose first attempt failed, as `recover` sees it. */
@@ -45,34 +45,34 @@ export interface RecordLane {
   readonly wait: Wait
   /** Called as each step begins. */
   readonly onStep?: ((step: RecoveryStep) => void) | undefined
-  /** Began a call with each attempt; `recover` tells it how each ended. */
+  /** Begins a call for each attempt; `recover` reports how each ends. */
   readonly caller?: Caller | undefined
 }
 
 export interface Processor<out R> {
   /**
-   * The first attempt: decodes and runs the handler, adding nothing to it. Its timeout is the caller's, who then
-   * interrupts it and calls `recover` with a `HandlerTimeout`.
+   * The first attempt: decodes and runs the handler, adding nothing to it. The caller enforces the timeout: it
+   * interrupts this and calls `recover` with a `HandlerTimeout`.
    */
   readonly attempt: (record: ConsumedRecord) => Effect.Effect<unknown, unknown, R>
   /**
-   * What follows a first attempt that failed, through to the record's outcome; `none` when the lane was closing, and
-   * the record will be redelivered. The caller must not pass the cause of its own fibre's interruption.
+   * Continues from a failed first attempt to the record's outcome; `none` if the lane closes first, and the record is
+   * redelivered. The caller must not pass the cause of its own fiber's interruption.
    */
   readonly recover: (
     record: ConsumedRecord,
     cause: Cause.Cause<unknown>,
     lane: RecordLane
   ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
-  /** Where the dead letters of a topic's records go; undefined when nowhere. */
+  /** The dead letter topic for a topic's records; undefined if there is none. */
   readonly deadLetterTopicOf: (topic: string) => string | undefined
-  /** Checks the dead letter topics of topics that weren't known when it was made, as `make` does. */
+  /** Checks the dead letter topics of topics that were unknown at construction, as `make` does. */
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
 }
 
 export interface ProcessorOptions<A, E, R, RD> {
   readonly groupId: string
-  /** Those that are known when it is made. */
+  /** The topics known at construction. */
   readonly topics: ReadonlyArray<string>
   readonly handler: Handler<A, E, R>
   readonly value: Decoder<A>
@@ -83,21 +83,21 @@ export interface ProcessorOptions<A, E, R, RD> {
   readonly classify?: HandlerError.Classify | undefined
   /** Interrupts a retry that runs longer. */
   readonly handlerTimeout: Duration.Duration
-  /** Whether log lines about a record tell 1,024 characters of its key and of its value, as text. Default: false. */
+  /** Whether log lines about a record include 1,024 characters of its key and of its value, as text. Default: false. */
   readonly logPayloads?: boolean | undefined
   /** Called before each attempt after the first. */
   readonly onRetry?: ((record: ConsumedRecord) => void) | undefined
   /**
-   * Called with each error that holds up a dead letter, and what to change where it won't pass by itself; with
-   * `undefined` when nothing does any longer.
+   * Called with each error that blocks a dead letter, and with the change that fixes it if retrying can't; with
+   * `undefined` when nothing blocks one any longer.
    */
   readonly onBlocked?: DeadLetterPublisher.OnBlocked | undefined
 }
 
 /**
- * Checks that the dead letter topics of all topics exist, for as long as it takes to know. Fails with
- * `DeadLetterTopic` when one is missing or hidden from this client, with `Authorization` when the client itself is
- * refused, and with `Configuration` when a topic would be its own.
+ * Checks that the dead letter topics of all topics exist, and retries until it knows. Fails with `DeadLetterTopic` if
+ * one is missing or hidden from this client, with `Authorization` if the client itself is refused, and with
+ * `Configuration` if a topic would be its own dead letter topic.
  */
 export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   options: ProcessorOptions<A, E, R, RD>
@@ -173,11 +173,11 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
 })
 
 interface NextAttempt extends ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure> {
-  /** The number of the attempt: the failed one's when the circuit breaker took the failure upon itself. */
+  /** The number of the attempt: that of the failed one if the circuit breaker absorbed the failure. */
   readonly attempt: number
 }
 
-/** What follows a failure, if its record is tried again. A policy or `classify` that throws retries nothing. */
+/** The action after a failure, if the record is retried. If the policy or `classify` throws, nothing is retried. */
 const nextAttempt = (
   classify: HandlerError.Classify,
   cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>,

@@ -11,16 +11,16 @@ import * as Stream from "effect/Stream"
 import type { HeadersInput } from "./Headers.js"
 
 /**
- * A record to publish. It is read, and its bytes are copied, when the effect that sends it is run: what the caller changes
- * later isn't written.
+ * A record to publish. It is read, and its bytes are copied, when the sending effect runs: later changes by the caller
+ * are not written.
  */
 export interface ProducerRecord {
   readonly topic: string
-  /** Text is encoded as UTF-8. Records of one key go to one partition, the one Java's producer chooses. */
+  /** Text is encoded as UTF-8. Records with one key go to one partition, the one that Java's producer chooses. */
   readonly key?: string | Uint8Array | null | undefined
   /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
-  /** An object, a `Map`, or pairs of name and value in another iterable that can be read again. Default: none. */
+  /** An object, a `Map`, or another re-readable iterable of name-value pairs. Default: none. */
   readonly headers?: HeadersInput | undefined
   /** Overrides the partitioner. */
   readonly partition?: number | undefined
@@ -31,7 +31,7 @@ export interface ProducerRecord {
 export interface RecordMetadata {
   readonly topic: string
   readonly partition: number
-  /** -1 where the broker only knows that the record was written by a try before. */
+  /** -1 if the broker only knows that an earlier try wrote the record. */
   readonly offset: number
   /** Milliseconds since the epoch. */
   readonly timestamp: number
@@ -39,19 +39,19 @@ export interface RecordMetadata {
 
 export type ProducerErrorReason =
   | "UnknownTopic"
-  /** It exceeds the producer's `maxBatchBytes`, its `bufferMemory`, or what the topic takes. */
+  /** It exceeds the producer's `maxBatchBytes`, its `bufferMemory`, or the topic's limit. */
   | "RecordTooLarge"
   | "InvalidRecord"
   | "Authorization"
-  /** Not acknowledged within `deliveryTimeout`: it may have been written all the same. */
+  /** Not acknowledged within `deliveryTimeout`: it may have been written anyway. */
   | "DeliveryTimeout"
   /** The producer's `bufferMemory` stayed full for `maxBlock`: the record was not sent. */
   | "BufferFull"
-  /** Another producer has taken over: this one may not write any more. */
+  /** Another producer has fenced this one: it may not write any more. */
   | "Fenced"
-  /** The transaction that the record is part of is aborted, or has ended. */
+  /** The record's transaction is aborted or has ended. */
   | "Aborted"
-  /** The producer was closed: if the record had left, it may have been written all the same. */
+  /** The producer was closed: if the record was already sent, it may have been written anyway. */
   | "Closed"
   | "Broker"
 
@@ -63,7 +63,7 @@ export class ProducerError extends Data.TaggedError("ProducerError")<{
   readonly description: string
   readonly cause?: unknown
 }> {
-  /** The record as it was given, where there is one. Not enumerable: what logs an error shows no record's content. */
+  /** The record as given, if there is one. Not enumerable, so that logging the error shows no record content. */
   declare readonly record: ProducerRecord | undefined
 
   constructor(fields: {
@@ -88,27 +88,26 @@ export class ProducerError extends Data.TaggedError("ProducerError")<{
 export class Producer extends Context.Tag("@spillway/transport/Producer")<
   Producer,
   {
-    /** Publishes one record and returns where it landed. */
+    /** Publishes one record and returns its coordinates. */
     readonly send: (record: ProducerRecord) => Effect.Effect<RecordMetadata, ProducerError>
     /**
-     * Publishes records, keeping their order within each partition, once all of them are found valid. Ends when each
-     * has its result; fails with the first record's error that failed.
+     * Publishes records, in order within each partition, once all of them are valid. Ends when each record has its
+     * result; fails with the error of the first record that failed.
      */
     readonly sendAll: (
       records: ReadonlyArray<ProducerRecord>
     ) => Effect.Effect<ReadonlyArray<RecordMetadata>, ProducerError>
-    /** Publishes records as `sendAll`, but each for itself: returns every record's own result, in their order. */
+    /** Publishes records as `sendAll` does, but independently: returns one result per record, in order. */
     readonly sendAllEither: (
       records: ReadonlyArray<ProducerRecord>
     ) => Effect.Effect<ReadonlyArray<Either.Either<RecordMetadata, ProducerError>>>
-    /** How many partitions a topic has; fails with `UnknownTopic` when it doesn't exist. */
+    /** The number of a topic's partitions; fails with `UnknownTopic` if it doesn't exist. */
     readonly partitions: (topic: string) => Effect.Effect<number, ProducerError>
   }
 >() {}
 
 /**
- * Publishes what comes in, chunk by chunk with `sendAll`, and ends with the number of records; fails with the first
- * error.
+ * Publishes a stream chunk by chunk with `sendAll`, and ends with the number of records; fails with the first error.
  */
 export const sink: Sink.Sink<number, ProducerRecord, never, ProducerError, Producer> = Sink.foldLeftChunksEffect(
   0,
@@ -119,8 +118,8 @@ export const sink: Sink.Sink<number, ProducerRecord, never, ProducerError, Produ
 )
 
 /**
- * Publishes a stream's records and emits where they landed, in their order. Up to `concurrency` chunks (default: 5) are
- * on their way at once, started in the stream's order.
+ * Publishes a stream's records and emits their coordinates, in order. Up to `concurrency` chunks (default: 5) are in
+ * flight at once, started in the stream's order.
  */
 export const stream =
   (options?: { readonly concurrency?: number | undefined }) =>

@@ -1,6 +1,6 @@
 /**
- * A consumer's whole failure policy as one flat object, from the program's text or its environment: how often and after
- * which delays a failed record is handled again, and what becomes of one that fails for good.
+ * A consumer's whole failure policy as one flat object, from the program or its environment: how often and after which
+ * delays a failed record is retried, and what happens when handling fails permanently.
  *
  * ```ts
  * KafkaConsumer.layer({ groupId, topics, value, handler, ...ReliabilityConfig.options({ retryCount: 5 }) })
@@ -18,24 +18,24 @@ import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 
 export interface ReliabilityConfig {
-  /** Retries after the first attempt; `Infinity` for no end. Default: 3. */
+  /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retryCount?: number | undefined
   /** The delay before the first retry. Default: 1 second. */
   readonly retryBackoff?: Duration.DurationInput | undefined
-  /** What each delay is multiplied by for the next, at least 1. Default: 2. */
+  /** The factor between one delay and the next, at least 1. Default: 2. */
   readonly retryBackoffMultiplier?: number | undefined
-  /** No delay is longer; jitter shortens delays by up to one half. Default: 30 seconds. */
+  /** The longest delay; jitter shortens delays by up to one half. Default: 30 seconds. */
   readonly maxRetryBackoff?: Duration.DurationInput | undefined
-  /** Whether records that fail for good become dead letters. Default: true. */
+  /** Whether records whose handling fails permanently become dead letters. Default: true. */
   readonly dlqEnabled?: boolean | undefined
   /**
-   * What becomes of them when `dlqEnabled` is false: `"stop"` fails the consumer at the record, which stays
-   * uncommitted; `"skip"` logs, counts and gives it up. Default: `"stop"`.
+   * What happens to them if `dlqEnabled` is false: `"stop"` fails the consumer at the record, which stays uncommitted;
+   * `"skip"` logs, counts and discards it. Default: `"stop"`.
    */
   readonly withoutDlq?: "stop" | "skip" | undefined
   /** The dead letter topic. Default: the source topic's name with `-dlq` appended. */
   readonly dlqTopic?: string | undefined
-  /** Whose headers dead letters have. Default: `"spillway"`. */
+  /** The header convention of dead letters. Default: `"spillway"`. */
   readonly dlqHeaders?: DeadLetter.DeadLetterPreset | undefined
   /** Default: `x-retry-count`. */
   readonly dlqRetryHeader?: string | undefined
@@ -43,18 +43,18 @@ export interface ReliabilityConfig {
   readonly dlqErrorHeader?: string | undefined
   /** Default: `x-failed-timestamp`. */
   readonly dlqTimestampHeader?: string | undefined
-  /** What follows when the broker refuses a dead letter as too large. Default: `"block"`. */
+  /** What to do when the broker rejects a dead letter as too large. Default: `"block"`. */
   readonly dlqTooLarge?: "block" | "stop" | undefined
   /**
-   * Keeps the handler from being called while what it depends on is down: `true` with the defaults, or options of its
-   * own. Default: false.
+   * Stops calling the handler while its dependency is down: `true` uses the defaults; an object sets options. Default:
+   * false.
    */
   readonly circuitBreaker?: boolean | CircuitBreaker.CircuitBreakerOptions | undefined
   /** Whether the consumer counts in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly enableMetrics?: boolean | undefined
 }
 
-/** Options that make no policy. Thrown where the policy is built, since they are a mistake in the program. */
+/** Invalid options. Thrown where the policy is built, since they are a programming error. */
 export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigError")<{
   readonly reason: "InvalidOptions"
   readonly issues: ReadonlyArray<Environment.Issue>
@@ -64,7 +64,7 @@ export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigE
   }
 }
 
-/** The options of a consumer that the policy consists of. */
+/** The consumer options that make up the policy. */
 export interface Reliability<out R> {
   readonly retry: RetryPolicy.RetryPolicy
   readonly deadLetter: DeadLetter.DeadLetterPolicy<R>
@@ -82,7 +82,7 @@ const headersOf = (config: ReliabilityConfig): DeadLetter.DeadLetterHeaderNames 
 const breakerOf = ({ circuitBreaker = false }: ReliabilityConfig): CircuitBreaker.CircuitBreakerOptions | undefined =>
   circuitBreaker === true ? {} : circuitBreaker || undefined
 
-/** Every value that can't be used. */
+/** Every invalid value. */
 export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issue> => {
   const issues: Array<Environment.Issue> = []
   const retry = (field: keyof ReliabilityConfig, options: RetryPolicy.ExponentialOptions) => {
@@ -124,7 +124,7 @@ const headerFields: Readonly<Record<string, keyof ReliabilityConfig>> = {
   failedTimestamp: "dlqTimestampHeader"
 }
 
-/** The policy as options of a consumer. Throws a `ReliabilityConfigError` that names every value that can't be used. */
+/** The policy as options of a consumer. Throws a `ReliabilityConfigError` that names every invalid value. */
 export function options(config: ReliabilityConfig & { readonly dlqEnabled: false }): Reliability<never>
 export function options(config?: ReliabilityConfig): Reliability<Producer>
 export function options(config: ReliabilityConfig = {}): Reliability<Producer> {
@@ -163,10 +163,10 @@ const parsers: Environment.Parsers<ReliabilityConfig> = {
 }
 
 /**
- * The policy from the environment: `RELIABILITY_RETRY_COUNT`, `RELIABILITY_DLQ_TOPIC` and so on, by the options' names;
- * within a namespace `ORDERS`, `ORDERS_RELIABILITY_RETRY_COUNT`. The breaker's options are
- * `RELIABILITY_CIRCUIT_BREAKER_WINDOW` (calls, or a duration) and so on; one of them turns it on, unless
- * `RELIABILITY_CIRCUIT_BREAKER` is `false`. What no variable gives is as the defaults have it.
+ * The policy from the environment: `RELIABILITY_RETRY_COUNT`, `RELIABILITY_DLQ_TOPIC` and so on, named after the
+ * options; within a namespace `ORDERS`, `ORDERS_RELIABILITY_RETRY_COUNT`. The breaker's options are
+ * `RELIABILITY_CIRCUIT_BREAKER_WINDOW` (calls, or a duration) and so on; any of them turns it on, unless
+ * `RELIABILITY_CIRCUIT_BREAKER` is `false`. `defaults` supplies every option without a variable.
  */
 export const config = (
   defaults: ReliabilityConfig = {},

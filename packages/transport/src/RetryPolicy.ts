@@ -1,6 +1,6 @@
 /**
- * How often and after which delays a failed record is handled again. A policy is a `Schedule` over the failure, so any
- * schedule of the user's own can take its place.
+ * How often and after which delays a failed record is retried. A policy is a `Schedule` over the failure, so any
+ * schedule can replace it.
  */
 
 import * as Data from "effect/Data"
@@ -16,20 +16,20 @@ import * as Backoff from "./internal/backoff.js"
 export type RetryPolicy = Schedule.Schedule<unknown, HandlerFailure>
 
 export interface ExponentialOptions {
-  /** Retries after the first attempt; `Infinity` for no end. Default: 3. */
+  /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retries?: number | undefined
   /** The delay before the first retry. Default: 1 second. */
   readonly base?: Duration.DurationInput | undefined
-  /** What each delay is multiplied by for the next, at least 1. Default: 2. */
+  /** The factor between one delay and the next, at least 1. Default: 2. */
   readonly factor?: number | undefined
-  /** No delay is longer. Default: 30 seconds. */
+  /** The longest delay. Default: 30 seconds. */
   readonly cap?: Duration.DurationInput | undefined
-  /** Shortens each delay by a random share of up to one half, so that retries spread out. Default: true. */
+  /** Shortens each delay by a random share of up to one half, which spreads retries out. Default: true. */
   readonly jitter?: boolean | undefined
 }
 
 export interface FixedOptions {
-  /** Retries after the first attempt; `Infinity` for no end. Default: 3. */
+  /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retries?: number | undefined
   /** The delay before each retry. Default: 1 second. */
   readonly delay?: Duration.DurationInput | undefined
@@ -38,7 +38,7 @@ export interface FixedOptions {
 const shown = (value: unknown): string =>
   typeof value === "object" && !Duration.isDuration(value) ? show(value) : String(value)
 
-/** An option that makes no policy. Thrown where the policy is built, since it is a mistake in the program. */
+/** An invalid option. Thrown where the policy is built, since it is a programming error. */
 export class RetryPolicyError extends Data.TaggedError("RetryPolicyError")<{
   readonly field: string
   readonly value: unknown
@@ -49,7 +49,7 @@ export class RetryPolicyError extends Data.TaggedError("RetryPolicyError")<{
   }
 }
 
-/** Delays that grow by a factor up to a cap. Throws a `RetryPolicyError` on a senseless option. */
+/** Delays that grow by a factor up to a maximum. Throws a `RetryPolicyError` on an invalid option. */
 export const exponential = (options: ExponentialOptions = {}): Schedule.Schedule<number> => {
   const backoff: Backoff.Backoff = {
     base: finiteMillis("base", options.base ?? "1 second"),
@@ -62,7 +62,7 @@ export const exponential = (options: ExponentialOptions = {}): Schedule.Schedule
   )
 }
 
-/** One delay before each retry. Throws a `RetryPolicyError` on a senseless option. */
+/** A constant delay before each retry. Throws a `RetryPolicyError` on an invalid option. */
 export const fixed = (options: FixedOptions = {}): Schedule.Schedule<number> => {
   const delay = Effect.succeed(finiteMillis("delay", options.delay ?? "1 second"))
   return recurs(options.retries, () => delay)

@@ -1,45 +1,45 @@
 /**
- * The metrics of consumers and producers. Off by default, and then free; `layer` turns them on by registering
- * metrics with Effect's Metric registry, from where a Prometheus or OpenTelemetry exporter reads them.
+ * The metrics of consumers and producers. Off by default, and then free. `layer` turns them on: it registers metrics
+ * with Effect's Metric registry, and a Prometheus or OpenTelemetry exporter reads them from there.
  *
- * | metric | type, labels | what counts |
+ * | metric | type, labels | what it counts |
  * |---|---|---|
- * | `{service}_messages_received_total` | counter: topic, group | every record fetched for handling; one handed out again after a rebalance or restart counts again |
- * | `{service}_messages_processed_total` | counter: topic, group, status | every record that has its outcome: `success` when its handler succeeded, `error` when its handling failed for good, that is, it was dead-lettered, discarded, or the consumer stopped at it |
- * | `{service}_message_processing_duration_seconds` | histogram: topic, group | every attempt to handle a record, failed ones too: decoding and handler, without waits between attempts |
- * | `{service}_handler_failures_total` | counter: topic, group, error | every attempt that failed, by `HandlerError.typeOf`; the first 50 classes by their name, later ones as `other` |
+ * | `{service}_messages_received_total` | counter: topic, group | every record fetched for handling; one redelivered after a rebalance or restart counts again |
+ * | `{service}_messages_processed_total` | counter: topic, group, status | every record that has its outcome: `success` if its handler succeeded, `error` if handling failed permanently: it was dead-lettered or discarded, or the consumer stopped at it |
+ * | `{service}_message_processing_duration_seconds` | histogram: topic, group | every attempt, failed ones too: decoding and handler, without the waits between attempts |
+ * | `{service}_handler_failures_total` | counter: topic, group, error | every attempt that failed, by `HandlerError.typeOf`; the first 50 classes by name, later ones as `other` |
  * | `{service}_retry_attempts_total` | counter: topic, group | every attempt after a record's first |
- * | `{service}_dlq_messages_total` | counter: topic, group | every dead letter that the broker acknowledged; `topic` is where the record came from |
- * | `{service}_dlq_publish_failures_total` | counter: topic, group | every try to publish a dead letter that failed; `topic` is where the record came from |
- * | `{service}_offset_resets_total` | counter: topic, group | every jump from an offset out of range, as `offsetOutOfRange` says |
- * | `{service}_skipped_batches_total` | counter: topic, group | every corrupt batch that was skipped, as `corruptBatch` says |
- * | `{service}_skipped_offsets_total` | counter: topic, group | the offsets of those batches, which is the most records that they held |
- * | `{service}_rebalances_total` | counter: group | every generation of the group that a consumer joined, its first too |
- * | `{service}_commits_total` | counter: group, status | every commit sent: `success` when all its offsets were acknowledged; else `error`, and it is repeated |
+ * | `{service}_dlq_messages_total` | counter: topic, group | every dead letter that the broker acknowledged; `topic` is the source topic |
+ * | `{service}_dlq_publish_failures_total` | counter: topic, group | every failed try to publish a dead letter; `topic` is the source topic |
+ * | `{service}_offset_resets_total` | counter: topic, group | every reset by the option `offsetOutOfRange` |
+ * | `{service}_skipped_batches_total` | counter: topic, group | every batch skipped by the option `corruptBatch` |
+ * | `{service}_skipped_offsets_total` | counter: topic, group | the offsets of those batches: the most records they can have held |
+ * | `{service}_rebalances_total` | counter: group | every generation of the group that a consumer joined, including its first |
+ * | `{service}_commits_total` | counter: group, status | every commit sent: `success` if all its offsets were acknowledged, otherwise `error`, and it is retried |
  * | `{service}_commit_duration_seconds` | histogram: group | every acknowledged commit |
  * | `{service}_messages_sent_total` | counter: topic | every record that the broker acknowledged, dead letters included |
  * | `{service}_message_publish_duration_seconds` | histogram: topic | every acknowledged record, from `send` to its acknowledgement |
- * | `{service}_messages_abandoned_total` | counter: topic | records whose `send` was interrupted when they had left: they may be written all the same |
- * | `{service}_active_consumers` | gauge | consumers that are open now |
- * | `{service}_active_producers` | gauge | producers that are open now |
- * | `{service}_uptime_seconds` | gauge | seconds since the layer was built, set once a second |
+ * | `{service}_messages_abandoned_total` | counter: topic | records whose `send` was interrupted after they had left: they may be written anyway |
+ * | `{service}_active_consumers` | gauge | open consumers |
+ * | `{service}_active_producers` | gauge | open producers |
+ * | `{service}_uptime_seconds` | gauge | seconds since the layer was built, updated once a second |
  *
- * Gauges of an open consumer, set once a second; consumers of one group in one process add up:
+ * Gauges of an open consumer, updated once a second; consumers of one group in one process add up:
  *
  * | metric | labels | value |
  * |---|---|---|
- * | `{service}_consumer_lag_records` | topic, partition, group | the log's end, as the last fetch answered, less the settled offset |
- * | `{service}_oldest_unsettled_age_seconds` | topic, partition, group | since the oldest record without an outcome was fetched; 0 with none |
+ * | `{service}_consumer_lag_records` | topic, partition, group | the log's end in the last fetch response, minus the settled offset |
+ * | `{service}_oldest_unsettled_age_seconds` | topic, partition, group | since the oldest record without an outcome was fetched; 0 if there is none |
  * | `{service}_in_flight_records` | topic, group | records started without an outcome |
  * | `{service}_buffered_records`, `{service}_buffered_bytes` | topic, group | records fetched and not started; the size of the batches that hold them |
- * | `{service}_retries_waiting` | topic, group | records that wait for a retry |
- * | `{service}_assigned_partitions`, `{service}_paused_partitions` | topic, group | partitions owned, and those of them that are paused |
- * | `{service}_consumer_status` | group, status | 1 for the present `ConsumerStatus`, 0 for the others |
- * | `{service}_circuit_breaker_state` | group | 0 closed or none, 1 half-open, 2 open; the highest of several |
+ * | `{service}_retries_waiting` | topic, group | records waiting for a retry |
+ * | `{service}_assigned_partitions`, `{service}_paused_partitions` | topic, group | assigned partitions, and those of them that are paused |
+ * | `{service}_consumer_status` | group, status | 1 for the current `ConsumerStatus`, 0 for the others |
+ * | `{service}_circuit_breaker_state` | group | 0 closed or none, 1 half-open, 2 open; the maximum of several |
  *
- * A consumer's series exist at zero from its start, so that `rate()` sees the first increase; those of a partition come
- * with its assignment, those of an error class with its first error. Effect's registry drops no series: the gauges of a
- * partition that was given up, and of a consumer that was closed, go to 0.
+ * A consumer's series exist at zero from its start, so that `rate()` sees the first increase; those of a partition
+ * appear with its assignment, those of an error class with its first error. Effect's registry drops no series: the
+ * gauges of a revoked partition and of a closed consumer go to 0.
  */
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -54,14 +54,14 @@ import type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerM
 
 export type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerMetrics }
 
-/** Metrics that count nothing: what there is until `layer` is provided. */
+/** Metrics that count nothing: the default until `layer` is provided. */
 export const off: Metrics = internal.off
 
 export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
   defaultValue: (): Metrics => off
 }) {}
 
-/** An option that metrics can't be registered with. */
+/** An option with which metrics can't be registered. */
 export class TransportMetricsError extends Data.TaggedError("TransportMetricsError")<{
   readonly reason: "InvalidOption"
   readonly field: string
@@ -85,7 +85,7 @@ const check = ({ service }: TransportMetricsOptions): ReadonlyArray<Environment.
     ? []
     : [{ field: "service", value: service, description: `must match ${validService.source}` }]
 
-/** Metrics that count; `layer` provides them. Uptime starts here and is kept until the scope closes. */
+/** Active metrics; `layer` provides them. Uptime starts here and is updated until the scope closes. */
 export const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> => {
   const [issue] = check(options)
   return issue === undefined
@@ -97,7 +97,7 @@ export const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, T
 export const layer = (options: TransportMetricsOptions): Layer.Layer<never, TransportMetricsError> =>
   Layer.scoped(TransportMetrics, make(options))
 
-/** `METRICS_SERVICE`: the service, unless there is a default. */
+/** `METRICS_SERVICE`: the service, required unless there is a default. */
 export const config = (defaults?: TransportMetricsOptions | undefined): Config<TransportMetricsOptions> =>
   Environment.options({
     prefix: "METRICS",
@@ -106,7 +106,7 @@ export const config = (defaults?: TransportMetricsOptions | undefined): Config<T
     check
   })
 
-/** `layer` with the service that the environment names; see `config`. */
+/** `layer` with the service from the environment; see `config`. */
 export const layerConfig = (
   defaults?: TransportMetricsOptions | undefined
 ): Layer.Layer<never, TransportMetricsError | ConfigError> =>

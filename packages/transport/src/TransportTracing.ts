@@ -1,15 +1,15 @@
 /**
- * Distributed tracing of consumers and producers. Off by default, and then free; `layer` turns it on for the consumers
+ * Distributed tracing of consumers and producers. Off by default, and then free. `layer` turns it on for the consumers
  * and producers that it is provided to. Spans go to the program's Effect tracer, which `Telemetry` of
- * `@spillway/observability` or `@effect/opentelemetry` provides; without one there are no spans.
+ * `@spillway/observability` or `@effect/opentelemetry` provides; without a tracer there are no spans.
  *
- * - A producer makes a span `send {topic}` for each `send`, and one for all records of a `sendAll`, inside the span
- *   that is current. Its context replaces the W3C headers `traceparent` and `tracestate` of the records.
- * - A consumer makes a span `process {topic}` for each attempt to handle a record, inside which the handler runs.
+ * - A producer makes a span `send {topic}` for each `send`, and one for all records of a `sendAll`, inside the current
+ *   span. Its context replaces the records' W3C headers `traceparent` and `tracestate`.
+ * - A consumer makes a span `process {topic}` for each attempt to handle a record, and the handler runs inside it.
  *   Retries, and the `send` of a dead letter, are children of the first attempt's span.
- * - A context that isn't sampled gets no spans and is passed on as it is. So is any context without a tracer.
+ * - An unsampled context gets no spans and is passed on unchanged. So is any context if there is no tracer.
  *
- * Names and attributes are those of OpenTelemetry's semantic conventions for messaging (1.45).
+ * Names and attributes follow OpenTelemetry's semantic conventions for messaging (1.45).
  */
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -24,11 +24,11 @@ import type { Producer } from "./Producer.js"
 export interface TransportTracingOptions {
   /**
    * How the span of a first attempt relates to the `send` span of its record: `"parent"` makes it a child, so that one
-   * trace shows a record from end to end, `"link"` starts a trace of its own that links to it. Default: `"parent"`,
-   * with the link too.
+   * trace shows a record from end to end; `"link"` starts a new trace that links to it. Default: `"parent"`, with the
+   * link too.
    */
   readonly relation?: "parent" | "link" | undefined
-  /** Whether spans tell a record's key, where it is UTF-8 text. Default: false, since keys may be private. */
+  /** Whether spans include a record's key if it is UTF-8 text. Default: false, since keys may be private. */
   readonly recordKeys?: boolean | undefined
   /** `messaging.client.id` of all spans. Default: none. */
   readonly clientId?: string | undefined
@@ -36,9 +36,9 @@ export interface TransportTracingOptions {
 
 /** For runtimes. */
 export interface Tracing {
-  /** False when tracing is off: then the others needn't be called. */
+  /** False if tracing is off: callers can then skip the others. */
   readonly enabled: boolean
-  /** The producer with spans around what it sends. */
+  /** The producer with spans around its sends. */
   readonly producer: (producer: Producer["Type"]) => Producer["Type"]
   /** A consumer's attempts with spans around them. */
   readonly processing: TracedProcessing.Processing
@@ -54,7 +54,7 @@ const off: Tracing = {
   processing: TracedProcessing.off
 }
 
-/** Tracing that traces; `layer` provides it. */
+/** Active tracing; `layer` provides it. */
 export const make = (options: TransportTracingOptions = {}): Tracing => {
   const { clientId, recordKeys = false, relation = "parent" } = options
   const settings = { clientId, recordKeys, relation }
@@ -79,6 +79,6 @@ const parsers: Environment.Parsers<TransportTracingOptions> = {
 export const config = (defaults: TransportTracingOptions = {}): Config<TransportTracingOptions> =>
   Environment.options({ prefix: "TRACING", parsers, defaults, check: () => [] })
 
-/** `layer` with what the environment says; see `config`. */
+/** `layer` with the options from the environment; see `config`. */
 export const layerConfig = (defaults?: TransportTracingOptions | undefined): Layer.Layer<never, ConfigError> =>
   Layer.effect(TransportTracing, Effect.map(config(defaults), make))

@@ -44,7 +44,7 @@ const metricName = (name: string): string => startingWithLetter(name.replace(/[^
 
 const labelName = (name: string): string => startingWithLetter(name.replace(/[^a-zA-Z0-9_]/g, "_"))
 
-/** Sorted by name, each name once (the last value stands); a name that the format itself uses is prefixed. */
+/** Sorted by name, each name once (the last value wins); a name that the format reserves is prefixed. */
 const labelsOf = (pair: MetricPair.MetricPair.Untyped, reserved: string | undefined): Labels => {
   const labels = new Map<string, string>()
   for (const { key, value } of pair.metricKey.tags) {
@@ -94,7 +94,7 @@ const samplesOf = (pair: MetricPair.MetricPair.Untyped): ReadonlyArray<Sample> =
 const add = (a: number | bigint, b: number | bigint): number | bigint =>
   typeof a === "bigint" && typeof b === "bigint" ? a + b : Number(a) + Number(b)
 
-/** Two values of one series as one; cumulative counts add up exactly at the bounds that both histograms have. */
+/** Merges two values of one series; cumulative counts add up exactly at the bounds that both histograms have. */
 const merge = (type: FamilyType, a: Value, b: Value): Value => {
   if (a._tag === "Number" && b._tag === "Number" && type === "counter") {
     return { _tag: "Number", value: add(a.value, b.value) }

@@ -1,5 +1,5 @@
 /**
- * `@effect/opentelemetry`'s OTLP export, made fit for a program that shuts down and for spans that fail.
+ * `@effect/opentelemetry`'s OTLP export, extended for shutdown and for failed spans.
  */
 
 import * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
@@ -14,7 +14,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 
-/** The parts that are read of `TraceData`. */
+/** The parts of `TraceData` that this reads. */
 interface TraceData {
   readonly resourceSpans: ReadonlyArray<{
     readonly scopeSpans: ReadonlyArray<{
@@ -57,8 +57,8 @@ export const serialization = (protocol: Protocol): Layer.Layer<OtlpSerialization
   ).pipe(Layer.provide(protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf))
 
 /**
- * Sends each export within a time, and to its end when the program shuts down meanwhile: what it holds is nowhere else.
- * Says now and then that exports fail, which the exporter tells at Debug only.
+ * Sends each export within a timeout, and completes it even during a shutdown, since its data exists nowhere else. Logs
+ * failed exports, with a rate limit; the exporter itself logs them only at Debug.
  */
 export const client = (timeout: Duration.Duration): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(
@@ -73,7 +73,7 @@ export const client = (timeout: Duration.Duration): Layer.Layer<HttpClient.HttpC
         }).pipe(
           Effect.tap(({ status }) => (status >= 400 ? limited(warn(request.url, `status ${status}`)) : Effect.void)),
           Effect.tapError(({ message }) => limited(warn(request.url, message))),
-          // Not a child, which would be interrupted with its parent even where that can't be.
+          // Not a child fiber: it would be interrupted with its parent, even in an uninterruptible region.
           Effect.forkDaemon,
           Effect.flatMap(Fiber.join),
           Effect.uninterruptible

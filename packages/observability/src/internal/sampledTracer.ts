@@ -1,5 +1,5 @@
 /**
- * Parent-based sampling for the native OTLP tracer, which samples all there is.
+ * Parent-based sampling for the native OTLP tracer, which samples everything.
  */
 import type * as Context from "effect/Context"
 import * as Option from "effect/Option"
@@ -16,7 +16,7 @@ const randomHex = (length: number): string => {
 
 const noAttributes: ReadonlyMap<string, unknown> = new Map()
 
-/** A span that nobody sees. It costs next to nothing; its ids are made when its context is passed on. */
+/** A span that is not exported. It is nearly free; its ids are generated when its context is passed on. */
 class UnsampledSpan implements Tracer.Span {
   readonly _tag = "Span"
   readonly sampled = false
@@ -50,7 +50,7 @@ class UnsampledSpan implements Tracer.Span {
   addLinks(): void {}
 }
 
-/** Samples this share of the traces that begin here, and the spans of others as their parents are. */
+/** Samples this share of the traces that begin here; other spans follow their parent's decision. */
 export const make = (tracer: Tracer.Tracer, ratio: number): Tracer.Tracer =>
   Tracer.make({
     context: (execute, fiber) => tracer.context(execute, fiber),

@@ -1,5 +1,5 @@
 /**
- * One HTTP server of this package: it listens, answers a router's paths, and ends with its scope.
+ * An HTTP server of this package: it listens, serves a router's paths, and stops with its scope.
  */
 import * as Http from "node:http"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
@@ -14,9 +14,9 @@ import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 
 export type ServerErrorReason =
-  /** Another program, or another server of this one, listens there. */
+  /** The port is already in use, by another program or by another server of this one. */
   | "AddressInUse"
-  /** The address can't be listened at: a privileged port, or a host that isn't this machine's. */
+  /** Listening on the address is impossible: a privileged port, or a host that isn't this machine's. */
   | "ListenFailed"
   | "InvalidOption"
 
@@ -29,7 +29,7 @@ export interface ServerErrorFields {
 export interface ServerOptions {
   readonly port?: number | undefined
   readonly path?: HttpRouter.PathInput | undefined
-  /** The address to listen at. Default: `0.0.0.0`, every interface. */
+  /** The address to listen on. Default: `0.0.0.0`, every interface. */
   readonly host?: string | undefined
 }
 
@@ -37,7 +37,7 @@ const pathRule = 'must start with "/"'
 
 const isPath = (path: string): path is HttpRouter.PathInput => path.startsWith("/")
 
-/** All that is wrong with the options. */
+/** Every problem with the options. */
 export const check = ({ path, port }: ServerOptions): ReadonlyArray<Environment.Issue> => {
   const issues: Array<Environment.Issue> = []
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
@@ -55,7 +55,7 @@ export const parsers: Environment.Parsers<ServerOptions> = {
 
 export interface Listening {
   readonly host: string
-  /** The port listened at, chosen by the system if the option was 0. */
+  /** The port in use, chosen by the system if the option was 0. */
   readonly port: number
   readonly path: HttpRouter.PathInput
 }
@@ -65,7 +65,7 @@ const listenError = (host: string, port: number, cause: unknown): ServerErrorFie
   return { reason: inUse ? "AddressInUse" : "ListenFailed", description: `can't listen on ${host}:${port}`, cause }
 }
 
-/** Stops listening, lets running requests end, and cuts off what hasn't ended after a second. */
+/** Stops listening, lets running requests finish, and cuts off those that are still running after a second. */
 const shutdown = (server: Http.Server): Effect.Effect<void> =>
   Effect.zipRight(
     Concurrency.timeoutOption(
@@ -84,7 +84,7 @@ export const invalid = (issues: ReadonlyArray<Environment.Issue>): ServerErrorFi
   description: issues.map(Environment.describe).join("; ")
 })
 
-/** Serves the routes until the scope closes; everything else is answered with 404. */
+/** Serves the routes until the scope closes; all other paths return 404. */
 export const serve = Effect.fnUntraced(function* (
   options: ServerOptions & { readonly port: number; readonly path: HttpRouter.PathInput },
   routes: HttpRouter.HttpRouter

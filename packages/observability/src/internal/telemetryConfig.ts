@@ -1,6 +1,6 @@
 /**
  * OpenTelemetry's environment variables
- * (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), as far as they have a meaning here.
+ * (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), as far as they apply here.
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -34,7 +34,7 @@ const headers = Config.redacted("OTEL_EXPORTER_OTLP_HEADERS").pipe(
         if (at <= 0 || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new Error("no name")
         found[name] = Redacted.make(decodeURIComponent(pair.slice(at + 1).trim()))
       } catch {
-        // Says nothing of the text, which is a secret.
+        // Doesn't include the text, which is a secret.
         return Either.left(ConfigError.InvalidData(["OTEL_EXPORTER_OTLP_HEADERS"], "Expected key=value pairs"))
       }
     }

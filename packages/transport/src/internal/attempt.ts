@@ -11,15 +11,15 @@ import * as Envelope from "./envelope.js"
 import { isExit } from "./exit.js"
 import * as Render from "./render.js"
 
-/** Tells a value that didn't decode from an error of the handler's own. */
+/** Marks a value that didn't decode, to distinguish it from the handler's own errors. */
 export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly error: unknown }> {}
 
-/** The error as the decoder had it. */
+/** The decoder's original error. */
 export const decodeErrorOf = (error: unknown): unknown => (isUndecodable(error) ? error.error : error)
 
 export const isUndecodable = (error: unknown): error is Undecodable => Render.isInstance(error, Undecodable)
 
-/** A cause as the decoder had it. */
+/** The decoder's original cause. */
 export const decodeCauseOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
   const error = Causes.errorOf(cause)
   return isUndecodable(error) ? Cause.fail(error.error) : cause
@@ -27,7 +27,7 @@ export const decodeCauseOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown>
 
 export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
-/** Decodes and handles. A handler that throws makes a defect. */
+/** Decodes and handles. A handler that throws becomes a defect. */
 export const make = <A, E, R>(decoder: Decoder<A>, handler: Handler<A, E, R>): Attempt<R> => {
   const handle = (record: ConsumedRecord, value: A, attempt: number): Effect.Effect<unknown, E, R> => {
     try {
@@ -53,7 +53,7 @@ const decode = <A>(decoder: Decoder<A>, { value }: ConsumedRecord): Effect.Effec
   }
 }
 
-/** A decoder that throws or dies can't decode the value, unless it says that it may be able to later. */
+/** A decoder that throws or dies can't decode the value, unless it dies with a `TemporaryError`. */
 const undecodable = (cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> => {
   const error = Causes.errorOf(cause)
   return Causes.isInterruptedOnly(cause) || Render.isInstance(error, TemporaryError)
@@ -61,14 +61,14 @@ const undecodable = (cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> => 
     : Exit.fail(new Undecodable({ error }))
 }
 
-/** What a function returned, which only types say is an Effect. */
+/** A function's result, which may not be an Effect in spite of its type. */
 const effectOf = <A extends Effect.Effect<unknown, unknown, unknown>>(returned: A, by: string): A => {
   if (Effect.isEffect(returned)) return returned
   awaited(returned)
   throw new TypeError(`the ${by} returned a value that is not an Effect`)
 }
 
-/** The result of an Effect. Throws when it is a Promise, since nothing awaits it, and takes note of its rejection. */
+/** The result of an Effect. Throws if it is a Promise, since nothing awaits it, and takes note of its rejection. */
 export const awaited = <A>(result: A): A => {
   if ((typeof result !== "object" && typeof result !== "function") || result === null) return result
   if (typeof Render.read(result, "then") !== "function") return result
@@ -76,7 +76,7 @@ export const awaited = <A>(result: A): A => {
   throw new UnawaitedPromise()
 }
 
-/** Calls no other thenable's `then`: a query builder's would run the query. */
+/** Never calls another thenable's `then`: a query builder's would run the query. */
 const observe = (promise: object): void => {
   if (!Render.isInstance(promise, Promise) && Render.read(promise, Symbol.toStringTag) !== "Promise") return
   try {

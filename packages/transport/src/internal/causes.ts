@@ -1,12 +1,11 @@
 /**
- * What is in a cause, at a cost that is linear in its size: however deep it is nested, and though parts of it occur in
- * it many times.
+ * Reads the parts of a cause in time linear in its size, however deep it is nested and however often parts repeat.
  */
 import * as Cause from "effect/Cause"
 
 type Leaf<E> = Cause.Fail<E> | Cause.Die | Cause.Interrupt
 
-/** The failures, defects and interruptions of a cause, in their order, those of a part that occurs again once. */
+/** The failures, defects and interruptions of a cause in order; a part that occurs repeatedly counts once. */
 export function* leavesOf<E>(cause: Cause.Cause<E>): Generator<Leaf<E>> {
   const seen = new Set<Cause.Cause<E>>()
   const left = [cause]
@@ -32,7 +31,7 @@ export const isInterruptedOnly = (cause: Cause.Cause<unknown>): boolean => {
   return true
 }
 
-/** The first typed error, else the first defect, else the interruption. */
+/** The first typed error, otherwise the first defect, otherwise the interruption. */
 export const errorOf = (cause: Cause.Cause<unknown>): unknown => {
   let defect: Cause.Die | undefined
   for (const leaf of leavesOf(cause)) {

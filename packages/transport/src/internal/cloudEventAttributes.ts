@@ -1,28 +1,28 @@
-/** The attributes of a CloudEvent as text, by their names in the standard: what headers and JSON members have in common. */
+/** The attributes of a CloudEvent as text, by their standard names: the common ground of headers and JSON members. */
 import * as Either from "effect/Either"
 import type * as Headers from "../Headers.js"
 import { isStructured } from "./mediaType.js"
 
-/** Why a record can't be read as a CloudEvent, or an event can't be written. */
+/** Why a record can't be read as a CloudEvent, or an event can't be written as one. */
 export type CloudEventErrorReason = "NotCloudEvent" | "InvalidAttribute" | "UnsupportedFormat" | "InvalidJson"
 
 /** The context attributes of a CloudEvent. */
 export interface CloudEventAttributes {
   /** Unique among the events of one source. */
   readonly id: string
-  /** What happened, such as `order.placed.v1`. */
+  /** The kind of event, such as `order.placed.v1`. */
   readonly type: string
-  /** Where it happened, as a URI reference. */
+  /** The source of the event, as a URI reference. */
   readonly source: string
-  /** When it happened, in milliseconds since the epoch; finer fractions of a second are cut off. */
+  /** When the event happened, in milliseconds since the epoch; finer fractions of a second are cut off. */
   readonly time?: number | undefined
-  /** What it happened to, within the source. */
+  /** The thing that the event is about, within the source. */
   readonly subject?: string | undefined
-  /** The media type of the data; JSON when there is none. */
+  /** The media type of the data; JSON if absent. */
   readonly dataContentType?: string | undefined
   /** The schema of the data, as a URI. */
   readonly dataSchema?: string | undefined
-  /** Attributes beyond the standard's, by lower-case names. Numbers and booleans are read as their text. */
+  /** Attributes beyond the standard's, by lower-case names. Numbers and booleans are read as text. */
   readonly extensions: Readonly<Record<string, string>>
 }
 
@@ -46,7 +46,7 @@ const invalid = (attribute: string, description: string): Issue => ({
   description
 })
 
-/** Names of the standard that extensions can't have; `data` is none of an attribute at all. */
+/** Standard names that extensions can't have; `data` is not the name of any attribute. */
 const standard = new Set([
   "specversion",
   "id",
@@ -64,13 +64,15 @@ export const isStandard = (name: string): boolean => standard.has(name)
 /** Whether an attribute may have this name. */
 export const isName = (name: string): boolean => name !== "data" && /^[a-z0-9]+$/.test(name)
 
-/** The last `content-type` header; bytes that are no UTF-8 name no media type that anyone knows. */
+/** The last `content-type` header; bytes that are not UTF-8 name no known media type. */
 export const contentTypeOf = (headers: Headers.Headers): string | undefined => {
   const header = headers.findLast(([name]) => name === contentTypeHeader)
   return header?.[1] ? new TextDecoder().decode(header[1]) : undefined
 }
 
-/** In binary mode the media type has its own header, so that a `ce_datacontenttype`, which some write, has no say. */
+/**
+ * In binary mode the media type has its own header, so a `ce_datacontenttype`, which some systems write, is ignored.
+ */
 export const fromHeaders = (headers: Headers.Headers): Either.Either<TextAttributes, Issue> => {
   const attributes = new Map<string, string>()
   for (const [header, bytes] of headers) {
@@ -90,7 +92,7 @@ export const fromHeaders = (headers: Headers.Headers): Either.Either<TextAttribu
   return Either.right(attributes)
 }
 
-/** The headers of attributes that `firstInvalid` finds nothing against. */
+/** The headers of attributes that `firstInvalid` accepts. */
 export const toHeaders = (attributes: CloudEventAttributes): ReadonlyArray<readonly [name: string, value: string]> => {
   const headers: Array<readonly [string, string]> = [
     ["ce_specversion", specVersion],
@@ -106,7 +108,7 @@ export const toHeaders = (attributes: CloudEventAttributes): ReadonlyArray<reado
   return headers
 }
 
-/** Reading is lenient where nothing can go wrong by it: of an attribute's text only the time is looked at. */
+/** Reading is lenient where that is harmless: it validates only the time. */
 export const parse = (text: TextAttributes): Either.Either<CloudEventAttributes, Issue> => {
   const version = text.get("specversion")
   if (version === undefined) return Either.left({ reason: "NotCloudEvent", description: "specversion is missing" })
@@ -138,14 +140,14 @@ const earliest = Date.parse("0000-01-01T00:00:00.000Z")
 
 const latest = Date.parse("9999-12-31T23:59:59.999Z")
 
-/** What the standard forbids in text: control characters, halves of surrogate pairs, and what Unicode gives no meaning. */
+/** Characters that CloudEvents forbids: control characters, unpaired surrogates and Unicode noncharacters. */
 const forbidden = /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]/u
 
 const uriReference = /^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/
 
 const uri = /^[a-z][a-z0-9+.-]*:/i
 
-/** The first attribute that can't be written so that everyone reads it back. */
+/** The first attribute that other systems couldn't read back. */
 export const firstInvalid = (
   attributes: CloudEventAttributes
 ): { readonly attribute: string; readonly description: string } | undefined => {

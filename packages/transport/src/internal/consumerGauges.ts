@@ -1,5 +1,5 @@
 /**
- * The gauges that show a consumer's snapshots, each once a second for as long as the consumer is open.
+ * The gauges of a consumer's snapshots, updated once a second while the consumer is open.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -14,7 +14,7 @@ const statuses: ReadonlyArray<ConsumerStatus> = ["Starting", "Running", "Paused"
 
 const breakerValues: Readonly<Record<CircuitBreakerState, number>> = { closed: 0, halfOpen: 1, open: 2 }
 
-/** A series that several consumers of one group in this process may share: it shows what they come to together. */
+/** A series that consumers of one group in this process may share: it shows their combined value. */
 interface Series {
   readonly show: (owner: object, value: number) => void
 }
@@ -33,7 +33,7 @@ const series = (gauge: MetricSeries.Gauge, combine: (values: Iterable<number>) =
   }
 }
 
-/** What one topic's lanes come to. */
+/** The totals of one topic's lanes. */
 const ofTopic: ReadonlyArray<readonly [name: string, description: string, of: (lane: LaneSnapshot) => number]> = [
   ["assigned_partitions", "Partitions owned", () => 1],
   ["in_flight_records", "Records started without an outcome", (lane) => lane.inFlight],
@@ -107,7 +107,7 @@ export const make = (service: string): Metrics["observeConsumer"] => {
       const owner = {}
       let shown = new Map<Series, number>()
       const show = (values: Map<Series, number>) => {
-        // Effect's registry drops no series: those of partitions that were given up go to zero.
+        // Effect's registry drops no series: those of revoked partitions go to zero.
         for (const one of shown.keys()) if (!values.has(one)) one.show(owner, 0)
         for (const [one, value] of values) one.show(owner, value)
         shown = values

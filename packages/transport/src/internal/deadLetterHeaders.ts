@@ -1,5 +1,6 @@
 /**
- * The metadata headers of dead letters, as Spillway and others write them: a table of names and encodings for each.
+ * The metadata headers of dead letters in the formats of Spillway and other systems: a table of names and encodings for
+ * each.
  */
 import * as Option from "effect/Option"
 import { eventIdHeader } from "../Envelope.js"
@@ -10,7 +11,7 @@ export interface Values {
   readonly retryCount: number
   readonly errorMessage: string
   readonly errorType: string
-  /** The type of what the error wraps. Spillway names it as the error's own type; others have both. */
+  /** The type of the wrapped error. Spillway uses it as the error's own type; other formats have both. */
   readonly causeType: string
   readonly errorStack: string
   readonly failedTimestamp: number
@@ -83,7 +84,7 @@ const int64: Encoding<number> = {
   decode: (bytes) => (bytes.length === 8 ? safeInteger(Number(view(bytes).getBigInt64(0))) : undefined)
 }
 
-/** Spring's retry topics count the attempt that would follow; older ones in a single byte. */
+/** Spring's retry topics count the attempt that would follow; older versions in a single byte. */
 const nextAttempt: Encoding<number> = {
   encode: (retries) => int32.encode(retries + 2),
   decode: (bytes) => {
@@ -96,7 +97,10 @@ const retryCount = { name: "x-retry-count", encoding: decimal }
 const failedTimestamp = { name: "x-failed-timestamp", encoding: isoDate }
 const timestamp = { name: "x-original-timestamp", encoding: decimal }
 
-/** What others have no header for goes under Spillway's name, before the others' own, by which a letter is known. */
+/**
+ * Fields without a header in another format use Spillway's name, written before that format's own headers, which
+ * identify the letter.
+ */
 export const presets: { readonly [P in Preset]: Layout } = {
   spillway: {
     retryCount,
@@ -136,7 +140,7 @@ export const presets: { readonly [P in Preset]: Layout } = {
   }
 }
 
-/** On the dead letters of Spring's retry topics, which are read alone. */
+/** On the dead letters of Spring's retry topics; only read. */
 const springRetryTopics: Layout = {
   retryCount: { name: "retry_topic-attempts", encoding: nextAttempt },
   errorMessage: { name: "kafka_exception-message", encoding: text },
@@ -150,10 +154,10 @@ const springRetryTopics: Layout = {
   offset: { name: "kafka_original-offset", encoding: int64 }
 }
 
-/** All that others write about a failure, more than is read of it. */
+/** All headers that other systems write about a failure; more than Spillway reads. */
 const foreign = /^(?:kafka_(?:dlt|original|exception|key-exception)-|retry_topic-|__connect\.errors\.)/
 
-/** A layout with the names that were chosen; the encodings stay. A field that the preset leaves out is text. */
+/** A layout with the chosen names; the encodings stay. A field that the preset doesn't have is text. */
 export const layoutOf = (preset: Preset, names: Names): Layout => {
   const layout: Record<string, unknown> = { ...presets[preset] }
   for (const [field, name] of Object.entries(names)) {
@@ -162,7 +166,7 @@ export const layoutOf = (preset: Preset, names: Names): Layout => {
   return layout
 }
 
-/** What is wrong with the choice. */
+/** The problems with the chosen names. */
 export const check = (preset: Preset, names: Names): ReadonlyArray<Issue> => {
   if (!Object.hasOwn(presets, preset)) {
     return [{ field: "preset", value: preset, description: `must be one of ${Object.keys(presets).join(", ")}` }]
@@ -178,7 +182,7 @@ export const check = (preset: Preset, names: Names): ReadonlyArray<Issue> => {
 
 const namesOf = (layout: Layout): ReadonlyArray<string> => Object.values(layout).map(({ name }) => name)
 
-/** What a letter can be known by: the group's header is the same in two layouts. */
+/** Headers that identify a letter's layout: two layouts share the group's header. */
 const isKnownBy = ({ groupId: _, ...others }: Layout, name: string): boolean => namesOf(others).includes(name)
 
 const others: ReadonlyArray<Layout> = [presets.spillway, presets.spring, springRetryTopics, presets.connect]
@@ -213,7 +217,7 @@ export const read = (headers: Headers.Headers, layout: Layout): { readonly [F in
   }
 }
 
-/** The headers of the fields that are given and that the layout has. */
+/** The headers of the fields that are set and that the layout has. */
 export const write = (values: Given, layout: Layout): Headers.Headers => {
   const header = <F extends Field>(field: F): ReadonlyArray<readonly [string, Uint8Array | string]> => {
     const { [field]: value } = values
@@ -225,7 +229,7 @@ export const write = (values: Given, layout: Layout): Headers.Headers => {
   return Headers.make((Object.keys(layout) as ReadonlyArray<Field>).flatMap(header))
 }
 
-/** The headers without the metadata of an earlier dead letter, whoever wrote it. */
+/** The headers without the metadata of an earlier dead letter, from any system. */
 export const strip = (headers: Headers.Headers, chosen: Layout): Headers.Headers => {
   const isLetter = others.some(({ topic }) => topic !== undefined && Headers.has(headers, topic.name))
   const replaced = new Set([...namesOf(chosen), ...(isLetter ? namesOf(presets.spillway) : [])])

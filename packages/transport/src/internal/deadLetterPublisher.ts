@@ -24,7 +24,9 @@ const cap = Duration.seconds(30)
 
 const backoff = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, base: "250 millis", cap })
 
-/** Fails unless the headers can be told apart and every topic has a dead letter topic that can be seen; asks again while nobody can tell. */
+/**
+ * Fails unless the headers are distinct and every topic has a visible dead letter topic; retries until brokers answer.
+ */
 export const check = (
   destination: TopicDestination,
   topics: ReadonlyArray<string>,
@@ -82,14 +84,14 @@ const topicOf = (destination: TopicDestination, topic: string, groupId: string):
       })
   })
 
-/** Whether a broker refused the client itself, by its credentials or certificate, and not the topic to it. */
+/** Whether the broker refused the client itself, by its credentials or certificate, rather than access to the topic. */
 const isRefusedClient = ({ cause, reason }: ProducerError): boolean =>
   reason === "Authorization" && Render.read(cause, "reason") === "Authentication"
 
 const isTransient = ({ reason }: ProducerError): boolean =>
   reason === "Broker" || reason === "DeliveryTimeout" || reason === "BufferFull"
 
-/** What holds up a record's dead letter, and what to change where it won't pass by itself. */
+/** The error that blocks a record's dead letter, and the change that fixes it if retrying can't. */
 export type OnBlocked = (record: ConsumedRecord, error: ProducerError | undefined, remedy?: string | undefined) => void
 
 export interface Options {
@@ -97,7 +99,7 @@ export interface Options {
   readonly groupId: string
   readonly log: RecordLog
   readonly onBlocked: OnBlocked
-  /** Called with each try that failed. */
+  /** Called with each failed try. */
   readonly onFailure: (record: ConsumedRecord) => void
 }
 
@@ -106,9 +108,7 @@ export type Publish = (
   wait: (delay: Duration.Duration) => Effect.Effect<boolean>
 ) => Effect.Effect<Option.Option<RecordMetadata>, ConsumerError>
 
-/**
- * Publishes dead letters and returns once one is acknowledged, for as long as it takes; `none` when the wait was ended.
- */
+/** Publishes dead letters, retrying until one is acknowledged; `none` if the wait was ended. */
 export const make = ({ destination, groupId, log, onBlocked, onFailure }: Options): Publish => {
   const { headers, producer, tooLarge } = destination
 
@@ -177,7 +177,7 @@ export const make = ({ destination, groupId, log, onBlocked, onFailure }: Option
     )
 }
 
-/** A producer that dies or is interrupted holds up a dead letter like one that fails. */
+/** A producer that dies or is interrupted blocks a dead letter like one that fails. */
 const producerError = (cause: Cause.Cause<ProducerError>, topic: string): ProducerError =>
   Option.getOrElse(Cause.failureOption(cause), () => {
     const { error } = failureOf(cause, 1)

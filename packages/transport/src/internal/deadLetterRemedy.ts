@@ -1,6 +1,6 @@
 import type { ProducerError } from "../Producer.js"
 
-/** What to change so that a dead letter is taken; undefined where the producer need only try again. */
+/** The change that makes a broker accept the dead letter; undefined if retrying is enough. */
 export const remedyOf = (
   { reason, topic }: Pick<ProducerError, "reason" | "topic">,
   record: { readonly key: Uint8Array | null }

@@ -3,7 +3,7 @@ import { truncate } from "./truncate.js"
 
 const other = "other"
 
-/** Names the classes of errors for a label: the first so many by their name, those that come later as `other`. */
+/** Names error classes for a label: the first `limit` by name, later ones as `other`. */
 export const make = (limit: number): ((error: unknown) => string) => {
   const seen = new Set([other])
   return (error) => {

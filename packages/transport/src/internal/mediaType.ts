@@ -1,7 +1,7 @@
-/** Whether a media type is JSON; so is a CloudEvent's data when none is named. */
+/** Whether a media type is JSON; a CloudEvent's data is JSON if it names none. */
 export const isJson = (mediaType: string | undefined): boolean =>
   mediaType === undefined || /^[^;]*[/+]json\s*(;|$)/i.test(mediaType)
 
-/** Whether a content type is of the CloudEvents formats: structured mode. */
+/** Whether a content type is one of the CloudEvents formats: structured mode. */
 export const isStructured = (mediaType: string | undefined): mediaType is string =>
   mediaType !== undefined && /^\s*application\/cloudevents/i.test(mediaType)

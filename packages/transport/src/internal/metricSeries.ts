@@ -11,7 +11,7 @@ export type Labels = ReadonlyArray<readonly [name: string, value: string]>
 
 const noTags: ReadonlyArray<MetricLabel.MetricLabel> = []
 
-// One object for all: Effect compares the boundaries of two histogram keys by identity.
+// One shared object: Effect compares the boundaries of two histogram keys by identity.
 const durationBoundaries = MetricBoundaries.fromIterable([
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10
 ])
@@ -60,7 +60,7 @@ export const gauge = (name: string, description: string): ((labels: Labels) => G
   }
 }
 
-/** Caches by the labels' values; topics and groups hold no NUL. */
+/** Caches by the labels' values; topics and groups contain no NUL. */
 export const memoize = <A>(
   create: (...labels: ReadonlyArray<string>) => A
 ): ((...labels: ReadonlyArray<string>) => A) => {

@@ -1,6 +1,6 @@
 /**
- * What `@effect/opentelemetry` 0.64 reads from a parent of another process, under its own tags: it takes the sampled
- * flag and the trace state from nowhere else (an `ExternalSpan.sampled` of false is not seen).
+ * The tags from which `@effect/opentelemetry` 0.64 reads the sampled flag and the trace state of a remote parent; it
+ * ignores `ExternalSpan.sampled`.
  */
 import * as Context from "effect/Context"
 
@@ -20,7 +20,7 @@ type Members = ReadonlyArray<readonly [key: string, value: string]>
 const traceState = (members: Members): TraceState => {
   const without = (key: string) => members.filter(([name]) => name !== key)
   return {
-    // The newest member stands first, as the W3C recommendation says.
+    // The newest member comes first, as the W3C recommendation requires.
     set: (key, value) => traceState([[key, value], ...without(key)]),
     unset: (key) => traceState(without(key)),
     get: (key) => members.find(([name]) => name === key)?.[1],

@@ -2,14 +2,14 @@ import type * as ParseResult from "effect/ParseResult"
 import * as Render from "./render.js"
 import { truncate } from "./truncate.js"
 
-/** The most characters of a path, of a key in it, and of an expectation. */
+/** The maximum length of a path, of a key in it, and of an expectation. */
 const maxPath = 512
 const maxKey = 100
 const maxExpected = 512
 
 /**
- * Where and why a value doesn't match its schema, by the first issue found: path and expectation only, since the
- * actual value may be private, and a log or a dead letter header is not. Issues nest as deep as the value.
+ * Where and why a value doesn't match its schema, from the first issue: path and expectation only, since the actual
+ * value may be private, and logs and dead letter headers are not. Issues nest as deep as the value.
  */
 export const describe = (found: ParseResult.ParseIssue): string => {
   let issue = found
@@ -43,7 +43,7 @@ export const describe = (found: ParseResult.ParseIssue): string => {
   }
 }
 
-/** What it means that a schema threw. Its own message may hold the value. */
+/** Describes an exception thrown by a schema. The exception's own message may contain the value. */
 export const describeThrown = (thrown: unknown): string =>
   Render.isInstance(thrown, RangeError) && Render.messageOf(thrown).includes("call stack")
     ? "value: nested too deeply"

@@ -1,6 +1,6 @@
 /**
- * The log lines about one consumer's records: each tells an event in constant words and the rest in annotations, never
- * the record's content unless asked for, and few of a kind are written in storms.
+ * The log lines about one consumer's records: constant messages with annotations, without the record's content unless
+ * configured, and rate-limited by kind.
  */
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -15,7 +15,7 @@ export interface Event {
   readonly record: ConsumedRecord
   readonly attempt: number
   readonly error: unknown
-  /** Logged with its stack, for what a person must look into. */
+  /** Logged with a stack, for failures that a person must investigate. */
   readonly cause?: Cause.Cause<unknown> | undefined
   readonly more?: Readonly<Record<string, unknown>> | undefined
 }
@@ -34,7 +34,7 @@ export interface RecordLog {
   readonly deadLetterPublished: Line
 }
 
-/** The most characters of an error's message, a key or a value in a line. */
+/** The maximum length of an error's message, a key or a value in a line. */
 const maxLength = 1024
 
 const decoder = new TextDecoder()
@@ -45,7 +45,7 @@ const textOf = (bytes: Uint8Array | null): string | null =>
 
 const payload = ({ key, value }: ConsumedRecord) => ({ key: textOf(key), value: textOf(value) })
 
-/** What holds a partition up is said again for as long as it does, since nothing else happens there. */
+/** A blocked partition is logged repeatedly while it is blocked, since nothing else happens there. */
 const heldUp: Limit = { lines: 1, every: "30 seconds" }
 
 export const make = (groupId: string, logPayloads: boolean): RecordLog => {
@@ -87,10 +87,10 @@ export const make = (groupId: string, logPayloads: boolean): RecordLog => {
   }
 }
 
-/** A delay as lines tell it. */
+/** A delay as log lines show it. */
 export const delayed = (delay: Duration.Duration): Readonly<Record<string, unknown>> => ({
   delay: Duration.format(delay)
 })
 
-/** The delay of a record whose failure the circuit breaker took upon itself. */
+/** The delay of a record whose failure the circuit breaker absorbed. */
 export const untilAdmitted: Readonly<Record<string, unknown>> = { delay: "until the circuit breaker admits it" }

@@ -1,24 +1,24 @@
 /**
- * Texts of values that user code failed with. Whatever the value is, nothing here throws, and a text costs a bounded
- * number of reads and characters: getters, `toJSON` and proxies may throw, and values may be cyclic or huge.
+ * Text for any value that user code failed with. Nothing here throws, and a text costs a bounded number of reads and
+ * characters: getters, `toJSON` and proxies may throw, and values may be cyclic or huge.
  */
 import { truncate } from "./truncate.js"
 
-/** The most characters of an error's type. */
+/** The maximum length of an error's type. */
 const maxType = 200
 
-/** The most characters of a message. */
+/** The maximum length of a message. */
 const maxMessage = 4_096
 
-/** The most levels of a value that a text shows. */
+/** The maximum depth that a text shows. */
 const maxDepth = 6
 
-/** The most members of an array or an object that a text shows. */
+/** The maximum number of array or object members that a text shows. */
 const maxMembers = 20
 
 const maxString = 1_024
 
-/** A property, or undefined when it can't be read. */
+/** A property, or undefined if it can't be read. */
 export const read = (value: unknown, key: PropertyKey): unknown => {
   try {
     return isObject(value) ? (value as Record<PropertyKey, unknown>)[key] : undefined
@@ -27,7 +27,7 @@ export const read = (value: unknown, key: PropertyKey): unknown => {
   }
 }
 
-/** Whether the value has the property; false when that can't be read. */
+/** Whether the value has the property; false if that can't be read. */
 export const has = (value: unknown, key: PropertyKey): boolean => {
   try {
     return isObject(value) && key in value
@@ -51,7 +51,7 @@ const isObject = (value: unknown): value is object =>
 const textOf = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined
 
-/** The name of a failure's kind: its `_tag`, else its error class, else its JavaScript type. */
+/** The kind of a failure: its `_tag`, else its error class, else its JavaScript type. */
 export const typeOf = (error: unknown): string => {
   if (typeof error !== "object" || error === null) return typeof error
   const tag = read(error, "_tag")
@@ -59,17 +59,17 @@ export const typeOf = (error: unknown): string => {
   return isInstance(error, Error) ? truncate(nameOf(error), maxType) : typeof error
 }
 
-/** What a line about the value begins with: an error's name, a tag, else `Error`. */
+/** The start of a line about the value: an error's name, a tag, else `Error`. */
 export const classOf = (error: unknown): string => {
   if (isInstance(error, Error)) return nameOf(error)
   return typeof error === "object" ? (textOf(read(error, "_tag")) ?? "Error") : "Error"
 }
 
-/** An error's name, else its class's. */
+/** An error's name, otherwise its class's. */
 const nameOf = (error: Error): string =>
   textOf(read(error, "name")) ?? textOf(read(read(error, "constructor"), "name")) ?? "Error"
 
-/** A short text of any thrown or failed value. */
+/** A short text for any thrown or failed value. */
 export const messageOf = (error: unknown): string => {
   if (typeof error === "string") return truncate(error, maxMessage)
   if (isInstance(error, Error)) {
@@ -79,7 +79,7 @@ export const messageOf = (error: unknown): string => {
   return truncate(typeof tag === "string" ? tag : inspect(error), maxMessage)
 }
 
-/** The first messages of an error that only holds others. */
+/** The first messages of an error that only aggregates others. */
 const aggregated = (error: Error): string => {
   if (!isInstance(error, AggregateError)) return ""
   const errors = read(error, "errors")
@@ -89,16 +89,16 @@ const aggregated = (error: Error): string => {
   return messages.length === 0 ? "" : truncate(messages.join(", "), maxMessage) + (more > 0 ? `, and ${more} more` : "")
 }
 
-/** An error's stack as it is, if it can be read. */
+/** An error's unmodified stack, if it can be read. */
 export const stackOf = (error: unknown): string | undefined => {
   const stack = isInstance(error, Error) ? read(error, "stack") : undefined
   return typeof stack === "string" ? stack : undefined
 }
 
 interface Budget {
-  /** Members that may still be shown. */
+  /** The number of members that may still be shown. */
   members: number
-  /** Whether the text shows all of the value as JSON would. */
+  /** Whether the text shows the whole value as JSON would. */
   whole: boolean
 }
 
@@ -107,7 +107,7 @@ interface Shown {
   readonly whole: boolean
 }
 
-/** What was shown of an object: its keys are listed once, since that takes a second when they are a million. */
+/** The shown part of an object: keys are listed once, since listing a million of them takes a second. */
 const shownBefore = new WeakMap<object, Shown>()
 
 const shown = (value: unknown): Shown => {
@@ -119,10 +119,10 @@ const shown = (value: unknown): Shown => {
   return result
 }
 
-/** JSON as far as it goes: what is too deep, too large, cyclic or unreadable is marked. */
+/** JSON within limits: values that are too deep, too large, cyclic or unreadable are marked. */
 export const inspect = (value: unknown): string => shown(value).text
 
-/** Whether a value has a short text by `JSON.stringify`, which can't throw on it. */
+/** Whether `JSON.stringify` gives the value a short text and can't throw on it. */
 export const isPlain = (value: unknown): boolean => shown(value).whole
 
 const cut = (budget: Budget, mark: string): string => {
@@ -155,7 +155,7 @@ const showObject = (value: object, budget: Budget, within: ReadonlyArray<unknown
   try {
     if (ArrayBuffer.isView(value)) return cut(budget, `[${value.byteLength} bytes]`)
     if (isInstance(value, Error)) return cut(budget, JSON.stringify(`${typeOf(value)}: ${messageOf(value)}`))
-    // What a value shows of itself, since the rest may be secret.
+    // The only self-description a value offers, since the rest may be secret.
     const { toJSON } = value as { readonly toJSON?: unknown }
     if (typeof toJSON === "function") {
       budget.whole = false

@@ -1,30 +1,32 @@
 /**
- * Stand-ins for what user code failed with, which every logger and tracer can render: errors that have nothing but
- * their name, message, stack and cause, all of them short texts.
+ * Stand-ins for failures of user code that every logger and tracer can render: errors that have only a name, message,
+ * stack and cause, all short texts.
  */
 import * as Cause from "effect/Cause"
 import { isInterruptedOnly, leavesOf } from "./causes.js"
 import * as Render from "./render.js"
 import { truncate } from "./truncate.js"
 
-/** The most characters of all texts of a cause together. */
+/** The maximum total length of a cause's texts. */
 const maxText = 7_000
 
-/** The most characters of one error's message, and of its stack. */
+/** The maximum length of one error's message, and of its stack. */
 const maxMessage = 2_048
 const maxStack = 4_000
 
-/** The most errors of a cause, and the most causes of an error. */
+/** The maximum number of errors in a cause, and of causes of an error. */
 const maxErrors = 5
 
 interface Budget {
   text: number
 }
 
-/** Control characters and halves of surrogate pairs take six characters each in JSON, and may command a terminal. */
+/**
+ * Control characters and unpaired surrogates take six characters each in JSON, and could send commands to a terminal.
+ */
 const unprintable = /(?![\t\n])[\p{Control}\p{Surrogate}]/gu
 
-/** A text as a log line may have it. */
+/** A text that is safe in a log line. */
 export const printable = (text: string, maxLength: number): string =>
   truncate(text, maxLength).replaceAll(unprintable, "\ufffd")
 
@@ -45,7 +47,7 @@ const note = (text: string): RenderedError => new RenderedError("â€¦", text, `â€
 
 const spanKey = Symbol.for("effect/SpanAnnotation")
 
-/** The frames of a stack as Effect's loggers show them: without Effect's own, with the spans that the error was in. */
+/** A stack's frames as Effect's loggers show them: without Effect's own, with the error's spans. */
 const framesOf = (error: unknown, head: RenderedError): string => {
   const stack = Render.stackOf(error) ?? ""
   const at = stack.indexOf("\n    at ")
@@ -75,7 +77,7 @@ const render = (error: unknown, budget: Budget, within: ReadonlyArray<unknown>):
 /** A stand-in for an error. */
 export const errorOf = (error: unknown): Error => render(error, { text: maxText }, [])
 
-/** A stand-in for a cause: its first errors, in their order. One that is only interrupted stays so. */
+/** A stand-in for a cause: its first errors, in order. An interruption-only cause stays one. */
 export const make = (cause: Cause.Cause<unknown>): Cause.Cause<Error> => {
   if (isInterruptedOnly(cause)) return first(cause)
   const budget = { text: maxText }
@@ -99,9 +101,7 @@ const first = (cause: Cause.Cause<unknown>): Cause.Cause<never> => {
 /** A cause as a text of bounded length. */
 export const textOf = (cause: Cause.Cause<unknown>): string => Cause.pretty(make(cause), { renderErrorCause: true })
 
-/**
- * An error for others to keep as a cause: itself when every logger can render it, else its stand-in.
- */
+/** An error to keep as a cause: the error itself if every logger can render it, otherwise its stand-in. */
 export const carried = (error: unknown): unknown => (isRenderable(error, 0) ? error : errorOf(error))
 
 const isRenderable = (error: unknown, depth: number): boolean => {
@@ -118,7 +118,7 @@ const isRenderable = (error: unknown, depth: number): boolean => {
 
 const isShort = (text: unknown): boolean => typeof text === "string" && text.length <= maxText
 
-/** Whether a logger asks the value for its text. */
+/** Whether a logger calls the value's own rendering code. */
 const hasOwnText = (value: unknown): value is object =>
   typeof value === "object" &&
   value !== null &&

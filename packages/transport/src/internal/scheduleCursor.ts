@@ -1,7 +1,6 @@
 /**
- * Steps through a `Schedule` without sleeping, for those who must wait by means of their own. A schedule that measures how
- * long it has lasted isn't misled by a wall clock that is set meanwhile: it sees the time of its first step, and then only
- * what has passed since.
+ * Steps through a `Schedule` without sleeping, for callers that wait in their own way. Changes of the wall clock don't
+ * mislead a schedule that measures its duration: it sees the time of its first step, and after that only elapsed time.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,9 +10,9 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Monotonic from "./monotonic.js"
 
-/** A position in a schedule. Positions don't change: `next` gives the following one. */
+/** A position in a schedule. Positions are immutable: `next` returns the following one. */
 export interface ScheduleCursor<in In, out R = never> {
-  /** How long to wait and where that leads, or `none` when the schedule is done. */
+  /** The next delay and position, or `none` when the schedule is done. */
   readonly next: (input: In) => Effect.Effect<Option.Option<ScheduleStep<In, R>>, never, R>
 }
 
@@ -26,7 +25,7 @@ export interface ScheduleStep<in In, out R = never> {
 export const make = <Out, In, R>(schedule: Schedule.Schedule<Out, In, R>): ScheduleCursor<In, R> =>
   at(schedule, schedule.initial)
 
-/** The wall clock's lead over the monotonic one, in milliseconds, when a schedule took its first step. */
+/** The wall clock's lead over the monotonic one, in milliseconds, at a schedule's first step. */
 const lead = Effect.clockWith((clock) =>
   Effect.sync(() => clock.unsafeCurrentTimeMillis() - Math.floor(Monotonic.millis(clock)))
 )

@@ -1,5 +1,5 @@
 /**
- * What the spans of producers and consumers share: when there are any, their names, and how they start and end.
+ * The common parts of producer and consumer spans: whether to make them, their names, and how they start and end.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -15,10 +15,10 @@ import * as Diagnosis from "../Diagnosis.js"
 import { failureOf, typeOf } from "../HandlerError.js"
 import { isInterruptedOnly } from "./causes.js"
 
-/** The attributes of OpenTelemetry's conventions for messaging, and one of Spillway's own. */
+/** The attributes of OpenTelemetry's conventions for messaging, plus one of Spillway's own. */
 export const Attribute = {
   system: "messaging.system.name",
-  /** The name that `messaging.system.name` has replaced, which most backends still know messaging by. */
+  /** The name that `messaging.system.name` replaced; most backends still identify messaging by it. */
   formerSystem: "messaging.system",
   operation: "messaging.operation.name",
   operationType: "messaging.operation.type",
@@ -46,16 +46,16 @@ export type Runtime = Pick<
   "currentDefaultServices" | "currentSpan" | "currentTracer" | "getFiberRef"
 >
 
-/** Effect's own tracer, whose spans nobody sees. */
+/** Effect's own tracer, whose spans are not exported. */
 const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether the fibre has a tracer whose spans somebody sees. */
+/** Whether the fiber has a tracer whose spans are exported. */
 export const isTraced = (fiber: Runtime): boolean =>
   fiber.currentTracer !== native && fiber.getFiberRef(FiberRef.currentTracerEnabled)
 
 const now = (fiber: Runtime): bigint => Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeNanos()
 
-/** A span without the capture of the stack that `Effect.makeSpan` is dear by; without a parent it is a root. */
+/** A span without the costly stack capture of `Effect.makeSpan`; without a parent it is a root. */
 export const start = (
   fiber: Runtime,
   name: string,
@@ -79,7 +79,7 @@ export const elapsed = (fiber: Runtime, span: Tracer.Span): number => Number(now
 /** An interruption alone would count as a success. */
 const interrupted = Cause.die(new Cause.InterruptedException("interrupted"))
 
-/** Ends a span; `error.type` is as `describe` names the error. */
+/** Ends a span; `describe` gives the `error.type`. */
 export const end = (
   fiber: Runtime,
   span: Tracer.Span,
@@ -97,7 +97,7 @@ export const end = (
 
 const keyDecoder = new TextDecoder("utf-8", { fatal: true })
 
-/** A key as text, if it is text. */
+/** A key as text, if it is valid UTF-8. */
 export const keyText = (key: string | Uint8Array | null | undefined): string | undefined => {
   if (!(key instanceof Uint8Array)) return key ?? undefined
   try {

@@ -48,7 +48,7 @@ const attributesOf = (members: ReadonlyMap<string, unknown>): Either.Either<Text
   return Either.right(attributes)
 }
 
-/** The data's bytes as binary mode would have them: JSON as JSON, other media types' text as it is. */
+/** The data's bytes as binary mode has them: JSON as JSON, other media types' text unchanged. */
 const dataOf = (
   members: ReadonlyMap<string, unknown>,
   contentType: string | undefined

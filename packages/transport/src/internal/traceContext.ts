@@ -9,7 +9,7 @@ import * as OtelContext from "./otelContext.js"
 const parentHeader = "traceparent"
 const stateHeader = "tracestate"
 
-/** `version-traceid-parentid-flags`, of which later versions may have more. */
+/** `version-traceid-parentid-flags`; later versions may have more fields. */
 const length = 55
 
 const dash = 0x2d
@@ -18,7 +18,7 @@ const isHex = (byte: number): boolean => (byte >= 0x30 && byte <= 0x39) || (byte
 
 const valueOf = (byte: number): number => (byte <= 0x39 ? byte - 0x30 : byte - 0x57)
 
-/** Whether lower-case hexadecimal digits that are not all zero stand from `start` to `end`. */
+/** Whether the text from `start` to `end` is lower-case hexadecimal and not all zeros. */
 const isId = (bytes: Uint8Array, start: number, end: number): boolean => {
   let zero = true
   for (let i = start; i < end; i++) {
@@ -53,13 +53,13 @@ const isPrintable = (text: string): boolean => /^[\t\x20-\x7e]+$/.test(text)
 const sampledFlag = 1
 const randomFlag = 2
 
-/** The span that a record was sent in, read from its headers as far as it is asked for. */
+/** The span that a record was sent in, read lazily from its headers. */
 export class RemoteSpan implements Tracer.ExternalSpan {
   readonly _tag = "ExternalSpan"
   private otel: Context.Context<never> | undefined
   constructor(
     private readonly parent: Uint8Array,
-    /** Every value of `tracestate`; more than one are one list. */
+    /** All values of `tracestate`; several form one list. */
     private readonly states: ReadonlyArray<Uint8Array>
   ) {}
   get traceId(): string {
@@ -85,8 +85,8 @@ export class RemoteSpan implements Tracer.ExternalSpan {
 }
 
 /**
- * What handlers see as their parent while a record's trace isn't sampled. The fibre that handles the records of a lane
- * keeps one for all, since to provide one for each would cost more than all else that is done for a record.
+ * The parent that handlers see while a record's trace isn't sampled. The fiber that handles a lane's records keeps one
+ * for all of them, since providing one per record would cost more than everything else done for a record.
  */
 export class Unsampled implements Tracer.ExternalSpan {
   readonly _tag = "ExternalSpan"
@@ -107,13 +107,13 @@ const unpropagated: Context.Context<never> = Context.make(Tracer.DisablePropagat
 
 const noStates: ReadonlyArray<Uint8Array> = []
 
-/** In any case; a header that is none has no name. */
+/** Case-insensitive; an invalid header has no name. */
 const isNamed = (header: Headers.Header, lower: string): boolean => {
   const name = header[0]
   return name === lower || (name?.length === lower.length && String(name).toLowerCase() === lower)
 }
 
-/** The last valid `traceparent` of a record with its `tracestate`; headers' names are matched in any case. */
+/** The last valid `traceparent` of a record with its `tracestate`; header names match in any case. */
 export const read = (headers: Headers.Headers): RemoteSpan | undefined => {
   let parent: Uint8Array | undefined
   let states = noStates
@@ -133,7 +133,7 @@ const isTraceContext = (header: Headers.Header): boolean =>
 const validTraceId = /^(?!0{32})[0-9a-f]{32}$/
 const validSpanId = /^(?!0{16})[0-9a-f]{16}$/
 
-/** The nearest span that others may continue: disabled tracers make spans that they may not. */
+/** The nearest span that other services may continue: disabled tracers make spans that they may not. */
 export const nearest = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined => {
   for (let at = resolve(span); at !== undefined; at = parentOf(at)) {
     if (Context.get(at.context, Tracer.DisablePropagation)) continue
@@ -142,7 +142,7 @@ export const nearest = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | unde
   return undefined
 }
 
-/** The span of another process that a trace came from. */
+/** The remote span that a trace came from. */
 export const remoteOf = (span: Tracer.AnySpan | undefined): RemoteSpan | undefined => {
   let at = resolve(span)
   while (at !== undefined && !(at instanceof RemoteSpan)) at = parentOf(at)
@@ -155,7 +155,7 @@ const resolve = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined =
 const parentOf = (span: Tracer.AnySpan): Tracer.AnySpan | undefined =>
   span._tag === "Span" && span.parent._tag === "Some" ? resolve(span.parent.value) : undefined
 
-/** The headers with a span's context in place of the one they had. */
+/** The headers with a span's context replacing their own. */
 export const write = (headers: Headers.Headers, span: Tracer.AnySpan): Headers.Headers => {
   const remote = remoteOf(span)
   const inherited = remote?.traceId === span.traceId ? remote : undefined

@@ -1,5 +1,5 @@
 /**
- * Spans around the attempts to handle a record, and around what follows the first.
+ * Spans around the attempts to handle a record, and around retries and the dead letter.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -16,7 +16,7 @@ import * as TraceContext from "./traceContext.js"
 
 export interface Traced<R> {
   readonly attempt: Attempt<R>
-  /** Runs what follows a record's failed first attempt, as part of that attempt's trace. */
+  /** Runs the steps after a record's failed first attempt as part of that attempt's trace. */
   readonly following: <A, E, R>(record: ConsumedRecord, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
@@ -33,7 +33,7 @@ export const make =
     attempt: Attempt<R>,
     { groupId, handlerTimeout }: { readonly groupId: string; readonly handlerTimeout: Duration.Duration }
   ) => {
-    /** The span of the first attempt of each record that failed. */
+    /** The span of each record's failed first attempt. */
     const failed = new WeakMap<ConsumedRecord, Tracer.Span>()
 
     const describe = (span: Tracer.Span, record: ConsumedRecord, number: number): void => {
@@ -51,7 +51,7 @@ export const make =
       if (record.value === null) span.attribute(Attribute.tombstone, true)
     }
 
-    /** Runs an attempt in a span of its own, with the record's context as its parent, its link or both. */
+    /** Runs an attempt in its own span, with the record's context as its parent, its link or both. */
     const inSpan = (
       fiber: Runtime,
       record: ConsumedRecord,
@@ -77,7 +77,7 @@ export const make =
       exit: Exit.Exit<unknown, unknown>
     ): Exit.Exit<unknown, unknown> => {
       if (Exit.isSuccess(exit)) return exit
-      // Whoever interrupts a handler for the time it takes says so only to those who wait for it.
+      // An interruption after `handlerTimeout` is a timeout, which the exit alone doesn't show.
       return isInterruptedOnly(exit.cause) && elapsed(fiber, span) >= Duration.toMillis(handlerTimeout)
         ? Exit.fail(new HandlerTimeout({ timeout: handlerTimeout }))
         : Exit.failCause(decodeCauseOf(exit.cause))
@@ -109,7 +109,7 @@ export const make =
 const withParent = <A, E, R>(effect: Effect.Effect<A, E, R>, span: Tracer.AnySpan): Effect.Effect<A, E, R> =>
   Effect.withParentSpan(effect, span) as Effect.Effect<A, E, R>
 
-/** Runs an attempt that gets no span, with the context that it passes on as its parent. */
+/** Runs an attempt without a span; its parent is the context that it passes on. */
 const unsampled = <A, E, R>(
   fiber: Runtime,
   context: Tracer.AnySpan | undefined,

@@ -1,5 +1,5 @@
 /**
- * A producer whose records carry the trace context of the span that sends them.
+ * A producer that adds the trace context of the sending span to its records.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,13 +12,13 @@ import { isInstance } from "./render.js"
 import { Attribute, end, isTraced, keyText, type SpanSettings, start } from "./spans.js"
 import * as TraceContext from "./traceContext.js"
 
-/** Puts the context of a span into records, or of the nearest around it that others may continue. */
+/** Adds the context of a span, or of the nearest enclosing span that other services may continue. */
 const injectionOf = (span: Tracer.AnySpan | undefined): ((record: ProducerRecord) => ProducerRecord) => {
   const context = TraceContext.nearest(span)
   if (context === undefined) return (record) => record
   return (record) =>
     Either.match(Headers.decodeUnknown(record.headers), {
-      // The producer says what is wrong with them.
+      // The producer reports the problem with them.
       onLeft: () => record,
       onRight: (headers) => ({ ...record, headers: TraceContext.write(headers, context) })
     })
@@ -27,7 +27,7 @@ const injectionOf = (span: Tracer.AnySpan | undefined): ((record: ProducerRecord
 const errorType = (error: unknown): string => (isInstance(error, ProducerError) ? error.reason : typeOf(error))
 
 export const make = (producer: Producer["Type"], settings: SpanSettings): Producer["Type"] => {
-  /** Sends records with the context of a span of their own, else with the one that reaches here, if any does. */
+  /** Sends records with the context of a new span, otherwise with the current context, if there is one. */
   const within = <A, E>(
     topic: string | undefined,
     send: (inject: (record: ProducerRecord) => ProducerRecord) => Effect.Effect<A, E>,

@@ -43,7 +43,7 @@ const active = (name: string, description: string): Effect.Effect<void, never, S
   )
 }
 
-/** Classes of errors with a series of their own: those after them count as `other`. */
+/** Error classes with a series of their own; later ones count as `other`. */
 const maxErrorClasses = 50
 
 const consumerMetrics = (service: string): Metrics["consumer"] => {

@@ -1,4 +1,4 @@
-/** At most `length` UTF-16 units of a text, without the first half of a surrogate pair at the end. */
+/** At most `length` UTF-16 units of a text, without splitting a surrogate pair at the end. */
 export const truncate = (text: string, length: number): string => {
   if (text.length <= length) return text
   const last = text.charCodeAt(length - 1)

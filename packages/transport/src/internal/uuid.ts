@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 
 /**
- * A UUID of version 7: its time keeps apart processes whose `Random` has the same seed, which Effect's default draws
- * from 32 bits only.
+ * A UUID of version 7: the timestamp distinguishes processes whose `Random` has the same seed, since Effect draws its
+ * default seed from only 32 bits.
  */
 export const make: Effect.Effect<string> = Effect.gen(function* () {
   const time = hex(yield* Clock.currentTimeMillis, 12)

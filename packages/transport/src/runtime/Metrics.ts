@@ -1,11 +1,11 @@
 /**
- * What runtimes report to be counted. For Spillway's own runtimes; unstable.
+ * The events that runtimes report to metrics. For Spillway's own runtimes; unstable.
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConsumerSnapshot } from "../ConsumerSnapshot.js"
 
-/** Whether a record's handler succeeded, or its handling failed for good. */
+/** Whether a record's handler succeeded, or handling failed permanently. */
 export type ProcessedStatus = "success" | "error"
 
 /** The metrics of one topic in one group. The functions are synchronous and take about 10 ns. */
@@ -19,14 +19,14 @@ export interface ConsumerMetrics {
   readonly deadLettered: (records: number) => void
   readonly deadLetterFailed: (tries: number) => void
   readonly offsetReset: () => void
-  /** A corrupt batch of so many offsets was skipped. */
+  /** A corrupt batch was skipped; it covered this many offsets. */
   readonly skipped: (offsets: number) => void
 }
 
 /** The metrics of one group. */
 export interface GroupMetrics {
   readonly rebalanced: () => void
-  /** A commit was acknowledged after so long. */
+  /** A commit was acknowledged; its duration in seconds. */
   readonly committed: (seconds: number) => void
   readonly commitFailed: () => void
 }
@@ -40,15 +40,15 @@ export interface ProducerMetrics {
 
 /** The metrics of consumers and producers. */
 export interface Metrics {
-  /** False when metrics are off: callers needn't take the time. */
+  /** False if metrics are off: callers can skip measuring. */
   readonly enabled: boolean
-  /** Created on the first call for the labels, with all its series at zero. */
+  /** Created on the first call for the labels, with all series at zero. */
   readonly consumer: (labels: { readonly topic: string; readonly groupId: string }) => ConsumerMetrics
-  /** Created on the first call for the group, with all its series at zero. */
+  /** Created on the first call for the group, with all series at zero. */
   readonly group: (labels: { readonly groupId: string }) => GroupMetrics
-  /** Created on the first call for the labels, with all its series at zero. */
+  /** Created on the first call for the labels, with all series at zero. */
   readonly producer: (labels: { readonly topic: string }) => ProducerMetrics
-  /** Shows a consumer by its snapshots, once a second until the scope closes; takes none when metrics are off. */
+  /** Samples a consumer's snapshots once a second until the scope closes; samples nothing if metrics are off. */
   readonly observeConsumer: (
     labels: { readonly groupId: string; readonly topics: ReadonlyArray<string> },
     sample: () => ConsumerSnapshot

@@ -1,6 +1,6 @@
 /**
- * A circuit breaker's options from the environment. Each option that isn't a function has its line here, or this doesn't
- * compile.
+ * A circuit breaker's options from the environment. Every option that isn't a function needs a line here, or this
+ * doesn't compile.
  */
 import type { Config } from "effect/Config"
 import * as Either from "effect/Either"

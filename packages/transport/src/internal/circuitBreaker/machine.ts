@@ -1,6 +1,6 @@
 /**
- * The state machine of a circuit breaker: closed until too many calls fail, then open for a time, then half-open for one
- * probe at a time until enough of them succeed. It keeps no clock of its own.
+ * The state machine of a circuit breaker: closed until too many calls fail, then open for a time, then half-open for
+ * one probe at a time until enough of them succeed. It has no clock; callers pass the time.
  */
 import * as Backoff from "../backoff.js"
 import type { CircuitBreakerSettings, CircuitBreakerState } from "./types.js"
@@ -10,19 +10,19 @@ export interface Machine {
   readonly settings: CircuitBreakerSettings
   readonly window: Window.Window
   state: CircuitBreakerState
-  /** Grows with each change of state: a call that began in an earlier one tells nothing of this. */
+  /** Grows with each change of state: the result of a call that began in an earlier epoch is ignored. */
   epoch: number
-  /** How often it opened since it was last closed. */
+  /** How many times it has opened since it was last closed. */
   openings: number
   /** When an open breaker becomes half-open, in milliseconds of the monotonic clock. */
   opensUntil: number
-  /** Half-open: a probe is on its way. */
+  /** Half-open: a probe is in flight. */
   probing: boolean
-  /** Half-open: probes that succeeded. */
+  /** Half-open: the number of successful probes. */
   succeeded: number
 }
 
-/** What a call that may begin has to show when it ends: the epoch it began in. */
+/** The token that a call returns when it ends: the epoch it began in. */
 export type Permit = number
 
 export const make = (settings: CircuitBreakerSettings): Machine => ({
@@ -41,13 +41,13 @@ export const make = (settings: CircuitBreakerSettings): Machine => ({
 export const admits = (machine: Machine): boolean =>
   machine.state === "closed" || (machine.state === "halfOpen" && !machine.probing)
 
-/** Begins a call; only where `admits` says so. */
+/** Begins a call; valid only if `admits` allows it. */
 export const begin = (machine: Machine): Permit => {
   if (machine.state === "halfOpen") machine.probing = true
   return machine.epoch
 }
 
-/** A call that `begin` let through has succeeded. */
+/** A call that `begin` admitted succeeded. */
 export const succeed = (machine: Machine, permit: Permit, now: number): void => {
   if (permit !== machine.epoch) return
   if (machine.state === "closed") machine.window.add(false, now)
@@ -58,7 +58,7 @@ export const succeed = (machine: Machine, permit: Permit, now: number): void => 
   }
 }
 
-/** A call that `begin` let through has failed. */
+/** A call that `begin` admitted failed. */
 export const fail = (machine: Machine, permit: Permit, now: number): void => {
   if (permit !== machine.epoch) return
   if (machine.state === "closed") {
@@ -67,12 +67,12 @@ export const fail = (machine: Machine, permit: Permit, now: number): void => {
   } else open(machine, now)
 }
 
-/** A call that `begin` let through has ended without telling anything of what the breaker protects. */
+/** A call that `begin` admitted ended, and its result says nothing about the protected dependency. */
 export const ignore = (machine: Machine, permit: Permit): void => {
   if (permit === machine.epoch) machine.probing = false
 }
 
-/** Time has passed: an open breaker whose time is over becomes half-open. */
+/** Time has passed: an open breaker whose open time is over becomes half-open. */
 export const tick = (machine: Machine, now: number): void => {
   if (machine.state !== "open" || now < machine.opensUntil) return
   become(machine, "halfOpen")

@@ -1,9 +1,9 @@
 import type { HandlerFailure } from "../../HandlerError.js"
 
-/** `closed` lets every record pass, `halfOpen` one, `open` none. */
+/** `closed` admits every record, `halfOpen` one, `open` none. */
 export type CircuitBreakerState = "closed" | "halfOpen" | "open"
 
-/** Options with their defaults filled in, durations in milliseconds. */
+/** Options with their defaults, durations in milliseconds. */
 export interface CircuitBreakerSettings {
   readonly window:
     | { readonly _tag: "Count"; readonly count: number }

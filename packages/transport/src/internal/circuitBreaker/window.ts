@@ -1,8 +1,8 @@
 /**
- * How many of the latest calls there were and how many of them failed: of the last so many, or of the last so long.
+ * Counts the latest calls and how many of them failed: the last `count`, or those within a time.
  */
 export interface Window {
-  /** `now`, in milliseconds, is of account only for a window of time. */
+  /** `now`, in milliseconds, only matters for a time window. */
   readonly add: (failed: boolean, now: number) => void
   readonly calls: () => number
   readonly failures: () => number
@@ -31,17 +31,17 @@ export const ofCount = (size: number): Window => {
   }
 }
 
-/** A window of time moves on by a tenth of itself. */
+/** A time window advances in steps of a tenth of its length. */
 const slices = 10
 
-/** The calls of the last `millis`, or up to a tenth less. */
+/** The calls within the last `millis`, or up to a tenth less. */
 export const ofTime = (millis: number): Window => {
   const width = millis / slices
   const calls = new Array<number>(slices).fill(0)
   const failures = new Array<number>(slices).fill(0)
   let allCalls = 0
   let allFailures = 0
-  /** The number of the newest slice, counted from the epoch. */
+  /** The number of the newest slice since the epoch. */
   let newest = -1
 
   const moveTo = (slice: number) => {
