@@ -142,8 +142,10 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "buffers have no bound",
     file: `${kafka}/fetcher/fetcher.ts`,
-    replace: "buffer.bytes < settings.maxBufferedBytes ? all.filter((lane) => lane.hasRoom()) : []",
-    by: "all"
+    replace: `        buffer.bytes < settings.maxBufferedBytes
+          ? askable.filter((lane) => lane.hasRoom() && !validation.isDue(lane))
+          : []`,
+    by: "        askable.filter((lane) => !validation.isDue(lane))"
   },
   {
     name: "an offset out of range goes on at the end",
