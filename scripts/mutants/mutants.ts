@@ -180,13 +180,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a batch that is sent again is another one to the broker",
     file: `${kafka}/producer/partitionQueue.ts`,
-    replace: "if (lane.sequence === undefined || batch.stamp !== undefined) return",
-    by: "if (lane.sequence === undefined) return"
+    replace: "if (queue.sequence === undefined || own.numbers !== undefined) return",
+    by: "if (queue.sequence === undefined) return"
   },
   {
     name: "batches have no sequence",
     file: `${kafka}/producer/partitionQueue.ts`,
-    replace: "  batch.stamp = stamp\n",
+    replace: "  own.numbers = numbers\n",
     by: ""
   },
   {

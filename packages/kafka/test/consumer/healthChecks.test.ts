@@ -133,11 +133,11 @@ describe("the health of a consumer", () => {
 
 describe("the health of a producer", () => {
   it("tells what holds up its oldest record, and that it is closing", () => {
-    const oldest = { topic: "orders", ageMs: 7_000, trouble: undefined }
+    const oldest = { topic: "orders", ageMs: 7_000, lastFailure: undefined }
     assert.strictEqual(Producer.sending({ closing: false, pending: 0, oldest: undefined }).state, "sending")
     assert.strictEqual(Producer.sending({ closing: false, pending: 2, oldest }).state, "sending")
     assert.deepStrictEqual(
-      Producer.sending({ closing: false, pending: 2, oldest: { ...oldest, trouble: "refused" } }),
+      Producer.sending({ closing: false, pending: 2, oldest: { ...oldest, lastFailure: "refused" } }),
       {
         status: "degraded",
         state: "waiting",

@@ -7,18 +7,18 @@ import type * as Scheduler from "effect/Scheduler"
 import * as Expiry from "../concurrency/expiry.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import * as Buffer from "./buffer.js"
-import * as Lane from "./partitionQueue.js"
-import type { Lanes } from "./partitionQueues.js"
-import * as Call from "./pendingSend.js"
+import * as PartitionQueue from "./partitionQueue.js"
+import type { PartitionQueues } from "./partitionQueues.js"
+import * as PendingSend from "./pendingSend.js"
 import type { Sender } from "./sender.js"
 
 export interface Accumulator {
-  /** Adds a call's records to their batches, as soon as there is room for them, in the order of the calls. */
-  readonly place: (call: Call.Call) => void
+  /** Adds a send's records to their batches, as soon as there is room for them, in the order of the sends. */
+  readonly place: (send: PendingSend.PendingSend) => void
   /** Takes a settled entry out of its batch, if that has not left yet. */
-  readonly withdraw: (entry: Call.Entry) => void
+  readonly withdraw: (entry: PendingSend.Entry) => void
   /** Frees the room of a batch that has its results. */
-  readonly release: (batch: Lane.Batch) => void
+  readonly release: (batch: PartitionQueue.Batch) => void
   /** Looks at the end of the turn for what may leave now. */
   readonly turn: () => void
   /** From now on nothing lingers, or everything again as it should. */
@@ -27,7 +27,7 @@ export interface Accumulator {
 
 export interface Options {
   readonly settings: ProducerSettings
-  readonly lanes: Lanes
+  readonly queues: PartitionQueues
   readonly run: (effect: Effect.Effect<void>) => void
   readonly scheduler: Scheduler.Scheduler
   /** Milliseconds of the monotonic clock. */
@@ -35,35 +35,36 @@ export interface Options {
   readonly sender: Sender
 }
 
-export const make = ({ lanes, now, run, scheduler, sender, settings }: Options): Accumulator => {
+export const make = ({ queues, now, run, scheduler, sender, settings }: Options): Accumulator => {
   /** Calls that wait for room, first come first served. */
-  const blocked = new Set<Call.Call>()
-  /** Lanes that a batch was opened in since the last turn. */
-  let fresh: Array<Lane.Lane> = []
-  /** Lanes whose batch has lingered since the last turn. */
-  let due: Array<Lane.Lane> = []
+  const blocked = new Set<PendingSend.PendingSend>()
+  /** Queues that a batch was opened in since the last turn. */
+  let fresh: Array<PartitionQueue.PartitionQueue> = []
+  /** Queues whose batch has lingered since the last turn. */
+  let due: Array<PartitionQueue.PartitionQueue> = []
   let isTurning = false
   let isFlushing = false
 
-  const lingering = Expiry.make<Lane.Batch>({
+  const lingering = Expiry.make<PartitionQueue.Batch>({
     delayMs: settings.lingerMs,
     run,
     now,
     onDue: (batch) => {
-      batch.ready = true
-      due.push(batch.lane)
+      PartitionQueue.setReady(batch)
+      due.push(batch.queue)
       turn()
     }
   })
 
-  const blocking = Expiry.make<Call.Call>({
+  const blocking = Expiry.make<PendingSend.PendingSend>({
     delayMs: settings.maxBlockMs,
     run,
     now,
-    onDue: (call) => {
-      blocked.delete(call)
+    onDue: (send) => {
+      blocked.delete(send)
       const description = `no room for it within ${settings.maxBlockMs} ms: the buffer of ${settings.bufferMemory} bytes is full`
-      for (const entry of call.entries.slice(call.placed)) Call.reject(entry, { reason: "BufferFull", description })
+      for (const entry of send.entries.slice(send.placed))
+        PendingSend.reject(entry, { reason: "BufferFull", description })
     }
   })
 
@@ -71,43 +72,43 @@ export const make = ({ lanes, now, run, scheduler, sender, settings }: Options):
     if (blocked.size > 0) turn()
   })
 
-  const isFull = ({ batches }: Lane.Lane, entry: Call.Entry): boolean => {
+  const isFull = ({ batches }: PartitionQueue.PartitionQueue, entry: PendingSend.Entry): boolean => {
     const last = batches.at(-1)
-    return last !== undefined && !last.sent && !Lane.hasRoom(last, entry, settings.maxBatchRecords)
+    return last !== undefined && !last.sent && !PartitionQueue.hasRoom(last, entry, settings.maxBatchRecords)
   }
 
   /** The batch that a record goes to, opened if need be. */
-  const batchFor = (entry: Call.Entry): Lane.Batch => {
+  const batchFor = (entry: PendingSend.Entry): PartitionQueue.Batch => {
     const isSticky = entry.partition < 0
-    let lane = lanes.of(entry)
-    if (isSticky && isFull(lane, entry)) {
-      lanes.spend(lane)
-      entry.partition = -1
-      lane = lanes.of(entry)
+    let queue = queues.of(entry)
+    if (isSticky && isFull(queue, entry)) {
+      queues.leaveSticky(queue)
+      PendingSend.choosePartition(entry, -1)
+      queue = queues.of(entry)
     }
-    const last = lane.batches.at(-1)
-    if (last !== undefined && !last.sent && !isFull(lane, entry)) return last
-    fresh.push(lane)
-    return Lane.open(lane)
+    const last = queue.batches.at(-1)
+    if (last !== undefined && !last.sent && !isFull(queue, entry)) return last
+    fresh.push(queue)
+    return PartitionQueue.open(queue)
   }
 
   /** False when the buffer is full. */
-  const addAll = (call: Call.Call): boolean => {
-    const { entries } = call
-    for (; call.placed < entries.length; call.placed++) {
-      const entry = entries[call.placed]!
+  const addAll = (send: PendingSend.PendingSend): boolean => {
+    const { entries } = send
+    for (; send.placed < entries.length; PendingSend.advance(send)) {
+      const entry = entries[send.placed]!
       if (entry.settled) continue
       if (!buffer.take(entry.size)) return false
-      Lane.add(batchFor(entry), entry)
+      PartitionQueue.add(batchFor(entry), entry)
     }
     return true
   }
 
   const unblock = (): void => {
-    for (const call of blocked) {
-      if (!call.over && !addAll(call)) return
-      blocked.delete(call)
-      blocking.delete(call)
+    for (const send of blocked) {
+      if (!send.over && !addAll(send)) return
+      blocked.delete(send)
+      blocking.delete(send)
     }
   }
 
@@ -123,16 +124,16 @@ export const make = ({ lanes, now, run, scheduler, sender, settings }: Options):
     unblock()
     const woken = [...fresh, ...due]
     const mayLeave = isFlushing || settings.lingerMs === 0 || blocked.size > 0
-    const isReady = ({ lane }: Lane.Batch) => mayLeave || (settings.isEager && sender.isIdle(lane))
+    const isReady = ({ queue }: PartitionQueue.Batch) => mayLeave || (settings.isEager && sender.isIdle(queue))
     const at = now()
     lingering.release(isReady, (batch) => {
-      batch.ready = true
-      woken.push(batch.lane)
+      PartitionQueue.setReady(batch)
+      woken.push(batch.queue)
     })
-    for (const lane of fresh) {
-      const last = lane.batches.at(-1)
+    for (const queue of fresh) {
+      const last = queue.batches.at(-1)
       if (last === undefined || last.sent) continue
-      if (isReady(last)) last.ready = true
+      if (isReady(last)) PartitionQueue.setReady(last)
       else lingering.add(last, at)
     }
     fresh = []
@@ -141,17 +142,17 @@ export const make = ({ lanes, now, run, scheduler, sender, settings }: Options):
   }
 
   return {
-    place: (call) => {
-      if (blocked.size > 0 || !addAll(call)) {
-        blocked.add(call)
-        blocking.add(call, now())
+    place: (send) => {
+      if (blocked.size > 0 || !addAll(send)) {
+        blocked.add(send)
+        blocking.add(send, now())
       }
       turn()
     },
     withdraw: (entry) => {
       const { batch } = entry
       if (batch === undefined || batch.sent) return
-      Lane.withdraw(batch, entry)
+      PartitionQueue.withdraw(batch, entry)
       buffer.releaseRecord(entry.size)
     },
     release: buffer.releaseBatch,

@@ -13,8 +13,8 @@ export interface Pending {
   readonly topic: string
   /** How long ago it was accepted, in milliseconds. */
   readonly ageMs: number
-  /** What holds it up, if anything did so far. */
-  readonly trouble: string | undefined
+  /** Why it was last retried. */
+  readonly lastFailure: string | undefined
 }
 
 export interface ProducerView {
@@ -27,12 +27,12 @@ export interface ProducerView {
 /** Whether records are acknowledged. */
 export const sending = ({ closing, oldest, pending }: ProducerView): HealthCheck => {
   if (closing) return { status: "degraded", state: "closing", ready: false, details: { pending } }
-  if (oldest?.trouble === undefined) return { status: "up", state: "sending", details: { pending } }
-  const { ageMs, topic, trouble } = oldest
+  if (oldest?.lastFailure === undefined) return { status: "up", state: "sending", details: { pending } }
+  const { ageMs, topic, lastFailure } = oldest
   return {
     status: "degraded",
     state: "waiting",
-    details: { pending, topic, seconds: Math.round(ageMs / 1_000), error: trouble }
+    details: { pending, topic, seconds: Math.round(ageMs / 1_000), error: lastFailure }
   }
 }
 

@@ -1,31 +1,31 @@
 /**
- * What becomes of a call's records until they are in their lanes: checked, their topics looked up, their partitions chosen.
+ * What becomes of a send's records until they are in their queues: checked, their topics looked up, their partitions chosen.
  */
 import type * as Clock from "effect/Clock"
 import type { TopicMetadata } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import type { Failure } from "./decisions.js"
-import type { Lanes } from "./partitionQueues.js"
-import type * as Call from "./pendingSend.js"
+import type { PartitionQueues } from "./partitionQueues.js"
+import * as PendingSend from "./pendingSend.js"
 import * as Record from "./record.js"
 import type { Topics } from "./topics.js"
 
-/** Fails a record that was found invalid before it was sent: alone, or all of its call with it. */
-export type Refuse = (call: Call.Call, index: number, failure: Failure) => void
+/** Fails a record that was found invalid before it was sent: alone, or all of its send with it. */
+export type Refuse = (send: PendingSend.PendingSend, index: number, failure: Failure) => void
 
 export interface Options {
   readonly settings: ProducerSettings
   readonly clock: Clock.Clock
   readonly cluster: Cluster
   readonly topics: Topics
-  readonly lanes: Lanes
+  readonly queues: PartitionQueues
   readonly isClosing: () => boolean
   readonly closed: Failure
-  /** The call's records are valid: it waits for their results from now on. */
-  readonly accept: (call: Call.Call) => void
-  /** Adds the call's records to their lanes. */
-  readonly place: (call: Call.Call) => void
+  /** The send's records are valid: it waits for their results from now on. */
+  readonly accept: (send: PendingSend.PendingSend) => void
+  /** Adds the send's records to their queues. */
+  readonly place: (send: PendingSend.PendingSend) => void
 }
 
 export const make = ({
@@ -34,42 +34,33 @@ export const make = ({
   closed,
   cluster,
   isClosing,
-  lanes,
+  queues,
   place,
   settings,
   topics
-}: Options): ((call: Call.Call, refuse: Refuse) => void) => {
-  /** Makes the call's entries, with their fields as bytes. */
-  const prepare = (call: Call.Call, refuse: Refuse): void => {
-    const { records } = call
+}: Options): ((send: PendingSend.PendingSend, refuse: Refuse) => void) => {
+  /** Makes the send's entries, with their fields as bytes. */
+  const prepare = (send: PendingSend.PendingSend, refuse: Refuse): void => {
+    const { records } = send
     const timestamp = Math.floor(clock.unsafeCurrentTimeMillis())
-    for (let index = 0; index < records.length && !call.over; index++) {
+    for (let index = 0; index < records.length && !send.over; index++) {
       const given = records[index]!
       const record = Record.prepare(given, timestamp)
       const size = "reason" in record ? record : Record.sizeOf(record, settings.maxBatchBytes)
-      if ("reason" in record || typeof size === "object") refuse(call, index, size as Failure)
+      if ("reason" in record || typeof size === "object") refuse(send, index, size as Failure)
       else {
         const { partition, topic } = given
-        call.entries.push({
-          call,
-          index,
-          topic,
-          partition: partition ?? -1,
-          record,
-          size,
-          batch: undefined,
-          settled: false
-        })
+        PendingSend.addEntry(send, index, topic, partition ?? -1, record, size)
       }
     }
   }
 
   /** The topics that too little is known of. */
-  const missingOf = (call: Call.Call): ReadonlySet<string> | undefined => {
+  const missingOf = (send: PendingSend.PendingSend): ReadonlySet<string> | undefined => {
     let missing: Set<string> | undefined
     let last: string | undefined
     let known: TopicMetadata | undefined
-    for (const { partition, topic } of call.entries) {
+    for (const { partition, topic } of send.entries) {
       if (topic !== last) known = topics.isAwaited(topic) ? undefined : topics.known(topic)
       last = topic
       // A partition that isn't known may have been added since.
@@ -81,70 +72,68 @@ export const make = ({
     return missing
   }
 
-  const lookUp = (call: Call.Call, missing: ReadonlySet<string>, refuse: Refuse): void => {
+  const lookUp = (send: PendingSend.PendingSend, missing: ReadonlySet<string>, refuse: Refuse): void => {
     let left = missing.size
     for (const topic of missing) {
       topics.await(topic, {
-        isOver: () => call.over,
-        onTrouble: (trouble) => {
-          call.trouble = trouble
-        },
+        isOver: () => send.over,
+        onRetry: (failure) => PendingSend.retrying(send, failure),
         onEnd: (failure) => {
-          if (failure !== undefined) refuseTopic(call, topic, refuse, failure)
-          if (--left === 0) resume(call, refuse)
+          if (failure !== undefined) refuseTopic(send, topic, refuse, failure)
+          if (--left === 0) resume(send, refuse)
         }
       })
     }
   }
 
-  const refuseTopic = (call: Call.Call, topic: string, refuse: Refuse, failure: Failure): void => {
-    for (const entry of call.entries) {
-      if (entry.topic !== topic || entry.settled || call.over) continue
-      entry.settled = true
-      refuse(call, entry.index, failure)
+  const refuseTopic = (send: PendingSend.PendingSend, topic: string, refuse: Refuse, failure: Failure): void => {
+    for (const entry of send.entries) {
+      if (entry.topic !== topic || entry.settled || send.over) continue
+      PendingSend.drop(entry)
+      refuse(send, entry.index, failure)
     }
   }
 
   /** While it waited for a topic, others may have been forgotten. */
-  const resume = (call: Call.Call, refuse: Refuse): void => {
+  const resume = (send: PendingSend.PendingSend, refuse: Refuse): void => {
     const forgotten = new Set<string>()
-    for (const { settled, topic } of call.entries) {
+    for (const { settled, topic } of send.entries) {
       if (!settled && cluster.topic(topic) === undefined) forgotten.add(topic)
     }
-    if (call.over || forgotten.size === 0) enqueue(call, refuse)
-    else lookUp(call, forgotten, refuse)
+    if (send.over || forgotten.size === 0) enqueue(send, refuse)
+    else lookUp(send, forgotten, refuse)
   }
 
-  /** Chooses the partitions, then adds all records to their lanes. */
-  const enqueue = (call: Call.Call, refuse: Refuse): void => {
+  /** Chooses the partitions, then adds all records to their queues. */
+  const enqueue = (send: PendingSend.PendingSend, refuse: Refuse): void => {
     let last: string | undefined
     let metadata: TopicMetadata | undefined
-    for (const entry of call.entries) {
-      if (call.over) return
+    for (const entry of send.entries) {
+      if (send.over) return
       if (entry.settled) continue
       if (entry.topic !== last) metadata = cluster.topic(entry.topic)
       last = entry.topic
       const partition: number | Failure =
         metadata === undefined
           ? { reason: "UnknownTopic", description: "the topic is no longer known" }
-          : lanes.partitionOf(entry, metadata)
-      if (typeof partition === "number") entry.partition = partition
+          : queues.partitionOf(entry, metadata)
+      if (typeof partition === "number") PendingSend.choosePartition(entry, partition)
       else {
-        entry.settled = true
-        refuse(call, entry.index, partition)
+        PendingSend.drop(entry)
+        refuse(send, entry.index, partition)
       }
     }
-    if (!call.over) place(call)
+    if (!send.over) place(send)
   }
 
-  return (call, refuse) => {
+  return (send, refuse) => {
     if (isClosing()) {
-      for (let index = 0; index < call.records.length && !call.over; index++) refuse(call, index, closed)
-    } else prepare(call, refuse)
-    if (call.over) return
-    accept(call)
-    const missing = missingOf(call)
-    if (missing === undefined) enqueue(call, refuse)
-    else lookUp(call, missing, refuse)
+      for (let index = 0; index < send.records.length && !send.over; index++) refuse(send, index, closed)
+    } else prepare(send, refuse)
+    if (send.over) return
+    accept(send)
+    const missing = missingOf(send)
+    if (missing === undefined) enqueue(send, refuse)
+    else lookUp(send, missing, refuse)
   }
 }

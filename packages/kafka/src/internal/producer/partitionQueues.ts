@@ -1,5 +1,5 @@
 /**
- * The lanes of a producer, and which of them a record goes to.
+ * The queues of a producer, and which of them a record goes to.
  */
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type { TopicMetadata } from "../../Protocol.js"
@@ -7,22 +7,23 @@ import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import type { Failure } from "./decisions.js"
 import * as Partitioner from "./partitioner.js"
-import * as Lane from "./partitionQueue.js"
-import type { Entry } from "./pendingSend.js"
+import * as PartitionQueue from "./partitionQueue.js"
+import * as PendingSend from "./pendingSend.js"
+import type { Entry } from "./types.js"
 
-export interface Lanes {
+export interface PartitionQueues {
   /**
    * The partition of an entry: the one it names, the one your partitioner or its key chooses, or -1 for the one that is
    * sticky when it is sent. Or why it can go to none.
    */
   readonly partitionOf: (entry: Entry, metadata: TopicMetadata) => number | Failure
-  /** The lane of an entry; chooses the sticky partition where none is chosen yet. */
-  readonly of: (entry: Entry) => Lane.Lane
-  /** Tells that a batch takes no more records: the next records without a key go to another partition. */
-  readonly spend: (lane: Lane.Lane) => void
-  readonly all: () => ReadonlyArray<Lane.Lane>
-  /** Forgets the lanes of a topic that hold nothing, where `mayForget` agrees; true when none is left. */
-  readonly release: (topic: string, mayForget: (lane: Lane.Lane) => boolean) => boolean
+  /** The queue of an entry; chooses the sticky partition where none is chosen yet. */
+  readonly of: (entry: Entry) => PartitionQueue.PartitionQueue
+  /** A batch of the queue takes no more records: the next records without a key go to another partition. */
+  readonly leaveSticky: (queue: PartitionQueue.PartitionQueue) => void
+  readonly all: () => ReadonlyArray<PartitionQueue.PartitionQueue>
+  /** Forgets the queues of a topic that hold nothing, where `mayForget` agrees; true when none is left. */
+  readonly release: (topic: string, mayForget: (queue: PartitionQueue.PartitionQueue) => boolean) => boolean
 }
 
 interface Sticky {
@@ -38,9 +39,9 @@ export interface Options {
   readonly random: () => number
 }
 
-export const make = ({ cluster, random, settings }: Options): Lanes => {
+export const make = ({ cluster, random, settings }: Options): PartitionQueues => {
   /** By topic and partition. */
-  const lanes = new Map<string, Array<Lane.Lane | undefined>>()
+  const queues = new Map<string, Array<PartitionQueue.PartitionQueue | undefined>>()
   const stickies = new Map<string, Sticky>()
 
   const stickyOf = (topic: string): number => {
@@ -86,29 +87,31 @@ export const make = ({ cluster, random, settings }: Options): Lanes => {
     },
     of: (entry) => {
       const { topic } = entry
-      if (entry.partition < 0) entry.partition = stickyOf(topic)
+      if (entry.partition < 0) PendingSend.choosePartition(entry, stickyOf(topic))
       const { partition } = entry
-      let known = lanes.get(topic)
+      let known = queues.get(topic)
       if (known === undefined) {
         known = []
-        lanes.set(topic, known)
+        queues.set(topic, known)
       }
-      const lane = known[partition] ?? Lane.make(topic, partition, settings.maxBatchBytes)
-      known[partition] = lane
-      return lane
+      const queue = known[partition] ?? PartitionQueue.make(topic, partition, settings.maxBatchBytes)
+      known[partition] = queue
+      return queue
     },
-    all: () => Array.from(lanes.values()).flatMap((known) => known.filter((lane) => lane !== undefined)),
+    all: () => Array.from(queues.values()).flatMap((known) => known.filter((queue) => queue !== undefined)),
     release: (topic, mayForget) => {
-      const kept = lanes.get(topic)?.map((lane) => (lane && Lane.isIdle(lane) && mayForget(lane) ? undefined : lane))
-      if (kept?.some((lane) => lane !== undefined)) {
-        lanes.set(topic, kept)
+      const kept = queues
+        .get(topic)
+        ?.map((queue) => (queue && PartitionQueue.isIdle(queue) && mayForget(queue) ? undefined : queue))
+      if (kept?.some((queue) => queue !== undefined)) {
+        queues.set(topic, kept)
         return false
       }
-      lanes.delete(topic)
+      queues.delete(topic)
       stickies.delete(topic)
       return true
     },
-    spend: ({ partition, topic }) => {
+    leaveSticky: ({ partition, topic }) => {
       const sticky = stickies.get(topic)
       if (sticky?.partition === partition) sticky.spent = true
     }

@@ -4,23 +4,27 @@
 import { ProducerError, type ProducerRecord, type RecordMetadata } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { EncodableRecord } from "../../RecordBatch.js"
 import type { Failure } from "./decisions.js"
-import type { Call, Entry, Result } from "./types.js"
+import type { Entry, Own, PendingSend, Result } from "./types.js"
 
-export type { Call, Entry, Result }
+export type { Entry, PendingSend, Result }
+
+const ownSend = (send: PendingSend): Own<PendingSend> => send as Own<PendingSend>
+const ownEntry = (entry: Entry): Own<Entry> => entry as Own<Entry>
 
 export const make = (
   records: ReadonlyArray<ProducerRecord>,
   acceptedAt: number,
-  onDone: (call: Call) => void
-): Call => ({
+  onDone: (send: PendingSend) => void
+): PendingSend => ({
   records,
   acceptedAt,
   entries: [],
   placed: 0,
   results: records.length === 1 ? [undefined] : new Array<Result | undefined>(records.length),
   unsettled: records.length,
-  trouble: undefined,
+  lastFailure: undefined,
   over: false,
   onDone
 })
@@ -42,36 +46,80 @@ export const errorOf = (
   })
 }
 
-const settle = (call: Call, index: number, result: Result): void => {
-  call.results[index] = result
-  if (--call.unsettled > 0) return
-  call.over = true
-  call.onDone(call)
+/** Adds a valid record to the send. */
+export const addEntry = (
+  send: PendingSend,
+  index: number,
+  topic: string,
+  partition: number,
+  record: EncodableRecord,
+  size: number
+): void => {
+  ownSend(send).entries.push({ send, index, topic, partition, record, size, batch: undefined, settled: false })
+}
+
+/** Chooses the entry's partition; -1: the one that is sticky when it is added to a batch. */
+export const choosePartition = (entry: Entry, partition: number): void => {
+  ownEntry(entry).partition = partition
+}
+
+/** The next of the send's entries is in a batch, or needs none. */
+export const advance = (send: PendingSend): void => {
+  ownSend(send).placed++
+}
+
+/** The send is being retried. */
+export const retrying = (send: PendingSend, failure: Failure): void => {
+  ownSend(send).lastFailure = failure
+}
+
+const settle = (send: PendingSend, index: number, result: Result): void => {
+  const own = ownSend(send)
+  own.results[index] = result
+  if (--own.unsettled > 0) return
+  own.over = true
+  own.onDone(send)
 }
 
 export const acknowledge = (entry: Entry, metadata: RecordMetadata): void => {
   if (entry.settled) return
-  entry.settled = true
-  settle(entry.call, entry.index, metadata)
+  ownEntry(entry).settled = true
+  settle(entry.send, entry.index, metadata)
 }
 
 export const reject = (entry: Entry, failure: Failure): void => {
   if (entry.settled) return
-  entry.settled = true
-  const { call, index, partition } = entry
-  settle(call, index, errorOf(call.records, index, partition < 0 ? undefined : partition, failure))
+  ownEntry(entry).settled = true
+  const { send, index, partition } = entry
+  settle(send, index, errorOf(send.records, index, partition < 0 ? undefined : partition, failure))
 }
 
 /** Fails a record that has no entry. */
-export const refuse = (call: Call, index: number, failure: Failure): void =>
-  settle(call, index, errorOf(call.records, index, undefined, failure))
+export const refuse = (send: PendingSend, index: number, failure: Failure): void =>
+  settle(send, index, errorOf(send.records, index, undefined, failure))
 
-/** Ends the call by one record's failure; none of its records may have been placed. */
-export const refuseAll = (call: Call, index: number, failure: Failure): void => {
-  if (call.over) return
-  call.results[index] = errorOf(call.records, index, undefined, failure)
-  call.over = true
-  call.onDone(call)
+/** Ends the send by one record's failure; none of its records may have been placed. */
+export const refuseAll = (send: PendingSend, index: number, failure: Failure): void => {
+  if (send.over) return
+  const own = ownSend(send)
+  own.results[index] = errorOf(send.records, index, undefined, failure)
+  own.over = true
+  own.onDone(send)
+}
+
+/** Settles an entry before it is placed; its result is recorded apart. */
+export const drop = (entry: Entry): void => {
+  ownEntry(entry).settled = true
+}
+
+/** Ends the send without results; `onEntry` is called with each entry that had none, once that is settled. */
+export const abandon = (send: PendingSend, onEntry: (entry: Entry) => void): void => {
+  ownSend(send).over = true
+  for (const entry of send.entries) {
+    if (entry.settled) continue
+    drop(entry)
+    onEntry(entry)
+  }
 }
 
 export const exitOfOne = (result: Result): Effect.Effect<RecordMetadata, ProducerError> =>

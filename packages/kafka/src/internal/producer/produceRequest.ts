@@ -15,11 +15,11 @@ export const requestOf = (
   transactionalId: string | null
 ): ProduceRequest => {
   const byTopic = new Map<string, Array<ProduceRequest["topics"][number]["partitions"][number]>>()
-  for (const { entries, lane, stamp } of batches) {
-    const { partition, topic } = lane
+  for (const { entries, queue, numbers } of batches) {
+    const { partition, topic } = queue
     const records = RecordBatch.encode(
       entries.map((entry) => entry.record),
-      { compression, ...stamp }
+      { compression, ...numbers }
     )
     const partitions = byTopic.get(topic)
     if (partitions === undefined) byTopic.set(topic, [{ partition, records }])
@@ -41,5 +41,5 @@ export const answersOf = ({ topics }: ProduceResponse): ((batch: Batch) => Answe
     answers.set(topic, ofTopic)
     for (const answer of partitions) ofTopic.set(answer.partition, answer)
   }
-  return ({ lane }) => answers.get(lane.topic)?.get(lane.partition)
+  return ({ queue }) => answers.get(queue.topic)?.get(queue.partition)
 }

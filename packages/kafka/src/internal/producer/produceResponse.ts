@@ -1,7 +1,6 @@
 /**
- * What becomes of batches by their broker's answer: acknowledged, failed, or sent again in their order.
+ * What becomes of batches by their broker's response: acknowledged, failed, or sent again in their order.
  */
-
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
@@ -11,57 +10,59 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { ProduceResponse } from "../../Protocol.js"
-import * as RecordBatch from "../../RecordBatch.js"
 import type { WireError } from "../../Wire.js"
 import type { Retries, Retry } from "../concurrency/retries.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import { keyOf } from "../topicPartition.js"
-import * as Failure from "./decisions.js"
-import * as Lane from "./partitionQueue.js"
-import * as Call from "./pendingSend.js"
+import * as Decisions from "./decisions.js"
+import * as PartitionQueue from "./partitionQueue.js"
+import * as PendingSend from "./pendingSend.js"
 import { type Answer, answersOf } from "./produceRequest.js"
-import type { Admission } from "./readiness.js"
+import type { Readiness } from "./readiness.js"
 import type { Topics } from "./topics.js"
 
-export interface Outcome {
-  /** Gives the batches of a request their results, or their lanes a reason to send them again. */
-  readonly conclude: (batches: ReadonlyArray<Lane.Batch>, exit: Exit.Exit<ProduceResponse, WireError>) => void
-  /** Sends nothing of the lane until all that is in flight has come back, the cluster was looked at anew, and a while. */
-  readonly trouble: (lane: Lane.Lane, verdict: NonNullable<Lane.Lane["trouble"]>) => void
-  /** Takes a batch that nobody waits for, or whose records have their results, out of its lane. */
-  readonly end: (batch: Lane.Batch) => void
-  /** Fails all that a lane holds. */
-  readonly rejectAll: (lane: Lane.Lane, failure: Failure.Failure) => void
+export interface ProduceResponses {
+  /** Gives the batches of a request their results, or their queues a reason to send them again. */
+  readonly conclude: (batches: ReadonlyArray<PartitionQueue.Batch>, exit: Exit.Exit<ProduceResponse, WireError>) => void
+  /** Sends nothing of the queue until all in flight has its result, a backoff has passed and the topic was looked up. */
+  readonly pause: (queue: PartitionQueue.PartitionQueue, retry: PartitionQueue.Retry) => void
+  /** Takes a batch whose records are settled, or have their results, out of its queue. */
+  readonly end: (batch: PartitionQueue.Batch) => void
+  /** Fails all that a queue holds. */
+  readonly rejectAll: (queue: PartitionQueue.PartitionQueue, failure: Decisions.Failure) => void
 }
 
 export interface Options {
   readonly topics: Topics
   readonly settings: ProducerSettings
   readonly metrics: Metrics
-  readonly admission: () => Admission
+  readonly readiness: () => Readiness
   readonly run: (effect: Effect.Effect<void>) => void
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
   readonly retries: Retries
   /** A batch has its results. */
-  readonly onDone: (batch: Lane.Batch) => void
-  /** A lane's trouble is over. */
-  readonly onRecovered: (lane: Lane.Lane) => void
+  readonly onDone: (batch: PartitionQueue.Batch) => void
+  /** A queue's pause is over. */
+  readonly onRecovered: (queue: PartitionQueue.PartitionQueue) => void
 }
 
-const unanswered: Failure.Verdict = {
+const unanswered: Decisions.Verdict = {
   _tag: "Retry",
   failure: { reason: "Broker", description: "the broker's response left the partition out" },
   unknownTopic: false
 }
 
+/** The place of a batch that the broker reported as written without its offset. */
+const unplaced = { baseOffset: -1, logAppendTimeMs: -1 }
+
 /** A duplicate that the broker knows no place of is written, too. */
 const isWritten = (errorCode: number): boolean =>
   errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER
 
-const verdictOf = (cause: Cause.Cause<WireError>): Failure.Verdict =>
+const verdictOf = (cause: Cause.Cause<WireError>): Decisions.Verdict =>
   Option.match(Cause.failureOption(cause), {
-    onSome: Failure.ofWireError,
+    onSome: Decisions.ofWireError,
     onNone: () => ({
       _tag: "Fail",
       failure: {
@@ -72,19 +73,22 @@ const verdictOf = (cause: Cause.Cause<WireError>): Failure.Verdict =>
     })
   })
 
-export const make = (options: Options): Outcome => {
-  const { admission, metrics, now, onDone, onRecovered, retries, run, settings, topics } = options
-  /** Lanes whose batches are sent again, until one is acknowledged or nothing is left to send. */
-  const failing = new Map<Lane.Lane, Retry>()
+export const make = (options: Options): ProduceResponses => {
+  const { readiness, metrics, now, onDone, onRecovered, retries, run, settings, topics } = options
+  /** Queues whose batches are sent again, until one is acknowledged or nothing is left to send. */
+  const failing = new Map<PartitionQueue.PartitionQueue, Retry>()
 
-  const endRetries = (lane: Lane.Lane, end: (retry: Retry) => void): void => {
-    const retry = failing.get(lane)
+  const endRetries = (queue: PartitionQueue.PartitionQueue, end: (retry: Retry) => void): void => {
+    const retry = failing.get(queue)
     if (retry === undefined) return
-    failing.delete(lane)
+    failing.delete(queue)
     end(retry)
   }
 
-  const conclude = (batches: ReadonlyArray<Lane.Batch>, exit: Exit.Exit<ProduceResponse, WireError>): void => {
+  const conclude = (
+    batches: ReadonlyArray<PartitionQueue.Batch>,
+    exit: Exit.Exit<ProduceResponse, WireError>
+  ): void => {
     if (Exit.isFailure(exit)) {
       const verdict = verdictOf(exit.cause)
       for (const batch of batches) fail(batch, verdict)
@@ -95,123 +99,98 @@ export const make = (options: Options): Outcome => {
       const answer = answerFor(batch)
       if (answer === undefined) fail(batch, unanswered)
       else if (isWritten(answer.errorCode)) acknowledge(batch, answer)
-      else fail(batch, Failure.ofCode(answer.errorCode))
+      else fail(batch, Decisions.ofCode(answer.errorCode))
     }
   }
 
   /**
-   * Its records hold no room any more, and it doesn't hold them: calls and batches refer to each other, so that one that
+   * Its records hold no room any more, and it doesn't hold them: sends and batches refer to each other, so that one that
    * is still held would hold all that came after it.
    */
-  const end = (batch: Lane.Batch): void => {
-    Lane.remove(batch)
+  const end = (batch: PartitionQueue.Batch): void => {
+    PartitionQueue.remove(batch)
     onDone(batch)
-    batch.entries = []
+    PartitionQueue.clear(batch)
   }
 
-  const reject = (batch: Lane.Batch, failure: Failure.Failure): void => {
+  const reject = (batch: PartitionQueue.Batch, failure: Decisions.Failure): void => {
     const { entries } = batch
-    Lane.skip(batch)
+    PartitionQueue.reject(batch)
     end(batch)
-    for (const entry of entries) Call.reject(entry, failure)
-    admission().onFailed(failure)
+    for (const entry of entries) PendingSend.reject(entry, failure)
+    readiness().onFailed(failure)
   }
 
-  const rejectAll = (lane: Lane.Lane, failure: Failure.Failure): void => {
-    for (const batch of [...lane.batches]) reject(batch, failure)
-    endRetries(lane, (retry) => retry.dropped())
+  const rejectAll = (queue: PartitionQueue.PartitionQueue, failure: Decisions.Failure): void => {
+    for (const batch of [...queue.batches]) reject(batch, failure)
+    endRetries(queue, (retry) => retry.dropped())
   }
 
-  const acknowledge = (batch: Lane.Batch, answer: Answer): void => {
-    const { lane } = batch
-    Lane.land(batch)
-    // Brokers write in sequence: what was sent before it is written too, wherever.
-    for (const earlier of lane.batches.slice(0, lane.probing)) confirm(earlier, { baseOffset: -1, logAppendTimeMs: -1 })
-    lane.probing = 0
-    confirm(batch, answer)
-    Lane.recovered(lane)
-    if (failing.size > 0) endRetries(lane, (retry) => run(retry.succeeded))
-    if (lane.sequence?.isEstablished === false) lane.sequence = { ...lane.sequence, isEstablished: true }
-    if (lane.trouble !== undefined) trouble(lane, lane.trouble)
+  const acknowledge = (batch: PartitionQueue.Batch, answer: Answer): void => {
+    const { queue } = batch
+    for (const written of PartitionQueue.acknowledged(batch)) confirm(written, written === batch ? answer : unplaced)
+    if (failing.size > 0) endRetries(queue, (retry) => run(retry.succeeded))
+    if (queue.retrying !== undefined) pause(queue, queue.retrying)
   }
 
   const confirm = (
-    batch: Lane.Batch,
+    batch: PartitionQueue.Batch,
     { baseOffset, logAppendTimeMs }: Pick<Answer, "baseOffset" | "logAppendTimeMs">
   ): void => {
-    const { entries, lane } = batch
-    const { partition, topic } = lane
+    const { entries, queue } = batch
+    const { partition, topic } = queue
     end(batch)
     const counted = metrics.producer({ topic })
     counted.sent(entries.length)
     const at = metrics.enabled ? now() : 0
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!
-      if (metrics.enabled) counted.publishDuration((at - entry.call.acceptedAt) / 1_000)
+      if (metrics.enabled) counted.publishDuration((at - entry.send.acceptedAt) / 1_000)
       const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : entry.record.timestamp
-      Call.acknowledge(entry, { topic, partition, offset: baseOffset < 0 ? -1 : baseOffset + i, timestamp })
+      PendingSend.acknowledge(entry, { topic, partition, offset: baseOffset < 0 ? -1 : baseOffset + i, timestamp })
     }
   }
 
-  const fail = (batch: Lane.Batch, verdict: Failure.Verdict): void => {
-    const { lane } = batch
-    Lane.land(batch)
-    switch (verdict._tag) {
-      case "Retry":
-        trouble(lane, verdict)
-        return
-      case "OutOfOrder":
-        if (lane.batches[0] === batch && admission().transactionalId !== null) {
-          reject(batch, verdict.failure)
-          break
-        }
-        Lane.refuse(batch)
-        trouble(lane, { _tag: "Retry", failure: verdict.failure, unknownTopic: false })
-        return
-      case "TooLarge":
-        lane.maxBytes = Math.min(lane.maxBytes, Math.max(RecordBatch.batchOverhead, Math.ceil(batch.bytes / 2)))
-        if (!Lane.split(batch)) reject(batch, verdict.failure)
-        break
-      case "BadRecord":
-        if (!Lane.split(batch)) reject(batch, verdict.failure)
-        break
-      case "Fail":
-        if (verdict.failure.reason === "Fenced") Lane.fence(lane)
-        reject(batch, verdict.failure)
-    }
-    if (lane.trouble === undefined) Lane.recovered(lane)
-    else trouble(lane, lane.trouble)
-  }
-
-  const trouble = (lane: Lane.Lane, verdict: NonNullable<Lane.Lane["trouble"]>): void => {
-    lane.trouble = verdict
-    if (lane.inFlight > 0) return
-    const { failure, unknownTopic } = verdict
-    lane.unknownSince = unknownTopic ? (lane.unknownSince ?? now()) : undefined
-    if (lane.unknownSince !== undefined && now() - lane.unknownSince >= settings.unknownTopicTimeoutMs) {
-      // Where the topic is gone, what is queued needn't wait for the same answer.
-      rejectAll(lane, failure)
-      Lane.recovered(lane)
-      lane.trouble = undefined
+  const fail = (batch: PartitionQueue.Batch, verdict: Decisions.Verdict): void => {
+    const { queue } = batch
+    const reaction = PartitionQueue.failed(batch, verdict, readiness().transactionalId !== null)
+    if (reaction._tag === "Pause") {
+      pause(queue, reaction.retry)
       return
     }
-    for (const entry of lane.batches[0]?.entries ?? []) entry.call.trouble = failure
-    const retry = failing.get(lane) ?? retries.of("Produce", keyOf(lane))
-    failing.set(lane, retry)
+    if (reaction._tag === "Reject") reject(batch, reaction.failure)
+    if (queue.retrying === undefined) PartitionQueue.recovered(queue)
+    else pause(queue, queue.retrying)
+  }
+
+  const pause = (queue: PartitionQueue.PartitionQueue, reason: PartitionQueue.Retry): void => {
+    const { failure } = reason
+    const paused = PartitionQueue.pause(queue, reason, now(), settings.unknownTopicTimeoutMs)
+    if (paused === "Waiting") return
+    if (paused === "GivenUp") {
+      // Where the topic is gone, what is queued needn't wait for the same answer.
+      rejectAll(queue, failure)
+      PartitionQueue.recovered(queue)
+      PartitionQueue.resume(queue)
+      return
+    }
+    for (const { send } of queue.batches[0]?.entries ?? []) PendingSend.retrying(send, failure)
+    const retry = failing.get(queue) ?? retries.of("Produce", keyOf(queue))
+    failing.set(queue, retry)
     run(
-      retry.failed(failure.description, lane.batches[0]?.entries[0]?.call.acceptedAt).pipe(
-        Effect.zipRight(lane.backoff.next),
-        Effect.zipRight(Effect.exit(topics.refresh(lane.topic))),
+      retry.failed(failure.description, queue.batches[0]?.entries[0]?.send.acceptedAt).pipe(
+        Effect.zipRight(queue.backoff.next),
+        Effect.zipRight(Effect.exit(topics.refresh(queue.topic))),
         Effect.zipRight(
           Effect.sync(() => {
-            lane.trouble = undefined
-            if (lane.batches.length === 0) endRetries(lane, (retry) => retry.dropped())
-            onRecovered(lane)
+            PartitionQueue.resume(queue)
+            if (queue.batches.length === 0) endRetries(queue, (retry) => retry.dropped())
+            onRecovered(queue)
           })
         )
       )
     )
   }
 
-  return { conclude, trouble, end, rejectAll }
+  return { conclude, pause, end, rejectAll }
 }

@@ -24,10 +24,10 @@ import * as Accumulator from "./accumulator.js"
 import type { Failure } from "./decisions.js"
 import * as ProducerHealth from "./health.js"
 import * as Intake from "./intake.js"
-import * as Lane from "./partitionQueue.js"
-import * as Lanes from "./partitionQueues.js"
-import * as Call from "./pendingSend.js"
-import * as Admission from "./readiness.js"
+import * as PartitionQueue from "./partitionQueue.js"
+import * as PartitionQueues from "./partitionQueues.js"
+import * as PendingSend from "./pendingSend.js"
+import * as Readiness from "./readiness.js"
 import * as Sender from "./sender.js"
 import * as Topics from "./topics.js"
 
@@ -38,7 +38,7 @@ export interface Core {
   readonly producer: Context.Tag.Service<Producer>
   readonly cluster: Cluster.Cluster
   readonly run: (effect: Effect.Effect<void>) => void
-  readonly gate: Admission.Gate
+  readonly transmit: Readiness.Transmit
   /** Sends at once what was accepted, and ends when all of it has its result, or when nobody is to wait any more. */
   readonly flush: (isOver: () => boolean) => Effect.Effect<void>
   /** Fails all that was accepted and has no result yet. */
@@ -51,13 +51,13 @@ export const make = (
   settings: ProducerSettings
 ): Effect.Effect<Context.Tag.Service<Producer>, never, Wire | Scope.Scope> =>
   Effect.map(
-    makeCore(settings, settings.idempotent ? Admission.idempotent : () => Admission.free),
+    makeCore(settings, settings.idempotent ? Readiness.idempotent : () => Readiness.free),
     ({ producer }) => producer
   )
 
 export const makeCore = (
   settings: ProducerSettings,
-  makeAdmission: (core: Pick<Core, "cluster" | "run" | "gate" | "discard">) => Admission.Admission
+  makeReadiness: (core: Pick<Core, "cluster" | "run" | "transmit" | "discard">) => Readiness.Readiness
 ): Effect.Effect<Core, never, Wire | Scope.Scope> =>
   Effect.gen(function* () {
     const metrics = yield* TransportMetrics
@@ -65,7 +65,7 @@ export const makeCore = (
     const clock = yield* Effect.clock
     const scheduler = yield* FiberRef.get(FiberRef.currentScheduler)
     const generator = new PCGRandom(yield* Random.nextIntBetween(0, 0x7fffffff))
-    const calls = new Set<Call.Call>()
+    const sends = new Set<PendingSend.PendingSend>()
     const now = (): number => Monotonic.millis(clock)
     const changed = Signal.make()
     const gone = Deferred.unsafeMake<never, Failure>(FiberId.none)
@@ -75,16 +75,16 @@ export const makeCore = (
     const inner = yield* Effect.acquireRelease(Scope.make(), Scope.close)
     const cluster = yield* Scope.extend(Cluster.make, inner)
     const drained = Effect.gen(function* () {
-      while (calls.size > 0) yield* changed.wait()
+      while (sends.size > 0) yield* changed.wait()
     })
     yield* ProducerHealth.register(cluster, () => {
-      const [first] = calls
+      const [first] = sends
       const oldest = first && {
         topic: first.records[0]!.topic,
         ageMs: now() - first.acceptedAt,
-        trouble: first.trouble?.description
+        lastFailure: first.lastFailure?.description
       }
-      return { closing, pending: calls.size, oldest }
+      return { closing, pending: sends.size, oldest }
     })
     yield* metrics.activeProducer
     const runFork = yield* Scope.extend(FiberSet.makeRuntime<never, void, never>(), inner)
@@ -97,18 +97,18 @@ export const makeCore = (
       now,
       maxAgeMs: settings.metadataMaxAgeMs,
       unknownTopicTimeoutMs: settings.unknownTopicTimeoutMs,
-      mayForget: (topic) => lanes.release(topic, (lane) => admission.forget(lane))
+      mayForget: (topic) => queues.release(topic, (queue) => readiness.forget(queue))
     })
-    const lanes = Lanes.make({ cluster, settings, random: () => generator.number() })
+    const queues = PartitionQueues.make({ cluster, settings, random: () => generator.number() })
     const sender = Sender.make({
       cluster,
       topics,
       settings,
       metrics,
-      admission: () => admission,
+      readiness: () => readiness,
       run,
       now,
-      onTake: ({ lane }) => lanes.spend(lane),
+      onTake: ({ queue }) => queues.leaveSticky(queue),
       onDone: (batch) => {
         accumulator.release(batch)
         changed.notify()
@@ -119,59 +119,56 @@ export const makeCore = (
       }
     })
     cluster.onMove(() => {
-      for (const lane of lanes.all()) Lane.move(lane)
+      for (const queue of queues.all()) PartitionQueue.moved(queue)
     })
     const discard = (failure: Failure) => {
-      for (const call of calls) abort(call, failure)
+      for (const send of sends) abort(send, failure)
       changed.notify()
     }
-    const admission = makeAdmission({ cluster, run, gate: sender, discard })
-    const accumulator = Accumulator.make({ settings, lanes, run, scheduler, now, sender })
-    const deadlines = Expiry.make<Call.Call>({
+    const readiness = makeReadiness({ cluster, run, transmit: sender, discard })
+    const accumulator = Accumulator.make({ settings, queues, run, scheduler, now, sender })
+    const deadlines = Expiry.make<PendingSend.PendingSend>({
       delayMs: settings.deliveryTimeoutMs,
       run,
       now,
-      onDue: (call) => abort(call, overdue(call))
+      onDue: (send) => abort(send, overdue(send))
     })
 
-    const overdue = ({ trouble }: Call.Call): Failure => ({
+    const overdue = ({ lastFailure }: PendingSend.PendingSend): Failure => ({
       reason: "DeliveryTimeout",
-      description: `not acknowledged within ${settings.deliveryTimeoutMs} ms${trouble === undefined ? "" : `; ${trouble.description}`}`,
-      cause: trouble?.cause
+      description: `not acknowledged within ${settings.deliveryTimeoutMs} ms${lastFailure === undefined ? "" : `; ${lastFailure.description}`}`,
+      cause: lastFailure?.cause
     })
 
-    const accept = (call: Call.Call): void => {
-      calls.add(call)
-      deadlines.add(call, call.acceptedAt)
+    const accept = (send: PendingSend.PendingSend): void => {
+      sends.add(send)
+      deadlines.add(send, send.acceptedAt)
     }
 
-    const leave = (call: Call.Call): void => {
-      if (!calls.delete(call)) return
-      deadlines.delete(call)
-      if (calls.size === 0) changed.notify()
+    const leave = (send: PendingSend.PendingSend): void => {
+      if (!sends.delete(send)) return
+      deadlines.delete(send)
+      if (sends.size === 0) changed.notify()
     }
 
-    /** Fails every record of the call that has no result yet. */
-    const abort = (call: Call.Call, failure: Failure): void => {
-      for (const entry of call.entries) {
+    /** Fails every record of the send that has no result yet. */
+    const abort = (send: PendingSend.PendingSend, failure: Failure): void => {
+      for (const entry of send.entries) {
         if (entry.settled) continue
-        Call.reject(entry, failure)
+        PendingSend.reject(entry, failure)
         accumulator.withdraw(entry)
-        if (entry.batch?.sent === true) admission.onFailed(failure)
+        if (entry.batch?.sent === true) readiness.onFailed(failure)
       }
     }
 
-    /** Gives the call up without a result: its caller was interrupted. */
-    const abandon = (call: Call.Call): void => {
-      if (call.over) return
-      call.over = true
-      leave(call)
-      for (const entry of call.entries) {
-        if (entry.settled) continue
-        entry.settled = true
+    /** Gives the send up without a result: its caller was interrupted. */
+    const abandon = (send: PendingSend.PendingSend): void => {
+      if (send.over) return
+      leave(send)
+      PendingSend.abandon(send, (entry) => {
         if (entry.batch?.sent === true) metrics.producer(entry).abandoned(1)
         else accumulator.withdraw(entry)
-      }
+      })
     }
 
     const begin = Intake.make({
@@ -179,25 +176,25 @@ export const makeCore = (
       clock,
       cluster,
       topics,
-      lanes,
+      queues,
       isClosing: () => closing,
       closed: closedFailure,
       accept,
-      place: (call) => accumulator.place(call)
+      place: (send) => accumulator.place(send)
     })
 
     const publish = <A, E>(
       records: ReadonlyArray<ProducerRecord>,
       refuse: Intake.Refuse,
-      exitOf: (results: ReadonlyArray<Call.Result>) => Effect.Effect<A, E>
+      exitOf: (results: ReadonlyArray<PendingSend.Result>) => Effect.Effect<A, E>
     ): Effect.Effect<A, E> =>
       Effect.async<A, E>((resume) => {
-        const call = Call.make(records, now(), (call) => {
-          leave(call)
-          resume(exitOf(call.results as ReadonlyArray<Call.Result>))
+        const send = PendingSend.make(records, now(), (send) => {
+          leave(send)
+          resume(exitOf(send.results as ReadonlyArray<PendingSend.Result>))
         })
-        begin(call, refuse)
-        return Effect.sync(() => abandon(call))
+        begin(send, refuse)
+        return Effect.sync(() => abandon(send))
       })
 
     const publishAll = <A, E>(...[records, ...how]: Parameters<typeof publish<ReadonlyArray<A>, E>>) =>
@@ -211,17 +208,17 @@ export const makeCore = (
       Effect.suspend(() => {
         const known = closing ? undefined : topics.known(topic)
         if (known !== undefined) return Effect.succeed(known.partitions.length)
-        let trouble: Failure | undefined
+        let lastFailure: Failure | undefined
         const looked = topics.lookup(topic, 0, (failure) => {
-          trouble = failure
+          lastFailure = failure
           return true
         })
         const timed = Concurrency.timeoutFail(looked, {
           duration: settings.deliveryTimeoutMs,
           onTimeout: (): Failure => ({
             reason: "DeliveryTimeout",
-            description: `no answer within ${settings.deliveryTimeoutMs} ms; ${trouble?.description ?? "no broker answered"}`,
-            cause: trouble?.cause
+            description: `no answer within ${settings.deliveryTimeoutMs} ms; ${lastFailure?.description ?? "no broker answered"}`,
+            cause: lastFailure?.cause
           })
         })
         return Effect.mapBoth(
@@ -234,10 +231,10 @@ export const makeCore = (
       })
 
     const producer = tracing.producer({
-      send: (record) => publish([record], Call.refuseAll, ([result]) => Call.exitOfOne(result!)),
-      sendAll: (records) => publishAll(records, Call.refuseAll, Call.exitOfAll),
+      send: (record) => publish([record], PendingSend.refuseAll, ([result]) => PendingSend.exitOfOne(result!)),
+      sendAll: (records) => publishAll(records, PendingSend.refuseAll, PendingSend.exitOfAll),
       sendAllEither: (records) =>
-        publishAll(records, Call.refuse, (results) => Effect.succeed(results.map(Call.eitherOf))),
+        publishAll(records, PendingSend.refuse, (results) => Effect.succeed(results.map(PendingSend.eitherOf))),
       partitions
     })
 
@@ -248,7 +245,7 @@ export const makeCore = (
       Effect.suspend(() => {
         closing = true
         accumulator.flush(true)
-        return calls.size === 0
+        return sends.size === 0
           ? Effect.void
           : Concurrency.timeoutOption(Effect.interruptible(drained), settings.closeTimeoutMs)
       }).pipe(
@@ -266,20 +263,20 @@ export const makeCore = (
       producer,
       cluster,
       run,
-      gate: sender,
+      transmit: sender,
       flush: (isOver) =>
         Effect.zipRight(
           Effect.sync(() => accumulator.flush(true)),
-          until(() => isOver() || (calls.size === 0 && lanes.all().every(({ batches }) => batches.length === 0)))
+          until(() => isOver() || (sends.size === 0 && queues.all().every(({ batches }) => batches.length === 0)))
         ).pipe(Effect.ensuring(Effect.sync(() => accumulator.flush(closing)))),
       discard,
       reset: (isNewEpoch) =>
         Effect.map(
-          until(() => lanes.all().every(({ inFlight }) => inFlight === 0)),
+          until(() => queues.all().every(({ inFlight }) => inFlight === 0)),
           () => {
-            for (const lane of lanes.all()) {
-              for (const batch of lane.batches) accumulator.release(batch)
-              Lane.reset(lane, isNewEpoch)
+            for (const queue of queues.all()) {
+              for (const batch of queue.batches) accumulator.release(batch)
+              PartitionQueue.reset(queue, isNewEpoch)
             }
           }
         )

@@ -7,14 +7,14 @@ import type { InitProducerIdResponse } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Failure from "./decisions.js"
+import * as Decisions from "./decisions.js"
 import type { ProducerIdAndEpoch } from "./sequence.js"
 import * as Sequence from "./sequence.js"
 
-export interface Identities {
+export interface ProducerIds {
   readonly current: () => ProducerIdAndEpoch | undefined
   /** Asks for an identity and tells when it is there, or why there is none. */
-  readonly request: (onEnd: (failure: Failure.Failure | undefined) => void) => void
+  readonly request: (onEnd: (failure: Decisions.Failure | undefined) => void) => void
   /** An identity is of no use any more: the next one who needs one asks. */
   readonly retire: (producerId: bigint) => void
   /**
@@ -27,7 +27,7 @@ export interface Identities {
 export interface Options {
   readonly cluster: Cluster
   readonly run: (effect: Effect.Effect<void>) => void
-  readonly onTrouble: (failure: Failure.Failure) => void
+  readonly onRetry: (failure: Decisions.Failure) => void
 }
 
 const loading = new Set<number>([
@@ -36,11 +36,11 @@ const loading = new Set<number>([
   KafkaErrorCode.NOT_COORDINATOR
 ])
 
-const verdictOf = (answer: Effect.Effect.Success<ReturnType<typeof ask>>): Failure.Verdict => {
-  if (answer._tag === "Left") return Failure.ofWireError(answer.left)
+const verdictOf = (answer: Effect.Effect.Success<ReturnType<typeof ask>>): Decisions.Verdict => {
+  if (answer._tag === "Left") return Decisions.ofWireError(answer.left)
   const { errorCode } = answer.right
-  if (loading.has(errorCode)) return Failure.ofCode(KafkaErrorCode.BROKER_NOT_AVAILABLE)
-  const verdict = Failure.ofCode(errorCode)
+  if (loading.has(errorCode)) return Decisions.ofCode(KafkaErrorCode.BROKER_NOT_AVAILABLE)
+  const verdict = Decisions.ofCode(errorCode)
   if (verdict.failure.reason !== "Authorization") return verdict
   const description = `${verdict.failure.description}: idempotence needs the operation IdempotentWrite on the cluster, or set idempotent: false`
   return { _tag: "Fail", failure: { ...verdict.failure, description } }
@@ -56,16 +56,16 @@ const ask = (
     cluster.requestAny("data", "InitProducerId", { transactionalId: null, transactionTimeoutMs: 0x7fffffff })
   )
 
-export const make = ({ cluster, onTrouble, run }: Options): Identities => {
+export const make = ({ cluster, onRetry, run }: Options): ProducerIds => {
   let identity: ProducerIdAndEpoch | undefined
-  let waiting: Array<(failure: Failure.Failure | undefined) => void> = []
+  let waiting: Array<(failure: Decisions.Failure | undefined) => void> = []
 
   // Another cluster may have given the same id to another producer.
   cluster.onMove(() => {
     identity = undefined
   })
 
-  const end = (failure: Failure.Failure | undefined): void => {
+  const end = (failure: Decisions.Failure | undefined): void => {
     const ended = waiting
     waiting = []
     for (const onEnd of ended) onEnd(failure)
@@ -90,7 +90,7 @@ export const make = ({ cluster, onTrouble, run }: Options): Identities => {
           retry.dropped()
           return end(verdict.failure)
         }
-        onTrouble(verdict.failure)
+        onRetry(verdict.failure)
         yield* retry.failed(verdict.failure.description)
         yield* backoff.next
       }

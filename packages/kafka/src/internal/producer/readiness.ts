@@ -1,76 +1,76 @@
 /**
- * Whether a lane's batches may leave, and under which producer id, epoch and sequence: by what keeps them from being
+ * Whether a queue's batches may leave, and under which producer id, epoch and sequence: by what keeps them from being
  * written twice.
  */
 import type * as Effect from "effect/Effect"
 import type { Cluster } from "../cluster/cluster.js"
 import type { Failure } from "./decisions.js"
-import type { Lane } from "./partitionQueue.js"
-import * as Identity from "./producerId.js"
-import * as Sequence from "./sequence.js"
+import * as PartitionQueue from "./partitionQueue.js"
+import * as PendingSend from "./pendingSend.js"
+import * as ProducerIds from "./producerId.js"
 
-export interface Admission {
+export interface Readiness {
   /** null outside of transactions. */
   readonly transactionalId: string | null
-  /** Gives the lane a sequence if it needs one; false when it has to wait, until it is woken. */
-  readonly admit: (lane: Lane) => boolean
-  /** Whether an idle lane may be forgotten, with its sequence; if so, it is, and what comes later is no part of it. */
-  readonly forget: (lane: Lane) => boolean
+  /** Gives the queue a sequence if it needs one; false when it has to wait, until it is woken. */
+  readonly mayLeave: (queue: PartitionQueue.PartitionQueue) => boolean
+  /** Whether an idle queue may be forgotten, with its sequence; if so, it is, and what comes later is no part of it. */
+  readonly forget: (queue: PartitionQueue.PartitionQueue) => boolean
   /** A record that may have been written, or its broker refused, has failed. */
   readonly onFailed: (failure: Failure) => void
 }
 
-/** What an admission does to lanes that waited for it. */
-export interface Gate {
-  readonly wake: (lanes: ReadonlyArray<Lane>) => void
-  readonly rejectAll: (lane: Lane, failure: Failure) => void
+/** What the sender does for queues that had to wait. */
+export interface Transmit {
+  readonly wake: (queues: ReadonlyArray<PartitionQueue.PartitionQueue>) => void
+  readonly rejectAll: (queue: PartitionQueue.PartitionQueue, failure: Failure) => void
 }
 
 /** Batches leave as they come. */
-export const free: Admission = { transactionalId: null, admit: () => true, forget: () => true, onFailed: () => {} }
+export const free: Readiness = { transactionalId: null, mayLeave: () => true, forget: () => true, onFailed: () => {} }
 
 /** Batches leave once the producer has an id (KIP-98). */
 export const idempotent = (options: {
   readonly cluster: Cluster
   readonly run: (effect: Effect.Effect<void>) => void
-  readonly gate: Gate
-}): Admission => {
-  const { gate } = options
-  /** Lanes that wait for the producer's identity. */
-  const anonymous = new Set<Lane>()
+  readonly transmit: Transmit
+}): Readiness => {
+  const { transmit } = options
+  /** Queues that wait for the producer's identity. */
+  const anonymous = new Set<PartitionQueue.PartitionQueue>()
 
-  const identities = Identity.make({
+  const producerIds = ProducerIds.make({
     ...options,
-    onTrouble: (failure) => {
+    onRetry: (failure) => {
       for (const { batches } of anonymous)
-        for (const { entries } of batches) for (const { call } of entries) call.trouble = failure
+        for (const { entries } of batches) for (const { send } of entries) PendingSend.retrying(send, failure)
     }
   })
 
   const onIdentity = (failure: Failure | undefined): void => {
-    const lanes = [...anonymous]
+    const queues = [...anonymous]
     anonymous.clear()
-    if (failure !== undefined) for (const lane of lanes) gate.rejectAll(lane, failure)
-    gate.wake(lanes)
+    if (failure !== undefined) for (const queue of queues) transmit.rejectAll(queue, failure)
+    transmit.wake(queues)
   }
 
   return {
     ...free,
-    forget: ({ sequence, spentId }) => {
-      if (spentId !== undefined) identities.retire(spentId)
-      if (sequence !== undefined) identities.forget(sequence)
+    forget: ({ sequence, exhaustedId }) => {
+      if (exhaustedId !== undefined) producerIds.retire(exhaustedId)
+      if (sequence !== undefined) producerIds.forget(sequence)
       return true
     },
-    admit: (lane) => {
-      if (lane.sequence !== undefined) return true
-      if (lane.spentId !== undefined) identities.retire(lane.spentId)
-      const identity = identities.current()
+    mayLeave: (queue) => {
+      if (queue.sequence !== undefined) return true
+      if (queue.exhaustedId !== undefined) producerIds.retire(queue.exhaustedId)
+      const identity = producerIds.current()
       if (identity !== undefined) {
-        lane.sequence = Sequence.begin(identity)
+        PartitionQueue.beginSequence(queue, identity)
         return true
       }
-      anonymous.add(lane)
-      if (anonymous.size === 1) identities.request(onIdentity)
+      anonymous.add(queue)
+      if (anonymous.size === 1) producerIds.request(onIdentity)
       return false
     }
   }

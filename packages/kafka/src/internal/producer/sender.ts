@@ -1,5 +1,5 @@
 /**
- * Sends what the lanes hold: requests to each broker with a batch of every lane that it leads and that has one to send,
+ * Sends what the queues hold: requests to each broker with a batch of every queue that it leads and that has one to send,
  * several at a time.
  */
 import * as Effect from "effect/Effect"
@@ -8,86 +8,90 @@ import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { ProduceResponse } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
-import * as Failure from "./decisions.js"
-import * as Lane from "./partitionQueue.js"
+import * as Decisions from "./decisions.js"
+import * as PartitionQueue from "./partitionQueue.js"
 import { requestOf } from "./produceRequest.js"
-import * as Outcome from "./produceResponse.js"
-import type { Gate } from "./readiness.js"
+import * as ProduceResponses from "./produceResponse.js"
+import type { Transmit } from "./readiness.js"
 
 /** The most requests in flight to one broker. */
 const maxRequests = 5
 
-type Batches = ReadonlyArray<Lane.Batch>
+type Batches = ReadonlyArray<PartitionQueue.Batch>
 
 interface Node {
   readonly id: number
-  /** Lanes with a batch to send. */
-  offered: Array<Lane.Lane>
+  /** Queues with a batch to send. */
+  offered: Array<PartitionQueue.PartitionQueue>
   requests: number
-  /** Fibres that wait for batches to send. */
-  readonly couriers: Array<(batches: Effect.Effect<Batches>) => void>
+  /** Request loops that wait for batches to send. */
+  readonly idleLoops: Array<(batches: Effect.Effect<Batches>) => void>
 }
 
-export interface Options extends Omit<Outcome.Options, "onRecovered" | "retries"> {
+export interface Options extends Omit<ProduceResponses.Options, "onRecovered" | "retries"> {
   readonly cluster: Cluster
   /** A batch takes no more records. */
-  readonly onTake: (batch: Lane.Batch) => void
+  readonly onTake: (batch: PartitionQueue.Batch) => void
   /** A broker has nothing to do. */
   readonly onIdle: () => void
 }
 
-/** `wake` sends what may be sent of lanes; `rejectAll` fails all that a lane holds. */
-export interface Sender extends Gate {
-  /** Whether the lane could be sent for at once, with no request in flight to its broker. */
-  readonly isIdle: (lane: Lane.Lane) => boolean
+/** `wake` sends what may be sent of queues; `rejectAll` fails all that a queue holds. */
+export interface Sender extends Transmit {
+  /** Whether the queue could be sent for at once, with no request in flight to its broker. */
+  readonly isIdle: (queue: PartitionQueue.PartitionQueue) => boolean
 }
 
 export const make = (options: Options): Sender => {
-  const { admission, cluster, onIdle, onTake, run, settings } = options
+  const { readiness, cluster, onIdle, onTake, run, settings } = options
   const nodes = new Map<number, Node>()
-  const outcome = Outcome.make({ ...options, retries: cluster.retries, onRecovered: (lane) => wake([lane]) })
+  const responses = ProduceResponses.make({
+    ...options,
+    retries: cluster.retries,
+    onRecovered: (queue) => wake([queue])
+  })
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
     if (known !== undefined) return known
-    const node: Node = { id, offered: [], requests: 0, couriers: [] }
+    const node: Node = { id, offered: [], requests: 0, idleLoops: [] }
     nodes.set(id, node)
     return node
   }
 
-  const next = (lane: Lane.Lane): Lane.Batch | undefined => {
+  const next = (queue: PartitionQueue.PartitionQueue): PartitionQueue.Batch | undefined => {
     while (true) {
-      const batch = Lane.next(lane)
+      const batch = PartitionQueue.next(queue)
       if (batch === undefined || batch.entries.some((entry) => !entry.settled)) return batch
-      // It has left before, and nobody waits for it any more; but a transaction is to know whether it holds it.
-      if (admission().transactionalId !== null) return batch
-      outcome.end(batch)
+      // It was sent before and its callers were interrupted; but a transaction must know whether it holds it.
+      if (readiness().transactionalId !== null) return batch
+      responses.end(batch)
     }
   }
 
-  /** Queues the lane at its leader, if it has a batch to send. */
-  const offer = (lane: Lane.Lane): Node | undefined => {
-    if (lane.isOffered || next(lane) === undefined || !admission().admit(lane)) return undefined
-    const leader = cluster.leader(lane.topic, lane.partition)
+  /** Offers the queue to its leader, if it has a batch to send. */
+  const offer = (queue: PartitionQueue.PartitionQueue): Node | undefined => {
+    if (queue.isOffered || next(queue) === undefined || !readiness().mayLeave(queue)) return undefined
+    const leader = cluster.leader(queue.topic, queue.partition)
     if (leader === undefined) {
-      const exists = cluster.topic(lane.topic)?.partitions.some(({ partition }) => partition === lane.partition)
+      const exists = cluster.topic(queue.topic)?.partitions.some(({ partition }) => partition === queue.partition)
       const code = exists === true ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-      const verdict = Failure.ofCode(code)
-      if (verdict._tag === "Retry") outcome.trouble(lane, verdict)
+      const verdict = Decisions.ofCode(code)
+      if (verdict._tag === "Retry") responses.pause(queue, verdict)
       return undefined
     }
     // What is in flight to the leader before must come back first, lest the new one gets what follows before it.
-    if (lane.inFlight > 0 && lane.nodeId !== leader.leader) return undefined
-    lane.isOffered = true
+    if (queue.inFlight > 0 && queue.nodeId !== leader.leader) return undefined
+    PartitionQueue.offer(queue)
     const node = nodeOf(leader.leader)
-    node.offered.push(lane)
+    node.offered.push(queue)
     return node
   }
 
-  const wake = (lanes: ReadonlyArray<Lane.Lane>): void => {
+  const wake = (queues: ReadonlyArray<PartitionQueue.PartitionQueue>): void => {
     const woken = new Set<Node>()
-    for (const lane of lanes) {
-      const node = offer(lane)
+    for (const queue of queues) {
+      const node = offer(queue)
       if (node !== undefined) woken.add(node)
     }
     for (const node of woken) pump(node)
@@ -98,27 +102,27 @@ export const make = (options: Options): Sender => {
       const batches = take(node)
       if (batches.length === 0) return
       node.requests++
-      if (node.couriers.length === 0) run(courier(node))
+      if (node.idleLoops.length === 0) run(requestLoop(node))
       // Without one, the producer has closed.
-      node.couriers.pop()?.(Effect.succeed(batches))
+      node.idleLoops.pop()?.(Effect.succeed(batches))
     }
   }
 
-  /** Moves a batch of each lane in flight, as many as one request may hold. */
+  /** Moves a batch of each queue in flight, as many as one request may hold. */
   const take = (node: Node): Batches => {
-    const taken: Array<Lane.Batch> = []
+    const taken: Array<PartitionQueue.Batch> = []
     const { offered } = node
     node.offered = []
     let bytes = 0
-    for (const lane of offered) {
-      const batch = next(lane)
+    for (const queue of offered) {
+      const batch = next(queue)
       if (batch !== undefined && taken.length > 0 && bytes + batch.bytes > settings.maxRequestBytes) {
-        node.offered.push(lane)
+        node.offered.push(queue)
         continue
       }
-      lane.isOffered = false
-      if (batch === undefined || !admission().admit(lane)) continue
-      Lane.take(batch, node.id)
+      PartitionQueue.endOffer(queue)
+      if (batch === undefined || !readiness().mayLeave(queue)) continue
+      PartitionQueue.take(batch, node.id)
       bytes += batch.bytes
       taken.push(batch)
       onTake(batch)
@@ -126,13 +130,13 @@ export const make = (options: Options): Sender => {
     return taken
   }
 
-  /** Carries one request after the other: waking a fibre costs a fifth of what a new one does. */
-  const courier = (node: Node): Effect.Effect<void> =>
+  /** Sends one request after the other: waking a fiber costs a fifth of what a new one does. */
+  const requestLoop = (node: Node): Effect.Effect<void> =>
     Effect.whileLoop({
       while: () => true,
       body: () =>
         Effect.flatMap(
-          Effect.async<Batches>((resume) => void node.couriers.push(resume)),
+          Effect.async<Batches>((resume) => void node.idleLoops.push(resume)),
           (batches) => exchange(node, batches)
         ),
       step: () => {}
@@ -140,7 +144,7 @@ export const make = (options: Options): Sender => {
 
   const exchange = (node: Node, batches: Batches): Effect.Effect<void> =>
     Effect.suspend(() =>
-      cluster.request(node.id, "data", "Produce", requestOf(batches, settings, admission().transactionalId))
+      cluster.request(node.id, "data", "Produce", requestOf(batches, settings, readiness().transactionalId))
     ).pipe(
       Effect.exit,
       Effect.map((exit) => onAnswer(node, batches, exit))
@@ -148,18 +152,18 @@ export const make = (options: Options): Sender => {
 
   const onAnswer = (node: Node, batches: Batches, exit: Exit.Exit<ProduceResponse, WireError>): void => {
     node.requests--
-    outcome.conclude(batches, exit)
-    wake(batches.map(({ lane }) => lane))
+    responses.conclude(batches, exit)
+    wake(batches.map(({ queue }) => queue))
     pump(node)
     if (node.requests === 0) onIdle()
   }
 
   return {
     wake,
-    rejectAll: outcome.rejectAll,
-    isIdle: (lane) => {
-      if (lane.trouble !== undefined || lane.inFlight > 0) return false
-      const leader = cluster.leader(lane.topic, lane.partition)
+    rejectAll: responses.rejectAll,
+    isIdle: (queue) => {
+      if (queue.retrying !== undefined || queue.inFlight > 0) return false
+      const leader = cluster.leader(queue.topic, queue.partition)
       return leader === undefined || nodeOf(leader.leader).requests === 0
     }
   }

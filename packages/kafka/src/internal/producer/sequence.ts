@@ -1,5 +1,5 @@
 /**
- * A lane's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
+ * A queue's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
  * missing.
  */
 
@@ -19,13 +19,13 @@ export interface Sequence extends ProducerIdAndEpoch {
 }
 
 /** What a batch says of its producer and its place. */
-export interface Stamp extends ProducerIdAndEpoch {
+export interface BatchNumbers extends ProducerIdAndEpoch {
   /** The sequence of its first record. */
   readonly baseSequence: number
 }
 
-/** The stamp of the next batch, and the sequence after it; sequences begin anew after the last int32. */
-export const stamp = (sequence: Sequence, records: number): readonly [Stamp, Sequence] => {
+/** The numbers of the next batch, and the sequence after it; sequences begin again after the last int32. */
+export const number = (sequence: Sequence, records: number): readonly [BatchNumbers, Sequence] => {
   const { isEstablished, isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
   const next = (baseSequence + records) % 0x80000000
   return [
@@ -45,7 +45,7 @@ export const begin = ({ isTransactional, producerEpoch, producerId }: ProducerId
 const lastEpoch = 0x7fff
 
 /**
- * Begins anew under the next epoch, so that the broker forgets what it expects next (KIP-360); `undefined` when epochs
+ * Begins again under the next epoch, so that the broker forgets what it expects next (KIP-360); `undefined` when epochs
  * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
  * to the partition.
  */

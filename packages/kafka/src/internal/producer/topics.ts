@@ -8,7 +8,7 @@ import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Result from "../concurrency/completion.js"
-import * as Failure from "./decisions.js"
+import * as Decisions from "./decisions.js"
 
 export interface Topics {
   /** What is known of a topic; when that is old, it is looked up again meanwhile. */
@@ -17,13 +17,13 @@ export interface Topics {
   readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
   /**
    * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
-   * `unknownTopicMs`. What it meets meanwhile is told to `onTrouble`, which says whether to go on.
+   * `unknownTopicMs`. What it meets meanwhile is told to `onRetry`, which says whether to go on.
    */
   readonly lookup: (
     topic: string,
     unknownTopicMs: number,
-    onTrouble: (failure: Failure.Failure) => boolean
-  ) => Effect.Effect<TopicMetadata, Failure.Failure>
+    onRetry: (failure: Decisions.Failure) => boolean
+  ) => Effect.Effect<TopicMetadata, Decisions.Failure>
   /** Whether calls wait for the topic: later ones must queue behind them. */
   readonly isAwaited: (topic: string) => boolean
   /** Looks a topic up once for all who wait for it, and ends their waits in their order. */
@@ -33,9 +33,9 @@ export interface Topics {
 export interface Waiter {
   /** Nobody is interested any more. */
   readonly isOver: () => boolean
-  readonly onTrouble: (failure: Failure.Failure) => void
+  readonly onRetry: (failure: Decisions.Failure) => void
   /** Called with a failure, or without one when the topic is known. */
-  readonly onEnd: (failure: Failure.Failure | undefined) => void
+  readonly onEnd: (failure: Decisions.Failure | undefined) => void
 }
 
 export interface Options {
@@ -105,7 +105,7 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
 
   const refresh = (topic: string) => Effect.suspend(() => (refreshing.get(topic) ?? start(topic)).wait)
 
-  const lookup: Topics["lookup"] = (topic, unknownTopicMs, onTrouble) =>
+  const lookup: Topics["lookup"] = (topic, unknownTopicMs, onRetry) =>
     cluster.retries.during(
       "Metadata",
       topic,
@@ -116,10 +116,10 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
           const answer = yield* Effect.either(refresh(topic))
           if (answer._tag === "Right" && answer.right.errorCode === KafkaErrorCode.NONE) return answer.right
           const verdict =
-            answer._tag === "Left" ? Failure.ofWireError(answer.left) : Failure.ofCode(answer.right.errorCode)
+            answer._tag === "Left" ? Decisions.ofWireError(answer.left) : Decisions.ofCode(answer.right.errorCode)
           if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
           if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
-          if (!onTrouble(verdict.failure)) return yield* Effect.fail(verdict.failure)
+          if (!onRetry(verdict.failure)) return yield* Effect.fail(verdict.failure)
           yield* retry.failed(verdict.failure.description)
           yield* backoff.next
         }
@@ -134,13 +134,13 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
     }
     const waiters = [waiter]
     awaited.set(topic, waiters)
-    const end = (failure: Failure.Failure | undefined) =>
+    const end = (failure: Decisions.Failure | undefined) =>
       Effect.sync(() => {
         awaited.delete(topic)
         for (const { onEnd } of waiters) onEnd(failure)
       })
     const looked = lookup(topic, unknownTopicTimeoutMs, (failure) => {
-      for (const { onTrouble } of waiters) onTrouble(failure)
+      for (const { onRetry } of waiters) onRetry(failure)
       return waiters.some(({ isOver }) => !isOver())
     })
     run(Effect.matchEffect(looked, { onFailure: end, onSuccess: () => end(undefined) }))

@@ -4,16 +4,16 @@
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { Failure } from "../producer/decisions.js"
-import type { Lane } from "../producer/partitionQueue.js"
-import type { Gate } from "../producer/readiness.js"
+import type { PartitionQueue } from "../producer/partitionQueue.js"
+import type { Transmit } from "../producer/readiness.js"
 import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import { byTopic } from "../topicPartition.js"
 import type { Coordinator, Refusal } from "./coordinator.js"
 import * as Decisions from "./decisions.js"
 
 export interface Partitions {
-  /** Whether the lane's partition is announced; if not, it will be, and the lane woken. */
-  readonly has: (lane: Lane) => boolean
+  /** Whether the queue's partition is announced; if not, it will be, and the queue woken. */
+  readonly has: (queue: PartitionQueue) => boolean
   /** Announces nothing more. */
   readonly end: () => void
 }
@@ -25,7 +25,7 @@ export interface Options {
   readonly run: (effect: Effect.Effect<void>) => void
   readonly now: () => number
   readonly unknownTopicTimeoutMs: number
-  readonly gate: Gate
+  readonly transmit: Transmit
   /** Called before each request is sent. */
   readonly onSent: () => void
   readonly onRefused: (refusal: Refusal) => void
@@ -38,9 +38,10 @@ const unknown: Failure = {
 }
 
 export const make = (options: Options): Partitions => {
-  const { coordinator, gate, identity, now, onRefused, onSent, run, transactionalId, unknownTopicTimeoutMs } = options
-  const announced = new Set<Lane>()
-  const waiting = new Set<Lane>()
+  const { coordinator, transmit, identity, now, onRefused, onSent, run, transactionalId, unknownTopicTimeoutMs } =
+    options
+  const announced = new Set<PartitionQueue>()
+  const waiting = new Set<PartitionQueue>()
   let isAnnouncing = false
   let isOver = false
   let unknownSince: number | undefined
@@ -49,8 +50,8 @@ export const make = (options: Options): Partitions => {
     while (waiting.size > 0 && !isOver) {
       // Those that are woken in the same turn come along.
       yield* Effect.yieldNow()
-      let asked: ReadonlyArray<Lane> = []
-      let missing: ReadonlyArray<Lane> = []
+      let asked: ReadonlyArray<PartitionQueue> = []
+      let missing: ReadonlyArray<PartitionQueue> = []
       yield* coordinator.ask({
         api: "AddPartitionsToTxn",
         onSent,
@@ -65,10 +66,10 @@ export const make = (options: Options): Partitions => {
         },
         codeOf: ({ topics }) => {
           const answers = topics.flatMap(({ partitions, topic }) => partitions.map((one) => ({ topic, ...one })))
-          missing = asked.filter((lane) =>
+          missing = asked.filter((queue) =>
             answers.some(
               ({ errorCode, partition, topic }) =>
-                errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && topic === lane.topic && partition === lane.partition
+                errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && topic === queue.topic && partition === queue.partition
             )
           )
           const codes = answers.map(({ errorCode }) => errorCode).filter((code) => code !== Code.NONE)
@@ -86,16 +87,16 @@ export const make = (options: Options): Partitions => {
         }
       })
       if (isOver) return
-      for (const lane of missing) {
-        waiting.delete(lane)
-        gate.rejectAll(lane, unknown)
+      for (const queue of missing) {
+        waiting.delete(queue)
+        transmit.rejectAll(queue, unknown)
       }
       if (missing.length > 0) continue
-      for (const lane of asked) {
-        waiting.delete(lane)
-        announced.add(lane)
+      for (const queue of asked) {
+        waiting.delete(queue)
+        announced.add(queue)
       }
-      gate.wake(asked)
+      transmit.wake(asked)
     }
   }).pipe(
     Effect.catchAll((refusal) =>
@@ -111,9 +112,9 @@ export const make = (options: Options): Partitions => {
   )
 
   return {
-    has: (lane) => {
-      if (announced.has(lane)) return true
-      waiting.add(lane)
+    has: (queue) => {
+      if (announced.has(queue)) return true
+      waiting.add(queue)
       if (!isAnnouncing) {
         isAnnouncing = true
         run(announce)

@@ -10,10 +10,10 @@ import type { Transaction, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Failure } from "../producer/decisions.js"
+import * as PartitionQueue from "../producer/partitionQueue.js"
 import * as Producer from "../producer/producer.js"
-import type { Admission } from "../producer/readiness.js"
+import type { Readiness } from "../producer/readiness.js"
 import type { ProducerIdAndEpoch } from "../producer/sequence.js"
-import * as Sequence from "../producer/sequence.js"
 import type { TransactionalSettings } from "../settings/transactionSettings.js"
 import * as Coordinator from "./coordinator.js"
 import * as Decisions from "./decisions.js"
@@ -43,23 +43,23 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     /** Sequences of idle partitions are kept for this epoch alone: the next transaction begins under another. */
     let isEpochStale = false
 
-    const admission: Admission = {
+    const readiness: Readiness = {
       transactionalId,
-      admit: (lane) => {
-        if (identity === undefined || !State.isSending(state) || !State.openOf(state)!.partitions.has(lane))
+      mayLeave: (queue) => {
+        if (identity === undefined || !State.isSending(state) || !State.openOf(state)!.partitions.has(queue))
           return false
-        lane.sequence ??= Sequence.begin(identity)
+        if (queue.sequence === undefined) PartitionQueue.beginSequence(queue, identity)
         return true
       },
       // The epoch is the coordinator's: under the same one, a sequence can't begin twice.
-      forget: (lane) => {
-        if (lane.sequence === undefined) return true
+      forget: (queue) => {
+        if (queue.sequence === undefined) return true
         isEpochStale = true
         return false
       },
       onFailed: (failure) => onFailed(failure)
     }
-    const core = yield* Producer.makeCore(settings, () => admission)
+    const core = yield* Producer.makeCore(settings, () => readiness)
     const coordinator = Coordinator.make(core.cluster, transactionalId, transactionTimeoutMs)
     const { error } = coordinator
 
@@ -188,7 +188,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
           run: core.run,
           now,
           unknownTopicTimeoutMs,
-          gate: core.gate,
+          transmit: core.transmit,
           onSent: () => own.onStarted(),
           onRefused: failBy
         }),
