@@ -90,7 +90,7 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
       )
       const counts: Record<string, number> = Object.fromEntries(Faults.kinds.map((kind) => [kind, 0]))
       const startedAt = Date.now()
-      const tell = (event: string) =>
+      const note = (event: string) =>
         onEvent(
           `${((Date.now() - startedAt) / 1_000).toFixed(1)} s: ${event}; ` +
             `${load.acknowledged.size} acknowledged, ${members.handlings.size} handled`
@@ -103,13 +103,13 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
           inSync: inSync(brokers.map(({ bootstrap }) => bootstrap)),
           onFault: (kind, target, lasts) => {
             counts[kind]!++
-            tell(lasts === 0 ? `${kind}: ${target}` : `${kind}: ${target}, for ${lasts} ms`)
+            note(lasts === 0 ? `${kind}: ${target}` : `${kind}: ${target}, for ${lasts} ms`)
           }
         },
         milliseconds
       )
       yield* Fiber.interrupt(loading)
-      tell("calm")
+      note("calm")
 
       const { ends, times: written } = yield* contentOf(topic)
       const isSettled = Effect.map(Inspect.committedOffsets(groupId), (offsets) => {
@@ -118,7 +118,7 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
       })
       const settled = Effect.repeat(isSettled, { schedule: Schedule.spaced("500 millis"), until: (is) => is })
       yield* settled.pipe(Effect.retry(Schedule.spaced("1 second")), Effect.timeoutOption("2 minutes"))
-      tell("settled")
+      note("settled")
       const codes = yield* members.stop
       const { times: deadLetters } = yield* contentOf(deadLetterTopic)
       const drained = codes.every((code) => code === 0) && (yield* isSettled)

@@ -66,17 +66,17 @@ export interface Step {
 
 export type Transition = (group: Group, now: number) => Step
 
-const nobody: Persisted = { generation: 0, protocolType: "", protocol: "", leader: undefined, members: new Map() }
+const noMembers: Persisted = { generation: 0, protocolType: "", protocol: "", leader: undefined, members: new Map() }
 
 export const empty: Group = {
-  ...nobody,
+  ...noMembers,
   phase: "Empty",
   pendingMembers: new Map(),
   pendingSync: new Set(),
   joinDeadline: undefined,
   syncDeadline: undefined,
   initial: undefined,
-  persisted: nobody
+  persisted: noMembers
 }
 
 export const noBytes: Uint8Array = new Uint8Array(0)

@@ -134,7 +134,7 @@ export const groups = ({ test }: Suite): void => {
       assert.strictEqual(yield* codeOf({ sessionTimeoutMs: 5_999 }), KafkaErrorCode.INVALID_SESSION_TIMEOUT)
       assert.strictEqual(yield* codeOf({ sessionTimeoutMs: 1_800_001 }), KafkaErrorCode.INVALID_SESSION_TIMEOUT)
       assert.strictEqual(yield* codeOf({ groupId: "" }), KafkaErrorCode.INVALID_GROUP_ID)
-      assert.strictEqual(yield* codeOf({ memberId: "nobody" }), UNKNOWN_MEMBER_ID)
+      assert.strictEqual(yield* codeOf({ memberId: "unknown" }), UNKNOWN_MEMBER_ID)
       const topic = yield* createTopic(harness, yield* openSession(harness))
       const answers = (other: Member) =>
         Effect.all([
@@ -143,8 +143,8 @@ export const groups = ({ test }: Suite): void => {
           Effect.map(other.sync(1), ({ errorCode }) => errorCode),
           other.leave
         ])
-      const nobody = yield* answers(one)
-      assert.deepStrictEqual(nobody, [UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, UNKNOWN_MEMBER_ID])
+      const refused = yield* answers(one)
+      assert.deepStrictEqual(refused, [UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, UNKNOWN_MEMBER_ID])
       const joined = yield* one.join
       assert.strictEqual(joined.errorCode, NONE)
       const stranger = yield* member(harness, groupId)

@@ -428,7 +428,7 @@ export const transactions = ({ test }: Suite): void => {
       const { commit, generationId, groupId, transactional } = yield* inGroup(harness)
       yield* transactional.addOffsets(groupId)
       assert.strictEqual(yield* commit(9, { generationId: generationId + 1 }), ILLEGAL_GENERATION)
-      assert.strictEqual(yield* commit(9, { memberId: "nobody" }), UNKNOWN_MEMBER_ID)
+      assert.strictEqual(yield* commit(9, { memberId: "unknown" }), UNKNOWN_MEMBER_ID)
       assert.strictEqual(yield* commit(9, { generationId: -1, memberId: "" }), NONE)
       assert.strictEqual(yield* transactional.end(true), NONE)
     }))
