@@ -1,10 +1,10 @@
 /**
- * The error codes that requests are answered with in a simulation, though they could have been carried out.
+ * The error codes with which a simulation answers requests that could have been carried out.
  */
 import { KafkaErrorCode as Code } from "@spillway/kafka/KafkaErrorCode"
 import type { Api } from "@spillway/kafka/Protocol"
 
-/** Codes that an api may be answered with while brokers, leaders and coordinators come and go. */
+/** Error codes of each API while brokers, leaders and coordinators change. */
 export const transient: Partial<Record<Api, ReadonlyArray<number>>> = {
   Produce: [Code.NOT_LEADER_OR_FOLLOWER, Code.NOT_ENOUGH_REPLICAS, Code.REQUEST_TIMED_OUT, Code.KAFKA_STORAGE_ERROR],
   Fetch: [Code.NOT_LEADER_OR_FOLLOWER, Code.KAFKA_STORAGE_ERROR, Code.REPLICA_NOT_AVAILABLE, Code.FENCED_LEADER_EPOCH],
@@ -17,7 +17,7 @@ export const transient: Partial<Record<Api, ReadonlyArray<number>>> = {
   OffsetFetch: [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS]
 }
 
-/** Codes that an api may be answered with though it was carried out. */
+/** Error codes of each API after the request was carried out. */
 export const after: Partial<Record<Api, ReadonlyArray<number>>> = {
   Produce: [Code.REQUEST_TIMED_OUT, Code.NOT_ENOUGH_REPLICAS_AFTER_APPEND],
   OffsetCommit: [Code.REQUEST_TIMED_OUT, Code.COORDINATOR_NOT_AVAILABLE]
@@ -25,7 +25,7 @@ export const after: Partial<Record<Api, ReadonlyArray<number>>> = {
 
 const ofCoordinators = [Code.NOT_COORDINATOR, Code.COORDINATOR_LOAD_IN_PROGRESS, Code.COORDINATOR_NOT_AVAILABLE]
 
-/** As `transient`, of what transactions ask besides. */
+/** Like `transient`, for the requests of transactions. */
 export const ofTransactions: Partial<Record<Api, ReadonlyArray<number>>> = {
   InitProducerId: [...ofCoordinators, Code.CONCURRENT_TRANSACTIONS],
   AddPartitionsToTxn: [...ofCoordinators, Code.CONCURRENT_TRANSACTIONS],

@@ -1,5 +1,5 @@
 /**
- * What a program does with its running consumer in a simulated world: it pauses, resumes and seeks.
+ * Controls the running consumers of a simulated world: pauses, resumes and seeks.
  */
 import type { ControlError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Position from "@spillway/transport/Position"
@@ -16,7 +16,7 @@ import { nameOf } from "./truth.js"
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
 
 export interface Controls {
-  /** Pauses, and resumes when its time is over and the pause was heard of. */
+  /** Pauses, and resumes after the given time once the pause has been answered. */
   readonly pause: (step: StepOf<"Pause">) => Effect.Effect<void>
   readonly seek: (step: StepOf<"Seek">) => Effect.Effect<void>
 }

@@ -1,5 +1,5 @@
 /**
- * Where a simulated consumer's dead letters go, and which of them are new.
+ * The topics of a simulated consumer's dead letters, and the new dead letters in them.
  */
 
 import type { TopicPartition } from "@spillway/transport/Consumer"
@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Subject } from "./subject.js"
 
-/** Stands in where only a dead letter policy's topics are wanted. */
+/** A record for dead letter policies of which only the topics are needed. */
 const nobody = Producer.of({
   send: ({ topic }) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" })),
   sendAll: () => Effect.succeed([]),
@@ -18,7 +18,7 @@ const nobody = Producer.of({
   partitions: (topic) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" }))
 })
 
-/** The place of a record. */
+/** The coordinates of a record. */
 export interface Source extends TopicPartition {
   readonly offset: number
 }
@@ -26,9 +26,9 @@ export interface Source extends TopicPartition {
 export interface DeadLetters {
   readonly destination: DeadLetter.Destination
   readonly topics: ReadonlyArray<string>
-  /** Where the letters came from that weren't among those of the times before. */
+  /** The sources of the dead letters that earlier calls didn't return. */
   readonly findNew: (letters: ReadonlyArray<Source & Pick<ConsumedRecord, "headers">>) => ReadonlyArray<Source>
-  /** Where all came from that were found. */
+  /** The sources of all dead letters found. */
   readonly found: () => ReadonlyArray<Source>
 }
 

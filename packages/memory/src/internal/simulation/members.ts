@@ -1,5 +1,5 @@
 /**
- * The members of the group in a simulated world: processes that run the consumer, and start, stop and die.
+ * The members of the group in a simulated world: processes that run the consumer, start, stop and are killed.
  */
 
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
@@ -37,31 +37,31 @@ interface Running {
   readonly scope: Scope.CloseableScope
   /** Of static members. */
   readonly instance: number
-  /** What its program asks of it, until it has been answered. */
+  /** The program's request to it, until it has been answered. */
   readonly controls: Set<Fiber.RuntimeFiber<unknown, unknown>>
   consumer: Consumer | undefined
   stopping: boolean
 }
 
 export interface Members {
-  /** Those that run, by their number. */
+  /** The running members, by number. */
   readonly running: ReadonlyMap<number, Pick<Running, "process" | "member" | "stopping">>
-  /** A static member takes over the instance id of the one that had it. */
+  /** A static member takes over the instance id of the member it replaces. */
   readonly start: (number: number, instance: number) => Effect.Effect<void>
-  /** Asks a member to stop; one that has not come to run its consumer is killed. */
+  /** Asks a member to stop. A member that doesn't run its consumer yet is killed. */
   readonly stop: (number: number) => Effect.Effect<void>
   readonly kill: (number: number) => Effect.Effect<void>
   /**
-   * Has a member's program ask something of its consumer, in its own process, where it has one that isn't stopping; ends
-   * when that has been answered.
+   * Has a member's program make a request to its consumer, in its own process, if it has a consumer that isn't
+   * stopping. Ends when the request has been answered.
    */
   readonly control: (
     number: number,
     ask: (consumer: Consumer, member: Oracle.Member) => Effect.Effect<void, ControlError>
   ) => Effect.Effect<void>
-  /** Partitions that the group gives to nobody, while it is stable; undefined while it isn't. */
+  /** Partitions that the group assigns to no member, while it is stable; undefined while it isn't. */
   readonly unassigned: Effect.Effect<ReadonlyArray<TopicPartition> | undefined>
-  /** Whether a consumer has stopped at a record that it can't handle, as it was told to. */
+  /** Whether a consumer has stopped at a record that it can't handle, as configured. */
   readonly haveStoppedAtRecord: () => boolean
 }
 
@@ -73,7 +73,7 @@ export const make = <A, E, R, RD>(
   const { groupId } = subject.consumer
   const { partitions, rare, seed, settings, transactions } = scenario
   const running = new Map<number, Running>()
-  /** How many members have started as an instance. */
+  /** How many members have started with each instance id. */
   const instances = new Map<number, number>()
   let stoppedAtRecord = false
 
@@ -102,18 +102,18 @@ export const make = <A, E, R, RD>(
     )
   })
 
-  /** A consumer without dead letters that is told to stop at a record it can't handle. */
+  /** A consumer without dead letters that is configured to stop at a record it can't handle. */
   const isAskedFor = (failure: unknown): boolean =>
     destination._tag === "None" &&
     destination.otherwise === "stop" &&
     failure instanceof ConsumerError &&
     failure.reason === "HandlingFailed"
 
-  /** A consumer whose transactional id another one has taken over. */
+  /** A consumer whose transactional id another consumer has taken over. */
   const isFenced = (failure: unknown): boolean =>
     (transactions?.sharedIds ?? 0) > 0 && failure instanceof ConsumerError && failure.reason === "FencedProducer"
 
-  /** A static member that another one has replaced: of two that start, either may be the first to join. */
+  /** A static member that another one has replaced. When two start, either may join first. */
   const isReplaced = (number: number, failure: unknown): boolean => {
     const found = running.get(number)
     return (
@@ -131,7 +131,7 @@ export const make = <A, E, R, RD>(
     if (isFenced(failure) || isReplaced(number, failure)) return kill(number)
     return Effect.sync(() => {
       if (isAskedFor(failure)) {
-        note(`member ${number} stops at a record, as it is told to`)
+        note(`member ${number} stops at a record, as configured`)
         stoppedAtRecord = true
       } else oracle.broken("transient faults fail no consumer", `member ${number} failed: ${Diagnosis.describe(cause)}`)
     })
@@ -278,7 +278,7 @@ export const make = <A, E, R, RD>(
     yield* Fiber.await(fork(process, Scope.close(scope, Exit.void), "close", number))
     yield* Fiber.await(fork(process, Fiber.interruptAll(controls), "controls", number))
     yield* client.cut
-    // What was interrupted has its last turn.
+    // Interrupted fibers get their last turn.
     yield* Effect.sleep(1)
     if (process.pending() > 0) {
       oracle.broken("nothing outlives a closed consumer", `member ${number} left ${process.pending()} tasks or timers`)

@@ -14,7 +14,7 @@ import type { Scenario } from "./scenario.js"
 import type { Stage } from "./stage.js"
 import type { Whom } from "./steps.js"
 
-/** A request that gets no answer fails after this long, in milliseconds. */
+/** An unanswered request fails after this long, in milliseconds. */
 const requestTimeoutMs = 5_000
 
 export interface Options {

@@ -1,5 +1,5 @@
 /**
- * Wires that tell the oracle what a member asks and learns, and what the cluster accepts of it.
+ * Wires that report to the oracle the requests and answers of a member, and the requests that the cluster accepts.
  */
 import * as KafkaErrorCode from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
@@ -14,13 +14,13 @@ import * as Protocol from "./protocol.js"
 
 const { KafkaErrorCode: Code } = KafkaErrorCode
 
-/** What a member sends of itself. */
+/** The fields that a member sends about itself. */
 interface Identity {
   readonly memberId: string
   readonly generationId: number
 }
 
-/** Of answers that say nothing of the membership. */
+/** Error codes that don't concern the membership. */
 const elsewhere: Identity = { memberId: "", generationId: -1 }
 
 type Observe = {
@@ -72,7 +72,7 @@ const flatten = <P extends { readonly partition: number }>(
 ): ReadonlyArray<P & TopicPartition> =>
   topics.flatMap(({ partitions, topic }) => partitions.map((partition) => ({ ...partition, topic })))
 
-/** A member's side: what it knows when, and what it sends. */
+/** The member's side: when it learns of each answer, and its requests. */
 export const client = (
   wire: Context.Tag.Service<Wire>,
   member: Member,
@@ -80,18 +80,18 @@ export const client = (
   isEager: boolean,
   onEvent: (event: string) => void
 ): Context.Tag.Service<Wire> => {
-  /** What it has last joined as. */
+  /** The member id and generation of its last join. */
   let joined: Identity | undefined
   const code = (api: Api, errorCode: number, sent?: Identity) => {
     if (errorCode === Code.NONE) return
     onEvent(`member ${member.number}: ${api} answered ${KafkaErrorCode.nameOf(errorCode)}`)
     const isRebalance = errorCode === Code.REBALANCE_IN_PROGRESS && api === "Heartbeat"
     if (!isRebalance) member.troubles++
-    // An answer to what it was before says nothing of what it is now.
+    // An answer to an earlier membership doesn't concern the current one.
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
     if (isRebalance && isEager && !member.isJoining) oracle.givesUp(member)
-    // While it joins, it is of the next generation already.
+    // While it joins, it already belongs to the next generation.
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)
   }
   const failed = (api: Api) => () => {
@@ -186,12 +186,12 @@ export const client = (
   })
 }
 
-/** The cluster's side: what it has accepted of a member. */
+/** The cluster's side: the requests of a member that it has accepted. */
 export const cluster = (
   wire: Context.Tag.Service<Wire>,
   member: Member,
   oracle: Oracle,
-  /** Whether the group's present generation is the given one, and gives the partition to somebody else. */
+  /** Whether the group's current generation is the given one, and assigns the partition to another member. */
   isAnothers: (at: TopicPartition, generation: number, memberId: string) => boolean
 ): Context.Tag.Service<Wire> =>
   observing(wire, oracle.now, {

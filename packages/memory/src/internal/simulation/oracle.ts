@@ -1,12 +1,12 @@
 /**
- * What may happen in a simulation, and who may do what. It is told everything that happens and says which promise is
- * broken.
+ * Checks the promises of a simulation. The world reports every event to the oracle, which reports the first broken
+ * promise.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Ownership from "./ownership.js"
 import * as Truth from "./truth.js"
 
-/** A promise of Spillway that didn't hold. */
+/** A broken promise of Spillway. */
 export interface Violation {
   readonly promise:
     | "no record is lost"
@@ -33,41 +33,41 @@ export interface Violation {
   readonly at: number
 }
 
-/** A member as the oracle follows it. */
+/** The oracle's view of a member. */
 export interface Member {
   readonly number: number
   readonly owned: Map<string, Ownership.Ownership>
-  /** The partitions that it has paused, and since when. */
+  /** The paused partitions, and the times of the pauses. */
   readonly paused: Map<string, number>
-  /** How often it was refused something, had no answer, or no connection. */
+  /** How often it got an error, no answer, or no connection. */
   troubles: number
-  /** Connections that it waits for. */
+  /** The number of connections that it waits for. */
   connecting: number
   isStopping: boolean
-  /** When the group last told it that it is no member any more; it takes an instant to hear of it. */
+  /** When the group last reported that it is no longer a member. The member learns of it an instant later. */
   lostAt: number
-  /** What it owned then. */
+  /** The partitions that it owned then. */
   lost: ReadonlyMap<string, Ownership.Ownership>
-  /** Has asked to join, and has no assignment yet. */
+  /** Has asked to join and has no assignment yet. */
   isJoining: boolean
-  /** Since when it drains, in milliseconds since the start, unless it was joining then. */
+  /** When it began to drain, in milliseconds since the start; undefined if it was joining then. */
   drainingSince: number | undefined
 }
 
 export interface Options extends Pick<Truth.Options, "skips" | "newDeadLetters"> {
   readonly now: () => number
   readonly calm: boolean
-  /** How long a member may take to notice what it has learned, in milliseconds, for handlers that compute. */
+  /** How long a member may take to notice an answer while handlers compute, in milliseconds. */
   readonly noticesWithinMs: number
-  /** No member is frozen, cut off or lost: none loses its membership before it leaves. */
+  /** No member is frozen, cut off or lost: each keeps its membership until it leaves. */
   readonly keepsMembership: boolean
-  /** The log may lose what was read, and have other records there. */
+  /** The log may lose records that were read, and have other records at their offsets. */
   readonly losesTails: boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
-  /** While a member holds so many bytes of batches, it asks for no more; undefined: it may have begun to before. */
+  /** A member that holds this many bytes of batches asks for no more; undefined: a fetch may have begun before. */
   readonly maxBytesToAsk: number | undefined
-  /** The most bytes of batches that a member may hold: what is asked for may be exceeded by one batch. */
+  /** The most bytes of batches that a member may hold. One batch may exceed the fetch's limit. */
   readonly maxBytes: (largestBatch: number) => number
   readonly onEvent: (event: string) => void
 }
@@ -84,23 +84,23 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
 
   /** A member begins to drain. */
   readonly drains: (member: Member) => void
-  /** A member learns that it has to give up what it owns. */
+  /** A member learns that its partitions are revoked or lost. */
   readonly givesUp: (member: Member) => void
-  /** A member that was frozen learns only now what it was told before. */
+  /** A member that was frozen learns now of earlier answers. */
   readonly thaws: (member: Member) => void
   /** A member has paused a partition, or is about to resume it. */
   readonly pauses: (member: Member, at: TopicPartition, isPaused: boolean) => void
-  /** A member is about to ask to go on elsewhere in a partition; false where it doesn't own it, or has asked already. */
+  /** A member is about to seek in a partition. Returns false if it doesn't own it or has a pending seek. */
   readonly seeks: (member: Member, at: TopicPartition, to: number) => boolean
-  /** What came of it: `unchanged` when it was refused before it did anything. */
+  /** The result of the seek: `unchanged` when it was refused before it had an effect. */
   readonly sought: (member: Member, at: TopicPartition, outcome: "moved" | "unchanged" | "unknown") => void
-  /** Whether a seek may have led to a record, or before it, so that it has several outcomes. */
+  /** Whether a seek may have led to or before a record, so that it may have several outcomes. */
   readonly mayRepeat: (at: TopicPartition, offset: number) => boolean
-  /** A member joins, and says what it still owns. */
+  /** A member joins, and lists the partitions that it still owns. */
   readonly joins: (member: Member, owned: ReadonlyArray<TopicPartition>) => void
   readonly assigned: (member: Member, partitions: ReadonlyArray<TopicPartition>) => void
   readonly lost: (member: Member) => void
-  /** Where a member learns that a partition is to be read from. */
+  /** A member learns the offset from which a partition is read. */
   readonly positioned: (member: Member, at: TopicPartition, offset: number) => void
   /** A member asks for more records, by an object that tells the answer. */
   readonly fetches: (member: Member, request: object) => void
@@ -115,11 +115,11 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
     member: Member,
     at: TopicPartition,
     offset: number,
-    /** `late`: it was handled, but at an instant at which the consumer may have given the attempt up already. */
+    /** `late`: it was handled, but when the consumer may have timed the attempt out already. */
     outcome: "handled" | "late" | "failed" | "interrupted"
   ) => void
   readonly commits: (member: Member, at: TopicPartition, offset: number) => void
-  /** A group has accepted a commit of a member in its present generation. */
+  /** A group has accepted a commit of a member in its current generation. */
   readonly committed: (member: Member, at: TopicPartition, ownedByAnother: boolean) => void
   /** What a member has settled of what it owns. */
   readonly settledBy: (member: Member) => ReadonlyArray<{ readonly name: string; readonly offset: number }>
@@ -139,7 +139,7 @@ export const make = (options: Options): Oracle => {
   } = options
   let violation: Violation | undefined
   let largestBatch = 0
-  /** The ownerships that each request for records was made in. */
+  /** The ownerships in which each request for records was made. */
   const asked = new WeakMap<object, ReadonlySet<object>>()
 
   const broken = (promise: Violation["promise"], description: string) => {
@@ -158,13 +158,15 @@ export const make = (options: Options): Oracle => {
   const mayBeSettled = (partition: Truth.Partition, offset: number): boolean =>
     outcomesAreDeferred || truth.isSettled(partition, offset)
 
-  /** Whether a record needn't start: what doesn't decode is dead-lettered without being handed out, what is expired is gone. */
+  /**
+   * Whether a record needn't start: an undecodable record is dead-lettered without a handler, an expired one is gone.
+   */
   const mayBeSkipped = ({ isRepeating, partition }: Ownership.Ownership, offset: number): boolean =>
     isRepeating && !losesTails && !outcomesAreDeferred
       ? truth.isOver(partition, offset)
       : mayBeSettled(partition, offset)
 
-  /** Whether a record is the next one, or the last one again, to an ownership that goes on as before. */
+  /** Whether a record is the next one, or the last one repeated, in an ownership that continues. */
   const isNext = (ownership: Ownership.Ownership, offset: number): boolean => {
     const { expected, last } = ownership
     if (expected === undefined) return true
@@ -173,7 +175,7 @@ export const make = (options: Options): Oracle => {
     return offset >= expected
   }
 
-  /** The bytes of batches that have records which neither started nor settled. */
+  /** The bytes of the batches with records that have neither started nor settled. */
   const heldBytes = (member: Member, limit: number): number => {
     const sum = () => {
       let held = 0
@@ -186,7 +188,7 @@ export const make = (options: Options): Oracle => {
     }
     const held = sum()
     if (held < limit) return held
-    // Looks twice: what can't be decoded is dead-lettered without a start.
+    // Looks twice, because an undecodable record is dead-lettered without a start.
     truth.findDeadLetters()
     return sum()
   }
@@ -267,7 +269,7 @@ export const make = (options: Options): Oracle => {
     mayRepeat: (at, offset) => offset >= truth.partition(at).repeatedFrom,
     joins: (member, owned) => {
       member.isJoining = true
-      // At the same instant both may have been under way.
+      // Both may happen at the same instant.
       if (member.drainingSince !== undefined && now() > member.drainingSince) {
         broken("a drain takes part in no further rebalance", `member ${member.number} joins while it drains`)
       }
@@ -303,7 +305,7 @@ export const make = (options: Options): Oracle => {
     },
     fetched: (member, request, at, { baseOffset, nextOffset, sizeInBytes: bytes }) => {
       const ownership = member.owned.get(Truth.nameOf(at))
-      // What was asked for in an ownership before is dropped.
+      // Records that were requested in an earlier ownership are dropped.
       if (ownership === undefined || asked.get(request)?.has(ownership.epoch) !== true) return
       if (nextOffset <= (ownership.last ?? -1) + 1) return
       ownership.batches.set(baseOffset, { nextOffset, bytes })
@@ -336,7 +338,7 @@ export const make = (options: Options): Oracle => {
         broken("records are handled in order", `member ${member.number} starts ${record} ${description}`)
       if (running !== undefined) disorder(`while it handles @${running}`)
       else if (last === offset && (outcomesAreDeferred || !ownership.settled.has(offset))) {
-        // A retry, or an attempt that was interrupted before it began; or one whose result could not be put by in time.
+        // A retry, an attempt that was interrupted before it began, or one whose result could not be stored in time.
       } else if (attempt > 1) disorder(`by attempt ${attempt}`)
       else if (last !== undefined && !mayBeSettled(partition, last)) disorder(`before @${last} has its outcome`)
       else if (expected !== undefined) {
@@ -377,7 +379,7 @@ export const make = (options: Options): Oracle => {
     },
     committed: (member, at, ownedByAnother) => {
       if (ownedByAnother) {
-        broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, which is another's`)
+        broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, which another member owns`)
       }
     },
     settledBy: (member) =>

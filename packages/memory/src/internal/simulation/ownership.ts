@@ -1,35 +1,35 @@
 /**
- * What the oracle knows of one ownership of a partition, and what a seek makes of it.
+ * The oracle's view of one ownership of a partition, and the effect of a seek on it.
  */
 import type * as Truth from "./truth.js"
 
-/** A seek that the member has asked for. */
+/** A seek that the member has requested. */
 export interface Seek {
   readonly to: number
-  /** Its member has gone on from there. */
+  /** The member has continued from the new position. */
   hasMoved: boolean
-  /** A record has started since, as if nothing had been asked for; from the new position on it may look the same. */
+  /** A record has started since, as if without a seek. From the new position it may look the same. */
   hasStarted: boolean
-  /** The member was told that it has happened. */
+  /** The member has learned that the seek has happened. */
   isOver: boolean
 }
 
-/** What one ownership of a partition has done. */
+/** The state of one ownership of a partition. */
 export interface Ownership {
   readonly partition: Truth.Partition
-  /** The offset that its next record must have, if that is known. */
+  /** The offset that its next record must have, if known. */
   expected: number | undefined
   last: number | undefined
   running: number | undefined
   readonly settled: Set<number>
-  /** What was asked for in another epoch is dropped. */
+  /** Increases with each seek: records that were requested in an earlier epoch are dropped. */
   epoch: object
   sent: number
   readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
-  /** Since when it is being given up: what was fetched is dropped, and no record is started. */
+  /** When its revocation or loss began: fetched records are dropped, and no record starts. */
   endingSince: number | undefined
   seek: Seek | undefined
-  /** It has gone back by a seek: records that have their outcome come again, each of them. */
+  /** It was moved backwards by a seek: records with an outcome are delivered again, each of them. */
   isRepeating: boolean
 }
 
@@ -49,12 +49,12 @@ export const make = (partition: Truth.Partition): Ownership => ({
 
 export const beginSeek = (ownership: Ownership, to: number): void => {
   ownership.seek = { to, hasMoved: false, hasStarted: false, isOver: false }
-  // What was fetched may be dropped from now on.
+  // Fetched records may be dropped from now on.
   ownership.batches.clear()
   ownership.epoch = {}
 }
 
-/** The ownership goes on from where its seek leads, as if it began there. */
+/** The ownership continues at the seek's position, as if it began there. */
 export const move = (ownership: Ownership): void => {
   const { seek } = ownership
   if (seek === undefined) return
@@ -67,7 +67,7 @@ export const move = (ownership: Ownership): void => {
   ownership.isRepeating = true
 }
 
-/** The member was told that the seek has happened. */
+/** The member has learned that the seek has happened. */
 export const endSeek = (ownership: Ownership): void => {
   const { seek } = ownership
   if (seek === undefined) return
@@ -76,7 +76,7 @@ export const endSeek = (ownership: Ownership): void => {
   if (seek.hasMoved) ownership.seek = undefined
 }
 
-/** A record starts: whether the ownership has moved by its seek is seen by where it goes on. `isNext` without one. */
+/** A record starts. Its offset shows whether the seek has moved the ownership. `isNext` is the check without a seek. */
 export const onStart = (ownership: Ownership, isNext: boolean): void => {
   const { seek } = ownership
   if (seek === undefined || seek.hasMoved) return

@@ -1,6 +1,6 @@
 /**
- * The producers of a simulated world, and what the log must hold of what they sent: each acknowledged record where it
- * was said to be, in the order they were sent, and none twice.
+ * The producers of a simulated world, and the check of the log at the end: each acknowledged record is at its
+ * acknowledged offset, in the order of sending, and none is written twice.
  */
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
@@ -17,19 +17,19 @@ import type { Stage } from "./stage.js"
 import type { SimulatedRecord } from "./subject.js"
 import { nameOf } from "./truth.js"
 
-/** A record that was acknowledged. */
+/** An acknowledged record. */
 export interface Acknowledged extends TopicPartition {
   readonly offset: number
   readonly value: Uint8Array | null
 }
 
 export interface Producers {
-  /** Records sent by the producer under test, or with `acks: "leader"`, straight to the leader, who may lose them. */
+  /** Records sent by the producer under test, or with `acks: "leader"` directly to the leader, which may lose them. */
   readonly produce: (count: number, acks: "all" | "leader") => Effect.Effect<void>
   readonly isSending: () => boolean
-  /** In the order they were sent. */
+  /** In the order of sending. */
   readonly acknowledged: () => ReadonlyArray<Acknowledged>
-  /** Tells the oracle what is wrong with the log at the end. */
+  /** Reports the errors in the log to the oracle at the end. */
   readonly check: (log: ReadonlyArray<ConsumedRecord>) => void
   readonly close: Effect.Effect<void>
 }
@@ -46,13 +46,13 @@ export const make = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const client = yield* broker.client("producers")
   const dice = Dice.make(scenario.seed, "records")
-  /** By the order they were sent in; some are missing. */
+  /** In the order of sending; some are missing. */
   const acknowledged: Array<Acknowledged> = []
-  /** Where records were written without the producer. */
+  /** The offsets that were written without the producer. */
   const others = new Set<string>()
   let sent = 0
   let sending = 0
-  /** Records whose sending has failed: each may have been written all the same. */
+  /** Records whose send failed. Each may have been written anyway. */
   let inDoubt = 0
 
   const context = Context.add(Context.make(Wire, faulty(client.wire, "producers")), Scope.Scope, scope)
@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function* (
     const known = new Set(all().map(placeOf))
     const unknown = Array.from(stored.keys()).filter((place) => !known.has(place) && !others.has(place))
     if (unknown.length > inDoubt) {
-      oracle.broken("no record is written twice", `nobody was told of ${unknown.join(" ")}`)
+      oracle.broken("no record is written twice", `${unknown.join(" ")} was acknowledged to no producer`)
     }
   }
 

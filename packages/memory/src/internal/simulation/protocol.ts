@@ -1,5 +1,5 @@
 /**
- * The simulation's own reading of what members tell each other, so that it believes no code that it tests.
+ * The simulation's own decoder of the members' metadata, so that it doesn't rely on the code under test.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
@@ -46,7 +46,7 @@ export const assigned = (assignment: Uint8Array): ReadonlyArray<TopicPartition> 
   return from.partitions()
 }
 
-/** The partitions that a member says, as it joins, that it still owns. */
+/** The partitions that a joining member still owns, by its metadata. */
 export const owned = (subscription: Uint8Array): ReadonlyArray<TopicPartition> => {
   const from = reader(subscription)
   const version = from.int16()

@@ -1,5 +1,5 @@
 /**
- * What only few seeds have, each kind from dice of its own, so that the rest of a seed is what it is without.
+ * Rare features of a seed. Each is drawn from its own dice, so that the rest of the seed doesn't change.
  */
 import { KafkaErrorCode as Code } from "@spillway/kafka/KafkaErrorCode"
 import type { Api } from "@spillway/kafka/Protocol"
@@ -10,7 +10,7 @@ import * as Dice from "../dice.js"
 import * as Codes from "./codes.js"
 import type { FaultStep, Step } from "./steps.js"
 
-/** What a seed has besides. */
+/** The rare features of a seed. */
 export interface Rare {
   readonly steps: ReadonlyArray<Step>
   /** Timers of members fire up to a millisecond early. */
@@ -18,7 +18,7 @@ export interface Rare {
   readonly breaker: CircuitBreakerOptions | undefined
   /** Records often fail before they succeed. */
   readonly fails: boolean
-  /** For how many milliseconds each handler computes. */
+  /** How many milliseconds each handler computes. */
   readonly computes: number
   /** Members have instance ids, and who replaces one takes over its. */
   readonly isStatic: boolean
@@ -39,7 +39,7 @@ export interface Drawn {
 
 const roles: ReadonlyArray<Role> = ["join", "join", "group", "fetch", "data"]
 
-/** The requests that one partition's error may answer. */
+/** The requests that may get an error for one partition. */
 const byPartition: ReadonlyArray<Api> = [
   "OffsetCommit",
   "OffsetCommit",

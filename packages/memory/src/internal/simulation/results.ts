@@ -1,5 +1,5 @@
 /**
- * What a simulated transactional consumer writes for each record it handles, and whether each has its one result.
+ * The results that a simulated transactional consumer writes, and the check that each record has exactly one.
  */
 import type { ConsumedRecord, Envelope } from "@spillway/transport/Envelope"
 import type { ProducerRecord } from "@spillway/transport/Producer"
@@ -20,7 +20,7 @@ export const of = (groupId: string, envelope: Envelope<unknown>): ProducerRecord
 
 const decoder = new TextDecoder()
 
-/** Tells the oracle of records that have no result, or several; a dead letter is one. */
+/** Reports records without a result, or with several, to the oracle. A dead letter is a result. */
 export const check = (
   oracle: Oracle.Oracle,
   records: ReadonlyArray<Acknowledged>,
@@ -33,7 +33,7 @@ export const check = (
   }
   for (const record of records) {
     const count = counts.get(sourceOf(record)) ?? 0
-    // What was handled, not committed, and has expired meanwhile can't be handled again.
+    // A record that was handled but not committed, and has expired meanwhile, can't be handled again.
     if (count > 1 && oracle.mayRepeat(record, record.offset)) continue
     if (count === 1 || (count === 0 && oracle.isExpired(record, record.offset))) continue
     oracle.broken("each record has its result exactly once", `${sourceOf(record)} has ${count}`)

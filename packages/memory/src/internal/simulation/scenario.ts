@@ -1,6 +1,6 @@
 /**
- * What happens in a simulation, drawn from its seed before it starts: the cluster, the members' settings, and a
- * schedule of steps. It is plain data, so that it can be printed, and steps can be left out to find those that matter.
+ * The scenario of a simulation, drawn from its seed before it starts: the cluster, the members' settings, and a
+ * schedule of steps. It is plain data, so that it can be printed, and steps can be omitted to find those that matter.
  */
 import { KafkaErrorCode as Code } from "@spillway/kafka/KafkaErrorCode"
 import type { Api } from "@spillway/kafka/Protocol"
@@ -13,16 +13,16 @@ import type { FaultStep, Step, Whom } from "./steps.js"
 
 export interface Scenario {
   readonly seed: number
-  /** Nothing but joins and clean stops, by handlers that are faster than a rebalance: no record may settle twice. */
+  /** Only joins and clean stops, with handlers that are faster than a rebalance: no record may settle twice. */
   readonly calm: boolean
   readonly nodes: number
   readonly partitions: number
   readonly deadLetterPartitions: number
-  /** How many operations a fibre may run before others have their turn. */
+  /** How many operations a fiber may run before it yields to others. */
   readonly maxOpsBeforeYield: number
   readonly replicationDelay: number
   readonly settings: Settings.Settings
-  /** What members handle is committed with its results in transactions. */
+  /** The members' results are committed in transactions with the offsets. */
   readonly transactions: Settings.Transactions | undefined
   readonly rare: Omit<Rare.Rare, "steps">
   readonly steps: ReadonlyArray<Step>
@@ -30,7 +30,7 @@ export interface Scenario {
   readonly end: number
 }
 
-/** Each seed has some of these kinds of trouble: what is rare among all is frequent among few. */
+/** Each seed has some of these kinds of faults: a kind that is rare in all seeds is frequent in few. */
 const kinds = [
   "delays",
   "losses",
@@ -49,22 +49,22 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
-/** How much there is of everything. Times are in milliseconds, from the least to the most. */
+/** The amounts of everything. Times are in milliseconds, from minimum to maximum. */
 interface Size {
   readonly nodes: ReadonlyArray<number>
   readonly partitions: ReadonlyArray<number>
   readonly members: ReadonlyArray<number>
   readonly produces: readonly [number, number]
-  /** How many come or go where that is the trouble. */
+  /** How many members join or leave in seeds with those faults. */
   readonly turns: readonly [number, number]
-  /** When steps come, and how long they last. */
+  /** When steps happen, and how long they last. */
   readonly span: readonly [number, number]
   readonly lasting: readonly [number, number]
-  /** What outlasts a session. */
+  /** Longer than a session. */
   readonly frozen: readonly [number, number]
 }
 
-/** Much happens at once to few members: what a member costs is most of all that it joins and leaves. */
+/** Much happens to few members within a short time: most of a member's cost is joining and leaving. */
 const dense: Size = {
   nodes: [1, 1, 2, 2, 3],
   partitions: [1, 1, 1, 2, 2, 3, 4],
@@ -76,7 +76,7 @@ const dense: Size = {
   frozen: [6_000, 12_000]
 }
 
-/** For what takes many, or long. */
+/** For scenarios that need many members or a long time. */
 const large: Size = {
   nodes: [1, 2, 3],
   partitions: [1, 2, 3, 4],
@@ -138,7 +138,7 @@ export const make = (seed: number): Scenario => {
   const lasting = (): number => dice.between(...size.lasting)
   const frozen = (): number => (dice.chance(0.5) ? lasting() : dice.between(...size.frozen))
   const whom = (): Whom => (dice.chance(0.2) ? "all" : dice.chance(0.2) ? "producers" : member())
-  /** Often just before something else happens. */
+  /** Often just before another step. */
   const about = (): number => (dice.chance(0.5) ? time() : Math.max(0, dice.pick(steps).at - dice.between(0, 300)))
   const befall = (fault: Fault, some: Partial<FaultStep> = {}) =>
     steps.push({
@@ -171,11 +171,11 @@ export const make = (seed: number): Scenario => {
       after !== undefined && dice.chance(0.4)
         ? { _tag: "Answer", code: dice.pick(after), when: "after" }
         : { _tag: "Answer", code: dice.pick(codes[api]!), when: "instead" }
-    // Commits are far between.
+    // Commits are infrequent.
     const millis = api === "OffsetCommit" ? dice.between(1_000, 8_000) : lasting()
     befall(fault, { apis: [api], whom: dice.chance(0.5) ? "all" : whom(), millis })
   })
-  // What is sent while the broker is frozen is in flight at once.
+  // Records that are sent while the broker is frozen are in flight together.
   times("sends", 2, () => {
     const at = time()
     befall({ _tag: "Freeze" }, { at, apis: ["Produce"], whom: "producers", node: undefined })
@@ -258,7 +258,9 @@ export const make = (seed: number): Scenario => {
   }
 }
 
-/** What a seed plays of a user's consumer: nothing that its program, its handler or its records would have to do. */
+/**
+ * The scenario of a user's consumer: without steps that need something from its program, its handler or its records.
+ */
 export const forUser = (seed: number): Scenario => {
   const scenario = make(seed)
   const ofProgram = new Set<Step["_tag"]>(["Pause", "Seek", "Outage"])

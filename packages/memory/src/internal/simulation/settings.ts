@@ -1,5 +1,5 @@
 /**
- * How the members of a simulated group are set up, drawn from the seed.
+ * The settings of a simulated group's members, drawn from the seed.
  */
 import * as Dice from "../dice.js"
 
@@ -12,7 +12,7 @@ export interface Settings {
   readonly drainTimeout: number
   readonly commitInterval: number
   readonly handlerTimeout: number
-  /** How long producers of members try to send a record, or to end a transaction. */
+  /** How long producers of members retry a record, or the end of a transaction. */
   readonly deliveryTimeout: number
   readonly metadataInterval: number
   readonly fetchMaxWait: number
@@ -25,9 +25,9 @@ export interface Settings {
 export interface Transactions {
   /** In milliseconds. */
   readonly timeout: number
-  /** How long after its end a transaction's offsets count, in milliseconds. */
+  /** The time from a transaction's end until its offsets count, in milliseconds. */
   readonly completionDelay: number
-  /** So many transactional ids are shared by the members, who fence each other; 0: each has its own. */
+  /** The number of transactional ids that the members share, fencing each other; 0: each has its own. */
   readonly sharedIds: number
 }
 
@@ -52,7 +52,7 @@ export const make = (seed: number, dice: Dice.Dice, calm: boolean, retains: bool
   }
 }
 
-/** From dice of its own, so that the rest of a seed is what it is without. */
+/** Drawn from its own dice, so that the rest of a seed doesn't change. */
 export const transactions = (seed: number, calm: boolean): Transactions | undefined => {
   const dice = Dice.make(seed, "transactions")
   if (!dice.chance(0.3)) return undefined

@@ -1,8 +1,8 @@
 /**
- * Delta debugging: finds few of many items that still make something fail.
+ * Delta debugging: finds a small subset of items that still fails.
  */
 
-/** Items of which none can be left out, as far as `attempts` tries tell. `fails` holds for all of them. */
+/** A subset from which no item can be removed, as far as `attempts` tries show. `fails` holds for all items. */
 export const shrink = <A>(
   items: ReadonlyArray<A>,
   fails: (items: ReadonlyArray<A>) => boolean,

@@ -1,5 +1,5 @@
 /**
- * What everybody in a simulated world shares: its time, its cluster, its network, and the oracle that watches.
+ * The parts that all of a simulated world share: its time, its cluster, its network, and the oracle.
  */
 import type { Wire } from "@spillway/kafka/Wire"
 import type * as Context from "effect/Context"
@@ -18,12 +18,12 @@ export interface Stage {
   readonly oracle: Oracle
   /** Writes a line of the trace. */
   readonly note: (event: string) => void
-  /** Starts an effect under a process, with random numbers of the seed and of this part of it. */
+  /** Starts an effect under a process, with random numbers drawn from the seed and this part. */
   readonly fork: <A, E>(
     process: VirtualTime.Process,
     effect: Effect.Effect<A, E>,
     ...part: ReadonlyArray<string | number>
   ) => Fiber.RuntimeFiber<A, E>
-  /** The faults that the scenario has for somebody. */
+  /** The scenario's faults for one member or the producers. */
   readonly faulty: (wire: Context.Tag.Service<Wire>, whom: Whom) => Context.Tag.Service<Wire>
 }

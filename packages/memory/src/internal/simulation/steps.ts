@@ -1,17 +1,17 @@
 /**
- * What happens in a simulation, one step at a time.
+ * The steps of a simulation.
  */
 import type { Api } from "@spillway/kafka/Protocol"
 import type { Role } from "@spillway/kafka/Wire"
 import type { Fault } from "../../Faults.js"
 
-/** Whom a network fault befalls: a member by its number, the producers, or everybody. */
+/** The target of a network fault: a member by its number, the producers, or all of them. */
 export type Whom = number | "producers" | "all"
 
-/** Times are in milliseconds since the start. Members have numbers, from 1 on, and never the same twice. */
+/** Times are in milliseconds since the start. Members are numbered from 1, and no number is used twice. */
 export type Step =
   | { readonly _tag: "Produce"; readonly at: number; readonly count: number; readonly acks: "all" | "leader" }
-  /** A static member has the instance id of this number: its own, or the one's that it replaces. */
+  /** A static member has the instance id of this number: its own, or that of the member it replaces. */
   | { readonly _tag: "Start"; readonly at: number; readonly member: number; readonly instance: number }
   | { readonly _tag: "Stop"; readonly at: number; readonly member: number }
   | { readonly _tag: "Kill"; readonly at: number; readonly member: number }
@@ -31,7 +31,7 @@ export type Step =
   | FaultStep
   /** Every handler fails, as when what they all depend on is down. */
   | { readonly _tag: "Outage"; readonly at: number; readonly millis: number }
-  /** A member pauses a partition, or all, and resumes it later. */
+  /** A member pauses one partition or all, and resumes later. */
   | {
       readonly _tag: "Pause"
       readonly at: number
@@ -39,7 +39,7 @@ export type Step =
       readonly partition: number | undefined
       readonly millis: number
     }
-  /** A member goes on elsewhere in a partition: so many records behind what is committed, or at the end. */
+  /** A member seeks in a partition: to this many records before the committed offset, or to the end. */
   | {
       readonly _tag: "Seek"
       readonly at: number

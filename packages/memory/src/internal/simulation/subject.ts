@@ -11,7 +11,7 @@ export interface SimulatedRecord {
   readonly headers: Headers
 }
 
-/** What is simulated: a consumer as its program would make it, and the records it is to handle. */
+/** The subject of a simulation: a consumer as its program would make it, and the records for it to handle. */
 export interface Subject<A, E, R, RD> {
   readonly consumer: KafkaConsumerOptions<A, E, R, RD> & { readonly topics: ReadonlyArray<string> }
   /** Its handlers are faster than a rebalance, so that in a calm scenario nothing settles twice. */

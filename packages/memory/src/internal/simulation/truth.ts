@@ -1,5 +1,5 @@
 /**
- * What has become of each record in a simulation, whatever the consumer believes.
+ * The true state of each record in a simulation, independent of the consumer's view.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
@@ -11,11 +11,11 @@ export interface Partition {
   /** How often each record that was read has settled. */
   readonly settled: Map<number, number>
   readonly deadLettered: Set<number>
-  /** Records whose last attempt failed: where failed records are skipped they count as settled. */
+  /** Records whose last attempt failed. If failed records are skipped, they count as settled. */
   readonly failed: Set<number>
-  /** Records that a seek has led past. */
+  /** Records that a seek has skipped. */
   readonly skipped: Set<number>
-  /** The lowest offset that a seek has led to; infinity: there was none. */
+  /** The lowest offset that a seek has led to; infinity if there was none. */
   repeatedFrom: number
   /** Everything before it is settled or expired. */
   settledTo: number
@@ -23,9 +23,9 @@ export interface Partition {
 }
 
 export interface Options {
-  /** Records that are given up are skipped, not dead-lettered. */
+  /** Failed records are skipped, not dead-lettered. */
   readonly skips: boolean
-  /** The records whose dead letters have come since it was last asked. */
+  /** The records whose dead letters were written since the last call. */
   readonly newDeadLetters: () => ReadonlyArray<TopicPartition & { readonly offset: number }>
   readonly onDeadLetter: (record: string) => void
   readonly onSettledAgain: (record: string) => void
@@ -35,16 +35,18 @@ export interface Truth {
   readonly partition: (at: TopicPartition) => Partition
   readonly settle: (partition: Partition, offset: number) => void
   readonly isSettled: (partition: Partition, offset: number) => boolean
-  /** Whether a record is dead-lettered or expired: it isn't handed out, however often it is read. */
+  /** Whether a record is dead-lettered or expired: it isn't delivered, even if it is read again. */
   readonly isOver: (partition: Partition, offset: number) => boolean
-  /** A seek has led to an offset: what has no outcome before it needs none. */
+  /** A seek has led to an offset: records without an outcome before it need none. */
   readonly skip: (partition: Partition, to: number) => void
-  /** The offset before which everything is settled or expired; looks for dead letters if it is before the one wanted. */
+  /**
+   * The offset before which everything is settled or expired. Looks for dead letters if it is before the wanted offset.
+   */
   readonly settledTo: (partition: Partition, wanted: number) => number
   readonly outcome: (at: TopicPartition, offset: number) => Outcome
-  /** Learns of the dead letters that have come. */
+  /** Reads the dead letters that were written. */
   readonly findDeadLetters: () => void
-  /** How many records have settled more than once. */
+  /** The number of records that settled more than once. */
   readonly repeated: () => number
 }
 
@@ -100,7 +102,7 @@ export const make = ({ newDeadLetters, onDeadLetter, onSettledAgain, skips }: Op
   return {
     partition: partitionOf,
     settle,
-    // Looks twice: dead letters make themselves known only when they are looked for.
+    // Looks twice: dead letters are only found by looking.
     isSettled: (partition, offset) => {
       if (has(partition, offset)) return true
       findDeadLetters()

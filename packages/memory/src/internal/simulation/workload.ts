@@ -1,5 +1,5 @@
 /**
- * The subject that simulates Spillway itself: records that say what becomes of each attempt at them.
+ * The subject that simulates Spillway itself: the value of each record says how each attempt at it ends.
  */
 import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
@@ -15,7 +15,7 @@ import * as VirtualTime from "../virtualTime.js"
 import type { Scenario } from "./scenario.js"
 import type { Subject } from "./subject.js"
 
-/** What an attempt does, a letter each; what goes beyond the letters succeeds. */
+/** The result of each attempt, one letter each. Attempts beyond the letters succeed. */
 const attempts: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
   s: Effect.void,
   w: Effect.sleep("200 millis"),
@@ -37,7 +37,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
   const drawn = dice.chance(0.3) ? 0 : dice.next() * 0.6
   const trouble = fails ? 0.8 : drawn
   const outages = scenario.steps.filter((step) => step._tag === "Outage")
-  /** How often each record was handled: attempts that a breaker takes upon itself have the same number. */
+  /** How often each record was handled. Attempts that the breaker absorbs have the same number. */
   const calls = new Map<string, number>()
 
   const isPlain = breaker === undefined && computes === 0

@@ -1,6 +1,6 @@
 /**
- * Plays a scenario: a cluster in memory, members and producers as processes of a virtual world, and an oracle that is
- * told what happens.
+ * Plays a scenario: a cluster in memory, members and producers as processes of a virtual world, and an oracle to which
+ * every event is reported.
  */
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type * as Cause from "effect/Cause"
@@ -23,18 +23,18 @@ import type { Step } from "./steps.js"
 import type { Subject } from "./subject.js"
 import { nameOf } from "./truth.js"
 
-/** What became of the records that producers got acknowledged; each counts once. */
+/** The outcomes of the acknowledged records. Each record counts once. */
 export interface Account {
   readonly acknowledged: number
   readonly handled: number
   readonly deadLettered: number
-  /** Given up, as the consumer is told to where it has no dead letters. */
+  /** Skipped, because the consumer is configured to skip failed records. */
   readonly discarded: number
   /** Deleted by retention before they had an outcome. */
   readonly expired: number
-  /** Without an outcome, as a seek has led past them. */
+  /** Without an outcome, because a seek has skipped them. */
   readonly skipped: number
-  /** Without an outcome, as a consumer is told to stop at them. */
+  /** Without an outcome, because a consumer is configured to stop at them. */
   readonly unsettled: number
   /** Records that had an outcome more than once. */
   readonly repeated: number
@@ -47,7 +47,7 @@ export interface Played {
   readonly trace: ReadonlyArray<string>
 }
 
-/** How long everything may take to be handled once nothing goes wrong any more, in milliseconds. */
+/** How long the rest may take to be handled after the last fault, in milliseconds. */
 const recoveryMs = 4 * 60_000
 
 /** The number of the first member that is started where none is left to handle the rest. */
@@ -203,7 +203,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       return ends.size === 0
     })
 
-    /** Rebalances come to an end, by which every partition has its owner. */
+    /** Waits until rebalances have ended and every partition has an owner. */
     const awaitAssignment = Effect.fnUntraced(function* (deadline: number) {
       while (members.running.size > 0 && !members.haveStoppedAtRecord()) {
         yield* isBroken
@@ -221,12 +221,12 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     })
 
     const recover = Effect.gen(function* () {
-      note("everything is mended")
+      note("all faults are over")
       let substitute = firstSubstitute
       const deadline = time.now() + recoveryMs
       while (!(members.haveStoppedAtRecord() || (yield* everythingIsDone))) {
         yield* isBroken
-        // Who shared a transactional id may learn only now that it is another's.
+        // A member with a shared transactional id may learn only now that another member has it.
         if (Array.from(members.running.values()).every(({ stopping }) => stopping))
           yield* members.start(substitute, substitute++)
         if (time.now() >= deadline) {
@@ -241,7 +241,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         yield* Effect.sleep(500)
       }
       yield* awaitAssignment(deadline)
-      // To stop them all would cost more than it shows.
+      // Stopping all of them would cost more than it shows.
       const partings = Dice.make(seed, "partings")
       for (const number of [...members.running.keys()]) {
         yield* partings.chance(0.3) ? members.stop(number) : members.kill(number)
@@ -258,7 +258,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       producers.check(yield* recordsOf(topics))
       const acknowledged = producers.acknowledged()
       if (scenario.transactions !== undefined && !losesTails) {
-        // What the dead have left open hides what was committed behind it.
+        // Open transactions of killed members hide records committed behind them.
         yield* Effect.sleep(scenario.transactions.timeout + 1_000)
         oracle.findDeadLetters()
         Results.check(oracle, acknowledged, yield* broker.records(Results.topicOf(groupId)), deadLetters.found())
