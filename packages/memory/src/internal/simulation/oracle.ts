@@ -379,7 +379,7 @@ export const make = (options: Options): Oracle => {
     },
     committed: (member, at, ownedByAnother) => {
       if (ownedByAnother) {
-        broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, which another member owns`)
+        broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, owned by another`)
       }
     },
     settledBy: (member) =>
