@@ -2,14 +2,14 @@
  * Ways to break Spillway, one at a time: each must be caught by the simulation, or by the tests that hold it.
  */
 export interface Mutant {
-  /** What is broken. */
+  /** The fault. */
   readonly name: string
   /** The end of the source file's path. */
   readonly file: string
-  /** Text that stands in the file once. */
+  /** Text that occurs once in the file. */
   readonly replace: string
   readonly by: string
-  /** The test files that hold it, where the simulation can't: paths from the repository's root. */
+  /** The test files that catch it if the simulation can't: paths from the repository's root. */
   readonly heldBy?: ReadonlyArray<string>
 }
 
@@ -30,13 +30,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "ledger.offsets[ledger.head]! + 1 : ledger.end"
   },
   {
-    name: "what was fetched counts as settled",
+    name: "fetched records count as settled",
     file: `${kafka}/lane/ledger.ts`,
     replace: "  ledger.head < ledger.offsets.length ? ledger.offsets[ledger.head]! : ledger.end",
     by: "  ledger.end"
   },
   {
-    name: "partitions are given up while their records are handled",
+    name: "partitions are revoked while their records are handled",
     file: `${kafka}/consumer/assignment.ts`,
     replace: `      yield* Concurrency.timeoutOption(
         Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
@@ -47,7 +47,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "partitions are given up without a commit",
+    name: "partitions are revoked without a commit",
     file: `${kafka}/consumer/assignment.ts`,
     replace: "if (committer.isBehind()) yield* Concurrency.timeoutOption(committer.flush, commitMsAfter(settledInMs))",
     by: ""
@@ -59,7 +59,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "lanes that are given up go on",
+    name: "revoked lanes continue",
     file: `${kafka}/consumer/assignment.ts`,
     replace: "        lane.close()\n",
     by: ""
@@ -69,7 +69,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${kafka}/consumer/consumer.ts`,
     replace: "Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)",
     by: "0",
-    // In a simulation a commit takes no time, unless it meets a fault.
+    // In a simulation a commit takes no time unless it meets a fault.
     heldBy: ["packages/kafka/test/consumer/drain.test.ts"]
   },
   {
@@ -97,7 +97,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "a member that the group has forgotten asks on",
+    name: "a member that the group has forgotten keeps sending requests",
     file: `${kafka}/group/decisions.ts`,
     replace: "      return lost(false)",
     by: "      return retry"
@@ -109,31 +109,31 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: '      return fatal("Configuration")'
   },
   {
-    name: "cooperatively, nothing is given up",
+    name: "cooperative members revoke nothing",
     file: `${kafka}/group/decisions.ts`,
     replace: 'protocol === "eager" ? owned : moving',
     by: 'protocol === "eager" ? owned : []'
   },
   {
-    name: "a partition moves before its owner has given it up",
+    name: "a partition moves before its owner has revoked it",
     file: `${kafka}/assignors/cooperativeSticky.ts`,
     replace: "      partitions.filter(isFree(memberId))\n",
     by: "      partitions.filter(isFree(memberId)).concat(partitions.filter((one) => !isFree(memberId)(one)))\n"
   },
   {
-    name: "a fetch goes on one record too far",
+    name: "a fetch continues one record too far",
     file: `${kafka}/lane/lane.ts`,
     replace: "    lane.position = slice.nextOffset\n",
     by: "    lane.position = slice.nextOffset + 1\n"
   },
   {
-    name: "records before the position are handed out",
+    name: "records before the position are delivered",
     file: `${kafka}/lane/lane.ts`,
     replace: "slice.baseOffset < position ? slice.records.filter((r) => r.offset >= position) : slice.records",
     by: "slice.records"
   },
   {
-    name: "what was fetched is unpacked without room for it",
+    name: "fetched batches are unpacked without room for them",
     file: `${kafka}/lane/queue.ts`,
     replace: "buffer.unpacked < buffer.maxBytes || buffer.queued === 0",
     by: "true",
@@ -148,7 +148,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "        askable.filter((lane) => !validation.isDue(lane))"
   },
   {
-    name: "an offset out of range goes on at the end",
+    name: "an offset out of range continues at the end",
     file: `${kafka}/fetcher/fetchResponse.ts`,
     replace: 'policy === "earliest" ? start : end',
     by: "end"
@@ -160,7 +160,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "yield* Effect.as(Effect.forkDaemon(send(failed, metadata)), Exit.succeed(undefined as never))"
   },
   {
-    name: "a dead letter that can't be published is given up",
+    name: "a dead letter that can't be published is dropped",
     file: `${transport}/deadLetterPublisher.ts`,
     replace: "      onFailure(record)\n",
     by: "      onFailure(record)\n      if (Exit.isFailure(exit)) return Option.some(undefined as never)\n"
@@ -178,7 +178,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "yield* generations"
   },
   {
-    name: "a batch that is sent again is another one to the broker",
+    name: "a batch that is sent again is a new one to the broker",
     file: `${kafka}/producer/partitionQueue.ts`,
     replace: "if (queue.sequence === undefined || own.numbers !== undefined) return",
     by: "if (queue.sequence === undefined) return"
@@ -202,25 +202,25 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "5"
   },
   {
-    name: "what a transaction holds is dropped when it is aborted",
+    name: "a transaction's records are dropped when it is aborted",
     file: `${kafka}/transaction/commits.ts`,
     replace: "      const error = causeOf(done.left)\n",
     by: "      const error = causeOf(done.left)\n      Outbox.settle(outbox, offsets)\n"
   },
   {
-    name: "a commit in doubt is taken for one that failed",
+    name: "a commit in doubt counts as failed",
     file: `${kafka}/transaction/commits.ts`,
     replace: '        if (error.reason !== "Unknown") doubt = undefined\n',
     by: "        doubt = undefined\n",
-    // It takes the answers of a coordinator that is asked for longer than any fault lasts.
+    // It needs the answers of a coordinator that is asked for longer than any fault lasts.
     heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
-    name: "what came of a lost partition is committed all the same",
+    name: "results of a lost partition are committed anyway",
     file: `${kafka}/transaction/commits.ts`,
     replace: "      Outbox.drop(outbox, partition)\n",
     by: "",
-    // It takes a partition that is lost with results that aren't committed, and comes back.
+    // It needs a partition that is lost with uncommitted results and is assigned again.
     heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
@@ -237,7 +237,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "a join that is refused is tried again at once",
+    name: "a refused join is retried at once",
     file: `${kafka}/group/join.ts`,
     replace: "  const untilAssigned = Effect.gen(function* () {\n    const backoff = Backoff.make()",
     by: "  const untilAssigned = Effect.gen(function* () {\n    const backoff = Backoff.make(0, 0)"
