@@ -10,12 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Subject } from "./subject.js"
 
-/** A record for dead letter policies of which only the topics are needed. */
-const nobody = Producer.of({
-  send: ({ topic }) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" })),
+/** A producer for dead letter policies of which only the topics are read. */
+const unused = Producer.of({
+  send: ({ topic }) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "unused" })),
   sendAll: () => Effect.succeed([]),
   sendAllEither: () => Effect.succeed([]),
-  partitions: (topic) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "nobody" }))
+  partitions: (topic) => Effect.fail(new ProducerError({ reason: "Closed", topic, description: "unused" }))
 })
 
 /** The coordinates of a record. */
@@ -33,7 +33,7 @@ export interface DeadLetters {
 }
 
 export const make = <A, E, R, RD>({ consumer, context }: Subject<A, E, R, RD>): Effect.Effect<DeadLetters> =>
-  Effect.provideService(consumer.deadLetter.destination, Producer, nobody).pipe(
+  Effect.provideService(consumer.deadLetter.destination, Producer, unused).pipe(
     Effect.provide(context),
     (found) => found as Effect.Effect<DeadLetter.Destination>,
     Effect.map((destination): DeadLetters => {

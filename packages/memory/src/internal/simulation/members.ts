@@ -37,7 +37,7 @@ interface Running {
   readonly scope: Scope.CloseableScope
   /** Of static members. */
   readonly instance: number
-  /** The program's request to it, until it has been answered. */
+  /** The program's requests to it that haven't been answered. */
   readonly controls: Set<Fiber.RuntimeFiber<unknown, unknown>>
   consumer: Consumer | undefined
   stopping: boolean

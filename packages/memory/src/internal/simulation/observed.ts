@@ -20,7 +20,7 @@ interface Identity {
   readonly generationId: number
 }
 
-/** Error codes that don't concern the membership. */
+/** The identity for answers that don't concern the membership. */
 const elsewhere: Identity = { memberId: "", generationId: -1 }
 
 type Observe = {

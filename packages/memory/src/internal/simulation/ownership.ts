@@ -22,7 +22,7 @@ export interface Ownership {
   last: number | undefined
   running: number | undefined
   readonly settled: Set<number>
-  /** Increases with each seek: records that were requested in an earlier epoch are dropped. */
+  /** Replaced by each seek: records that were requested in an earlier epoch are dropped. */
   epoch: object
   sent: number
   readonly batches: Map<number, { readonly nextOffset: number; readonly bytes: number }>
