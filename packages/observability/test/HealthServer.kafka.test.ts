@@ -25,7 +25,7 @@ const healthy = {
 
 describeOwnKafka("Health, when the broker", () => {
   it.live(
-    "is one of three, and is killed: is degraded while the others serve",
+    "is one of three and is killed: is degraded while the others serve",
     () =>
       Effect.gen(function* () {
         const brokers = yield* makeCluster(3)
@@ -33,7 +33,7 @@ describeOwnKafka("Health, when the broker", () => {
           brokers.map(({ bootstrap }) => bootstrap).join(),
           "1 minute",
           Effect.gen(function* () {
-            // One partition for each broker: the one that is killed is asked for records.
+            // One partition per broker, so that the consumer fetches from the one that is killed.
             const topic = uniqueName("orders")
             yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
             yield* consume(topic)
@@ -51,7 +51,7 @@ describeOwnKafka("Health, when the broker", () => {
   )
 
   it.live(
-    "hangs, at the start or later, or is killed: tells it, stays live, and is ready again by itself",
+    "hangs, at the start or later, or is killed: reports it, stays live, and recovers readiness by itself",
     () =>
       Effect.gen(function* () {
         const broker = yield* makeBroker({
@@ -112,7 +112,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is neither live nor ready when a consumer has failed, and says why", () =>
+  it.live("is neither live nor ready after a consumer has failed, and says why", () =>
     run(
       brokers,
       "1 minute",
@@ -140,7 +140,7 @@ describeKafka("Health", (brokers) => {
         const topic = yield* createTopic()
         const latch = yield* Effect.makeLatch(false)
         const started = yield* Deferred.make<void>()
-        // Eagerly, all is given up first; cooperatively, the only partition would stay where it is.
+        // An eager assignor revokes everything first; with a cooperative one the only partition would stay.
         const eager = { assignors: ["range"] } as const
         yield* consume(topic, {
           ...eager,
@@ -153,7 +153,7 @@ describeKafka("Health", (brokers) => {
         yield* shows("200 200 503", { "consumer.membership": "rebalancing", "consumer #2.membership": "joining" })
         yield* latch.open
         yield* Fiber.join(joining)
-        // One of the two has nothing to do, and stands by.
+        // One of the two has no partition and stands by.
         yield* shows("200 200 200", { "consumer.membership": "stable", "consumer #2.membership": "stable" })
         yield* Scope.close(second, Exit.void)
         yield* shows("200 200 200", healthy)
@@ -161,7 +161,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is degraded while a topic is missing, of any member", () =>
+  it.live("is degraded while a topic is missing, for every member", () =>
     run(
       brokers,
       "1 minute",
@@ -177,7 +177,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("names a partition that makes no progress, and is not live when its handler can't be interrupted", () =>
+  it.live("names a partition that makes no progress, and is not live if its handler can't be interrupted", () =>
     run(
       brokers,
       "1 second",
@@ -192,7 +192,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is degraded while a record fails again and again", () =>
+  it.live("is degraded while a record keeps failing", () =>
     run(
       brokers,
       "1 second",
@@ -211,7 +211,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is down while a circuit breaker is open, live and ready all the same", () =>
+  it.live("is down while a circuit breaker is open, and still live and ready", () =>
     run(
       brokers,
       "1 minute",
@@ -233,7 +233,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is down while a check throws, and tells of brokers that nothing was asked of yet", () =>
+  it.live("is down while a check throws, and reports brokers that were not needed yet", () =>
     run(
       brokers,
       "1 minute",
@@ -250,8 +250,8 @@ describeKafka("Health", (brokers) => {
           health.register("database", () => ({ connections: check() })),
           broken
         )
-        const told = yield* shows("503 200 200", { ...healthy, "database.check": "unknown" })
-        assert.include(told["database.check"], "no pool")
+        const details = yield* shows("503 200 200", { ...healthy, "database.check": "unknown" })
+        assert.include(details["database.check"], "no pool")
         yield* Scope.close(broken, Exit.void)
         yield* shows("200 200 200", healthy)
       })
@@ -260,7 +260,7 @@ describeKafka("Health", (brokers) => {
 
   const unwanted = { handler: () => Effect.fail("declined"), retry: RetryPolicy.none }
 
-  it.live("is down when dead letters are refused, and names the record", () =>
+  it.live("is down while dead letters are rejected, and names the record", () =>
     run(
       brokers,
       "1 minute",
@@ -277,7 +277,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("is degraded while a dead letter, or any record, waits to be acknowledged", () =>
+  it.live("is degraded while a dead letter, or any record, is not acknowledged", () =>
     run(
       brokers,
       "1 second",
@@ -322,7 +322,7 @@ describeKafka("Health", (brokers) => {
     )
   )
 
-  it.live("blames no partition that is paused", () =>
+  it.live("reports no paused partition", () =>
     run(
       brokers,
       "1 second",

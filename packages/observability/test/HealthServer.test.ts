@@ -13,7 +13,7 @@ const local = { host: "127.0.0.1", port: 0 } as const
 
 const up: Health.HealthCheck = { status: "up", state: "sending" }
 
-/** Serves a component that says what it is told. */
+/** Serves a component with the given checks. */
 const serving = (options: HealthServer.HealthServerOptions, ...checks: ReadonlyArray<Health.HealthCheck>) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(HealthServer.layer({ ...local, ...options }))
@@ -46,7 +46,7 @@ describe("HealthServer", () => {
     })
   )
 
-  it.scopedLive("answers 503 to the question that is failed, and a probe with those that fail it", () =>
+  it.scopedLive("answers 503 to the failed question, and a probe with the components that fail it", () =>
     Effect.gen(function* () {
       const { server } = yield* serving(
         {},
@@ -101,7 +101,7 @@ describe("HealthServer", () => {
     })
   )
 
-  it.scopedLive("is a bare app too", () =>
+  it.scopedLive("is also available as a bare app", () =>
     Effect.gen(function* () {
       const given = yield* Health.make()
       yield* given.register("producer", () => ({ check: { ...up, ready: false } }))
@@ -117,7 +117,7 @@ describe("HealthServer", () => {
     })
   )
 
-  it.scopedLive("fails with AddressInUse where the port is taken", () =>
+  it.scopedLive("fails with AddressInUse if the port is taken", () =>
     Effect.gen(function* () {
       const { server } = yield* serving({})
       const error = yield* Effect.flip(Layer.launch(HealthServer.layer({ host: "127.0.0.1", port: server.port })))
@@ -126,7 +126,7 @@ describe("HealthServer", () => {
     })
   )
 
-  it.live("refuses options, all at once", () =>
+  it.live("rejects invalid options, all at once", () =>
     Effect.gen(function* () {
       const wrong = { port: -1, path: "health" as "/health", stalledAfter: 0 }
       const error = yield* Effect.flip(Layer.launch(HealthServer.layer(wrong)))
@@ -153,7 +153,7 @@ describe("HealthServer", () => {
     })
   )
 
-  it.live("names every variable that is wrong", () =>
+  it.live("names every invalid variable", () =>
     Effect.gen(function* () {
       const environment = new Map([
         ["HEALTH_PORT", "70000"],

@@ -109,7 +109,7 @@ up -1.5
     )
   })
 
-  it("calls a counter that may fall a gauge", () => {
+  it("writes a counter that may fall as a gauge", () => {
     assert.include(
       PrometheusFormat.format([counter("level", 3, [], undefined, false)]),
       "# TYPE level gauge\nlevel 3\n"
@@ -157,7 +157,7 @@ took_count 3
     )
   })
 
-  it("writes numbers as the format spells them", () => {
+  it("writes numbers in the format's notation", () => {
     const text = PrometheusFormat.format([
       gauge("a", Number.POSITIVE_INFINITY),
       gauge("b", Number.NEGATIVE_INFINITY),
@@ -193,7 +193,7 @@ a{path="C:\\\\dir \\"x\\"\\nend"} 1
     assert.include(text, "_2xx 2")
   })
 
-  it("keeps the labels that the format uses for itself", () => {
+  it("keeps the labels that the format reserves", () => {
     const text = PrometheusFormat.format([
       histogram("h", [1], [2], [["le", "mine"]]),
       summary("s", [[0.5, 1]], [["quantile", "mine"]]),
@@ -263,7 +263,7 @@ h_count 4
     )
   })
 
-  it("skips the runtime's fibre metrics unless asked for them", () => {
+  it("skips the runtime's fiber metrics unless configured", () => {
     const snapshot = [counter("effect_fiber_started", 4), counter("mine", 1)]
     assert.notInclude(PrometheusFormat.format(snapshot), "effect_fiber")
     assert.include(PrometheusFormat.format(snapshot, { fibers: true }), "effect_fiber_started 4")
@@ -318,7 +318,7 @@ const pair: fc.Arbitrary<MetricPair.MetricPair.Untyped> = fc.oneof(
 )
 
 describe("PrometheusFormat, for any snapshot", () => {
-  it("is valid, has no series twice, and histograms whose buckets never fall and end at their count", () => {
+  it("is valid, has no series twice, and histogram buckets never fall and end at their count", () => {
     fc.assert(
       fc.property(fc.array(pair, { maxLength: 8 }), (snapshot) => {
         for (const family of parse(PrometheusFormat.format(snapshot))) {
@@ -339,7 +339,7 @@ describe("PrometheusFormat, for any snapshot", () => {
     )
   })
 
-  it("reads back label values and descriptions as they were", () => {
+  it("reads back label values and descriptions unchanged", () => {
     fc.assert(
       fc.property(text, text, (label, description) => {
         const [family] = parse(PrometheusFormat.format([counter("a", 1, [["x", label]], description)]))
@@ -349,7 +349,7 @@ describe("PrometheusFormat, for any snapshot", () => {
     )
   })
 
-  it("doesn't depend on the snapshot's order, gauges and summaries of one series aside", () => {
+  it("doesn't depend on the snapshot's order, except for gauges and summaries of one series", () => {
     fc.assert(
       fc.property(
         fc

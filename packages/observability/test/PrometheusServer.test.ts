@@ -64,7 +64,7 @@ describe("PrometheusServer", () => {
     })
   )
 
-  it.scopedLive("fails with AddressInUse where the port is taken", () =>
+  it.scopedLive("fails with AddressInUse if the port is taken", () =>
     Effect.gen(function* () {
       const { port } = yield* PrometheusServer.make(local)
       const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "127.0.0.1", port })))
@@ -74,7 +74,7 @@ describe("PrometheusServer", () => {
     })
   )
 
-  it.live("fails with ListenFailed at an address that isn't this machine's", () =>
+  it.live("fails with ListenFailed on an address that isn't this machine's", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "192.0.2.1", port: 0 })))
       assert.strictEqual(error.reason, "ListenFailed")
@@ -82,7 +82,7 @@ describe("PrometheusServer", () => {
   )
 
   for (const port of [-1, 65_536, 1.5, Number.NaN]) {
-    it.live(`refuses the port ${port}`, () =>
+    it.live(`rejects the port ${port}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "127.0.0.1", port })))
         assert.strictEqual(error.reason, "InvalidOption")
@@ -123,7 +123,7 @@ describe("PrometheusServer", () => {
     })
   )
 
-  it.live("tells every wrong variable at once", () =>
+  it.live("reports all invalid variables at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Layer.launch(PrometheusServer.layerConfig())).pipe(
         Effect.withConfigProvider(

@@ -20,12 +20,12 @@ import * as Collector from "./collector.js"
 
 class Declined extends Data.TaggedError("Declined") {}
 
-/** Every attribute name that the conventions have. */
+/** Every attribute name in the conventions. */
 const conventions = new Set<unknown>(
   Object.entries(Incubating).flatMap(([name, value]) => (name.startsWith("ATTR_") ? [value] : []))
 )
 
-/** What the conventions say of a span of Kafka, and what Spillway adds. */
+/** The conventions' requirements for a Kafka span, plus Spillway's additions. */
 const sending = {
   [Incubating.ATTR_MESSAGING_SYSTEM_NAME]: Incubating.MESSAGING_SYSTEM_NAME_VALUE_KAFKA,
   [Incubating.ATTR_MESSAGING_SYSTEM]: Incubating.MESSAGING_SYSTEM_VALUE_KAFKA,
@@ -45,7 +45,7 @@ const producerKind = 4
 const consumerKind = 5
 
 describeKafka("Telemetry on Kafka", (brokers) => {
-  it.live("exports one trace from a producer through a consumer, its retry and dead letter to who reads that", () =>
+  it.live("exports one trace from a producer through a consumer, its retry and dead letter to the reader", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make
       const orders = uniqueName("orders")

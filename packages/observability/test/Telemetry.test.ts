@@ -15,7 +15,7 @@ import * as Collector from "./collector.js"
 
 const secret = "k-1234"
 
-/** Runs a program whose telemetry goes to a collector of its own, and collects all that is logged, at every level. */
+/** Runs a program whose telemetry goes to its own collector, and collects all log lines at every level. */
 const exported = (
   program: Effect.Effect<unknown>,
   options: Partial<Telemetry.TelemetryOptions> = {},
@@ -40,7 +40,7 @@ const exported = (
 const paths = ({ requests }: Collector.Collector) => requests.map(({ path }) => path).sort()
 
 describe("Telemetry", () => {
-  it.scopedLive("exports what is left when it is released, with its resource and headers", () =>
+  it.scopedLive("exports the remaining data when it is released, with its resource and headers", () =>
     Effect.gen(function* () {
       const name = uniqueName("orders")
       const counter = Metric.counter(name, { incremental: true })
@@ -81,7 +81,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("turns tracing on and names the service in log lines, which it exports when asked", () =>
+  it.scopedLive("turns tracing on and names the service in log lines, which it exports if configured", () =>
     Effect.gen(function* () {
       const program = Effect.flatMap(TransportTracing, ({ enabled }) => Effect.logInfo(`tracing ${enabled}`))
       const { collector, lines } = yield* exported(program, { logs: true, metrics: false })
@@ -96,7 +96,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("samples the traces that begin here by its ratio, and others as they were", () =>
+  it.scopedLive("samples the traces that begin here by its ratio, and keeps the decision for others", () =>
     Effect.gen(function* () {
       const ids: Array<string> = []
       const remember = Effect.map(Effect.orDie(Effect.currentSpan), ({ sampled, spanId, traceId }) => {
@@ -127,7 +127,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("lets an export that is on its way end, and closes in time when nobody answers", () =>
+  it.scopedLive("lets an export in flight end, and closes in time if there is no response", () =>
     Effect.gen(function* () {
       const spans = Effect.repeatN(Effect.withSpan(Effect.void, "checkout"), 999)
       const options = { metrics: false } as const
@@ -140,7 +140,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("says that exports fail, once, whatever the status", () =>
+  it.scopedLive("logs that exports fail, once, whatever the status", () =>
     Effect.gen(function* () {
       const { lines } = yield* exported(Effect.withSpan(Effect.void, "checkout"), {}, [401, 401])
       const warnings = lines.map((line) => JSON.parse(line)).filter(({ logLevel }) => logLevel === "WARN")
@@ -149,7 +149,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.effect("refuses options that nothing can be exported with, all at once and without secrets", () =>
+  it.effect("rejects options that can't export anything, all at once and without secrets", () =>
     Effect.gen(function* () {
       const error = yield* Telemetry.layer({
         serviceName: " ",
@@ -208,14 +208,14 @@ describe("Telemetry", () => {
       })
     )
 
-    it.effect("exports and traces nothing where OpenTelemetry is disabled", () =>
+    it.effect("exports and traces nothing if OpenTelemetry is disabled", () =>
       Effect.gen(function* () {
         const { enabled } = yield* TransportTracing
         assert.isFalse(enabled)
       }).pipe(Effect.provide(Telemetry.layerConfig()), Effect.provide(withEnvironment({ OTEL_SDK_DISABLED: "true" })))
     )
 
-    it.effect("names the variable that is wrong, never a secret", () =>
+    it.effect("names the invalid variable, never a secret", () =>
       Effect.gen(function* () {
         const wrong = (environment: Record<string, string>) =>
           Telemetry.layerConfig().pipe(

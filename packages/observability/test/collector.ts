@@ -1,4 +1,4 @@
-/** An OTLP receiver for tests: an HTTP server that decodes what is exported to it as JSON. */
+/** An OTLP receiver for tests: an HTTP server that decodes the JSON exported to it. */
 import * as Http from "node:http"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -30,10 +30,10 @@ export interface OtlpSpan {
 export interface Collector {
   readonly url: string
   readonly requests: Array<Request>
-  /** What the next requests are answered with; 200 after that. `undefined` is no answer at all. */
+  /** The responses to the next requests; 200 after that. `undefined` means no response at all. */
   readonly answers: Array<number | undefined>
   readonly spans: () => ReadonlyArray<OtlpSpan>
-  /** The last values of metrics as `name{label=value,…}`; histograms by their count. */
+  /** The last values of metrics as `name{label=value,…}`; a histogram's value is its count. */
   readonly metrics: () => Readonly<Record<string, number>>
   readonly logs: () => ReadonlyArray<{ readonly body: string; readonly attributes: Attributes }>
 }
@@ -47,7 +47,7 @@ interface Resource {
   readonly resource: { readonly attributes: ReadonlyArray<KeyValue> }
 }
 
-/** The parts of OTLP's JSON that tests look at. */
+/** The parts of OTLP's JSON that the tests read. */
 interface Bodies {
   readonly traces: {
     readonly resourceSpans: ReadonlyArray<

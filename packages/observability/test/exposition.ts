@@ -1,4 +1,4 @@
-/** A strict reader of Prometheus's text format 0.0.4, written from its grammar; throws on what the format forbids. */
+/** A strict parser of Prometheus's text format 0.0.4, written from its grammar; throws on any violation. */
 
 export interface Sample {
   readonly name: string
@@ -50,7 +50,7 @@ const suffixes: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 export const parse = (text: string): ReadonlyArray<Family> => {
-  if (text !== "" && !text.endsWith("\n")) throw new Error("the last line doesn't end")
+  if (text !== "" && !text.endsWith("\n")) throw new Error("the last line has no line break")
   const families: Array<Family & { samples: Array<Sample> }> = []
   const seen = new Set<string>()
   const names = new Set<string>()

@@ -1,5 +1,5 @@
 /**
- * What the tests of health on Kafka share: a program with a health server, and what the server says.
+ * Shared by the tests of health on Kafka: a program with a health server, and the server's responses.
  */
 import { assert } from "@effect/vitest"
 import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
@@ -40,7 +40,7 @@ export const run = <A, E>(
     Effect.provide(Logger.remove(Logger.defaultLogger))
   )
 
-/** The words of all checks by `component.check`, the group left out of a consumer's name. */
+/** The states of all checks by `component.check`, without the group in a consumer's name. */
 const said = Effect.gen(function* () {
   const server = yield* HealthServer.HealthServer
   const answers = yield* Effect.forEach(["/health", "/health/live", "/health/ready"], (path) =>
@@ -51,17 +51,17 @@ const said = Effect.gen(function* () {
   const details: Record<string, string> = {}
   for (const [component, { checks }] of Object.entries(all!.body.components)) {
     const name = component.replace(/^consumer \S+/, "consumer")
-    for (const [check, told] of Object.entries(checks)) {
-      states[`${name}.${check}`] = told.state
-      details[`${name}.${check}`] = JSON.stringify(told.details)
+    for (const [check, result] of Object.entries(checks)) {
+      states[`${name}.${check}`] = result.state
+      details[`${name}.${check}`] = JSON.stringify(result.details)
     }
   }
   return { status: answers.map(({ status }) => status).join(" "), states, details, body: all!.body }
 })
 
 /**
- * Ends when `/health`, `/health/live` and `/health/ready` answer with these statuses and the checks are in these states,
- * and fails with the difference when they don't come to it. Returns the details of each check, as JSON.
+ * Ends when `/health`, `/health/live` and `/health/ready` return these statuses and the checks are in these states;
+ * fails with the difference if that never happens. Returns the details of each check, as JSON.
  */
 export const shows = (status: string, states: Readonly<Record<string, string>>) =>
   Effect.flatMap(said, (found) =>
@@ -78,7 +78,7 @@ export const shows = (status: string, states: Readonly<Record<string, string>>) 
 export const createTopic = (configs: Readonly<Record<string, string>> = {}, topic = uniqueName("orders")) =>
   Effect.as(KafkaAdmin.createTopics([{ topic, partitions: 1, configs }]), topic)
 
-/** A compacted topic takes no record without a key. */
+/** A compacted topic rejects records without a key. */
 export const refusing = { "cleanup.policy": "compact" }
 
 export const willing = { "cleanup.policy": "delete" }
@@ -87,7 +87,7 @@ export const publish = (topic: string) => Effect.flatMap(Producer, ({ send }) =>
 
 type Options<R, RD> = Partial<KafkaConsumer.KafkaConsumerOptions<string, unknown, R, RD>>
 
-/** A consumer of one topic, with timeouts as short as a test wants them. */
+/** A consumer of one topic, with short timeouts for tests. */
 export const consume = <R = never, RD = never>(topic: string, options: Options<R, RD> = {}) =>
   KafkaConsumer.make<string, unknown, R, RD>({
     groupId: `${topic}-group`,

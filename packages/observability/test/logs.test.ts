@@ -37,7 +37,7 @@ const documented = new Map(
 )
 
 describe("docs/logs.md", () => {
-  it("has every line of the sources, at its level", () => {
+  it("lists every log line of the sources, at its level", () => {
     assert.isAbove(written.length, 15)
     assert.deepStrictEqual(
       written.filter((line) => !documented.has(line)),
@@ -45,7 +45,7 @@ describe("docs/logs.md", () => {
     )
   })
 
-  it("has no line that nothing writes", () => {
+  it("lists no line that the sources don't write", () => {
     const all = Fs.readdirSync(Path.join(root, "packages"))
       .flatMap((name) => sources(Path.join(root, "packages", name, "src")))
       .join("\n")

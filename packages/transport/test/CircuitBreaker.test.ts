@@ -36,7 +36,7 @@ describe("circuit breaker", () => {
     })
   })
 
-  it("tells everything that is wrong with its options at once", () => {
+  it("reports all invalid options at once", () => {
     const { issues } = CircuitBreaker.check({
       window: { count: 0 },
       failureRatio: 1.5,
@@ -68,7 +68,7 @@ describe("circuit breaker", () => {
     ])
   })
 
-  it.scoped("tells when a call may begin, and each change, until its scope closes", () =>
+  it.scoped("reports when a call may begin, and each change, until its scope closes", () =>
     Effect.gen(function* () {
       let admissions = 0
       const scope = yield* Scope.make()
@@ -106,13 +106,13 @@ describe("circuit breaker", () => {
     })
   )
 
-  it.scoped("leaves retries to those failures that don't count, and counts where it can't tell", () =>
+  it.scoped("ignores failures that don't count, and counts a failure if the predicate throws", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make(
         {
           ...quick,
           isFailure: ({ error }) => {
-            if (error === "odd") throw new Error("can't tell")
+            if (error === "odd") throw new Error("the predicate failed")
             return error === "down"
           }
         },
@@ -131,7 +131,7 @@ describe("circuit breaker", () => {
   )
 })
 
-describe("circuit breaker by an uneven clock", () => {
+describe("circuit breaker on an uneven clock", () => {
   const short = CircuitBreaker.check({
     window: { count: 1 },
     minimumThroughput: 1,
@@ -140,7 +140,7 @@ describe("circuit breaker by an uneven clock", () => {
     factor: 1
   }).settings
 
-  /** Opens a breaker, then fails every probe that it lets through; counts them. */
+  /** Opens a breaker, then fails every probe that it admits; counts them. */
   const failing = Effect.fnUntraced(function* (settings: CircuitBreaker.CircuitBreakerSettings) {
     const probes = { count: 0 }
     const breaker: CircuitBreaker.CircuitBreakerRuntime = yield* CircuitBreaker.make(settings, () => {
@@ -154,7 +154,7 @@ describe("circuit breaker by an uneven clock", () => {
     return { breaker, probes }
   })
 
-  it.scoped("lets a probe through each time that it has been open for long enough, though timers fire early", () =>
+  it.scoped("admits a probe each time the open time is over, though timers fire early", () =>
     unevenly(() =>
       Effect.gen(function* () {
         const { breaker, probes } = yield* failing(short)
@@ -165,7 +165,7 @@ describe("circuit breaker by an uneven clock", () => {
     )
   )
 
-  it.scoped("stays open for as long as it should, wherever the wall clock steps meanwhile", () =>
+  it.scoped("stays open for the open time, though the wall clock steps", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const { probes } = yield* failing({ ...short, openMillis: 1_000, maxOpenMillis: 1_000 })
@@ -181,7 +181,7 @@ describe("circuit breaker by an uneven clock", () => {
     )
   )
 
-  it.scoped("forgets what lies before its window of time, though the wall clock was set back", () =>
+  it.scoped("forgets calls before its time window, though the wall clock was set back", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const { settings } = CircuitBreaker.check({ window: { time: "10 seconds" }, minimumThroughput: 2 })

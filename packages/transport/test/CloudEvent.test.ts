@@ -66,7 +66,7 @@ describe("CloudEvent in binary mode", () => {
     fc.assert(fc.property(anyEvent, (event) => assert.deepStrictEqual(read(written(event)), event)))
   })
 
-  it("is written as the binding says", () => {
+  it("is written as the Kafka binding specifies", () => {
     const { headers, value } = written({
       attributes: {
         id: "e-1",
@@ -94,7 +94,7 @@ describe("CloudEvent in binary mode", () => {
     assert.strictEqual(text(value), "{}")
   })
 
-  it("is not written with what the standard forbids, or what would be read as another event", () => {
+  it("rejects attributes that the standard forbids or that would read back as another event", () => {
     const valid = { id: "e-1", type: "t", source: "/shop", extensions: {} }
     const refused = (attributes: Partial<CloudEvent.CloudEventAttributes>) =>
       failure(CloudEvent.toRecord({ attributes: { ...valid, ...attributes }, data: null }))
@@ -126,7 +126,7 @@ describe("CloudEvent in binary mode", () => {
     )
   })
 
-  it("takes the last of repeated headers, null for absent, and passes over other names", () => {
+  it("takes the last of repeated headers, treats null as absent, and ignores other names", () => {
     const event = read({
       headers: [
         ...Headers.fromRecord({ ...required, ce_subject: "a", ce_tenant: "a", ce_data: "x", ce_data_base64: "x" }),
@@ -156,7 +156,7 @@ describe("CloudEvent in binary mode", () => {
     })
   })
 
-  it("tells what is missing or wrong", () => {
+  it("reports missing and invalid attributes", () => {
     const refused = (headers: { readonly [name: string]: Headers.HeaderValue }) =>
       failure(CloudEvent.fromRecord(binary(headers)))
     assert.strictEqual(
@@ -173,7 +173,7 @@ describe("CloudEvent in binary mode", () => {
     }
   })
 
-  it("reads every form of time that RFC 3339 has", () => {
+  it("reads every RFC 3339 form of a time", () => {
     const time = Date.UTC(2026, 0, 2, 3, 4, 5)
     const of = (ce_time: string) => read(binary({ ce_time })).attributes.time
     assert.strictEqual(of("2026-01-02T03:04:05Z"), time)
@@ -183,7 +183,7 @@ describe("CloudEvent in binary mode", () => {
 })
 
 describe("CloudEvent in structured mode", () => {
-  it("is refused when its data is nested too deeply to be written", () => {
+  it("is rejected if its data is nested too deeply to be written", () => {
     const depth = 100_000
     const deep = `${"[".repeat(depth)}${"]".repeat(depth)}`
     const value = `{"specversion":"1.0","id":"e-1","type":"order.placed.v1","source":"/shop","data":${deep}}`
@@ -197,7 +197,7 @@ describe("CloudEvent in structured mode", () => {
     return bytes === null ? null : text(bytes)
   }
 
-  it("reads attributes and data, whatever parameters and case its media type has", () => {
+  it("reads attributes and data, with any parameters and case of the media type", () => {
     const value = event({
       time: "2026-01-02T03:04:05Z",
       subject: null,
@@ -223,7 +223,7 @@ describe("CloudEvent in structured mode", () => {
     })
   })
 
-  it("has the data's bytes as binary mode would", () => {
+  it("has the same data bytes as in binary mode", () => {
     assert.strictEqual(data({ data: "a" }), '"a"')
     assert.strictEqual(data({ data: null }), "null")
     assert.strictEqual(data({ datacontenttype: "application/vnd.shop+json", data: "a" }), '"a"')
@@ -240,7 +240,7 @@ describe("CloudEvent in structured mode", () => {
     )
   })
 
-  it("tells what is wrong", () => {
+  it("reports invalid events", () => {
     const refused = (value: string | null, contentType?: string) =>
       failure(CloudEvent.fromRecord(structured(value, contentType)))
     assert.strictEqual(refused(null), "InvalidJson: expected an event, got a tombstone")
@@ -273,7 +273,7 @@ describe("CloudEvent in structured mode", () => {
   })
 })
 
-describe("CloudEvent beside the cloudevents package", () => {
+describe("CloudEvent with the cloudevents package", () => {
   const source = "https://shop.example/orders"
   const jsonEvent = fc.record({
     id: fc.uuid(),
@@ -284,7 +284,7 @@ describe("CloudEvent beside the cloudevents package", () => {
     data: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 1 }), { noNullPrototype: true })
   })
 
-  it("writes what the package reads", () => {
+  it("writes events that the package reads", () => {
     fc.assert(
       fc.property(jsonEvent, ({ data, tenant, ...attributes }) => {
         const { headers, value } = written({
@@ -317,7 +317,7 @@ describe("CloudEvent beside the cloudevents package", () => {
     )
   })
 
-  it("reads what the package writes, in either mode", () => {
+  it("reads events that the package writes, in either mode", () => {
     fc.assert(
       fc.property(jsonEvent, fc.boolean(), ({ data, time, ...attributes }, isBinary) => {
         const event = new Reference<unknown>({

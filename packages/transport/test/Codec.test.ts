@@ -9,7 +9,7 @@ import * as Codec from "../src/Codec.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** What a codec gives without being run. */
+/** A codec's result without running it. */
 const atOnce = <A, E>(effect: Effect.Effect<A, E>): Exit.Exit<A, E> => {
   assert.isTrue(Exit.isExit(effect))
   return Effect.runSyncExit(effect)
@@ -31,7 +31,7 @@ const Order = Schema.Struct({
 const order = Codec.json(Order)
 
 describe("Codec.bytes", () => {
-  it("gives the value as it is", () => {
+  it("returns the value unchanged", () => {
     const bytes = Uint8Array.of(0xff, 0)
     assert.strictEqual(value(Codec.bytes.decode(bytes)), bytes)
     assert.strictEqual(value(Codec.bytes.encode(bytes)), bytes)
@@ -41,7 +41,7 @@ describe("Codec.bytes", () => {
 })
 
 describe("Codec.text", () => {
-  it("reads what it writes, a byte order mark too", () => {
+  it("reads what it writes, including a byte order mark", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
         assert.strictEqual(value(Codec.text.decode(value(Codec.text.encode(text)))), text)
@@ -50,7 +50,7 @@ describe("Codec.text", () => {
     assert.strictEqual(value(Codec.text.decode(utf8("\uFEFFa"))), "\uFEFFa")
   })
 
-  it("fails on bytes that are no UTF-8 and on a tombstone", () => {
+  it("fails on bytes that are not UTF-8 and on a tombstone", () => {
     assert.strictEqual(error(Codec.text.decode(Uint8Array.of(0x61, 0xff))).reason, "InvalidUtf8")
     assert.strictEqual(error(Codec.text.decode(null)).reason, "Null")
   })
@@ -68,7 +68,7 @@ describe("Codec.json", () => {
     assert.strictEqual(value(Codec.json(Schema.Number).decode(utf8("\uFEFF1"))), 1)
   })
 
-  it("tells what is wrong", () => {
+  it("reports what is wrong", () => {
     assert.strictEqual(error(order.decode(null)).reason, "Null")
     assert.strictEqual(error(order.decode(Uint8Array.of(0xc0))).reason, "InvalidUtf8")
     assert.strictEqual(error(order.decode(utf8("{"))).reason, "InvalidJson")
@@ -91,7 +91,7 @@ describe("Codec.json", () => {
     assert.strictEqual(error(order.decode(utf8(secret))).message.includes(secret), false)
   })
 
-  it("fails to write what the schema or JSON refuses", () => {
+  it("rejects a value that the schema or JSON can't represent", () => {
     assert.strictEqual(error(order.encode({ id: 1, lines: [{ sku: "", count: 1 }] })).reason, "SchemaMismatch")
     assert.strictEqual(error(Codec.json(Schema.Undefined).encode(undefined)).reason, "InvalidJson")
     assert.strictEqual(error(Codec.json(Schema.BigIntFromSelf).encode(1n)).reason, "InvalidJson")
@@ -138,7 +138,7 @@ describe("A value nested 100,000 levels deep", () => {
     })
   )
 
-  it("is told of by the start of the path to what doesn't match", () => {
+  it("is reported with the start of the path to the mismatch", () => {
     const levels = 1_000
     const deep = utf8(`${'{"child":'.repeat(levels)}7${"}".repeat(levels)}`)
     const { description } = error(Codec.json(Tree).decode(deep))
@@ -146,7 +146,7 @@ describe("A value nested 100,000 levels deep", () => {
     assert.isBelow(description.length, 1_100)
   })
 
-  it.effect("of a schema that throws doesn't decode, and its message isn't told", () =>
+  it.effect("of a schema that throws doesn't decode, and the error omits the schema's message", () =>
     Effect.gen(function* () {
       const thrown = (): never => {
         throw new TypeError("secret")
@@ -170,7 +170,7 @@ describe("A value nested 100,000 levels deep", () => {
 })
 
 describe("Codec.nullable", () => {
-  it("lets tombstones pass and leaves the rest to the codec", () => {
+  it("passes tombstones through and delegates the rest to the codec", () => {
     const codec = Codec.nullable(Codec.text)
     assert.isNull(value(codec.decode(null)))
     assert.isNull(value(codec.encode(null)))

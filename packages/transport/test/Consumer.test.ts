@@ -8,7 +8,7 @@ import * as Consumer from "../src/Consumer.js"
 
 const failure = new Consumer.ConsumerError({ reason: "Authorization", groupId: "billing", description: "no access" })
 
-/** A consumer that reports a failure when told to, and tells when it was closed. */
+/** A consumer that reports a failure on request, and records when it is closed. */
 const consumer = (fail: Deferred.Deferred<void>, closed: Deferred.Deferred<void>) =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
@@ -19,7 +19,7 @@ const consumer = (fail: Deferred.Deferred<void>, closed: Deferred.Deferred<void>
   )
 
 describe("Consumer.launch", () => {
-  it.effect("ends with the error of a consumer that failed, and closes the others", () =>
+  it.effect("ends with the error of a failed consumer, and closes the others", () =>
     Effect.gen(function* () {
       const [fail, never, closed, otherClosed] = yield* Effect.all(
         Array.from({ length: 4 }, () => Deferred.make<void>())
@@ -34,7 +34,7 @@ describe("Consumer.launch", () => {
     })
   )
 
-  it.effect("ends with a failure to build the layer", () =>
+  it.effect("fails if the layer can't be built", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* Effect.flip(Consumer.launch(Layer.fail("broken"))), "broken")
     })

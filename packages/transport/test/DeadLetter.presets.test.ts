@@ -36,7 +36,7 @@ const presets = ["spillway", "spring", "connect"] as const
 const headersOf = (record: ConsumedRecord, options: Partial<DeadLetter.RecordOptions>): Headers.Headers =>
   DeadLetter.record(failed(record), { topic: "orders-dlq", ...options }).headers as Headers.Headers
 
-/** What a consumer of the dead letter topic reads. */
+/** The metadata that a consumer of the dead letter topic reads. */
 const letter = (headers: Headers.Headers): ConsumedRecord => ({
   ...source,
   topic: "orders-dlq",
@@ -127,7 +127,7 @@ const bySpring: Headers.Headers = [
   ["kafka_dlt-key-exception-message", utf8("key")]
 ]
 
-/** As the dead letter topic of Spring's retry topics has them, after three attempts. */
+/** As Spring's retry topics write them to the dead letter topic, after three attempts. */
 const byRetryTopics: Headers.Headers = [
   ["retry_topic-original-timestamp", timestampBytes.slice(2)],
   ["kafka_original-topic", utf8("payments")],
@@ -180,12 +180,12 @@ const foreign = {
 
 describe("DeadLetter's header presets", () => {
   for (const preset of presets) {
-    it(`${preset}: writes exactly these bytes, and fewer when the letter must shrink`, () => {
+    it(`${preset}: writes exactly these bytes, and fewer if the letter must shrink`, () => {
       assert.deepStrictEqual(headersOf(source, { headers: preset }), full[preset])
       assert.deepStrictEqual(headersOf(source, { headers: preset, metadata: "minimal" }), minimal[preset])
     })
 
-    it(`${preset}: is read back without being named, and under any other name`, () => {
+    it(`${preset}: is read back without naming the preset, and under any other name`, () => {
       const errorStack = preset === "spillway" ? undefined : error.stack
       for (const headers of [undefined, ...presets]) {
         assert.deepStrictEqual(
@@ -199,7 +199,7 @@ describe("DeadLetter's header presets", () => {
       }
     })
 
-    it(`${preset}: replaces the metadata of any letter, and keeps the event's id`, () => {
+    it(`${preset}: replaces the metadata of any letter and keeps the event id`, () => {
       const letters = [...presets.map((other) => full[other]), ...Object.values(foreign).map(({ headers }) => headers)]
       for (const headers of letters) {
         const before = letter([["trace", bytes(200)], ...headers.filter(([name]) => name !== "trace")])
@@ -218,7 +218,7 @@ describe("DeadLetter's header presets", () => {
   }
 
   for (const [name, { headers, metadata }] of Object.entries(foreign)) {
-    it(`the letters of ${name} are read`, () => {
+    it(`reads the letters of ${name}`, () => {
       assert.deepStrictEqual(DeadLetter.metadata(letter(headers)), Option.some(metadata))
       assert.deepStrictEqual(DeadLetter.metadata(letter(headers.toReversed())), Option.some(metadata))
       assert.deepStrictEqual(
@@ -228,7 +228,7 @@ describe("DeadLetter's header presets", () => {
     })
   }
 
-  it("of several systems' metadata the last written is read", () => {
+  it("reads the metadata written last if several systems wrote some", () => {
     for (const preset of presets) {
       const headers = [...full[preset], ...bySpring, ...byConnect]
       assert.strictEqual(Option.getOrThrow(DeadLetter.metadata(letter(headers))).groupId, "payers")
@@ -239,7 +239,7 @@ describe("DeadLetter's header presets", () => {
     }
   })
 
-  it("numbers of another length, and none, are left out", () => {
+  it("leaves out numbers of another length, and null", () => {
     const headers: Headers.Headers = [
       ["kafka_dlt-original-topic", utf8("payments")],
       ["kafka_dlt-original-partition", utf8("3")],
@@ -250,7 +250,7 @@ describe("DeadLetter's header presets", () => {
     assert.deepStrictEqual([topic, partition, offset, timestamp], ["payments", undefined, undefined, undefined])
   })
 
-  it("the attempts of Spring's older retry topics are one byte", () => {
+  it("reads one-byte attempts of Spring's older retry topics", () => {
     const headers: Headers.Headers = [
       ["kafka_original-topic", utf8("payments")],
       ["retry_topic-attempts", bytes(4)]
@@ -258,7 +258,7 @@ describe("DeadLetter's header presets", () => {
     assert.strictEqual(Option.getOrThrow(DeadLetter.metadata(letter(headers))).retryCount, 2)
   })
 
-  it("single names are chosen in any preset, with the preset's encoding", () => {
+  it("allows custom names in any preset, with the preset's encoding", () => {
     const headers = { preset: "spring", offset: "where", errorMessage: "why" } as const
     const found = headersOf(source, { headers })
     assert.deepStrictEqual(Headers.getAll(found, "where"), [offsetBytes])
@@ -271,7 +271,7 @@ describe("DeadLetter's header presets", () => {
     assert.strictEqual(Headers.getAll(again, "why").length, 1)
   })
 
-  it("spillway's has the stack under a name that is chosen for it, cut at 4,096 characters", () => {
+  it("spillway's has the stack under a custom name, cut at 4,096 characters", () => {
     const headers = { errorStack: "x-error-stack" }
     const deep = Object.assign(new Error("deep"), { stack: "s".repeat(5_000) })
     const { headers: found } = DeadLetter.record(
@@ -282,7 +282,7 @@ describe("DeadLetter's header presets", () => {
     assert.strictEqual(Option.getOrThrow(DeadLetter.metadata(letter(found), { headers })).errorStack, "s".repeat(4_096))
   })
 
-  it("an error without a stack has its type and message in its place", () => {
+  it("an error without a stack has its type and message instead", () => {
     const { headers } = DeadLetter.record(
       { ...failed(source), error: "plain" },
       { topic: "orders-dlq", headers: "spring" }
@@ -290,7 +290,7 @@ describe("DeadLetter's header presets", () => {
     assert.deepStrictEqual(Headers.getText(headers, "kafka_dlt-exception-stacktrace"), Option.some("string: plain"))
   })
 
-  it("a header of the application's own that only looks like metadata stays, under names that avoid it", () => {
+  it("keeps an application's header that only looks like metadata, if the custom names avoid it", () => {
     const record = { ...source, headers: Headers.fromRecord({ "x-retry-count": "mine" }) }
     const headers = { retryCount: "spillway-retries" }
     assert.deepStrictEqual(Headers.getText(headersOf(record, { headers }), "x-retry-count"), Option.some("mine"))
@@ -298,7 +298,7 @@ describe("DeadLetter's header presets", () => {
 })
 
 describe("DeadLetter.checkHeaders", () => {
-  it("says what is wrong", () => {
+  it("reports invalid names", () => {
     const issues: ReadonlyArray<readonly [DeadLetter.DeadLetterHeaders, ...ReadonlyArray<string>]> = [
       ["spring"],
       [{ preset: "connect", errorMessage: "why" }],

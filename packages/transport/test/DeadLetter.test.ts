@@ -98,7 +98,7 @@ describe("DeadLetter.record", () => {
     assert.isNull(letter.value)
   })
 
-  it("keeps all but metadata byte for byte and in order, and has each metadata header once", () => {
+  it("keeps everything but metadata byte for byte and in order, and has each metadata header once", () => {
     fc.assert(
       fc.property(anyRecord, (record) => {
         const letter = dead(record)
@@ -130,7 +130,7 @@ describe("DeadLetter.record", () => {
     )
   })
 
-  it("leaves the event id's header where it was", () => {
+  it("leaves the event id's header in its place", () => {
     const headers = Headers.make([
       ["x-event-id", "e-1"],
       ["a", "1"]
@@ -153,7 +153,7 @@ describe("DeadLetter.record", () => {
     assert.strictEqual(metadata.errorMessage, "far")
   })
 
-  it("shrinks to what finds the original", () => {
+  it("shrinks to the fields that identify the original", () => {
     const letter = dead(source, { metadata: "minimal" })
     assert.deepStrictEqual(Object.fromEntries(Headers.toText(headersOf(letter).slice(3))), {
       "x-event-id": "orders-3-42",
@@ -164,7 +164,7 @@ describe("DeadLetter.record", () => {
     })
   })
 
-  it("uses chosen names, and replaces by them", () => {
+  it("uses custom names, and replaces headers by them", () => {
     const headers = { retryCount: "retries", errorMessage: "error", failedTimestamp: "failed" }
     const twice = dead(read(dead(source, { headers })), { headers })
     for (const name of Object.values(headers)) {
@@ -177,7 +177,7 @@ describe("DeadLetter.record", () => {
 })
 
 describe("DeadLetter.metadata", () => {
-  it("reads what was written", () => {
+  it("reads what it writes", () => {
     assert.deepStrictEqual(
       DeadLetter.metadata(read(dead(source))),
       Option.some({
@@ -202,7 +202,7 @@ describe("DeadLetter.metadata", () => {
     assert.deepStrictEqual(DeadLetter.metadata({ ...source, headers }), Option.none())
   })
 
-  it("leaves out what is missing or unreadable", () => {
+  it("leaves out missing and unreadable fields", () => {
     const headers = Headers.fromRecord({
       "x-retry-count": "many",
       "x-failed-timestamp": "yesterday",

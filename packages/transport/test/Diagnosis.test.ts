@@ -18,7 +18,7 @@ import { source } from "./support/processor.js"
 
 const kilobytes = (text: string): number => Buffer.byteLength(text) / 1_000
 
-/** Long enough for the largest of them on a busy machine. */
+/** Long enough for the largest value on a busy machine. */
 const soon = 5_000
 
 const loggers: Readonly<Record<string, Logger.Logger<unknown, unknown>>> = {
@@ -99,7 +99,7 @@ describe("Diagnosis", () => {
     }
   })
 
-  it.effect("shows the spans that an error was in", () =>
+  it.effect("shows the spans of an error", () =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.withSpan(Effect.fail(new Error("spanned")), "charge"))
       const cause = Exit.isFailure(exit) ? exit.cause : assert.fail("succeeded")
@@ -108,7 +108,7 @@ describe("Diagnosis", () => {
     })
   )
 
-  it("counts the errors that it leaves out", () => {
+  it("counts the omitted errors", () => {
     const causes = Array.from({ length: 12 }, (_, i) => Cause.fail(`error ${i}`) as Cause.Cause<string>)
     const text = Diagnosis.describe(causes.reduce(Cause.parallel))
     assert.include(text, "error 4")
@@ -121,7 +121,7 @@ describe("Diagnosis", () => {
     assert.isTrue(Cause.isInterruptedOnly(Diagnosis.renderable(interruption)))
   })
 
-  it("carries an error that can be rendered as it is", () => {
+  it("carries a renderable error unchanged", () => {
     const tagged = { _tag: "NotFound", id: 7 }
     for (const error of [new Error("plain", { cause: tagged }), tagged, "text", 7, undefined, Duration.seconds(1)]) {
       assert.strictEqual(Diagnosis.carried(error), error)
@@ -140,7 +140,7 @@ describe("Logging.log", () => {
     })
   )
 
-  it.effect("renders no cause of a line that isn't written", () =>
+  it.effect("renders no cause for a line below the log level", () =>
     Effect.gen(function* () {
       let reads = 0
       const error = Object.defineProperty(new Error("x"), "message", { get: () => `read ${++reads}` })

@@ -14,7 +14,7 @@ const record = (headers: Headers.Headers): Envelope.ConsumedRecord => ({
 })
 
 describe("Envelope", () => {
-  it("identifies an event by its header, else by its CloudEvents id, else by its place", () => {
+  it("identifies an event by its header, else by its CloudEvents id, else by its coordinates", () => {
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ "x-event-id": "e-1" }))), "e-1")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.empty)), "orders-3-42")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ "x-event-id": "" }))), "orders-3-42")
@@ -24,7 +24,7 @@ describe("Envelope", () => {
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "" }))), "orders-3-42")
   })
 
-  it("reads the record's fields only when asked", () => {
+  it("reads the record's fields only on access", () => {
     const read: Array<PropertyKey> = []
     const watched = new Proxy(record(Headers.fromRecord({ "x-event-id": "e-1" })), {
       get: (target, name) => {

@@ -30,7 +30,7 @@ const check = ({ hosts = [], name }: Options): ReadonlyArray<Environment.Issue> 
 const config = Environment.options({ prefix: "TEST", parsers, check })
 
 describe("Environment", () => {
-  it("reads each kind of text, or says what it must be", () => {
+  it("parses each kind of text, or says what it must be", () => {
     const { boolean, duration, list, number, oneOf, text } = Environment
     const table: ReadonlyArray<readonly [Environment.Parser<unknown>, string, Either.Either<unknown, string>]> = [
       [text, "a b", Either.right("a b")],
@@ -50,7 +50,7 @@ describe("Environment", () => {
     for (const [parse, given, expected] of table) assert.deepStrictEqual(parse(given), expected, given)
   })
 
-  it.effect("gives the options that are set, blank ones not, over the defaults", () =>
+  it.effect("returns the options that are set, ignores blank ones, and applies the defaults", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* read(config, {}), {})
       assert.deepStrictEqual(yield* read(config, { TEST_NAME: "n", TEST_MAX_DELAY: " 1 second ", TEST_MODE: "" }), {
@@ -63,7 +63,7 @@ describe("Environment", () => {
     })
   )
 
-  it.effect("tells all that is wrong at once, with variable, option and value", () =>
+  it.effect("reports every problem at once, with variable, option and value", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         read(config, {
@@ -82,7 +82,7 @@ describe("Environment", () => {
     })
   )
 
-  it("shows values of any type, and no secret", () => {
+  it("shows values of any type, and no secrets", () => {
     const shown = [Number.NaN, 2n, Duration.seconds(90), ["a"], undefined, Redacted.make("s3cret")].map((value) =>
       Environment.describe({ field: "f", value, description: "is wrong" })
     )

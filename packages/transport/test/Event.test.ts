@@ -4,13 +4,13 @@ import * as Event from "../src/Event.js"
 import { OrderPlaced, OrderPlacedV2 } from "./support/events.js"
 
 describe("Event", () => {
-  it("has its version in its CloudEvents type, if it has one", () => {
+  it("includes its version in its CloudEvents type, if it has one", () => {
     assert.strictEqual(OrderPlaced.cloudEventType, "order.placed.v1")
     assert.strictEqual(OrderPlacedV2.cloudEventType, "order.placed.v2")
     assert.strictEqual(Event.make({ type: "com.github.push", data: Schema.Unknown }).cloudEventType, "com.github.push")
   })
 
-  it("can't be defined as CloudEvents don't allow", () => {
+  it("rejects definitions that CloudEvents forbids", () => {
     const refused = (options: Partial<Event.EventOptions<unknown, unknown>>): string => {
       try {
         Event.make({ type: "a", data: Schema.Unknown, ...options })
@@ -33,7 +33,7 @@ describe("Event", () => {
     }
   })
 
-  it("takes the subject of its data, else the one that is given", () => {
+  it("takes the subject from its data, otherwise the given one", () => {
     const order = { id: "o-1", total: 3 }
     assert.strictEqual(Event.of(OrderPlaced, order).subject, "o-1")
     assert.strictEqual(Event.of(OrderPlaced, order, { subject: "o-2" }).subject, "o-2")

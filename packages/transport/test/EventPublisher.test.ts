@@ -16,7 +16,7 @@ const text = (bytes: Uint8Array | null) => (bytes === null ? null : new TextDeco
 
 const now = Date.UTC(2026, 0, 2, 3, 4, 5, 6)
 
-/** Publishes to a log from a seeded beginning. */
+/** Publishes to a log from a seeded start. */
 const publishing = <A, E>(
   use: (
     publisher: typeof EventPublisher.EventPublisher.Service,
@@ -38,7 +38,7 @@ const publishing = <A, E>(
 const order = { id: "o-1", total: 30 }
 
 describe("EventPublisher", () => {
-  it.effect("publishes a CloudEvent under its subject", () =>
+  it.effect("publishes a CloudEvent with its subject as the key", () =>
     publishing((publisher, log) =>
       Effect.gen(function* () {
         const published = yield* publisher.publish(OrderPlaced, order, { id: "e-1" })
@@ -59,7 +59,7 @@ describe("EventPublisher", () => {
     )
   )
 
-  it.effect("publishes what the cloudevents package reads", () =>
+  it.effect("publishes events that the cloudevents package reads", () =>
     publishing((publisher, log) =>
       Effect.gen(function* () {
         const { eventId } = yield* publisher.publish(
@@ -91,7 +91,7 @@ describe("EventPublisher", () => {
     )
   )
 
-  it.effect("gives each event a UUID by Clock and Random", () =>
+  it.effect("gives each event a UUID from Clock and Random", () =>
     Effect.gen(function* () {
       const ids = publishing((publisher) =>
         Effect.replicateEffect(publisher.publish(OrderPlaced, order), 100).pipe(
@@ -106,7 +106,7 @@ describe("EventPublisher", () => {
     })
   )
 
-  it.effect("publishes events of several definitions in their order, each to its topic", () =>
+  it.effect("publishes events of several definitions in order, each to its topic", () =>
     publishing(
       (publisher, log) =>
         Effect.gen(function* () {
@@ -133,7 +133,7 @@ describe("EventPublisher", () => {
     )
   )
 
-  it.effect("publishes an event without a subject under no key", () =>
+  it.effect("publishes an event without a subject without a key", () =>
     publishing((publisher, log) =>
       Effect.gen(function* () {
         yield* publisher.publish(Event.make({ type: "shop.opened", data: Schema.Struct({}) }), {})
@@ -143,7 +143,7 @@ describe("EventPublisher", () => {
     )
   )
 
-  it.effect("fails with the event's type and field, publishing nothing", () =>
+  it.effect("fails with the event's type and field, and publishes nothing", () =>
     publishing((publisher, log) =>
       Effect.gen(function* () {
         const failure = (effect: Effect.Effect<unknown, Event.EventError | ProducerError>) =>

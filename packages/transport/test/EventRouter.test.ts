@@ -20,7 +20,7 @@ import { consumed, logLayer, type Order, OrderPlaced, OrderPlacedV2, utf8 } from
 const envelope = (record: ConsumedRecord, attempt = 1): Envelope<Uint8Array | null> =>
   RecordEnvelope.make(record, record.value, attempt)
 
-/** A router that notes what its handlers get. */
+/** A router that records its handlers' arguments. */
 const makeRouter = (unknown: "ignore" | "deadLetter" = "deadLetter") => {
   const orders: Array<EventRouter.EventEnvelope<Order>> = []
   const cents: Array<number> = []
@@ -34,7 +34,7 @@ const makeRouter = (unknown: "ignore" | "deadLetter" = "deadLetter") => {
   return { handle: (record: ConsumedRecord) => router.handler(envelope(record)), orders, cents }
 }
 
-/** What the publisher makes of events. */
+/** The records that the publisher makes of events. */
 const published = (events: ReadonlyArray<Event.Occurrence>) =>
   Effect.suspend(() => {
     const log: Array<ConsumedRecord> = []
@@ -60,7 +60,7 @@ const deadLettered = (record: ConsumedRecord, unknown?: "ignore" | "deadLetter")
   })
 
 describe("EventRouter", () => {
-  it.effect("hands events to the handlers of their type and version", () =>
+  it.effect("routes events to the handlers of their type and version", () =>
     Effect.gen(function* () {
       const { cents, handle, orders } = makeRouter()
       const log = yield* published([
@@ -95,7 +95,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it.effect("reads what the cloudevents package writes, in either mode", () =>
+  it.effect("reads events that the cloudevents package writes, in either mode", () =>
     Effect.gen(function* () {
       const { handle, orders } = makeRouter()
       const event = new Reference({
@@ -128,7 +128,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it.effect("hands on a dead letter of an event with the id it had, in either mode", () =>
+  it.effect("routes an event's dead letter with its original id, in either mode", () =>
     Effect.gen(function* () {
       const { handle, orders } = makeRouter()
       const structured = consumed({
@@ -150,7 +150,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it.effect("gives up at once what is no event, or has other data", () =>
+  it.effect("dead-letters at once records that are not events or have other data", () =>
     Effect.gen(function* () {
       assert.strictEqual(
         yield* deadLettered(consumed({ topic: "orders", value: order }), "ignore"),
@@ -180,7 +180,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it.effect("does with unknown types and versions as it is told", () =>
+  it.effect("treats unknown types and versions as configured", () =>
     Effect.gen(function* () {
       const record = binary({ ce_type: "order.placed.v3" }, "not even JSON")
       assert.strictEqual(yield* deadLettered(record), "UnknownType: order.placed.v3: type: has no route")
@@ -190,7 +190,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it.effect("routes foreign types, and decodes data that takes time", () =>
+  it.effect("routes foreign types, and decodes data asynchronously", () =>
     Effect.gen(function* () {
       const Slow = Schema.transformOrFail(Schema.Number, Schema.Number, {
         strict: true,
@@ -214,7 +214,7 @@ describe("EventRouter", () => {
     })
   )
 
-  it("refuses two routes for one type and version", () => {
+  it("rejects two routes for one type and version", () => {
     const route = EventRouter.on(OrderPlaced, () => Effect.void)
     assert.throws(
       () => EventRouter.make({ routes: [route, route], unknown: "ignore" }),
@@ -222,7 +222,7 @@ describe("EventRouter", () => {
     )
   })
 
-  it.effect("fails and needs as its handlers do", () =>
+  it.effect("has the errors and requirements of its handlers", () =>
     Effect.gen(function* () {
       class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly order: string }> {}
       class Bank extends Context.Tag("Bank")<

@@ -31,7 +31,7 @@ describe("HandlerError", () => {
     assert.strictEqual(failureOf(interrupt).attempt, 2)
   })
 
-  it.effect("fails with what catchTag hands over", () =>
+  it.effect("fails with errors that catchTag catches", () =>
     Effect.gen(function* () {
       const declined = new CardDeclined({ card: "1" })
       const charge = Effect.if(Effect.succeed(false), {

@@ -32,7 +32,7 @@ describe("Headers", () => {
     ])
   })
 
-  it("gives the last value of a name", () => {
+  it("returns the last value of a name", () => {
     fc.assert(
       fc.property(headers, (headers) => {
         const all = Headers.getAll(headers, "a")
@@ -45,14 +45,14 @@ describe("Headers", () => {
     )
   })
 
-  it("tells an absent name from a null value, except as text", () => {
+  it("distinguishes an absent name from a null value, except as text", () => {
     const made = Headers.make([["a", null]])
     assert.deepStrictEqual(Headers.get(made, "a"), Option.some(null))
     assert.deepStrictEqual(Headers.get(made, "b"), Option.none())
     assert.deepStrictEqual(Headers.getText(made, "a"), Option.none())
   })
 
-  it("set replaces every value of a name by one at the end and leaves the others as they are", () => {
+  it("set replaces all values of a name by one at the end and keeps the others", () => {
     fc.assert(
       fc.property(headers, (headers) => {
         const set = Headers.set(headers, "a", "new")
@@ -66,12 +66,12 @@ describe("Headers", () => {
     )
   })
 
-  it("append keeps what is there", () => {
+  it("append keeps the existing headers", () => {
     const made = Headers.append(Headers.append(Headers.empty, "a", "1"), "a", "2")
     assert.deepStrictEqual(Headers.getAll(made, "a"), [bytes("1"), bytes("2")])
   })
 
-  it("takes an object, a Map or any pairs, and passes over nothing in another shape", () => {
+  it("accepts an object, a Map or any pairs, and rejects every other shape", () => {
     const expected = [
       ["a", bytes("1")],
       ["b", null],
@@ -135,7 +135,7 @@ describe("Headers", () => {
     }
   })
 
-  it("copies the bytes that it is given", () => {
+  it("copies the given bytes", () => {
     for (const made of [Uint8Array.of(1, 2), Buffer.from([1, 2])]) {
       const [header] = Headers.fromInput([["a", made]])
       made.fill(0)

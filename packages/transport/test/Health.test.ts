@@ -8,7 +8,7 @@ import * as Health from "../src/Health.js"
 const up: Health.HealthCheck = { status: "up", state: "reachable" }
 
 describe("Health", () => {
-  it.scoped("is off by default: nobody is asked, and nothing is ready", () =>
+  it.scoped("is off by default: checks don't run, and nothing is ready", () =>
     Effect.gen(function* () {
       const health = yield* Health.Health
       assert.isFalse(health.enabled)
@@ -17,7 +17,7 @@ describe("Health", () => {
     })
   )
 
-  it.effect("without a component is not ready, and live", () =>
+  it.effect("is live and not ready without components", () =>
     Effect.gen(function* () {
       const health = yield* Health.Health
       assert.isTrue(health.enabled)
@@ -25,7 +25,7 @@ describe("Health", () => {
     }).pipe(Effect.provide(Health.layer()))
   )
 
-  it.scoped("reports what its components know at that moment", () =>
+  it.scoped("reports the current state of its components", () =>
     Effect.gen(function* () {
       const health = yield* Health.make()
       let brokers: Health.HealthCheck = up
@@ -66,7 +66,7 @@ describe("Health", () => {
     })
   )
 
-  it.scoped("numbers components of one name, and forgets those whose scope has closed", () =>
+  it.scoped("numbers components of the same name, and forgets those whose scope has closed", () =>
     Effect.gen(function* () {
       const health = yield* Health.make()
       const first = yield* Scope.make()
@@ -84,7 +84,7 @@ describe("Health", () => {
     })
   )
 
-  it.scoped("takes a component that throws for down, and asks the others all the same", () =>
+  it.scoped("reports a component that throws as down, and still checks the others", () =>
     Effect.gen(function* () {
       const health = yield* Health.make()
       yield* health.register("broken", () => {

@@ -7,7 +7,7 @@ import * as Logging from "../src/Logging.js"
 import { unevenly } from "./support/unevenClock.js"
 
 describe("limited", () => {
-  it.effect("passes so many lines of an interval and counts the rest on the next", () => {
+  it.effect("passes a limited number of lines per interval and reports the dropped count on the next", () => {
     const lines: Array<unknown> = []
     const logger = Logger.make(({ annotations }) => {
       lines.push(HashMap.get(annotations, "suppressed").pipe((found) => (found._tag === "Some" ? found.value : 0)))
@@ -30,7 +30,7 @@ describe("limited", () => {
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
 
-  it.effect("limits each kind apart", () => {
+  it.effect("limits each kind separately", () => {
     const lines: Array<unknown> = []
     const logger = Logger.make(({ message }) => void lines.push(String(message)))
     return Effect.gen(function* () {

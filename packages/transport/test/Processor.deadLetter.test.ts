@@ -39,7 +39,7 @@ import {
 describe("Processor.recover: dead letters", () => {
   const fail = [HandlerError.nonRetryable("bad")]
 
-  it.effect("have the original's bytes, and its partition where the topic has it", () =>
+  it.effect("have the original's bytes, and its partition if the topic has it", () =>
     Effect.gen(function* () {
       const { world } = yield* run(fail)
       const [letter] = world.acknowledged
@@ -51,7 +51,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("leave the partition to the producer where the topic has fewer", () =>
+  it.effect("leave the partition to the producer if the topic has fewer", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       yield* makeProcessor(world, () => fail[0]!).pipe(
@@ -63,7 +63,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("go to the topic that the policy names", () =>
+  it.effect("go to the topic of the policy", () =>
     Effect.gen(function* () {
       const named = yield* run(fail, { deadLetter: DeadLetter.topic("dead") })
       const computed = yield* run(fail, { deadLetter: DeadLetter.topic((topic) => `dead.${topic}`) })
@@ -72,7 +72,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("are published for as long as it takes, with the record blocked", () =>
+  it.effect("are retried until published, with the partition blocked", () =>
     Effect.gen(function* () {
       const answers: ReadonlyArray<Answer> = [...times(10, "Broker" as const), "dies", "Closed", "Authorization"]
       const ran = yield* Effect.withRandom(run(fail, { answers }), Random.fixed([0]))
@@ -89,7 +89,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("that are held up are logged at once, then at most every 30 s", () =>
+  it.effect("that are blocked are logged at once, then at most every 30 s", () =>
     Effect.gen(function* () {
       const answers = times(10, "Broker" as const)
       const { world } = yield* Effect.withRandom(run(fail, { answers }), Random.fixed([0]))
@@ -117,7 +117,7 @@ describe("Processor.recover: dead letters", () => {
     ["UnknownTopic", source, "create orders-dlq"],
     ["Broker", source, undefined]
   ] as const) {
-    it.effect(`that are held up say what to change: ${reason}${record.key === null ? " without a key" : ""}`, () =>
+    it.effect(`that are blocked report the fix: ${reason}${record.key === null ? " without a key" : ""}`, () =>
       Effect.gen(function* () {
         const remedies: Array<unknown> = []
         const ran = yield* run(fail, {
@@ -127,15 +127,15 @@ describe("Processor.recover: dead letters", () => {
         })
         const held = ran.world.logs.find(({ text }) => text.includes("the partition is blocked"))
         assert.include(held!.annotations, { deadLetterTopic: "orders-dlq", error: `${reason}: orders-dlq: refused` })
-        const told = Object.entries(held!.annotations).find(([name]) => name === "remedy")?.[1]
-        if (remedy === undefined) assert.isUndefined(told)
-        else assert.include(told, remedy)
-        assert.strictEqual(remedies[0], told)
+        const named = Object.entries(held!.annotations).find(([name]) => name === "remedy")?.[1]
+        if (remedy === undefined) assert.isUndefined(named)
+        else assert.include(named, remedy)
+        assert.strictEqual(remedies[0], named)
       })
     )
   }
 
-  it.effect("that are held up are given back when the lane closes", () =>
+  it.effect("that are blocked are given back when the lane closes", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       const waits: Array<number> = []
@@ -156,7 +156,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("in flight are interrupted with the fibre", () =>
+  it.effect("in flight are interrupted with the fiber", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       const exit = yield* makeProcessor(world, () => fail[0]!).pipe(
@@ -181,7 +181,7 @@ describe("Processor.recover: dead letters", () => {
   )
 
   for (const headers of ["spillway", "spring", "connect"] as const) {
-    it.effect(`too large for the broker are tried again at once with less metadata (${headers})`, () =>
+    it.effect(`too large for the broker are retried at once with less metadata (${headers})`, () =>
       Effect.gen(function* () {
         const deadLetter = DeadLetter.topic(undefined, { headers })
         const ran = yield* run(fail, { answers: ["RecordTooLarge"], deadLetter })
@@ -213,7 +213,7 @@ describe("Processor.recover: dead letters", () => {
     })
   )
 
-  it.effect("still too large fail the consumer when asked to", () =>
+  it.effect("still too large fail the consumer if configured", () =>
     Effect.gen(function* () {
       const ran = yield* run(fail, {
         answers: times(2, "RecordTooLarge" as const),
@@ -259,7 +259,7 @@ describe("Processor.recover: no dead letters", () => {
     })
   )
 
-  it.effect("skip gives the record up, with a log line", () =>
+  it.effect("skip discards the record, with a log line", () =>
     Effect.gen(function* () {
       const ran = yield* run(fail, { deadLetter: DeadLetter.none("skip") })
       assert.strictEqual(succeeded(ran), "discarded")
@@ -320,7 +320,7 @@ describe("Processor.make", () => {
     )
   }
 
-  it.effect("asks until it is answered", () =>
+  it.effect("retries until it gets an answer", () =>
     Effect.gen(function* () {
       const asked: Array<number> = []
       const partitions = (topic: string) =>
@@ -337,14 +337,14 @@ describe("Processor.make", () => {
     })
   )
 
-  it.effect("refuses a topic that would be its own dead letter topic", () =>
+  it.effect("rejects a topic that would be its own dead letter topic", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(make(() => Effect.succeed(1), { deadLetter: DeadLetter.topic("orders") }))
       assert.strictEqual(error.reason, "Configuration")
     })
   )
 
-  it.effect("refuses headers that can't be told apart", () =>
+  it.effect("rejects headers that collide", () =>
     Effect.gen(function* () {
       const deadLetter = DeadLetter.topic(undefined, { headers: { errorMessage: "x-retry-count" } })
       const error = yield* Effect.flip(make(() => Effect.succeed(1), { deadLetter }))
@@ -353,7 +353,7 @@ describe("Processor.make", () => {
     })
   )
 
-  it.effect("refuses a topic for which the policy's function throws", () =>
+  it.effect("rejects a topic for which the policy's function throws", () =>
     Effect.gen(function* () {
       const deadLetter = DeadLetter.topic(() => {
         throw new Error("no name")

@@ -43,14 +43,14 @@ describe("Processor.attempt", () => {
       return processor.attempt(source)
     })
 
-  it.effect("is the handler's own effect when the codec is synchronous", () =>
+  it.effect("is the handler's own effect if the codec is synchronous", () =>
     Effect.gen(function* () {
       const result = Effect.succeed("result")
       assert.strictEqual(yield* attempt(() => result), result)
     })
   )
 
-  it.effect("gives the handler the record's envelope", () =>
+  it.effect("passes the record's envelope to the handler", () =>
     Effect.gen(function* () {
       let envelope: Envelope<string> | undefined
       yield* yield* attempt((given) => Effect.sync(() => (envelope = given)))
@@ -63,7 +63,7 @@ describe("Processor.attempt", () => {
     })
   )
 
-  it.effect("makes a defect of a handler that throws", () =>
+  it.effect("turns a handler that throws into a defect", () =>
     Effect.gen(function* () {
       const thrown = yield* attempt(() => {
         throw new Error("thrown")
@@ -132,7 +132,7 @@ describe("Processor.recover: which failures are retried", () => {
     })
   )
 
-  it.effect("a value that doesn't decode is not, and goes on as it came", () =>
+  it.effect("a value that doesn't decode is not, and its dead letter has the original bytes", () =>
     Effect.gen(function* () {
       const value = Uint8Array.of(0xff, 0xfe)
       const ran = yield* run([], { record: { ...source, value }, classify: () => HandlerError.retry() })
@@ -199,7 +199,7 @@ describe("Processor.recover: which failures are retried", () => {
     })
   )
 
-  it.effect("as classify says, when it is given", () =>
+  it.effect("as classify decides, if given", () =>
     Effect.gen(function* () {
       const classify: HandlerError.Classify = ({ attempt, error }) =>
         error instanceof Declined && attempt < 3 ? HandlerError.retry("7 seconds") : HandlerError.deadLetter
@@ -213,7 +213,7 @@ describe("Processor.recover: which failures are retried", () => {
     })
   )
 
-  it.effect("none, when classify or the schedule throws", () =>
+  it.effect("none, if classify or the schedule throws", () =>
     Effect.gen(function* () {
       const fail = times(5, Effect.fail("failed"))
       const classify = () => {
@@ -239,7 +239,7 @@ describe("Processor.recover: which failures are retried", () => {
 describe("Processor.recover: retries", () => {
   const fail = Effect.fail(new Declined({ card: 1 }))
 
-  it.effect("at the policy's delays, each with an envelope of its own, then a dead letter", () =>
+  it.effect("at the policy's delays, each with its own envelope, then a dead letter", () =>
     Effect.gen(function* () {
       const ran = yield* run(times(10, fail))
       assert.strictEqual(succeeded(ran), "deadLettered")
@@ -309,7 +309,7 @@ describe("Processor.recover: retries", () => {
     })
   )
 
-  it.effect("a timeout that is the last failure is what the dead letter tells", () =>
+  it.effect("a timeout that is the last failure appears in the dead letter", () =>
     Effect.gen(function* () {
       const ran = yield* run([fail, Effect.never], {
         retry: RetryPolicy.fixed({ retries: 1 }),
@@ -348,7 +348,7 @@ describe("Processor.recover: retries", () => {
     })
   )
 
-  it.effect("tell each step as it begins", () =>
+  it.effect("report each step as it begins", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       const steps: Array<Processor.RecoveryStep> = []
@@ -365,7 +365,7 @@ describe("Processor.recover: retries", () => {
     }).pipe(Effect.provide(producerLayer(makeWorld())))
   )
 
-  it.effect("leave log lines that name the record and hold nothing of it", () =>
+  it.effect("leave log lines that name the record and hold none of its content", () =>
     Effect.gen(function* () {
       const { world } = yield* run([fail], { record: { ...source, value: utf8("secret") } })
       assert.deepStrictEqual(world.logs, [
@@ -413,7 +413,7 @@ describe("Processor.recover: retries", () => {
     })
   )
 
-  it.effect("are interrupted with the fibre, without an outcome", () =>
+  it.effect("are interrupted with the fiber, without an outcome", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       const retrying = yield* Deferred.make<void>()
@@ -457,7 +457,7 @@ describe("A Promise as a handler's result", () => {
       )
   }
   for (const [name, handler] of Object.entries(handlers)) {
-    it.effect(`is a failure that is retried, and its rejection is taken: ${name}`, () => {
+    it.effect(`is a failure that is retried, and its rejection is handled: ${name}`, () => {
       const world = makeWorld()
       return Effect.gen(function* () {
         let attempts = 0
@@ -466,7 +466,7 @@ describe("A Promise as a handler's result", () => {
           return handler()
         }
         const processor = yield* makeProcessor(world, counted, { retry: RetryPolicy.fixed({ retries: 1 }) })
-        // A lane looks at the first result itself.
+        // A lane checks the first result itself.
         const first = yield* Effect.flip(Effect.sandbox(Effect.map(processor.attempt(source), Processor.awaited)))
         const outcome = yield* inTime(processor.recover(source, first, { wait: sleepThrough }))
         assert.deepStrictEqual(outcome, Option.some("deadLettered"))

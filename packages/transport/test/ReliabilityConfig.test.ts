@@ -41,7 +41,7 @@ const variables = {
 }
 
 describe("ReliabilityConfig.options", () => {
-  it.effect("has the defaults of the table", () =>
+  it.effect("has the documented defaults", () =>
     Effect.gen(function* () {
       const { delays, destination, metrics } = yield* decided(ReliabilityConfig.options())
       assert.deepStrictEqual(delays, [1_000, 2_000, 4_000])
@@ -54,7 +54,7 @@ describe("ReliabilityConfig.options", () => {
     })
   )
 
-  it.effect("takes every field, from the environment too", () =>
+  it.effect("accepts every field, also from the environment", () =>
     Effect.gen(function* () {
       const given: ReliabilityConfig.ReliabilityConfig = {
         retryCount: 2,
@@ -85,7 +85,7 @@ describe("ReliabilityConfig.options", () => {
     })
   )
 
-  it.effect("without a dead letter queue stops, or skips when that is said", () =>
+  it.effect("without a dead letter queue stops, or skips if configured", () =>
     Effect.gen(function* () {
       const otherwise = (config: ReliabilityConfig.ReliabilityConfig) =>
         Effect.map(decided(ReliabilityConfig.options(config)), ({ destination }) => destination)
@@ -104,7 +104,7 @@ describe("ReliabilityConfig.options", () => {
     assert.strictEqual(Effect.runSync(destination)._tag, "None")
   })
 
-  it("has no circuit breaker unless it is asked for, and then its defaults or options", () => {
+  it("has no circuit breaker by default; accepts true or options", () => {
     const breaker = (circuitBreaker?: ReliabilityConfig.ReliabilityConfig["circuitBreaker"]) =>
       ReliabilityConfig.options({ circuitBreaker }).circuitBreaker
     assert.isUndefined(breaker())
@@ -113,7 +113,7 @@ describe("ReliabilityConfig.options", () => {
     assert.deepStrictEqual(breaker({ probes: 2 }), { probes: 2 })
   })
 
-  it("throws all that is wrong at once, with field and value", () => {
+  it("throws one error with every problem, with field and value", () => {
     const wrong = {
       retryCount: -1,
       retryBackoff: "-1 seconds",
@@ -153,7 +153,7 @@ describe("ReliabilityConfig.options", () => {
 })
 
 describe("ReliabilityConfig.config", () => {
-  it.effect("tells every wrong variable at once", () =>
+  it.effect("reports all invalid variables at once", () =>
     Effect.gen(function* () {
       const config = ReliabilityConfig.config({}, "ORDERS")
       const error = yield* Effect.flip(
@@ -177,7 +177,7 @@ describe("ReliabilityConfig.config", () => {
     })
   )
 
-  it.effect("takes what the program has as its defaults", () =>
+  it.effect("uses the program's values as defaults", () =>
     Effect.gen(function* () {
       const config = ReliabilityConfig.config({ retryCount: 5, dlqTopic: "dead" })
       assert.deepStrictEqual(yield* read(config, { RELIABILITY_RETRY_COUNT: "1" }), { retryCount: 1, dlqTopic: "dead" })
@@ -226,7 +226,7 @@ describe("ReliabilityConfig.config", () => {
     })
   )
 
-  it.effect("tells every wrong variable of the circuit breaker with the others", () =>
+  it.effect("reports all invalid variables of the circuit breaker with the others", () =>
     Effect.gen(function* () {
       const wrong = {
         RELIABILITY_RETRY_COUNT: "-1",

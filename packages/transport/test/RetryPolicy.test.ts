@@ -39,14 +39,14 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("takes base, factor and cap", () =>
+  it.effect("accepts base, factor and cap", () =>
     Effect.gen(function* () {
       const policy = RetryPolicy.exponential({ retries: 4, base: "10 millis", factor: 3, cap: 200, jitter: false })
       assert.deepStrictEqual(yield* delays(policy), [10, 30, 90, 200])
     })
   )
 
-  it.effect("goes on for ever with infinite retries, at the cap", () =>
+  it.effect("continues forever with infinite retries, at the cap", () =>
     Effect.gen(function* () {
       const all = yield* delays(RetryPolicy.exponential({ retries: Infinity, cap: "5 seconds" }), 10_000)
       assert.strictEqual(all.length, 10_000)
@@ -61,14 +61,14 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("none retries nothing, as does a policy of no retries", () =>
+  it.effect("none retries nothing, like a policy with zero retries", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* delays(RetryPolicy.none), [])
       assert.deepStrictEqual(yield* delays(RetryPolicy.exponential({ retries: 0 })), [])
     })
   )
 
-  it("refuses senseless options by field and value", () => {
+  it("rejects invalid options by field and value", () => {
     const refused = (field: string, value: unknown, make: () => unknown) => {
       try {
         make()

@@ -5,7 +5,7 @@ import * as TransportMetrics from "../src/TransportMetrics.js"
 import { read, type Variables, withVariables } from "./support/environment.js"
 
 describe("TransportMetrics.config", () => {
-  it.scoped("reads the service from the environment, unless the program has one", () =>
+  it.scoped("reads the service from the environment, unless the program sets one", () =>
     Effect.gen(function* () {
       const service = (variables: Variables, defaults?: TransportMetrics.TransportMetricsOptions) =>
         Effect.map(read(TransportMetrics.config(defaults), variables), ({ service }) => service)

@@ -27,7 +27,7 @@ const series = (service: string): ReadonlyArray<Series> =>
       state: metricState
     }))
 
-/** The values of a service's series, histograms by their count. */
+/** The values of a service's series; a histogram's value is its count. */
 const values = (service: string): Record<string, number> =>
   Object.fromEntries(
     series(service).map(({ labels, name, state }) => [
@@ -151,7 +151,7 @@ describe("TransportMetrics", () => {
     })
   )
 
-  it.scoped("counts failures by their class, and those after the fiftieth class together", () =>
+  it.scoped("counts failures by class, and those after the fiftieth class together", () =>
     Effect.gen(function* () {
       class Declined extends Data.TaggedError("Declined") {}
       const metrics = yield* TransportMetrics.make({ service: "classes" })
@@ -182,7 +182,7 @@ describe("TransportMetrics", () => {
     })
   )
 
-  it.scoped("gives one instance a label set, and one series to two layers of a service", () =>
+  it.scoped("returns one instance per label set, and shares a series between two layers of a service", () =>
     Effect.gen(function* () {
       const first = yield* TransportMetrics.make({ service: "same" })
       const second = yield* TransportMetrics.make({ service: "same" })
@@ -240,7 +240,7 @@ describe("TransportMetrics", () => {
     })
   )
 
-  it.effect("keeps uptime current each second until its scope closes", () =>
+  it.effect("updates uptime every second until its scope closes", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       yield* TestClock.adjust("10 seconds")
@@ -264,7 +264,7 @@ describe("TransportMetrics", () => {
   )
 
   for (const service of ["", "example-service", "1st", "a b", "сервис"]) {
-    it.effect(`refuses the service ${JSON.stringify(service)}`, () =>
+    it.effect(`rejects the service ${JSON.stringify(service)}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Layer.launch(TransportMetrics.layer({ service })))
         assert.strictEqual(error._tag, "TransportMetricsError")

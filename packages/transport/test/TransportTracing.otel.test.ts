@@ -10,8 +10,8 @@ import * as Processor from "../src/Processor.js"
 import * as TransportTracing from "../src/TransportTracing.js"
 import { source } from "./support/processor.js"
 
-describe("tracing by the OpenTelemetry SDK", () => {
-  it.effect("exports sampled traces with their state, and nothing of others", () => {
+describe("tracing with the OpenTelemetry SDK", () => {
+  it.effect("exports sampled traces with their state, and no others", () => {
     const exporter = new InMemorySpanExporter()
     const sdk = NodeSdk.layer(() => ({
       resource: { serviceName: "billing" },

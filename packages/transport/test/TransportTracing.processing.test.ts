@@ -50,7 +50,7 @@ interface Options extends TransportTracing.TransportTracingOptions {
   readonly tracer?: Layer.Layer<never> | undefined
 }
 
-/** Processes records one after the other, as a lane does, by a processor whose dead letters a traced producer sends. */
+/** Processes records one after the other, as a lane does; a traced producer sends the dead letters. */
 const run = (records: ReadonlyArray<ConsumedRecord>, handler: TextHandler, options: Options = {}) =>
   Effect.gen(function* () {
     const { samples, tracer, ...tracing } = options
@@ -72,7 +72,7 @@ const headersOf = (headers: Headers.HeadersInput | undefined) =>
   Object.fromEntries(Headers.toText(Headers.fromInput(headers)))
 
 describe("tracing of a consumer", () => {
-  it.effect("makes a span for an attempt, a child of the one that sent the record, around the handler", () =>
+  it.effect("makes a span for an attempt, a child of the sender's span, around the handler", () =>
     Effect.gen(function* () {
       const { recorder } = yield* run([sentIn("01")], () => Effect.withSpan(Effect.void, "own"), { clientId: "c-1" })
       const span = recorder.first()
@@ -99,7 +99,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("starts a trace of its own, linked to the sender's, as configured", () =>
+  it.effect("starts a new trace linked to the sender's, if configured", () =>
     Effect.gen(function* () {
       const { recorder } = yield* run([sentIn("01")], () => Effect.void, { relation: "link" })
       const span = recorder.first()
@@ -109,7 +109,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("starts a trace for a record that was sent in none, whatever span the consumer was started in", () =>
+  it.effect("starts a trace for a record without one, whatever span the consumer started in", () =>
     Effect.gen(function* () {
       const { recorder } = yield* Effect.withSpan(
         run([sentIn(undefined)], () => Effect.void),
@@ -159,7 +159,7 @@ describe("tracing of a consumer", () => {
     )
   }
 
-  it.effect("tells the type of what an attempt failed with, and nothing of a value that didn't decode", () =>
+  it.effect("records the type of an attempt's failure, and nothing of a value that didn't decode", () =>
     Effect.gen(function* () {
       const ends = [
         HandlerError.nonRetryable(new TypeError("no")),
@@ -179,7 +179,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("tells a handler that was interrupted for its time from others", () => {
+  it.effect("distinguishes a handler that timed out from other interruptions", () => {
     const recorder = Recorder.make()
     return Effect.gen(function* () {
       const processor = yield* Processor.make({
@@ -209,7 +209,7 @@ describe("tracing of a consumer", () => {
     }).pipe(Effect.provide([recorder.layer, TransportTracing.layer()]))
   })
 
-  it.effect("makes no span for a trace that isn't sampled, around the handler too, and passes it on", () =>
+  it.effect("makes no span for an unsampled trace, around the handler either, and passes it on", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
       const handler: TextHandler = ({ attempt }) =>
@@ -271,7 +271,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("passes a context on without a tracer, and writes none of its own", () =>
+  it.effect("passes a context on without a tracer, and writes no context of its own", () =>
     Effect.gen(function* () {
       const { recorder, world } = yield* run(
         [sentIn("01"), sentIn(undefined)],
@@ -301,7 +301,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("tells a key only when asked, and tombstones", () =>
+  it.effect("records a key only if configured, and tombstones always", () =>
     Effect.gen(function* () {
       const record = sentIn("01", { key: utf8("k"), value: null })
       const { recorder } = yield* run([record], () => Effect.void, { recordKeys: true })

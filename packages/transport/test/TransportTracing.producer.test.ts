@@ -13,7 +13,7 @@ const traceId = "0af7651916cd43dd8448eb211c80319c"
 const remote = Tracer.externalSpan({ traceId, spanId: "b7ad6b7169203331" })
 const unsampled = Tracer.externalSpan({ traceId, spanId: "b7ad6b7169203331", sampled: false })
 
-/** A producer that keeps what it is given, and fails or hangs where a record's topic says so. */
+/** A producer that keeps its records, and fails or hangs for certain topics. */
 const inner = (sent: Array<ProducerRecord>): Producer["Type"] => {
   const send = (record: ProducerRecord) =>
     Effect.suspend(() => {
@@ -51,7 +51,7 @@ describe("tracing of a producer", () => {
     })
   )
 
-  it.effect("makes a span for each send, inside the current one, whose context the record carries", () => {
+  it.effect("makes a span for each send, inside the current one; the record carries its context", () => {
     const { producer, recorder, sent } = setup({ clientId: "billing-1" })
     return Effect.gen(function* () {
       const record = { topic: "orders", key: "secret", value: "v", headers: { a: "1" } }
@@ -76,7 +76,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("replaces the context that a record had", () => {
+  it.effect("replaces an existing context of a record", () => {
     const { producer, recorder, sent } = setup()
     return Effect.gen(function* () {
       const traceparent = `00-${traceId}-b7ad6b7169203331-01`
@@ -87,7 +87,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("tells keys only when asked, and only where they are text; tombstones always", () => {
+  it.effect("records keys only if configured and only if they are text; tombstones always", () => {
     const { producer, recorder } = setup({ recordKeys: true })
     return Effect.gen(function* () {
       yield* producer.send({ topic: "orders", key: "k", value: null })
@@ -107,7 +107,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("makes one span for all records of a sendAll, whose topic it has when it is the only one", () => {
+  it.effect("makes one span for all records of a sendAll, with the topic if there is only one", () => {
     const { producer, recorder, sent } = setup()
     return Effect.gen(function* () {
       yield* producer.sendAll([])
@@ -138,7 +138,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("ends the span of what failed or was interrupted as an error of a type", () => {
+  it.effect("ends the span of a failed or interrupted send as an error with a type", () => {
     const { producer, recorder } = setup()
     return Effect.gen(function* () {
       yield* Effect.exit(producer.send({ topic: "fails", value: "v" }))
@@ -155,7 +155,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("makes no span in a context that isn't sampled, and passes it on", () => {
+  it.effect("makes no span in an unsampled context, and passes it on", () => {
     const { producer, recorder, sent } = setup()
     return Effect.gen(function* () {
       yield* Effect.withParentSpan(producer.send({ topic: "orders", value: "v" }), unsampled)
@@ -164,7 +164,7 @@ describe("tracing of a producer", () => {
     }).pipe(Effect.provide(recorder.layer))
   })
 
-  it.effect("passes on that the tracer samples no trace that begins here", () => {
+  it.effect("passes on the tracer's decision not to sample a new trace", () => {
     const { producer, sent } = setup()
     const recorder = Recorder.make(() => false)
     return Effect.gen(function* () {
@@ -186,7 +186,7 @@ describe("tracing of a producer", () => {
     })
   })
 
-  it.effect("leaves what is no record to the producer to refuse", () => {
+  it.effect("leaves invalid records to the producer to reject", () => {
     const { producer, recorder, sent } = setup()
     return Effect.gen(function* () {
       const headers = [[7, "x"]] as unknown as Headers.Headers

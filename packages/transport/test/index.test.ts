@@ -31,7 +31,7 @@ const orders = Processor.make({
 })
 
 describe("@spillway/transport", () => {
-  it.effect("composes a consumer from its modules, with every requirement in its type", () =>
+  it.effect("composes a consumer from its modules, with all requirements in its type", () =>
     Effect.gen(function* () {
       const needs: Effect.Effect<Processor.Processor<Billing>, Consumer.ConsumerError, Producer.Producer> = orders
       const sent: Array<Producer.ProducerRecord> = []

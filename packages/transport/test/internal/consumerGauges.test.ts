@@ -29,7 +29,7 @@ const running = (...lanes: ReadonlyArray<Partial<LaneSnapshot>>): ConsumerSnapsh
   lanes: lanes.map((lane) => ({ ...idle, ...lane }))
 })
 
-/** The gauges of a service that aren't zero. */
+/** The non-zero gauges of a service. */
 const shown = (service: string): Record<string, number> =>
   Object.fromEntries(
     Metric.unsafeSnapshot()
@@ -41,7 +41,7 @@ const shown = (service: string): Record<string, number> =>
       .filter(([, value]) => value !== 0)
   )
 
-/** A consumer of the group `billing` that shows what `sample` is set to. */
+/** A consumer of the group `billing` whose snapshot is `sample`. */
 const observe = Effect.fnUntraced(function* (service: string, ...first: ReadonlyArray<ConsumerSnapshot>) {
   const metrics = yield* TransportMetrics.make({ service })
   return yield* Effect.forEach(first, (snapshot) =>
@@ -55,7 +55,7 @@ const observe = Effect.fnUntraced(function* (service: string, ...first: Readonly
 })
 
 describe("consumerGauges", () => {
-  it.scoped("show what the lanes of a topic come to", () =>
+  it.scoped("show the totals of a topic's lanes", () =>
     Effect.gen(function* () {
       yield* observe(
         "gauges_topic",
@@ -77,7 +77,7 @@ describe("consumerGauges", () => {
     })
   )
 
-  it.scoped("show each partition's lag and the age of its oldest record, a second later at the latest", () =>
+  it.scoped("show each partition's lag and the age of its oldest record, at most a second late", () =>
     Effect.gen(function* () {
       const [consumer] = yield* observe("gauges_partition", running({ partition: 3 }))
       const lag = "consumer_lag_records{topic=orders,partition=3,group=billing}"
@@ -88,7 +88,7 @@ describe("consumerGauges", () => {
       yield* TestClock.adjust("4700 millis")
       assert.strictEqual(shown("gauges_partition")[lag], 10)
       assert.strictEqual(shown("gauges_partition")[age], 4.7)
-      // A log that was cut is behind what was settled.
+      // The end of a truncated log is behind the settled offset.
       consumer!.snapshot = running({ partition: 3, settledTo: 90, highWatermark: 80 })
       yield* TestClock.adjust("1 second")
       assert.strictEqual(shown("gauges_partition")[lag], undefined)
@@ -96,7 +96,7 @@ describe("consumerGauges", () => {
     })
   )
 
-  it.scoped("show an age that no step of the wall clock changes", () =>
+  it.scoped("show an age that steps of the wall clock don't change", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         yield* observe("gauges_stepped", running({ oldestFetchedAt: 0 }))
@@ -111,7 +111,7 @@ describe("consumerGauges", () => {
     )
   )
 
-  it.scoped("of a partition that was given up, and of a consumer that was closed, go to zero", () =>
+  it.scoped("of a revoked partition and of a closed consumer go to zero", () =>
     Effect.gen(function* () {
       const behind = { settledTo: 0, highWatermark: 7, oldestFetchedAt: -1_000 }
       const [consumer] = yield* observe("gauges_end", running({ ...behind, partition: 0 }, { ...behind, partition: 1 }))
@@ -154,7 +154,7 @@ describe("consumerGauges", () => {
     })
   )
 
-  it.scoped("tell the state of the circuit breaker, the highest of several", () =>
+  it.scoped("show the state of the circuit breaker, the maximum of several", () =>
     Effect.gen(function* () {
       const breaker = "circuit_breaker_state{group=billing}"
       const [first, second] = yield* observe(

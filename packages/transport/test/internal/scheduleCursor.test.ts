@@ -21,7 +21,7 @@ const delays = Effect.fnUntraced(function* <In>(schedule: Schedule.Schedule<unkn
 })
 
 describe("ScheduleCursor", () => {
-  it.effect("gives a schedule's delays without sleeping, then its end", () =>
+  it.effect("returns a schedule's delays without sleeping, then its end", () =>
     Effect.gen(function* () {
       const schedule = Schedule.intersect(Schedule.exponential("1 second"), Schedule.recurs(3))
       assert.deepStrictEqual(yield* delays(schedule, [1, 2, 3, 4, 5]), [1_000, 2_000, 4_000, "done"])
@@ -54,7 +54,7 @@ describe("ScheduleCursor", () => {
     })
   )
 
-  it.effect("measures how long it has lasted though the wall clock was set", () =>
+  it.effect("measures its duration though the wall clock was set", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const schedule = Schedule.upTo(Schedule.spaced("1 second"), "10 seconds")

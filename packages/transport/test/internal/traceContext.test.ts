@@ -14,7 +14,7 @@ const parent = `00-${traceId}-${spanId}-01`
 const read = (headers: Record<string, Headers.HeaderValue>) => TraceContext.read(Headers.fromRecord(headers))
 
 describe("trace context", () => {
-  it("is read from the bytes of a record's headers, by names in any case", () => {
+  it("is read from the bytes of a record's headers, with names in any case", () => {
     const span = read({ other: "x", TraceParent: parent, Tracestate: "a=1,b=2" })
     assert.isDefined(span)
     assert.deepStrictEqual(
@@ -25,7 +25,7 @@ describe("trace context", () => {
     assert.isTrue(read({ traceparent: `00-${traceId}-${spanId}-03` })?.sampled)
   })
 
-  it("is read from later versions too, which may say more", () => {
+  it("is read from later versions too, which may have more fields", () => {
     assert.strictEqual(read({ traceparent: `cc-${traceId}-${spanId}-01-what` })?.traceId, traceId)
     assert.strictEqual(read({ traceparent: `cc-${traceId}-${spanId}-01` })?.traceId, traceId)
   })
@@ -51,7 +51,7 @@ describe("trace context", () => {
     assert.isUndefined(read({ tracestate: "a=1" }))
   })
 
-  it("is the last of several, as Kafka's lastHeader; several states are one list", () => {
+  it("is the last of several, as Kafka's lastHeader; several states form one list", () => {
     const other = `00-${traceId}-${"1".repeat(16)}-01`
     const headers = Headers.make([
       ["traceparent", parent],
@@ -64,7 +64,7 @@ describe("trace context", () => {
     assert.strictEqual(span?.traceState, "a=1,b=2")
   })
 
-  it("leaves out a state that is no text of a header", () => {
+  it("leaves out a state that is not valid header text", () => {
     assert.isUndefined(read({ traceparent: parent, tracestate: "a=é" })?.traceState)
     assert.isUndefined(read({ traceparent: parent, tracestate: "" })?.traceState)
     assert.isUndefined(read({ traceparent: parent, tracestate: new Uint8Array([0xff, 0xfe]) })?.traceState)
@@ -79,7 +79,7 @@ describe("trace context", () => {
     )
   })
 
-  it("is written in place of what the headers had, keeping all others as they were", () => {
+  it("replaces the headers' own context and keeps all other headers unchanged", () => {
     const span = Tracer.externalSpan({ traceId, spanId, sampled: false })
     const headers = Headers.fromRecord({ a: "1", Traceparent: "old", b: null, tracestate: "old=1" })
     assert.deepStrictEqual(Headers.toText(TraceContext.write(headers, span)), [
@@ -120,7 +120,7 @@ describe("trace context", () => {
     )
   })
 
-  it("tells @effect/opentelemetry its flags and state as that module's own external spans do", () => {
+  it("gives @effect/opentelemetry the flags and state as that module's own external spans do", () => {
     const expected = OtelTracer.makeExternalSpan({ traceId, spanId, traceFlags: 0, traceState: "a=1,b=2" })
     const { context } = read({ traceparent: `00-${traceId}-${spanId}-00`, tracestate: "a=1,b=2" })!
     for (const [key, value] of expected.context.unsafeMap) {
@@ -145,7 +145,7 @@ describe("nearest", () => {
       parent: Option.some(parent)
     }) as unknown as Tracer.Span
 
-  it("goes past spans that others may not continue", () => {
+  it("skips spans that other services may not continue", () => {
     const disabled = inside(valid, Context.make(Tracer.DisablePropagation, true))
     assert.strictEqual(TraceContext.nearest(disabled), valid)
     assert.strictEqual(TraceContext.nearest(inside(valid, Context.empty(), { traceId: "noop", spanId: "noop" })), valid)
@@ -154,7 +154,7 @@ describe("nearest", () => {
     assert.isUndefined(TraceContext.nearest(undefined))
   })
 
-  it("looks through what stands for an unsampled context", () => {
+  it("looks through the stand-in for an unsampled context", () => {
     assert.strictEqual(TraceContext.nearest(new TraceContext.Unsampled(valid)), valid)
     assert.isUndefined(TraceContext.nearest(new TraceContext.Unsampled(undefined)))
   })

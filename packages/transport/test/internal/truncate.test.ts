@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { truncate } from "../../src/internal/truncate.js"
 
 describe("truncate", () => {
-  it("keeps a prefix that is as long as allowed and splits no surrogate pair", () => {
+  it("keeps the longest allowed prefix and splits no surrogate pair", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom("a", "é", "😀"), maxLength: 40 }),

@@ -31,13 +31,13 @@ describe("raceFirst", () => {
     assert.isUndefined(survives(Effect.scoped(Concurrency.raceFirst(Effect.zipRight(Effect.scope, never), never))))
   })
 
-  it("ends whenever it is interrupted, as one of the two ends", () => {
+  it("ends whenever it is interrupted, even as one of the two ends", () => {
     assert.isUndefined(
       survives(Effect.zipRight(Concurrency.raceFirst(Effect.void, never), Concurrency.raceFirst(never, never)))
     )
   })
 
-  it.effect("ends as the first that ends, once the other has ended", () =>
+  it.effect("ends with the first to end, once the other has ended", () =>
     Effect.gen(function* () {
       for (const winner of [Effect.succeed("won"), Effect.fail("lost"), Effect.die("broke")]) {
         const { effect, state } = slowToEnd()
@@ -55,7 +55,7 @@ describe("raceFirst", () => {
     })
   )
 
-  it.effect("interrupts both, and waits for their ends", () =>
+  it.effect("interrupts both, and awaits their ends", () =>
     Effect.gen(function* () {
       const [one, other] = [slowToEnd(), slowToEnd()]
       const racing = yield* Effect.fork(Concurrency.raceFirst(one.effect, other.effect))
@@ -67,7 +67,7 @@ describe("raceFirst", () => {
     })
   )
 
-  it.effect("keeps what the winner sets, and logs no failure as unhandled", () =>
+  it.effect("keeps the winner's changes, and logs no failure as unhandled", () =>
     Effect.gen(function* () {
       const lines: Array<unknown> = []
       const ref = FiberRef.unsafeMake(0)
@@ -92,7 +92,7 @@ describe("timeoutOption", () => {
     assert.isUndefined(survives(Concurrency.timeoutOption(never, "1 hour")))
   })
 
-  it.effect("gives the value of what ends in time, and none after it has interrupted what doesn't", () =>
+  it.effect("returns the value if the effect ends in time, and none once it has interrupted it", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* Concurrency.timeoutOption(Effect.succeed(1), "1 second"), Option.some(1))
       const { effect, state } = slowToEnd()

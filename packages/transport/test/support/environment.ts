@@ -1,4 +1,4 @@
-/** Reading options from variables, and what an error tells of them. */
+/** Reads options from variables, and the variables from an error. */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,7 +12,7 @@ export const withVariables = (variables: Variables) =>
 export const read = <A>(config: Config.Config<A>, variables: Variables): Effect.Effect<A, ConfigError.ConfigError> =>
   withVariables(variables)(Config.unwrap<A>(config as Config.Config.Wrap<A>))
 
-/** Every variable that an error names, with what it says of it. */
+/** Every variable that an error names, with its message. */
 export const told = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
   switch (error._op) {
     case "And":

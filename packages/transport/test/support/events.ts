@@ -1,4 +1,4 @@
-/** What the tests of events share: two versions of one event, and a log that publishes to itself. */
+/** Shared by the tests of events: two versions of one event, and a log that publishes to itself. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -36,7 +36,7 @@ export const consumed = (record: ProducerRecord, offset = 0): ConsumedRecord => 
   headers: Headers.fromInput(record.headers)
 })
 
-/** A producer whose records are in the log as a consumer reads them. */
+/** A producer that puts its records into the log as a consumer reads them. */
 export const logLayer = (log: Array<ConsumedRecord>): Layer.Layer<Producer> => {
   const send = (record: ProducerRecord) =>
     Effect.sync(() => {

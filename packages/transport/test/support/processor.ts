@@ -1,4 +1,7 @@
-/** A lane in miniature around one processor: what it does first, a producer that answers as told, and all that is seen. */
+/**
+ * A lane in miniature around one processor: the first attempt, a producer with scripted answers, and a log of
+ * everything.
+ */
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -43,7 +46,7 @@ interface Sent {
   readonly record: ProducerRecord
 }
 
-/** A broker's answers to `send`, in turn; then it takes everything. */
+/** A broker's answers to `send`, in turn; after that it accepts everything. */
 export type Answer = ProducerErrorReason | "ok" | "dies" | "hangs"
 
 export interface World {
@@ -65,7 +68,7 @@ export const makeWorld = (): World => ({ tried: [], acknowledged: [], metrics: [
 export const producerError = (reason: ProducerErrorReason, topic: string) =>
   new ProducerError({ reason, topic, description: "refused" })
 
-/** A producer to topics of given partition counts. */
+/** A producer for topics with the given partition counts. */
 export const producerLayer = (
   { acknowledged, tried }: World,
   answers: ReadonlyArray<Answer> = [],
@@ -145,7 +148,7 @@ export const makeProcessor = (world: World, handler: TextHandler, options: Optio
 
 export const sleepThrough: Processor.Wait = (delay) => Effect.as(Effect.sleep(delay), true)
 
-/** What a lane does: the first attempt, then what follows its failure. */
+/** A lane's work: the first attempt, then the recovery from its failure. */
 export const process = (
   processor: Processor.Processor<never>,
   record: ConsumedRecord,
@@ -155,7 +158,7 @@ export const process = (
     processor.recover(record, cause, { wait })
   )
 
-/** Lets time go on until the effect is done. */
+/** Advances time until the effect is done. */
 export const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.fork(effect)
@@ -168,7 +171,7 @@ interface Run<A> {
   readonly result: A
 }
 
-/** Processes one record by a handler that fails in the given ways, then succeeds. */
+/** Processes one record with a handler that fails in the given ways, then succeeds. */
 export const run = (
   ends: ReadonlyArray<Effect.Effect<unknown, unknown>>,
   options: Options & { readonly answers?: ReadonlyArray<Answer>; readonly record?: ConsumedRecord } = {}

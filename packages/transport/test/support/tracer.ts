@@ -1,4 +1,4 @@
-/** A tracer that keeps its spans, for tests to look at. */
+/** A tracer that records its spans for tests. */
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -17,7 +17,7 @@ export interface Recorder {
   readonly layer: Layer.Layer<never>
 }
 
-/** Span ids count up from 1; `samples` decides of each root, whose children follow it. */
+/** Span ids count up from 1; `samples` decides for each root, and its children follow. */
 export const make = (samples: () => boolean = () => true): Recorder => {
   const spans: Array<Recorded> = []
   const id = (length: number) => (spans.length + 1).toString(16).padStart(length, "0")

@@ -36,10 +36,10 @@ const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
   FastCheck.record({ _tag: FastCheck.constant("Pass" as const), millis: FastCheck.nat(3_000) })
 )
 
-/** What the machine should do, from the whole of what happened. */
+/** The expected behaviour, derived from the full history. */
 interface Model {
   state: Machine.Machine["state"]
-  /** Calls on their way, by whether they began in the present state. */
+  /** Calls in flight, by whether they began in the current state. */
   calls: Array<{ readonly period: number }>
   period: number
   results: Array<boolean>
@@ -107,7 +107,7 @@ const play = (settings: CircuitBreakerSettings & { window: { _tag: "Count" } }, 
 }
 
 describe("circuit breaker machine", () => {
-  it("does what a model does that remembers everything", () => {
+  it("behaves like a model that remembers everything", () => {
     FastCheck.assert(
       FastCheck.property(settings, FastCheck.array(step, { maxLength: 200 }), (settings, steps) =>
         play(settings, steps)
@@ -116,7 +116,7 @@ describe("circuit breaker machine", () => {
     )
   })
 
-  it("opens at the failure that reaches the ratio, then for longer each time up to the cap, and begins anew once closed", () => {
+  it("opens at the failure that reaches the ratio, then longer each time up to the cap, and starts over once closed", () => {
     const machine = Machine.make({
       window: { _tag: "Count", count: 4 },
       failureRatio: 0.5,

@@ -5,7 +5,7 @@ import * as Window from "../../../src/internal/circuitBreaker/window.js"
 const call = FastCheck.record({ failed: FastCheck.boolean(), after: FastCheck.nat(400), clear: FastCheck.nat(20) })
 
 describe("window", () => {
-  it("of a count holds the last so many calls", () => {
+  it("of a count holds the last N calls", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.integer({ min: 1, max: 30 }),
@@ -28,7 +28,7 @@ describe("window", () => {
     )
   })
 
-  it("of a time holds every call of nine tenths of it, and none that is older than it", () => {
+  it("of a time holds every call of the last nine tenths of it, and none that is older than it", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.constantFrom(0, 1_700_000_000_000),
@@ -58,7 +58,7 @@ describe("window", () => {
     )
   })
 
-  it("of a time takes a clock that goes back for one that stands still", () => {
+  it("of a time treats a clock that goes back as one that stands still", () => {
     const window = Window.ofTime(1_000)
     window.add(true, 5_000)
     window.add(false, 1_000)
