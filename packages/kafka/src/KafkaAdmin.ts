@@ -17,13 +17,13 @@ export type KafkaAdminErrorReason =
   | "InvalidTopic"
   | "InvalidConfiguration"
   | "Authorization"
-  /** Not done within the timeout; it may be done later. */
+  /** Not done within the timeout; it may still complete later. */
   | "Timeout"
   | "Broker"
 
 export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<{
   readonly reason: KafkaAdminErrorReason
-  /** The topic that it failed for; others may have succeeded. */
+  /** The topic that failed; others may have succeeded. */
   readonly topic: string
   readonly description: string
   readonly cause?: unknown
@@ -88,7 +88,7 @@ const errorOf = ({ errorCode, errorMessage, topic }: Answer): KafkaAdminError =>
   return new KafkaAdminError({ reason: reason === "Retry" ? "Broker" : reason, topic, description })
 }
 
-/** Only a failure before anything was sent can be repeated without meeting its own success. */
+/** Only a failure before anything was sent can be retried without colliding with the first attempt's success. */
 const isRepeatable = ({ reason }: WireError): boolean => reason === "ConnectFailed"
 
 const fromWire = (topic: string, cause: WireError): KafkaAdminError =>
@@ -99,7 +99,7 @@ const fromWire = (topic: string, cause: WireError): KafkaAdminError =>
     cause
   })
 
-/** Repeats a request for the topics that the controller wasn't ready for; fails with the first other error. */
+/** Retries the topics that the controller wasn't ready for; fails with the first other error. */
 const change = (
   topics: ReadonlyArray<string>,
   isFine: (errorCode: number) => boolean,
@@ -120,7 +120,7 @@ const change = (
     }
   })
 
-/** Waits until a broker tells of every topic what it should. */
+/** Waits until a broker reports the expected state of every topic. */
 const awaitMetadata = (
   cluster: Cluster.Cluster,
   topics: ReadonlyArray<string>,
@@ -197,15 +197,15 @@ const create = (
 const isNone = (errorCode: number): boolean => errorCode === KafkaErrorCode.NONE
 
 /**
- * Creates topics and waits until every partition has a leader. Fails with the first topic's error; the others are
- * created all the same.
+ * Creates topics and waits until every partition has a leader. Fails with the first topic's error; the other topics are
+ * still created.
  */
 export const createTopics = (
   topics: ReadonlyArray<NewTopic>,
   options?: AdminOptions | undefined
 ): Effect.Effect<void, KafkaAdminError, Wire> => create(topics, options, isNone)
 
-/** `createTopics` that leaves topics as they are where they exist. */
+/** `createTopics` that leaves existing topics unchanged. */
 export const ensureTopics = (
   topics: ReadonlyArray<NewTopic>,
   options?: AdminOptions | undefined
@@ -213,8 +213,8 @@ export const ensureTopics = (
   create(topics, options, (errorCode) => isNone(errorCode) || errorCode === KafkaErrorCode.TOPIC_ALREADY_EXISTS)
 
 /**
- * Deletes topics and waits until a broker no longer knows them. Fails with the first topic's error; the others are
- * deleted all the same.
+ * Deletes topics and waits until a broker no longer knows them. Fails with the first topic's error; the other topics
+ * are still deleted.
  */
 export const deleteTopics = (
   topics: ReadonlyArray<string>,

@@ -1,6 +1,6 @@
 /**
- * A member of a consumer group that hands each record to a handler and sees it through to its outcome: handled,
- * retried by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
+ * A member of a consumer group that passes each record to a handler until the record has an outcome: handled, retried
+ * by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
  */
 import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
 import type { Codec } from "@spillway/transport/Codec"
@@ -34,24 +34,24 @@ import * as internalTransactional from "./internal/transaction/consumer.js"
 import { Wire } from "./Wire.js"
 
 export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
-  /** Decodes a record's value; one that doesn't decode is dead-lettered with its original bytes. */
+  /** Decodes a record's value; a value that doesn't decode is dead-lettered with its original bytes. */
   readonly value: Codec<A>
   readonly handler: Handler<A, E, R>
   /** Default: `RetryPolicy.exponential()`, 3 retries after 1, 2 and 4 seconds at most. */
   readonly retry?: RetryPolicy | undefined
-  /** What becomes of records whose handling failed for good. */
+  /** The destination of records whose handling failed for good. */
   readonly deadLetter: DeadLetterPolicy<RD>
-  /** Replaces what a failure means; default: `HandlerError.classify`. */
+  /** Replaces the classification of failures; default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined
-  /** Keeps the handler from being called while what it depends on is down; `{}` takes the defaults. Default: none. */
+  /** Stops calls of the handler while a dependency is down; `{}` uses the defaults. Default: none. */
   readonly circuitBreaker?: CircuitBreakerOptions | undefined
   /** Whether to count in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly metrics?: boolean | undefined
 }
 
 /**
- * Joins the group and handles its records until the scope closes, which drains: records in flight settle, waits for
- * retries end, the last commit is made and the group is left. Returns when the group was first joined.
+ * Joins the group and handles its records until the scope closes, which drains: in-flight records settle, waits for
+ * retries end, the last commit is made and the consumer leaves the group. Returns once the group is first joined.
  */
 export const make = <A, E, R, RD>(
   options: KafkaConsumerOptions<A, E, R, RD>
@@ -91,23 +91,23 @@ export const layer = <A, E, R, RD>(
   options: KafkaConsumerOptions<A, E, R, RD>
 ): Layer.Layer<never, ConsumerError, R | RD | Wire> => Layer.scopedDiscard(make(options))
 
-/** Like `layer`, with the handle under a tag of the user's own. */
+/** Like `layer`, with the handle under a custom tag. */
 export const layerTag = <Self, A, E, R, RD>(
   tag: Context.Tag<Self, Consumer>,
   options: KafkaConsumerOptions<A, E, R, RD>
 ): Layer.Layer<Self, ConsumerError, R | RD | Wire> => Layer.scoped(tag, make(options))
 
 /**
- * A consumer's numbers from the environment: `KAFKA_CONSUMER_GROUP_ID`, `KAFKA_CONSUMER_TOPICS` (separated by commas),
+ * A consumer's options from the environment: `KAFKA_CONSUMER_GROUP_ID`, `KAFKA_CONSUMER_TOPICS` (separated by commas),
  * `KAFKA_CONSUMER_SESSION_TIMEOUT` and so on, by the options' names; within a namespace `ORDERS`,
- * `ORDERS_KAFKA_CONSUMER_GROUP_ID`. What no variable gives is as the defaults have it.
+ * `ORDERS_KAFKA_CONSUMER_GROUP_ID`. An option without a variable has its default.
  */
 export const config: (
   defaults?: Partial<ConsumerOptions> | undefined,
   namespace?: string | undefined
 ) => Config.Config<ConsumerOptions> = ConsumerEnvironment.config
 
-/** What a consumer that is configured by its environment has in code; the rest holds where no variable is set. */
+/** The options in code of a consumer that is configured by its environment; the others are defaults for variables. */
 export interface KafkaConsumerConfigOptions<A, E, R>
   extends Partial<ConsumerOptions>,
     Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
@@ -115,8 +115,8 @@ export interface KafkaConsumerConfigOptions<A, E, R>
 }
 
 /**
- * A consumer as a Layer, its numbers from `config` and its failure policy from `ReliabilityConfig.config`. Give each of
- * several consumers of a program a namespace.
+ * A consumer as a Layer, with options from `config` and the failure policy from `ReliabilityConfig.config`. Give each
+ * consumer its own namespace if a program has several.
  */
 export const layerConfig = <A, E, R>(
   { classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
@@ -130,9 +130,9 @@ export const layerConfig = <A, E, R>(
   )
 
 /**
- * Consumes until `until` ends (never, by default), then drains and returns the report of what was done. Interrupting it
- * drains too: the interruption is done when records in flight have settled, the last commit is made and the group is
- * left. Fails when the consumer or `until` does.
+ * Consumes until `until` ends (never, by default), then drains and returns its report. Interrupting it drains too: the
+ * interruption completes when in-flight records have settled, the last commit is made and the consumer has left the
+ * group. Fails if the consumer or `until` fails.
  */
 export const run = <A, E, R, RD, E2 = never, R2 = never>(
   options: KafkaConsumerOptions<A, E, R, RD>,
@@ -147,21 +147,21 @@ export const run = <A, E, R, RD, E2 = never, R2 = never>(
 export interface TransactionalConsumerOptions<A, E, R, RD>
   extends Omit<KafkaConsumerOptions<A, E, R, RD>, "handler">,
     TransactionalNumbers {
-  /** What is to be written for a record; it is called again for the record only when it failed. */
+  /** Returns the records to write for a record. It is called again for that record only if it failed. */
   readonly handler: (envelope: Envelope<A>) => Effect.Effect<ReadonlyArray<ProducerRecord>, E, R>
   /** How often a transaction is committed. Default: 100 milliseconds. */
   readonly commitInterval?: Duration.DurationInput | undefined
 }
 
 /**
- * A consumer whose effect on Kafka is exactly once: what its handler returns is written in one transaction with the
- * offset of the record that it came from, in batches; so is a dead letter, which needs no `Producer` of the program's.
- * Who reads committed sees each record's results once, whatever crashes, rebalances or is replaced.
+ * A consumer whose effect on Kafka is exactly once. The records that its handler returns are written in a transaction
+ * together with the source record's offset, in batches. So are dead letters, which need no separate `Producer`. With
+ * `read_committed`, consumers see each result exactly once, despite crashes and rebalances.
  *
- * Each instance needs a `transactionalId` of its own; one that is kept over a restart ends at once what its predecessor
- * left open, else that takes up to `transactionTimeout`. A transaction that is aborted is repeated without handling its
- * records again. When another instance takes over the id, the consumer fails with `FencedProducer`. What a handler does
- * elsewhere than in its result is as with every consumer: at least once. Needs Kafka 2.5 or later.
+ * Each instance needs its own `transactionalId`. Keep it over a restart: then the new instance aborts its predecessor's
+ * open transaction at once; otherwise that takes up to `transactionTimeout`. An aborted transaction is repeated without
+ * handling its records again. If another instance takes over the id, the consumer fails with `FencedProducer`. A
+ * handler's other effects are at least once, as with every consumer. Needs Kafka 2.5 or later.
  */
 export const makeTransactional = <A, E, R, RD>(
   options: TransactionalConsumerOptions<A, E, R, RD>
@@ -220,22 +220,22 @@ export const layerTransactional = <A, E, R, RD>(
   Layer.scopedDiscard(makeTransactional(options))
 
 /**
- * A transactional consumer's numbers from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,
- * and those of `KafkaProducer.transactionalConfig`, `KAFKA_PRODUCER_TRANSACTIONAL_ID` among them.
+ * A transactional consumer's options from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,
+ * and those of `KafkaProducer.transactionalConfig`, including `KAFKA_PRODUCER_TRANSACTIONAL_ID`.
  */
 export const transactionalConfig: (
   defaults?: Partial<ConsumerOptions & TransactionalNumbers> | undefined,
   namespace?: string | undefined
 ) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalEnvironment.consumerConfig
 
-/** What a transactional consumer that is configured by its environment has in code. */
+/** The options in code of a transactional consumer that is configured by its environment. */
 export interface TransactionalConsumerConfigOptions<A, E, R>
   extends Partial<ConsumerOptions & TransactionalNumbers>,
     Pick<TransactionalConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
-/** `layerTransactional`, its numbers from `transactionalConfig` and its failure policy from `ReliabilityConfig.config`. */
+/** `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`. */
 export const layerTransactionalConfig = <A, E, R>(
   { classify, handler, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, E, R>,
   namespace?: string | undefined

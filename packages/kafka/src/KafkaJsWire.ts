@@ -1,6 +1,6 @@
 /**
- * Wire on real Kafka: connections of our own over TCP, requests laid out with kafkajs's encoder. Brokers from Kafka 2.4
- * on.
+ * Wire on real Kafka: Spillway's own TCP connections, with requests laid out by kafkajs's encoder. Supports brokers
+ * from Kafka 2.4 on.
  */
 import * as Environment from "@spillway/transport/Environment"
 import * as Config from "effect/Config"
@@ -23,33 +23,33 @@ import { Wire } from "./Wire.js"
 export type { SaslOptions, TlsOptions }
 
 export interface KafkaJsWireOptions {
-  /** Where to ask for the cluster first: `host:port`, an IPv6 address in brackets. At least one. */
+  /** The bootstrap servers: `host:port`, an IPv6 address in brackets. At least one. */
   readonly brokers: ReadonlyArray<string>
-  /** What brokers call this client in logs, metrics and quotas. Default `"spillway"`. */
+  /** The client id in brokers' logs, metrics and quotas. Default `"spillway"`. */
   readonly clientId?: string | undefined
   /** For the TCP connection and all handshakes on it. Default 10 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
   /** For a response, on top of the wait that the request itself asks for. Default 30 seconds. */
   readonly requestTimeout?: Duration.DurationInput | undefined
   /**
-   * A larger response ends the connection with `Malformed`; where it isn't records, one of more than half. So does one
-   * of more than a million values, and one of more than 1 MiB in a handshake. Must be
-   * 64 KiB above the `fetchMaxBytes` and `maxPartitionBytes` of its consumers. Default 100 MiB.
+   * A larger response ends the connection with `Malformed`. The limit is half of this for a response without records,
+   * and 1 MiB during a handshake; a response of more than a million values is refused too. Must be 64 KiB above the
+   * `fetchMaxBytes` and `maxPartitionBytes` of its consumers. Default 100 MiB.
    */
   readonly maxResponseBytes?: number | undefined
   /**
-   * Whether to speak TLS, and how. Default `false`. A broker whose certificate is not trusted, and one that refuses
-   * ours, fails the connection with `Authentication`.
+   * Whether to use TLS, and how. Default `false`. If either side refuses the other's certificate, the connection fails
+   * with `Authentication`.
    */
   readonly tls?: boolean | TlsOptions | undefined
   /**
-   * Who we are. Default: nobody. Credentials that a broker refuses fail the connection with `Authentication`; where
-   * the broker limits sessions, connections are replaced before theirs ends.
+   * The SASL credentials. Default: none. If the broker refuses them, the connection fails with `Authentication`. If the
+   * broker limits SASL sessions, Spillway opens a new connection before the session expires.
    */
   readonly sasl?: SaslOptions | undefined
 }
 
-/** What can't be used of the options, or of the kafkajs that is installed: all of it at once. */
+/** The options, or the installed kafkajs, can't be used; lists every issue. */
 export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
   readonly reason: "InvalidOptions" | "UnsupportedKafkaJs"
   readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>

@@ -2,9 +2,9 @@
  * Publishing to Kafka: records are acknowledged by all in-sync replicas before `send` returns, keep their order within
  * a partition, and go to the partition that Java's producer would choose for their key.
  *
- * Records gather in a batch for each partition, up to `linger`, and several batches may be on their way at once. What
- * fails for a reason that may pass is tried again, to the same partition, until `deliveryTimeout`. A record is
- * written once though its batch is sent again: the producer is idempotent.
+ * Records gather in one batch per partition, for up to `linger`, and several batches may be in flight at once. A
+ * failure that may pass is retried, to the same partition, until `deliveryTimeout`. A record is written once even if
+ * its batch is sent again: the producer is idempotent.
  */
 import { Producer } from "@spillway/transport/Producer"
 import * as Config from "effect/Config"
@@ -32,11 +32,11 @@ export { KafkaProducerConfigError, type PartitionerInput }
 export type KafkaProducerOptions = ProducerOptions
 
 /**
- * A producer of its own connections. Closing the scope refuses further records, sends at once what was accepted, waits
- * for it up to `closeTimeout`, and fails the rest with `Closed`.
+ * A producer with its own connections. Closing the scope refuses further records, sends accepted records at once, waits
+ * for them up to `closeTimeout`, and fails the rest with `Closed`.
  *
- * `sendAll` checks every record and looks its topic up before any is sent. An interrupted `send` ends at once: its
- * record is withdrawn if it has not left yet; if it has, it may be written all the same, which the metric
+ * `sendAll` checks every record and looks up its topic before sending any. An interrupted `send` ends at once: its
+ * record is withdrawn if it has not been sent; otherwise it may still be written, which the metric
  * `messages_abandoned_total` counts.
  */
 export const make = (
@@ -51,8 +51,8 @@ export const layer = (
 
 /**
  * The options from the environment: `KAFKA_PRODUCER_COMPRESSION`, `KAFKA_PRODUCER_DELIVERY_TIMEOUT` and so on, by their
- * names; within a namespace `ORDERS`, `ORDERS_KAFKA_PRODUCER_COMPRESSION`. What no variable gives is as the defaults
- * have it.
+ * names; within a namespace `ORDERS`, `ORDERS_KAFKA_PRODUCER_COMPRESSION`. An option without a variable has its
+ * default.
  */
 export const config: (
   defaults?: KafkaProducerOptions | undefined,
@@ -68,9 +68,9 @@ export const layerConfig = (
 export type TransactionalProducerOptions = TransactionalSettings.TransactionalOptions
 
 /**
- * A producer of transactions (KIP-98), which are theirs alone or of a group that reads, handles and writes; see
- * `Transaction`. Returns when the coordinator has given it its epoch: the producer that had the transactional id before
- * is fenced then, and what it left open aborted. Needs Kafka 2.5 or later.
+ * A producer of transactions (KIP-98), either of its own records alone or of a group that consumes, handles and writes;
+ * see `Transaction`. Returns once the coordinator has assigned its epoch, which fences the previous producer with the
+ * transactional id and aborts its open transaction. Needs Kafka 2.5 or later.
  */
 export const transactional = (
   options: TransactionalProducerOptions

@@ -1,6 +1,6 @@
 /**
  * The requests of the Kafka protocol that Spillway sends, and their responses, as plain data. Field names are those of
- * Kafka's message definitions in camelCase. Error codes stay numbers here: `KafkaErrorCode` says what they mean.
+ * Kafka's message definitions in camelCase. Error codes stay numbers here; see `KafkaErrorCode`.
  */
 
 export interface BrokerEndpoint {
@@ -10,7 +10,7 @@ export interface BrokerEndpoint {
 }
 
 export interface MetadataRequest {
-  /** null asks for all topics. */
+  /** null requests all topics. */
   readonly topics: ReadonlyArray<string> | null
 }
 
@@ -19,22 +19,22 @@ export interface PartitionMetadata {
   readonly partition: number
   /** -1 while there is no leader. */
   readonly leader: number
-  /** -1 when the version doesn't tell. */
+  /** -1 if the version doesn't report it. */
   readonly leaderEpoch: number
 }
 
 export interface TopicMetadata {
   readonly errorCode: number
   readonly topic: string
-  /** Tells topics of one name apart that were created one after the other (KIP-516); empty when the version doesn't. */
+  /** Distinguishes successive topics of one name (KIP-516); empty if the version doesn't report it. */
   readonly topicId: string
-  /** Whether it is one of Kafka's own, as `__consumer_offsets`. */
+  /** Whether it is one of Kafka's internal topics, such as `__consumer_offsets`. */
   readonly isInternal: boolean
   readonly partitions: ReadonlyArray<PartitionMetadata>
 }
 
 export interface MetadataResponse {
-  /** Tells clusters apart; null when the broker doesn't tell. */
+  /** The cluster's id; null if the broker doesn't report it. */
   readonly clusterId: string | null
   readonly brokers: ReadonlyArray<BrokerEndpoint>
   readonly controllerId: number
@@ -84,11 +84,11 @@ export type IsolationLevel = "read_uncommitted" | "read_committed"
 export interface InitProducerIdRequest {
   /** null for a producer that is idempotent without transactions. */
   readonly transactionalId: string | null
-  /** How long the coordinator leaves a transaction open; of no use without transactions. */
+  /** How long the coordinator leaves a transaction open; unused without transactions. */
   readonly transactionTimeoutMs: number
   /**
-   * What a transactional producer is known by already, to be given the next epoch (KIP-360); default: nothing, which
-   * fences whoever has used the transactional id before.
+   * The current id and epoch of a transactional producer, to get the next epoch (KIP-360). Default: none, which fences
+   * every earlier user of the transactional id.
    */
   readonly producerId?: bigint | undefined
   readonly producerEpoch?: number | undefined
@@ -101,14 +101,14 @@ export interface InitProducerIdResponse {
   readonly producerEpoch: number
 }
 
-/** What every request within a transaction begins with. */
+/** The first fields of every request within a transaction. */
 export interface TransactionalProducer {
   readonly transactionalId: string
   readonly producerId: bigint
   readonly producerEpoch: number
 }
 
-/** Tells the coordinator which partitions the transaction is about to write to, and begins it where none is open. */
+/** Announces the partitions that the transaction is about to write to; begins it if none is open. */
 export interface AddPartitionsToTxnRequest extends TransactionalProducer {
   readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
 }
@@ -120,7 +120,7 @@ export interface AddPartitionsToTxnResponse {
   }>
 }
 
-/** Tells the coordinator that the transaction is about to commit offsets of a group. */
+/** Announces that the transaction is about to commit offsets of a group. */
 export interface AddOffsetsToTxnRequest extends TransactionalProducer {
   readonly groupId: string
 }
@@ -143,11 +143,11 @@ export interface FetchRequest {
   readonly minBytes: number
   readonly maxBytes: number
   readonly isolationLevel: IsolationLevel
-  /** The client's; empty when it has none. */
+  /** The client's rack; empty if it has none. */
   readonly rackId: string
   readonly topics: ReadonlyArray<{
     readonly topic: string
-    /** Another topic's records are refused, though it has the name now. Default: unknown, whichever has it. */
+    /** Records of another topic with this name are refused. Default: unknown, any topic with the name. */
     readonly topicId?: string | undefined
     readonly partitions: ReadonlyArray<{
       readonly partition: number
@@ -166,9 +166,9 @@ export interface FetchPartitionResponse {
   /** The end of the log for `read_committed`: no transaction before it is open. */
   readonly lastStableOffset: number
   readonly logStartOffset: number
-  /** Under `read_committed`, those that reach into `records`. */
+  /** Under `read_committed`, the aborted transactions that reach into `records`. */
   readonly abortedTransactions: ReadonlyArray<{ readonly producerId: bigint; readonly firstOffset: number }>
-  /** The broker to read from for as long as it can be reached, given with no records (KIP-392); -1: this one. */
+  /** The replica to read from while it is reachable, returned without records (KIP-392); -1: this broker. */
   readonly preferredReadReplica: number
   /** Encoded record batches; the last may be cut off. A view into the response: copy what is kept. */
   readonly records: Uint8Array
@@ -214,13 +214,13 @@ export interface ListOffsetsResponse {
   }>
 }
 
-/** Where a leader's log ends in an epoch of the past (KIP-320). */
+/** Where a leader's log ended in an earlier epoch (KIP-320). */
 export interface OffsetForLeaderEpochRequest {
   readonly topics: ReadonlyArray<{
     readonly topic: string
     readonly partitions: ReadonlyArray<{
       readonly partition: number
-      /** What the client takes for the leader's epoch now; -1 when unknown. */
+      /** The current leader epoch as the client knows it; -1 when unknown. */
       readonly currentLeaderEpoch: number
       readonly leaderEpoch: number
     }>
@@ -233,7 +233,7 @@ export interface OffsetForLeaderEpochResponse {
     readonly partitions: ReadonlyArray<{
       readonly partition: number
       readonly errorCode: number
-      /** The largest epoch in the log that isn't above the one asked for; -1 when there is none. */
+      /** The largest epoch in the log that isn't above the requested one; -1 if there is none. */
       readonly leaderEpoch: number
       /** The offset after that epoch's last record; -1 when the log doesn't know the epoch. */
       readonly endOffset: number
@@ -310,7 +310,7 @@ export interface OffsetCommitRequest {
     readonly partitions: ReadonlyArray<{
       readonly partition: number
       readonly offset: number
-      /** That of the record before the offset. Default: -1, unknown. */
+      /** The leader epoch of the record before the offset. Default: -1, unknown. */
       readonly leaderEpoch?: number | undefined
       readonly metadata: string | null
     }>
@@ -324,7 +324,7 @@ export interface OffsetCommitResponse {
   }>
 }
 
-/** Offsets that count when the transaction is committed. The group's fields fence a former member (KIP-447). */
+/** Offsets that count once the transaction is committed. The group's fields fence a former member (KIP-447). */
 export interface TxnOffsetCommitRequest extends OffsetCommitRequest, TransactionalProducer {}
 
 export type TxnOffsetCommitResponse = OffsetCommitResponse
@@ -336,7 +336,7 @@ export interface OffsetFetchRequest {
    * 2.5 on. Default: false, the last committed offset.
    */
   readonly requireStable?: boolean | undefined
-  /** null asks for every partition the group has committed. */
+  /** null requests every partition that the group has committed. */
   readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }> | null
 }
 
@@ -349,7 +349,7 @@ export interface OffsetFetchResponse {
       readonly errorCode: number
       /** -1 when nothing was committed. */
       readonly offset: number
-      /** That of the record before the offset; -1 when unknown. */
+      /** The leader epoch of the record before the offset; -1 when unknown. */
       readonly leaderEpoch: number
       readonly metadata: string | null
     }>
@@ -384,7 +384,7 @@ export interface DeleteTopicsResponse {
   readonly topics: ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>
 }
 
-/** Every request a Wire carries, with its response. A new one is added here and in each Wire. */
+/** Every request of a Wire, with its response. To add one, add it here and in each Wire. */
 export interface Protocol {
   readonly Metadata: readonly [MetadataRequest, MetadataResponse]
   readonly FindCoordinator: readonly [FindCoordinatorRequest, FindCoordinatorResponse]

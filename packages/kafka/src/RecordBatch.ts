@@ -41,27 +41,27 @@ export const batchOverhead: number = Layout.At.records
 export interface DecodeOptions {
   /** A compressed batch that holds more is an error. Default: 64 MiB. */
   readonly maxDecompressedBytes?: number | undefined
-  /** Those that a fetch answered beside these bytes, whose records are left out. Default: none. */
+  /** The aborted transactions that the fetch response lists; their records are left out. Default: none. */
   readonly abortedTransactions?: ReadonlyArray<AbortedTransaction> | undefined
 }
 
 /**
- * Decodes consecutive batches as a fetch returns them, checking each one's checksum and structure. A last batch that
- * was cut off is left out. Records below the fetched offset are not: the first batch may begin before it.
+ * Decodes consecutive batches of a fetch response, checking each one's checksum and structure. A last batch that was
+ * cut off is left out. Records below the fetched offset are included: the first batch may begin before it.
  */
 export const decode = (bytes: Uint8Array, options?: DecodeOptions | undefined): Decoded =>
   Decode.decode(bytes, options?.maxDecompressedBytes ?? 64 * 1024 * 1024, options?.abortedTransactions ?? [])
 
 /**
- * Reads the header of the batch at a position (default: 0) without its records; `undefined` when no whole batch is
- * there. The checksum is not checked.
+ * Reads the header of the batch at a position (default: 0) without its records; `undefined` if there is no whole batch.
+ * The checksum is not checked.
  */
 export const readHeader = (bytes: Uint8Array, at?: number | undefined): BatchHeader | RecordBatchError | undefined =>
   Layout.header(Layout.viewOf(bytes), at ?? 0)
 
 /**
- * Checks the one batch that the bytes should hold as a broker does before it appends it: magic, length and checksum.
- * Returns its header, or what is wrong with it.
+ * Checks that the bytes hold exactly one batch, as a broker does before it appends: magic, length and checksum. Returns
+ * the batch's header or the error.
  */
 export const validate = (bytes: Uint8Array): BatchHeader | RecordBatchError => {
   const header = readHeader(bytes)
@@ -74,7 +74,7 @@ export const validate = (bytes: Uint8Array): BatchHeader | RecordBatchError => {
 }
 
 /**
- * A copy of an encoded batch at another base offset, as a broker stores it. The leader epoch is changed when given.
+ * A copy of an encoded batch at another base offset, as a broker stores it. Also sets the leader epoch if one is given.
  * The checksum doesn't cover either field.
  */
 export const withBaseOffset = (

@@ -1,5 +1,5 @@
 /**
- * The one line between Spillway's decisions and a Kafka cluster: the protocol's requests as Effects, over one
+ * The interface between Spillway's decisions and a Kafka cluster: the protocol's requests as Effects, over one
  * connection at a time. `KafkaJsWire` implements it for real brokers, `MemoryBroker` in memory.
  */
 import * as Context from "effect/Context"
@@ -14,11 +14,11 @@ export interface Endpoint {
 }
 
 /**
- * What a connection is for. A broker answers one connection's requests in order, so a parked JoinGroup or Fetch would
- * hold up what is sent behind it: each role has a connection of its own.
+ * The purpose of a connection. A broker answers one connection's requests in order, so a parked JoinGroup or Fetch
+ * would hold up later requests: each role has its own connection.
  *
  * - `join`: JoinGroup, SyncGroup
- * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup, and those of transactions:
+ * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup, and the requests of transactions:
  *   AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, InitProducerId with a transactional id
  * - `fetch`: Fetch, OffsetForLeaderEpoch
  * - `data`: Produce, InitProducerId without one, Metadata, ListOffsets, CreateTopics, DeleteTopics
@@ -28,13 +28,13 @@ export type Role = "join" | "group" | "fetch" | "data"
 export type WireErrorReason =
   /** No connection could be made; nothing was sent. */
   | "ConnectFailed"
-  /** The connection ended before the response came: the request may have been carried out. */
+  /** The connection ended before the response arrived: the request may have been carried out. */
   | "Disconnected"
   /** No response in time; the connection was destroyed: the request may have been carried out. */
   | "Timeout"
   /** The broker refused the credentials or the mechanism, or one side the other's certificate. */
   | "Authentication"
-  /** The broker doesn't speak a version of this request that Spillway knows. */
+  /** The broker supports no version of this request that Spillway supports. */
   | "UnsupportedVersion"
   /** The response could not be read; the connection was destroyed. */
   | "Malformed"
@@ -43,7 +43,7 @@ export class WireError extends Data.TaggedError("WireError")<{
   readonly reason: WireErrorReason
   /** `host:port` of the broker. */
   readonly endpoint: string
-  /** The request it happened to, if it happened to one. */
+  /** The request that failed, if the error concerns one. */
   readonly api?: Api | undefined
   readonly description: string
   readonly cause?: unknown
@@ -58,21 +58,21 @@ export interface Connection {
   /**
    * Sends one request and awaits its response. Requests are answered in the order they were sent. Interrupting it
    * abandons the response, not the request. A request that times out destroys the connection. `limitMs`: how long the
-   * response may take, in milliseconds, where that is less than the wire allows it.
+   * response may take, in milliseconds, if that is less than the wire allows.
    */
   readonly request: <A extends Api>(
     api: A,
     request: Request<A>,
     limitMs?: number | undefined
   ) => Effect.Effect<Response<A>, WireError>
-  /** Ends, with the reason, when the connection has; requests on it then fail with `Disconnected`. */
+  /** Ends, with the reason, once the connection has; requests on it then fail with `Disconnected`. */
   readonly closed: Effect.Effect<WireError>
 }
 
 export class Wire extends Context.Tag("@spillway/kafka/Wire")<
   Wire,
   {
-    /** Where to ask for the cluster's brokers first; never empty. */
+    /** The bootstrap servers; never empty. */
     readonly bootstrap: ReadonlyArray<Endpoint>
     /** The largest response that can be read, in bytes, where the wire has a limit. */
     readonly maxResponseBytes?: number | undefined

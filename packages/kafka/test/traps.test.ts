@@ -126,7 +126,7 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 10 (#1721): a record that always fails makes nobody join again", () =>
+  it.effect("trap 10 (#1721): a record that always fails makes no member rejoin", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* KafkaConsumer.make({ ...options, handler: () => Effect.fail("always") })

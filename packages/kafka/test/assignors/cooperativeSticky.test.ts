@@ -56,7 +56,7 @@ const group = (subscription: FastCheck.Arbitrary<ReadonlyArray<string>>) =>
 const equal = group(FastCheck.constant([...topics]))
 const unequal = group(FastCheck.subarray([...topics]))
 
-/** What each member owns when it has given up what it was not given. */
+/** Each member's partitions after it revokes those that it was not assigned. */
 const next = (members: ReadonlyArray<Member>, assignment: Assignment): ReadonlyArray<Member> =>
   members.map((one) => ({ ...one, ownedPartitions: assignment.get(one.memberId)!, generationId: one.generationId + 1 }))
 
@@ -77,14 +77,14 @@ describe("cooperative-sticky assignor", () => {
     ],
     ["more members than partitions", [member("a", "t"), member("b", "t")], { t: 1 }, { a: "t0", b: "" }],
     [
-      "what moves is withheld until its owner has given it up",
+      "a moving partition is withheld until its owner revokes it",
       [member("a", "t", "t0 t1 t2 t3"), member("b", "t")],
       { t: 4 },
       { a: "t0 t1", b: "" }
     ],
     ["then it is given", [member("a", "t", "t0 t1", 2), member("b", "t", "", 2)], { t: 4 }, { a: "t0 t1", b: "t2 t3" }],
     [
-      "what nobody owns is given at once",
+      "partitions without an owner are assigned at once",
       [member("a", "t", "t0 t1"), member("b", "t", "t2")],
       { t: 6 },
       { a: "t0 t1 t4", b: "t2 t3 t5" }
@@ -96,13 +96,13 @@ describe("cooperative-sticky assignor", () => {
       { a: "u0", b: "" }
     ],
     [
-      "of two claims the later generation's is true",
+      "of two claims the later generation's wins",
       [member("a", "t", "t0 t1", 3), member("b", "t", "t1", 2)],
       { t: 2 },
       { a: "t0", b: "" }
     ],
     [
-      "a claim of the past is good where no other is",
+      "an old claim counts if there is no other",
       [member("a", "t", "t0", 3), member("b", "t", "t1", 2)],
       { t: 2 },
       { a: "t0", b: "t1" }
@@ -114,7 +114,7 @@ describe("cooperative-sticky assignor", () => {
       { a: "t0", b: "t2" }
     ],
     [
-      "different subscriptions: the one who can read only one topic gets its share of that",
+      "different subscriptions: a member with one topic gets its share of that topic",
       [member("a", "t u"), member("b", "t")],
       { t: 2, u: 2 },
       { a: "u0 u1", b: "t0 t1" }
@@ -180,7 +180,7 @@ describe("cooperative-sticky assignor", () => {
     )
   })
 
-  it("gives nobody what another owns, and arrives at the balance", () => {
+  it("assigns no partition that another member owns, and reaches balance", () => {
     FastCheck.assert(
       FastCheck.property(unequal, counts, (members, partitions) => {
         let present: ReadonlyArray<Member> = members

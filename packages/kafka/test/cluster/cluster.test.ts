@@ -10,7 +10,7 @@ import * as Cluster from "../../src/internal/cluster/cluster.js"
 import { onBroker, topic } from "../support/consumerTesting.js"
 
 describe("cluster", () => {
-  it.effect("fails those who wait for a connection when the client is closed, and those who come later", () =>
+  it.effect("fails waiting callers when the client is closed, and later callers", () =>
     Effect.gen(function* () {
       const { wire } = yield* MemoryBroker
       const scope = yield* Scope.make()

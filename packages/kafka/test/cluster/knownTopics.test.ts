@@ -20,7 +20,7 @@ const unknown = (name = "orders"): TopicMetadata => ({
 })
 
 describe("knownTopics", () => {
-  it("believes an older leader epoch of a partition that is doubted, once, and of no other", () => {
+  it("accepts an older leader epoch of a partition that is doubted, once, and of no other", () => {
     const topics = KnownTopics.make()
     const epochs = (...all: ReadonlyArray<number>): TopicMetadata => ({
       ...topic("a"),
@@ -41,7 +41,7 @@ describe("knownTopics", () => {
     assert.deepStrictEqual(known(), [4, 5])
   })
 
-  it("doesn't believe the id of a topic that was replaced, until nothing else has been answered for a while", () => {
+  it("ignores the id of a replaced topic, until every response has agreed with it for a while", () => {
     const topics = KnownTopics.make()
     assert.isFalse(topics.learn(topic("a"), 0))
     assert.isFalse(topics.learn(topic("b"), 1))
@@ -58,7 +58,7 @@ describe("knownTopics", () => {
   })
 
   for (const id of ["", "a"]) {
-    it(`keeps the leader of the later epoch, not for ever (topic id ${JSON.stringify(id)})`, () => {
+    it(`keeps the leader of the later epoch, not forever (topic id ${JSON.stringify(id)})`, () => {
       const topics = KnownTopics.make()
       topics.learn(topic(id, 5, 1), 0)
       assert.isTrue(topics.learn(topic(id, 3, 2), 1))
@@ -69,7 +69,7 @@ describe("knownTopics", () => {
     })
   }
 
-  it("forgets topics that are gone from a complete answer, but what replaced what", () => {
+  it("forgets topics that a complete response lacks, but not the ids that were replaced", () => {
     const topics = KnownTopics.make()
     topics.learn(topic("a"), 0)
     topics.learn(topic("b"), 0)

@@ -26,7 +26,7 @@ describe("result", () => {
     })
   )
 
-  it.effect("holds up nobody who stops waiting", () =>
+  it.effect("doesn't hold up a waiter that stops waiting", () =>
     Effect.gen(function* () {
       const result = Result.make<void>()
       const waiting = yield* Effect.fork(result.wait)

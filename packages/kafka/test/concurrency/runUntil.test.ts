@@ -45,7 +45,7 @@ describe("until", () => {
     assert.isUndefined(survives(Effect.suspend(() => Until.done(Result.make<void>(), Effect.never))))
   })
 
-  it.effect("waits for a notification, but not for longer than it is told to", () =>
+  it.effect("waits for a notification, but not longer than its limit", () =>
     Effect.gen(function* () {
       const signal = Signal.make()
       const waiting = yield* Effect.fork(

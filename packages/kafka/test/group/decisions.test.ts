@@ -16,7 +16,7 @@ const fatal = (reason: Extract<Decisions.Reaction, { _tag: "Fatal" }>["reason"])
 
 type Table = Partial<Record<KafkaErrorName, Decisions.Reaction>>
 
-/** What every api does on a code; all codes that aren't here are tried again. */
+/** The reaction of every api to a code; other codes are retried. */
 const always: Table = {
   NONE: ok,
   NOT_COORDINATOR: findCoordinator,
@@ -104,7 +104,7 @@ describe("decisions", () => {
     assert.deepStrictEqual(Object.fromEntries(actual), Object.fromEntries(expected))
   })
 
-  it.each(apis)("%s is tried again on a code that nobody knows yet", (_api, react) => {
+  it.each(apis)("%s is retried on an unknown code", (_api, react) => {
     assert.deepStrictEqual(react(12_345), retry)
   })
 

@@ -18,7 +18,7 @@ describe("matching", () => {
   it("leaves out the dead letter topics of those that match", () => {
     const own = (topic: string) => `${topic}-dlq`
     assert.deepStrictEqual(matching(/./, topics("a", "a-dlq", "b"), own), ["a", "b"])
-    // Its source doesn't match: whoever asks for it by name reads the dead letters.
+    // Its source topic doesn't match: a consumer that names the topic reads the dead letters.
     assert.deepStrictEqual(matching(/-dlq$/, topics("a", "a-dlq"), own), ["a-dlq"])
     assert.deepStrictEqual(
       matching(/./, topics("a", "letters"), () => "letters"),

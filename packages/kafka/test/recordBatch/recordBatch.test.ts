@@ -214,7 +214,7 @@ describe("RecordBatch", () => {
       assert.deepStrictEqual(batch.records, [])
     })
 
-    it("moves past a batch that compaction has emptied, whatever its compression was", () => {
+    it("skips a batch that compaction has emptied, with any compression", () => {
       for (const compressionId of [0, 1, 4]) {
         const batch = decodeOne(patched(hex(fromJava.empty), (view) => view.setInt16(21, compressionId)))
         assert.strictEqual(batch.baseOffset, 100)
@@ -496,7 +496,7 @@ describe("RecordBatch", () => {
           FastCheck.nat({ max: 29 }),
           (entries, from) => {
             const { aborted, transactions } = abortedOf(entries)
-            // A fetch may begin within transactions; a broker tells of those that reach into it.
+            // A fetch may begin within transactions; a broker lists those that reach into it.
             const read = entries.map((entry, offset) => encodeEntry(entry, offset)).slice(from)
             const { batches, error } = RecordBatch.decode(concat(...read), {
               abortedTransactions: transactions.filter(({ end }) => end >= from).reverse()
@@ -515,7 +515,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("refuses a marker that can't be read, for what it ends would be guessed", () => {
+    it("refuses a marker that can't be read, since its transaction is unknown", () => {
       const entries: ReadonlyArray<Entry> = [{ producerId: 1n, kind: "abort" }]
       const bytes = patched(encodeEntry(entries[0]!, 5), (view) => view.setInt32(57, 3))
       const abortedTransactions = [{ producerId: 1n, firstOffset: 3 }]
@@ -523,7 +523,7 @@ describe("RecordBatch", () => {
     })
   })
 
-  it("tells where a corrupt batch ends: the next batch best, else its own header", () => {
+  it("finds where a corrupt batch ends: by the next batch, else by its own header", () => {
     const first = RecordBatch.encode([record("a"), record("b")], { baseOffset: 10 })
     const next = RecordBatch.encode([record("c")], { baseOffset: 14 })
     const flipped = first.slice()
@@ -640,7 +640,7 @@ describe("RecordBatch", () => {
       assert.deepStrictEqual(compressedWith("lz4", summed), expected)
     })
 
-    it("reads Zstandard in frames that don't tell their size, as streams write them", () => {
+    it("reads Zstandard in frames without a size, as streams write them", () => {
       // One frame of one raw block, its header without a size.
       const blockHeader = Uint8Array.of(((body.length << 3) & 0xff) | 1, (body.length << 3) >> 8, 0)
       const frame = (bytes: Uint8Array) => concat(hex("28b52ffd0058"), blockHeader, bytes)
@@ -660,7 +660,7 @@ describe("RecordBatch", () => {
     })
   })
 
-  it("says of a codec whose package can't be loaded that it is unusable, and of no other", () => {
+  it("reports a codec as unusable if its package can't be loaded, and no other codec", () => {
     const codecs = Compression.make(((name: string) => {
       if (name === "snappy") throw new Error("no binary for this platform")
       return createRequire(import.meta.url)(name)

@@ -73,7 +73,7 @@ describe("consumerSettings", () => {
     }
   })
 
-  it("tells every error at once, with field and value", () => {
+  it("reports every error at once, with field and value", () => {
     const description = errorOf({
       groupId: " ",
       topics: ["fine", "not fine", ".."],
@@ -109,11 +109,11 @@ describe("consumerSettings", () => {
     assert.strictEqual(description.split("; ").length, 13)
   })
 
-  it("wants a topic", () => {
+  it("requires a topic", () => {
     assert.strictEqual(errorOf({ groupId: "g", topics: [] }), "topics: must name at least one topic, not []")
   })
 
-  it("names the field of any number that is no duration", () => {
+  it("names the field of any number that is not a duration", () => {
     const field = FastCheck.constantFrom("sessionTimeout", "commitInterval", "fetchMaxWait", "metadataInterval")
     const senseless = FastCheck.oneof(
       FastCheck.integer({ max: 0 }),

@@ -22,9 +22,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * that is a dot alone.
  *
  * send CODEC TOPIC COUNT           numbered records, as large as some text, to partition 0
- * choose TOPIC KEY...              sends a record for each key, in base64, and tells the partitions it chose
+ * choose TOPIC KEY...              sends a record for each key, in base64, and prints the partitions it chose
  * read TOPIC COUNT                 the records of partition 0 from the start: key and value in base64
- * committed TOPIC                  likewise of committed transactions alone, as far as that can be told
+ * committed TOPIC                  the same for committed transactions only, as far as that is known
  * begin ID                         begins a transaction, of a producer that is made at first
  * put ID TOPIC PARTITION VALUE     writes a record within it, at once
  * commit ID, abort ID              ends it

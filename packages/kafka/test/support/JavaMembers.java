@@ -26,7 +26,7 @@ import org.apache.kafka.common.serialization.StringDeserializer;
  * stop ID
  *
  * Each prints what happens to it: "ID assigned 0 1", "ID revoked 0 1", "ID lost 0 1", "ID handled PARTITION OFFSET" and
- * "ID stopped". A record takes a millisecond, or as many as told, and is committed with the others of its poll before
+ * "ID stopped". A record takes a millisecond, or the given number of milliseconds, and is committed with the others of its poll before
  * the next; when stopped, with those before it.
  */
 public class JavaMembers {

@@ -15,11 +15,11 @@ export interface Exited {
 }
 
 export interface Child {
-  /** What it printed, line by line. */
+  /** The lines that it printed. */
   readonly lines: ReadonlyArray<string>
   /** The records that it says it has handled, in order. */
   readonly handled: () => ReadonlyArray<{ readonly partition: number; readonly offset: number }>
-  /** Ends when it has printed so many lines (default: 1) that hold the text. */
+  /** Ends when it has printed this many lines (default: 1) that hold the text. */
   readonly prints: (text: string, times?: number) => Effect.Effect<void, Error>
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
   /** Ends when the process has and everything that it printed was read. */

@@ -1,5 +1,5 @@
 /**
- * What the tests of bad input share.
+ * Shared by the tests of bad input.
  */
 import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"

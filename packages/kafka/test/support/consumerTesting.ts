@@ -1,5 +1,5 @@
 /**
- * What the tests of the consumer on a broker in memory share.
+ * Shared by the tests of the consumer on a broker in memory.
  */
 import { crc32c } from "@node-rs/crc32"
 import type { Api, FetchPartitionResponse, FetchRequest, FetchResponse } from "@spillway/kafka/Protocol"
@@ -47,7 +47,7 @@ export const onBroker =
 /** Lets everything happen that needs no time. */
 export const quiet = TestClock.adjust(0)
 
-/** What the group has committed, by partition of the topic. */
+/** The group's committed offsets, by partition of the topic. */
 export const committed: Effect.Effect<Readonly<Record<number, number>>, never, MemoryBroker> = Effect.flatMap(
   MemoryBroker,
   (broker) =>

@@ -1,6 +1,6 @@
 /**
  * A clock on which handlers compute: time passes while they run and nothing else does, timers that are due meanwhile
- * ring late, and one after the other. When nobody computes, time moves on to the next timer at once.
+ * ring late, and one after the other. When no fiber computes, time moves on to the next timer at once.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -10,7 +10,7 @@ export interface EventLoop {
   readonly clock: Clock.Clock
   /** Milliseconds since the start. */
   readonly now: () => number
-  /** Keeps the event loop for so many milliseconds. */
+  /** Blocks the event loop for this many milliseconds. */
   readonly compute: (millis: number) => void
   /** The longest that a timer rang late, in milliseconds. */
   readonly late: () => number

@@ -30,7 +30,7 @@ export const layer = (brokers: string, options?: KafkaProducer.KafkaProducerOpti
     KafkaJsWire.layer({ brokers: brokers.split(",") })
   )
 
-/** Runs a test on a cluster; what the consumers logged is printed only when the test fails. */
+/** Runs a test on a cluster; the consumers' log is printed only if the test fails. */
 export const run = <A, E>(
   brokers: string,
   body: (journal: Journal.Journal) => Effect.Effect<A, E, Wire | Producer | Scope.Scope>
@@ -68,7 +68,7 @@ export const produce = (topic: string, partitions: number, count: number, from =
     )
   )
 
-/** What each partition of a topic is committed up to when every one of its records has an outcome. */
+/** The offset that each partition of a topic is committed to once all its records have an outcome. */
 export const endOf = (topic: string, partitions: number, count: number): ReadonlyArray<CommittedOffset> =>
   Array.from({ length: partitions }, (_, partition) => ({
     topic,
@@ -85,9 +85,9 @@ export interface Tally {
   readonly times: ReadonlyMap<string, number>
   /** How often records were handled again. */
   readonly duplicates: () => number
-  /** Ends when so many different records were handled. */
+  /** Ends when this many different records were handled. */
   readonly reaches: (count: number) => Effect.Effect<void, Error>
-  /** Ends when records were handled again so many times. */
+  /** Ends when records were handled again this many times. */
   readonly repeats: (count: number) => Effect.Effect<void, Error>
 }
 

@@ -54,7 +54,7 @@ export const make = (protocol: string) =>
     return {
       id: () => memberId,
       join,
-      /** As the leader: what each member gets, by member id, in partitions of the topic. */
+      /** For the leader: each member's partitions of the topic, by member id. */
       sync: (assignment: Readonly<Record<string, ReadonlyArray<number>>> = {}) =>
         Effect.suspend(() =>
           joins.request("SyncGroup", {

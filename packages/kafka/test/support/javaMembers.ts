@@ -12,7 +12,7 @@ import * as Fixture from "./fixture.js"
 
 export interface JavaMember {
   readonly handled: () => ReadonlyArray<{ readonly partition: number; readonly offset: number }>
-  /** The partitions it owns, by what it was told. */
+  /** The partitions that it reports as assigned. */
   readonly owned: () => ReadonlyArray<number>
   /** Ends when it is so. */
   readonly until: (what: string, isSo: () => boolean) => Effect.Effect<void, Error>

@@ -1,5 +1,5 @@
 /**
- * What the runtime logs, as events to wait for and as the story of a failed test.
+ * The runtime's log, as events to wait for and as the story of a failed test.
  */
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
@@ -17,7 +17,7 @@ export interface Journal {
   readonly layer: Layer.Layer<never>
   readonly entries: ReadonlyArray<Entry>
   readonly print: () => void
-  /** Ends when so many messages (default: 1) that hold the text were logged, from the beginning. */
+  /** Ends when this many messages (default: 1) that hold the text were logged, from the beginning. */
   readonly logged: (text: string, times?: number) => Effect.Effect<ReadonlyArray<Entry>, Error>
 }
 

@@ -12,7 +12,7 @@ const encode = (frames: ReadonlyArray<Uint8Array>): Buffer =>
   )
 
 describe("frames", () => {
-  it("come out as they went in, whatever the chunks", () => {
+  it("come out as they went in, for any chunks", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ minLength: 4, maxLength: 60 }), { maxLength: 8 }),

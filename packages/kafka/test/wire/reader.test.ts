@@ -84,7 +84,7 @@ describe("Reader", () => {
     assert.throws(() => read(1_000), /more than 1000 values in a response of 1004 bytes/)
   })
 
-  it("makes no object of what it passes over", () => {
+  it("makes no objects of skipped values", () => {
     const bytes = encoded((out) => writeArray(out, [1, 2, 3], (element) => out.writeInt32(element)))
     const reader = new Reader(bytes, 0)
     reader.skipInt32s()
@@ -101,7 +101,7 @@ describe("Reader", () => {
 })
 
 describe("writeInt64", () => {
-  it("refuses what is no whole number", () => {
+  it("refuses a value that is not an integer", () => {
     for (const bad of [Number.NaN, 0.5, 2 ** 53])
       assert.throws(() => encoded((out) => writeInt64(out, bad)), RangeError)
   })

@@ -86,7 +86,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
       "TLS",
       { tls: { ca: [certificates.otherCa, certificates.ca], servername: "localhost", minVersion: "TLSv1.3" } }
     ],
-    "TLS with whoever answers": () => ["TLS", { tls: { rejectUnauthorized: false } }],
+    "TLS with any server": () => ["TLS", { tls: { rejectUnauthorized: false } }],
     "mutual TLS": () => [
       "MUTUAL",
       { tls: { ca: certificates.ca, cert: certificates.clientCert, key: Redacted.make(certificates.clientKey) } }
@@ -173,7 +173,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
       reason: "ConnectFailed",
       says: ["TLS"]
     },
-    "a broker whose certificate is signed by nobody trusted": {
+    "a broker whose certificate has no trusted signer": {
       at: "TLS",
       options: () => ({ tls: { ca: certificates.otherCa } }),
       reason: "Authentication",

@@ -42,7 +42,7 @@ describeKafka("Every version on a broker", (brokers) => {
         })
     )
 
-  it.scopedLive("of Metadata tells the same, from v10 on with topic ids", () =>
+  it.scopedLive("of Metadata returns the same, from v10 on with topic ids", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(2)

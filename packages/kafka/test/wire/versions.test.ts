@@ -5,7 +5,7 @@ import { choose } from "../../src/internal/wire/versions.js"
 const range = fc.tuple(fc.nat(6), fc.nat(6)).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) }))
 
 describe("choose", () => {
-  it("takes the newest version that both speak, and none otherwise", () => {
+  it("chooses the newest version that both support, and none otherwise", () => {
     fc.assert(
       fc.property(range, range, (ours, brokers) => {
         const common = [0, 1, 2, 3, 4, 5, 6].filter((version) =>

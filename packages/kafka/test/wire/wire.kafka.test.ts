@@ -279,7 +279,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
 })
 
 describeOwnKafka("KafkaJsWire on a broker that fails", () => {
-  it.scopedLive("tells a frozen broker from a stopped one", () =>
+  it.scopedLive("distinguishes a frozen broker from a stopped one", () =>
     Effect.gen(function* () {
       const broker = yield* makeBroker()
       const connection = yield* connect(broker.bootstrap, "fetch")

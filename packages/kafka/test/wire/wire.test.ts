@@ -242,7 +242,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.effect("from the configuration are told all at once when they are wrong, without secrets", () =>
+    it.effect("from the configuration, when invalid, are all reported at once, without secrets", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(
           configured({
@@ -347,7 +347,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with ConnectFailed when nobody listens, or the server hangs up on the handshake", () =>
+    it.scoped("fails with ConnectFailed when the port is closed, or the server hangs up on the handshake", () =>
       Effect.gen(function* () {
         const gone = yield* Effect.scoped(TcpBroker.listen({ onRequest: () => {} }))
         assert.strictEqual((yield* reasonOf(connect(gone))).reason, "ConnectFailed")
@@ -367,7 +367,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with Malformed when the server is no plain Kafka", () =>
+    it.scoped("fails with Malformed when the server is not plaintext Kafka", () =>
       Effect.gen(function* () {
         const tls = yield* TcpBroker.listen({
           handshake: false,
@@ -453,7 +453,7 @@ describe("KafkaJsWire", () => {
       ["cut short", ({ reply }) => reply(heartbeat(0).subarray(0, 5))]
     ]
     for (const [what, answer] of unreadable) {
-      it.scoped(`fails with Malformed on a response ${what}, and what is queued with Disconnected`, () =>
+      it.scoped(`fails with Malformed on a response ${what}, and queued requests with Disconnected`, () =>
         Effect.gen(function* () {
           const held: Array<TcpBroker.Received> = []
           const { endpoint, closed } = yield* listenForClose({
@@ -540,7 +540,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("that times out destroys the connection, and fails what is queued with Disconnected", () =>
+    it.scoped("that times out destroys the connection, and fails queued requests with Disconnected", () =>
       Effect.gen(function* () {
         const { endpoint, closed } = yield* listenForClose({ onRequest: () => {} })
         const connection = yield* connect(endpoint, { requestTimeout: 30 })
@@ -802,7 +802,7 @@ describe("KafkaJsWire", () => {
   })
 
   describe("closing the scope", () => {
-    it.scoped("destroys the connection at once and fails what is pending", () =>
+    it.scoped("destroys the connection at once and fails pending requests", () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<void>()
         const { endpoint, closed } = yield* listenForClose({ onRequest: () => Deferred.unsafeDone(asked, Effect.void) })

@@ -98,7 +98,7 @@ export const keepsOwnership = (protocol: RebalanceProtocol, isStatic: boolean, l
   protocol === "cooperative" && !isStatic && leader === ""
 
 /**
- * A retry may reach a new coordinator, which may know only the previous generation: JoinGroup's response tells the
+ * A retry may reach a new coordinator, which may know only the previous generation: JoinGroup's response reports the
  * member's state.
  */
 export const onSyncGroup = (code: number, isRepeated = false, keepsOwnership = false): Reaction =>

@@ -1,11 +1,11 @@
 /**
- * Tells the batches of transactions that were aborted from all others, as Java's consumer does under read-committed: a
- * broker sends them too, and beside them where each such transaction began.
+ * Identifies the batches of aborted transactions, as Java's consumer does under read-committed: a broker sends them
+ * too, together with the offset at which each such transaction began.
  */
 import type { AbortedTransaction, BatchHeader } from "./types.js"
 
 export interface AbortedTransactions {
-  /** Asked for each batch in the log's order. */
+  /** Called for each batch in the log's order. */
   readonly holds: (batch: BatchHeader) => boolean
   /** The log holds a marker that ends the producer's transaction. */
   readonly end: (producerId: bigint) => void

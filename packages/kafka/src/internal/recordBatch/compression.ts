@@ -1,6 +1,6 @@
 /**
- * The compression codecs by the id in a batch's attributes. Their packages are loaded at the first batch that needs
- * them, so that one that can't be loaded, as on a platform it isn't built for, stops nothing but such batches.
+ * The compression codecs by the id in a batch's attributes. A codec's package is loaded at the first batch that needs
+ * it, so a package that can't be loaded, as on an unsupported platform, affects only such batches.
  */
 import { createRequire } from "node:module"
 import * as Zlib from "node:zlib"
@@ -18,7 +18,7 @@ export const ids: Readonly<Record<Compression, number>> = { none: 0, gzip: 1, sn
 /** The names by id. */
 export const names = Object.keys(ids) as ReadonlyArray<Compression>
 
-/** The size of what it holds, modulo 2^32, is at a member's end. */
+/** A gzip member ends with the size of its content, modulo 2^32. */
 const gzipSize = (bytes: Uint8Array): number => viewOf(bytes).getUint32(bytes.length - 4, true)
 
 const gzip: Load = () => ({
@@ -42,7 +42,7 @@ const loads: Readonly<Record<Compression, Load>> = {
   zstd: Zstd.load
 }
 
-/** A codec that is of no use: the id is unknown, or its package can't be loaded. */
+/** A codec that can't be used: the id is unknown, or its package can't be loaded. */
 export interface Unusable {
   readonly unusable: string
   readonly cause?: unknown

@@ -33,7 +33,7 @@ export const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, 
   const fail = (reason: RecordBatchError["reason"], description: string, cause?: unknown) =>
     new RecordBatchError({ reason, baseOffset: header.baseOffset, description, cause })
   const payload = bytes.subarray(at + Layout.At.records, at + header.sizeInBytes)
-  // Compaction leaves the compression bits of a batch it has emptied, without a payload.
+  // Compaction leaves the compression bits of a batch that it has emptied, without a payload.
   if (header.recordCount === 0 && payload.length === 0) return noBytes
   if (header.compressionId === 0) return new Uint8Array(payload)
   const found = codec(header.compressionId)
@@ -90,7 +90,7 @@ const decodeBatch = (
   return batchOf(header, false, 0, [])
 }
 
-/** The error with the offset after its batch: the next one tells it best, since this one's own word may be damaged. */
+/** The error with the offset after its batch: from the next batch if there is one, since this header may be damaged. */
 export const located = (
   { baseOffset, cause, description, reason }: RecordBatchError,
   bytes: Uint8Array,

@@ -10,7 +10,7 @@ import * as Varint from "./varint.js"
 
 const encoder = new TextEncoder()
 
-/** Short runs are copied by hand: `set` costs more than they do. */
+/** Short runs are copied in a loop: `set` costs more. */
 const copyByHand = 24
 
 const textSize = (text: string): number => {
@@ -107,7 +107,7 @@ const writeHeader = (
   view.setUint32(At.crc, checksum(out, 0, out.length))
 }
 
-/** The encoded batch with its records compressed, its header still to be written. */
+/** The encoded batch with its records compressed and its header still unwritten. */
 const compress = (batch: Uint8Array, { baseOffset = 0, compression = "none" }: EncodeOptions): Uint8Array => {
   const found = codec(ids[compression])
   if ("unusable" in found) {

@@ -1,5 +1,5 @@
 /**
- * Gzip, piece by piece: zlib does this only asynchronously. Slower than zlib, and so for large batches alone.
+ * Gzip, piece by piece, which zlib offers only asynchronously. Slower than zlib, so used only for large batches.
  * https://www.rfc-editor.org/rfc/rfc1951, https://www.rfc-editor.org/rfc/rfc1952
  */
 import { crc32 } from "@node-rs/crc32"
@@ -14,7 +14,7 @@ const maxMatch = 258
 
 const maxCodeBits = 15
 
-/** Codes by their bits, in the order in which they are read: `symbol << 4 | length`; 0: none. */
+/** Codes by their bits, in reading order: `symbol << 4 | length`; 0: none. */
 interface Table {
   readonly codes: Uint16Array
   readonly mask: number
@@ -52,7 +52,7 @@ const tableOf = (lengths: Uint8Array): Table => {
 
 const lengthOrder = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] as const
 
-/** The bases of codes whose extra bits grow by one each `step` codes. */
+/** The bases of codes whose extra bits grow by one every `step` codes. */
 const basesOf = (count: number, step: number, first: number) => {
   const bases = new Uint16Array(count)
   const extras = new Uint8Array(count)
@@ -76,7 +76,7 @@ const fixedDistances = tableOf(new Uint8Array(32).fill(5))
 
 const endOfBlock = 256
 
-/** The bits of a member, the lowest of each byte first, and the window that they are inflated to. */
+/** The bits of a member, lowest bit of each byte first, and the window that they inflate to. */
 class Inflater {
   at = 0
   bits = 0
@@ -98,7 +98,7 @@ class Inflater {
     return value
   }
 
-  /** Leaves the bits that are left of the last byte, and gives back whole ones. */
+  /** Drops the remaining bits of the last byte, and returns whole bytes to the input. */
   align(): void {
     this.at -= this.count >> 3
     this.bits = 0
@@ -118,7 +118,7 @@ class Inflater {
     return entry >>> 4
   }
 
-  /** Inflates up to a piece; true at the block's end. */
+  /** Inflates up to one piece; true at the block's end. */
   codes(literals: Table, offsets: Table): boolean {
     const { window } = this
     Window.reserve(window, Window.pieceBytes + maxMatch)

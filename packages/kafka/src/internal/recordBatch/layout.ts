@@ -1,5 +1,5 @@
 /**
- * The fixed part of a record batch v2: where its fields lie, and reading them.
+ * The fixed part of a record batch v2: the positions of its fields, and reading them.
  */
 import { crc32c } from "@node-rs/crc32"
 import { RecordBatchError } from "./error.js"
@@ -22,18 +22,18 @@ export const At = {
   records: 61
 } as const
 
-/** What the length field doesn't count: the base offset and itself. */
+/** The bytes that the length field doesn't count: the base offset and the field itself. */
 export const lengthOverhead = 12
 
 export const Attribute = { compression: 0x07, logAppendTime: 0x08, transactional: 0x10, control: 0x20 } as const
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** The checksum of a batch's bytes from the attributes on; the fields before may be changed by a broker. */
+/** The checksum of a batch's bytes from the attributes on; a broker may change the fields before. */
 export const checksum = (bytes: Uint8Array, at: number, end: number): number =>
   crc32c(bytes.subarray(at + At.attributes, end))
 
-/** Whether the batch at a position is there to its end, or can't be a batch. */
+/** Whether the batch at a position is complete, or can't be a batch. */
 export const isWhole = (view: DataView, at: number): boolean => {
   const left = view.byteLength - at
   if (left <= At.magic) return false
@@ -42,8 +42,7 @@ export const isWhole = (view: DataView, at: number): boolean => {
 }
 
 /**
- * Reads the header of the batch at a position without checking its checksum; `undefined` when the batch isn't there
- * to its end.
+ * Reads the header of the batch at a position without checking its checksum; `undefined` if the batch is incomplete.
  */
 export const header = (view: DataView, at: number): BatchHeader | RecordBatchError | undefined => {
   const left = view.byteLength - at
@@ -54,7 +53,7 @@ export const header = (view: DataView, at: number): BatchHeader | RecordBatchErr
     new RecordBatchError({ reason, baseOffset, nextOffset, description })
   const magic = view.getInt8(at + At.magic)
   if (magic !== 2) {
-    // Before, an entry stood for one message, or for a compressed set up to and with the one of its offset.
+    // In older formats, an entry is one message, or a compressed set up to and including its offset.
     const nextOffset = magic === 0 || magic === 1 ? baseOffset + 1 : undefined
     return fail("UnsupportedMagic", `its magic byte is ${magic}, only 2 can be read`, nextOffset)
   }
@@ -90,7 +89,7 @@ export const header = (view: DataView, at: number): BatchHeader | RecordBatchErr
   }
 }
 
-/** What is wrong with the checksum of the batch at a position, if anything is. */
+/** The error in the checksum of the batch at a position, if any. */
 export const checkCrc = (bytes: Uint8Array, at: number, batch: BatchHeader): RecordBatchError | undefined => {
   const actual = checksum(bytes, at, at + batch.sizeInBytes)
   if (actual === batch.crc) return undefined

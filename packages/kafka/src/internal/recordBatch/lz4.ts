@@ -1,5 +1,5 @@
 /**
- * LZ4, in its frame format. Java's clients read independent blocks only, others write linked ones, too.
+ * LZ4, in its frame format. Java's clients read only independent blocks; other clients also write linked ones.
  */
 import type { Codec } from "./codec.js"
 import { viewOf } from "./layout.js"
@@ -19,7 +19,7 @@ const Flag = {
 /** How far back a block may refer. */
 const windowBytes = 64 * 1024
 
-/** A compressed block becomes at most this many times larger. */
+/** The highest compression ratio of a block. */
 const maxRatio = 255
 
 interface Block {
@@ -28,12 +28,12 @@ interface Block {
   readonly isCompressed: boolean
   /** Whether it may refer to the blocks before it. */
   readonly isLinked: boolean
-  /** What it holds at most. */
+  /** The most bytes that it may hold. */
   readonly maxBytes: number
 }
 
 /**
- * The blocks of a frame. What its header says of the content's size is not asked for: nothing holds a frame to it.
+ * The blocks of a frame. The content size in the header is ignored: nothing forces the frame to match it.
  * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
  */
 function* blocksOf(bytes: Uint8Array): Generator<Block> {
@@ -54,7 +54,7 @@ function* blocksOf(bytes: Uint8Array): Generator<Block> {
   }
 }
 
-/** What a frame holds at most, in bytes, by its blocks. Full ones, which all but the last mostly are, count as they are. */
+/** The most bytes that a frame can hold, by its blocks. All but the last block are usually full. */
 const boundOf = (bytes: Uint8Array): number => {
   let bound = 0
   for (const { maxBytes } of blocksOf(bytes)) bound += maxBytes
@@ -69,7 +69,7 @@ function* decompressed(bytes: Uint8Array, window: Window.Window): Generator<void
   }
 }
 
-/** Bytes as they are, a piece at a time. */
+/** Uncompressed bytes, a piece at a time. */
 function* written(bytes: Uint8Array, from: number, to: number, window: Window.Window): Generator<void> {
   for (let at = from; at < to; at += Window.pieceBytes) {
     const end = Math.min(to, at + Window.pieceBytes)
@@ -79,7 +79,7 @@ function* written(bytes: Uint8Array, from: number, to: number, window: Window.Wi
   }
 }
 
-/** A nibble of 15 is followed by bytes to add, up to one that isn't 255. */
+/** A nibble of 15 is followed by bytes to add, up to the first that isn't 255. */
 const lastNibble = 15
 
 const minMatch = 4
@@ -144,7 +144,7 @@ export const load = (require: NodeJS.Require): Codec => {
     fits: (bytes, maxBytes) => boundOf(bytes) <= maxBytes,
     decompress: (bytes, maxBytes) => {
       if (boundOf(bytes) > maxBytes) return Pieces.collect(pieces(bytes), maxBytes)
-      // Copied into memory of V8's own: the external memory of the result slows garbage collection down.
+      // Copied into V8's own memory: the result's external memory slows garbage collection down.
       return new Uint8Array(decompressFrameSync(bufferOf(bytes)))
     }
   }

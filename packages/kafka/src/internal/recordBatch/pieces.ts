@@ -1,17 +1,17 @@
 /**
- * What is decompressed piece by piece, so that no more is in memory than was asked for.
+ * Piecewise decompression, so that no more is in memory than is needed.
  */
 import { join } from "./join.js"
 import * as Window from "./window.js"
 
 export interface Pieces {
-  /** The next piece, a view that holds until the next call; `undefined` at the end. Throws on malformed data. */
+  /** The next piece, a view that is valid until the next call; `undefined` at the end. Throws on malformed data. */
   readonly next: () => Uint8Array | undefined
   /** The bytes that it keeps in memory besides its input. */
   readonly heldBytes: () => number
 }
 
-/** What steps write to a window, a piece or none each. */
+/** The bytes that steps write to a window; each step writes at most one piece. */
 export const of = (window: Window.Window, steps: Iterator<void>): Pieces => ({
   next: () => {
     while (steps.next().done !== true) if (window.at > window.next) return Window.take(window)
@@ -20,7 +20,7 @@ export const of = (window: Window.Window, steps: Iterator<void>): Pieces => ({
   heldBytes: () => window.buffer.length
 })
 
-/** Bytes as they are, in one piece. */
+/** Uncompressed bytes, in one piece. */
 export const one = (bytes: Uint8Array): Pieces => {
   let left: Uint8Array | undefined = bytes
   return {

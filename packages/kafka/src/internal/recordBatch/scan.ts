@@ -1,10 +1,10 @@
 /**
- * One walk over a batch's records: checks that every length fits, and notes where the fields lie.
+ * One pass over a batch's records: checks that every length fits, and notes the positions of the fields.
  */
 import type { Headers } from "@spillway/transport/Headers"
 import type { DecodedRecord } from "./types.js"
 
-/** What the records of one batch share. */
+/** The data that the records of one batch share. */
 export interface Source {
   /** The records alone, decompressed. */
   readonly bytes: Uint8Array
@@ -51,7 +51,7 @@ const readHeaders = (bytes: Uint8Array, from: number, count: number): Headers =>
 
 const noHeaders: Headers = []
 
-/** A record as positions in its batch; small integers only, so that V8 allocates nothing besides. */
+/** A record as positions in its batch; only small integers, so that V8 allocates nothing else. */
 class RecordView implements DecodedRecord {
   #headers: Headers | undefined = undefined
   constructor(
@@ -84,18 +84,18 @@ class RecordView implements DecodedRecord {
   }
 }
 
-/** Where a walk that met something malformed stands: past every end. */
+/** The position after malformed data: past every end. */
 const astray = 0x7fffffff
 
-/** Length, attributes, timestamp, offset, key, value and header count take a byte each at least. */
+/** Length, attributes, timestamp, offset, key, value and header count take at least a byte each. */
 const smallestRecord = 7
 
-/** How far the records of a batch were scanned. */
+/** How far the records of a batch have been scanned. */
 export interface Progress {
-  /** How many records the batch has by its header, and their last offset delta. */
+  /** The number of records in the header, and their last offset delta. */
   readonly count: number
   readonly lastOffsetDelta: number
-  /** How many were scanned, and the offset delta of the last of them. */
+  /** How many records were scanned, and the offset delta of the last of them. */
   scanned: number
   previous: number
 }
@@ -107,30 +107,30 @@ export const start = (count: number, lastOffsetDelta: number): Progress => ({
   previous: -1
 })
 
-/** Some records of a batch, and what follows them. */
+/** Some records of a batch, and the scan's state after them. */
 export interface Scanned {
   readonly records: ReadonlyArray<DecodedRecord>
   /** Where they end. */
   readonly at: number
-  /** How many bytes the next record takes from there, as far as is known, where it wasn't there to its end; else 0. */
+  /** How many bytes the next, incomplete record takes, as far as is known; else 0. */
   readonly needed: number
-  /** What is wrong with the next record, if anything is. */
+  /** The error in the next record, if any. */
   readonly wrong: string | undefined
 }
 
-/** The bytes that tell a record's size, at most. */
+/** The most bytes of a record's size field. */
 export const sizeBytes = 5
 
 /**
- * The records from a position on: until as many bytes are taken as may be, each record counted with `overhead` besides
- * its own (but at least one record), or one isn't there to its end, or one is malformed.
+ * Scans records from a position until they take `maxBytes`, each counted with `overhead` extra bytes (but at least one
+ * record), or until a record is incomplete or malformed.
  */
 export const scan = (
   source: Source,
   progress: Progress,
   from: number,
   to: number,
-  /** Whether more bytes follow those that are there. */
+  /** Whether more bytes follow the available ones. */
   isPartial: boolean,
   maxBytes: number,
   overhead: number
@@ -248,7 +248,7 @@ export const scan = (
   return result(0, undefined)
 }
 
-/** All records of a batch, or what is wrong with them. */
+/** All records of a batch, or the error in them. */
 export const scanAll = (
   source: Source,
   count: number,

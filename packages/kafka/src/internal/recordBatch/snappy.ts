@@ -1,5 +1,5 @@
 /**
- * Snappy, in the frame of Xerial's snappy-java as Java's clients write it, or bare as some other clients do.
+ * Snappy, with the framing of Xerial's snappy-java as Java's clients write it, or without, as some other clients do.
  */
 import type { Codec } from "./codec.js"
 import { join } from "./join.js"
@@ -12,7 +12,7 @@ const frameHeader = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0
 
 const magicBytes = 8
 
-/** As snappy-java has it. */
+/** The same as snappy-java's. */
 const blockBytes = 32 * 1024
 
 const isFramed = (bytes: Uint8Array): boolean => {
@@ -21,7 +21,7 @@ const isFramed = (bytes: Uint8Array): boolean => {
   return true
 }
 
-/** What a block says it holds, in bytes, and where its elements begin. */
+/** A block's claimed content size in bytes, and where its elements begin. */
 const headOf = (block: Uint8Array): { readonly size: number; readonly at: number } => {
   let size = 0
   for (let i = 0; i < 5; i++) {
@@ -33,10 +33,10 @@ const headOf = (block: Uint8Array): { readonly size: number; readonly at: number
   throw new RangeError("a block doesn't begin with its size")
 }
 
-/** No block becomes more than this many times larger: an element of three bytes copies 64. */
+/** The highest compression ratio of a block: an element of three bytes copies 64. */
 const maxRatio = 22
 
-/** What blocks say they hold, where they can. */
+/** The sum of the blocks' claimed sizes, if they are possible. */
 const contentBytes = (blocks: ReadonlyArray<Uint8Array>): number => {
   let sum = 0
   for (const block of blocks) {
@@ -47,7 +47,7 @@ const contentBytes = (blocks: ReadonlyArray<Uint8Array>): number => {
   return sum
 }
 
-/** How far back elements may refer where a block is read piece by piece: no known compressor goes further. */
+/** How far back elements may refer when a block is read piece by piece: no known compressor exceeds it. */
 const windowBytes = 64 * 1024
 
 /** https://github.com/google/snappy/blob/main/format_description.txt */
@@ -104,7 +104,7 @@ function* decompressed(
 /** Blocks up to this size are decompressed whole. */
 const wholeBytes = 64 * 1024
 
-/** The blocks of a frame: each is an int32 size and as many bytes. */
+/** The blocks of a frame: each is an int32 size, then that number of bytes. */
 const blocksOf = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
   if (!isFramed(bytes)) return [bytes]
   const view = viewOf(bytes)
@@ -121,7 +121,7 @@ const blocksOf = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
 
 export const load = (require: NodeJS.Require): Codec => {
   const { compressSync, uncompressSync } = require("snappy") as typeof import("snappy")
-  // Memory of V8's own: the external memory that the package would give out slows garbage collection down.
+  // V8's own memory: the external memory that the package would return slows garbage collection down.
   const copyOutputData = true
   const uncompress = (block: Uint8Array): Uint8Array =>
     uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer

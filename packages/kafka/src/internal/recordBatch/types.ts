@@ -17,8 +17,8 @@ export interface EncodableRecord {
 }
 
 /**
- * A decoded record. Its fields are getters that read from the batch when asked for, so spreading a record copies none
- * of them, and what they return is a view that keeps the whole batch in memory.
+ * A decoded record. Its fields are getters that read from the batch on access, so spreading a record copies none of
+ * them, and their results are views that keep the whole batch in memory.
  */
 export interface DecodedRecord extends EncodableRecord {
   readonly offset: number
@@ -27,14 +27,14 @@ export interface DecodedRecord extends EncodableRecord {
 /** A decoded batch: its header's fields that consumers need, and its records. */
 export interface DecodedBatch {
   readonly baseOffset: number
-  /** The offset after the batch's last, also when compaction emptied it: base + lastOffsetDelta + 1. */
+  /** The offset after the batch's last, even if compaction emptied it: base + lastOffsetDelta + 1. */
   readonly nextOffset: number
   readonly partitionLeaderEpoch: number
   readonly producerId: bigint
   readonly isTransactional: boolean
   /** A control batch has no records for users; `records` is empty. */
   readonly isControl: boolean
-  /** Written by a transaction that was aborted, by `DecodeOptions.abortedTransactions`; `records` is empty. */
+  /** Written by an aborted transaction, by `DecodeOptions.abortedTransactions`; `records` is empty. */
   readonly isAborted: boolean
   /** The bytes this batch keeps in memory. */
   readonly sizeInBytes: number
@@ -61,13 +61,13 @@ export interface EncodeOptions {
   readonly isControl?: boolean | undefined
 }
 
-/** What could be decoded: the batches before the one that is wrong, if one is, and its error. */
+/** The decoded batches up to the first that can't be read, and its error if there is one. */
 export interface Decoded {
   readonly batches: ReadonlyArray<DecodedBatch>
   readonly error: RecordBatchError | undefined
 }
 
-/** Where a transaction that was aborted began. */
+/** The start of an aborted transaction. */
 export interface AbortedTransaction {
   readonly producerId: bigint
   readonly firstOffset: number

@@ -1,5 +1,5 @@
 /**
- * Decoding slice by slice: what was fetched stays as it came until there is room for what it unpacks to.
+ * Decoding slice by slice: fetched batches stay compressed until there is room for their records.
  */
 
 import * as Aborted from "./aborted.js"
@@ -11,36 +11,36 @@ import * as Pieces from "./pieces.js"
 import * as Scan from "./scan.js"
 import type { AbortedTransaction, BatchHeader, DecodedRecord } from "./types.js"
 
-/** What a record takes in memory besides its bytes, about. */
+/** The approximate memory of a record besides its bytes. */
 export const recordOverhead = 128
 
 /** Consecutive records of one batch. */
 export interface Slice {
   readonly records: ReadonlyArray<DecodedRecord>
-  /** The offset of the first, or the batch's where that may be before it. */
+  /** The offset of the first record, or the batch's base offset if that may be lower. */
   readonly baseOffset: number
-  /** The offset after the last; after the batch, where no records follow. */
+  /** The offset after the last record; after the batch if no records follow. */
   readonly nextOffset: number
   readonly partitionLeaderEpoch: number
-  /** What they take in memory. */
+  /** Their size in memory. */
   readonly bytes: number
 }
 
 export interface Unpacking {
   /**
-   * The next slice, without records for a batch that has none for users; or what is wrong with the next batch, after
-   * which there is nothing; `undefined` at the end.
+   * The next slice, empty for a batch without records for users; or the error in the next batch, which ends everything;
+   * `undefined` at the end.
    */
   readonly next: (sliceBytes: number) => Slice | RecordBatchError | undefined
   /** Whether nothing follows. */
   readonly isDone: () => boolean
-  /** What it keeps in memory, besides the bytes that it was given. */
+  /** The bytes that it keeps in memory, besides its input. */
   readonly heldBytes: () => number
 }
 
 export interface Options {
   readonly abortedTransactions: ReadonlyArray<AbortedTransaction>
-  /** A record of a compressed batch that takes more is refused. */
+  /** A larger record of a compressed batch is refused. */
   readonly maxRecordBytes: number
 }
 
@@ -52,20 +52,20 @@ interface Opened {
   readonly header: BatchHeader
   readonly pieces: Pieces.Pieces
   readonly progress: Scan.Progress
-  /** What may come from `pieces` at most. */
+  /** The most bytes that `pieces` may still return. */
   left: number
   /** Unpacked bytes, those before `at` scanned, up to `filled`. */
   buffer: Uint8Array
   at: number
   filled: number
-  /** What is left of the last piece. */
+  /** The rest of the last piece. */
   piece: Uint8Array
   isEnded: boolean
 }
 
 const nothing = new Uint8Array(0)
 
-/** Makes room for so many bytes from `at` on, and fills it. */
+/** Makes room for `size` bytes from `at` on, and fills it. */
 const fill = (batch: Opened, size: number): void => {
   const kept = batch.filled - batch.at
   const buffer = new Uint8Array(Math.min(size, kept + batch.left))
@@ -115,7 +115,7 @@ const open = (payload: Uint8Array, header: BatchHeader): Opened | RecordBatchErr
   try {
     if (found.fits(payload, wholeBytes)) whole = found.decompress(payload, wholeBytes)
   } catch {
-    // Piece by piece it comes as far as it is well-formed.
+    // Unpacks as far as the data is well-formed.
   }
   if (whole === undefined) {
     try {
@@ -152,7 +152,7 @@ export const make = (bytes: Uint8Array, { abortedTransactions, maxRecordBytes }:
     nextOffset: number
   ): Slice => ({ records, bytes, baseOffset, nextOffset, partitionLeaderEpoch: header.partitionLeaderEpoch })
 
-  /** Leaves the batch behind. */
+  /** Skips the batch. */
   const end = (header: BatchHeader): void => {
     at += header.sizeInBytes
     batch = undefined
@@ -185,7 +185,7 @@ export const make = (bytes: Uint8Array, { abortedTransactions, maxRecordBytes }:
         if (!isLast) return sliceOf(header, found.records, taken, baseOffset, header.baseOffset + progress.previous + 1)
         const rest = remaining(opened)
         if (rest instanceof RecordBatchError) return rest
-        // Its records are whole, whatever follows them: they come first.
+        // Its records are complete, so they come before the error.
         if (rest > 0 && found.records.length > 0) {
           return sliceOf(header, found.records, taken, baseOffset, header.baseOffset + progress.previous + 1)
         }
@@ -205,7 +205,7 @@ export const make = (bytes: Uint8Array, { abortedTransactions, maxRecordBytes }:
     }
   }
 
-  /** Whether bytes follow the last record: how many there are at least. */
+  /** The least number of bytes that follow the last record. */
   const remaining = (opened: Opened): number | RecordBatchError => {
     if (opened.filled > opened.at || opened.isEnded) return opened.filled - opened.at
     try {
@@ -251,7 +251,7 @@ export const make = (bytes: Uint8Array, { abortedTransactions, maxRecordBytes }:
   }
 }
 
-/** What whole, uncompressed batches unpack to, in bytes, by their headers; `undefined` where it isn't known. */
+/** The unpacked size of complete, uncompressed batches in bytes, by their headers; `undefined` if it isn't known. */
 export const unpackedBytes = (bytes: Uint8Array): number | undefined => {
   const view = Layout.viewOf(bytes)
   let sum = 0

@@ -1,5 +1,5 @@
 /**
- * Zigzag varints, written: 32-bit arithmetic for what fits, BigInt for the rare rest.
+ * Zigzag varint encoding: 32-bit arithmetic where it suffices, BigInt for the rare rest.
  */
 
 /** The widest 32-bit varint, in bytes. */

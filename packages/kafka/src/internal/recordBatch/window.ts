@@ -1,5 +1,5 @@
 /**
- * What a decoder has written last, so that it can copy from it, and hands out piece by piece.
+ * A decoder's latest output, which it can copy from and delivers piece by piece.
  */
 export interface Window {
   /** How far back copies may reach, in bytes. */
@@ -9,16 +9,16 @@ export interface Window {
   at: number
   /** Where the bytes begin that copies may reach. */
   from: number
-  /** Where the bytes begin that weren't handed out. */
+  /** Where the undelivered bytes begin. */
   next: number
 }
 
-/** Pieces have about so many bytes. */
+/** The approximate size of a piece. */
 export const pieceBytes = 64 * 1024
 
 export const make = (size: number): Window => ({ size, buffer: new Uint8Array(0), at: 0, from: 0, next: 0 })
 
-/** Copies reach back no further than here. */
+/** Copies no longer reach back past this point. */
 export const reset = (window: Window): void => {
   window.from = window.at
 }
@@ -27,8 +27,8 @@ export const reset = (window: Window): void => {
 export const reach = (window: Window): number => Math.min(window.at - window.from, window.size)
 
 /**
- * Makes room for so many bytes. The buffer grows with what is written, never with what a header says, and so that each
- * byte is moved no more than about twice.
+ * Makes room for this many bytes. The buffer grows with the data written, never with a size in a header, and each byte
+ * is moved about twice at most.
  */
 export const reserve = (window: Window, bytes: number): void => {
   if (window.at + bytes <= window.buffer.length) return
@@ -64,7 +64,7 @@ export const repeat = (window: Window, distance: number, length: number): void =
   let at = window.at
   const end = at + length
   window.at = end
-  // What a long copy has written is copied in turn, so that it doubles each time.
+  // The output of a long copy is copied in turn, so that it doubles each time.
   if (length > 32) {
     const start = at - distance
     while (at < end) {
@@ -75,7 +75,7 @@ export const repeat = (window: Window, distance: number, length: number): void =
   } else for (; at < end; at++) buffer[at] = buffer[at - distance]!
 }
 
-/** Takes what was written since the last time: a view that holds until more is written. */
+/** Takes the bytes written since the last call: a view that is valid until more is written. */
 export const take = (window: Window): Uint8Array => {
   const piece = window.buffer.subarray(window.next, window.at)
   window.next = window.at

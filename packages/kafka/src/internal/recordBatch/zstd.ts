@@ -1,5 +1,5 @@
 /**
- * Zstandard: Node's own where it has it (from 22.15 on), else compiled to WebAssembly.
+ * Zstandard: Node's own if it has it (from 22.15 on), else compiled to WebAssembly.
  */
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -10,7 +10,7 @@ import * as Pieces from "./pieces.js"
 import { framesOf } from "./zstdFrame.js"
 import * as ZstdPieces from "./zstdPieces.js"
 
-/** As Java's clients have it. */
+/** The same as Java's clients'. */
 const level = 3
 
 interface NativeZlib {
@@ -22,7 +22,7 @@ const zlib: object = Zlib
 
 const hasZstd = (zlib: object): zlib is NativeZlib => "zstdCompressSync" in zlib && "zstdDecompressSync" in zlib
 
-/** What frames hold at most, in bytes. */
+/** The most bytes that the frames can hold. */
 const boundOf = (bytes: Uint8Array): number => framesOf(bytes).reduce((sum, { maxBytes }) => sum + maxBytes, 0)
 
 const large: Pick<Codec, "fits" | "pieces"> = {
@@ -35,7 +35,7 @@ const native = ({ zstdCompressSync, zstdDecompressSync }: NativeZlib): Codec => 
   compress: (bytes) => zstdCompressSync(bytes),
   decompress: (bytes, maxBytes) => {
     let left = maxBytes
-    // One at a time, for Node stops after the first without a word.
+    // Node silently stops after the first frame, so decompress frame by frame.
     const parts = framesOf(bytes).map((frame) => {
       const part = zstdDecompressSync(frame.bytes, { maxOutputLength: Math.max(left, 1) })
       left -= part.length
@@ -46,7 +46,7 @@ const native = ({ zstdCompressSync, zstdDecompressSync }: NativeZlib): Codec => 
   }
 })
 
-/** The package's own module of libzstd, beneath its functions: those guess at the size of what is decompressed. */
+/** The package's own libzstd module, beneath its functions: those guess the decompressed size. */
 interface LibZstd {
   instantiateWasm: (imports: object, receive: (instance: object) => void) => unknown
   readonly init: () => unknown
@@ -61,13 +61,13 @@ interface LibZstd {
   readonly _ZSTD_decompress: (to: number, capacity: number, from: number, size: number) => number
 }
 
-/** What is used of it, since Node's types leave it out. */
+/** The functions in use, which Node's types leave out. */
 declare const WebAssembly: {
   readonly Module: new (code: Uint8Array) => object
   readonly Instance: new (module: object, imports: object) => object
 }
 
-/** Synchronously, where the package's own `init` is not. */
+/** Synchronous, unlike the package's own `init`. */
 const instantiate = (require: NodeJS.Require): LibZstd => {
   const folder = dirname(require.resolve("@bokuweb/zstd-wasm"))
   const { Module: lib } = require(join(folder, "zstd.js")) as { readonly Module: LibZstd }
@@ -87,7 +87,7 @@ const wasm = (lib: LibZstd): Codec => {
     return pointer
   }
 
-  /** Hands the bytes to the library and returns a copy of what it wrote. */
+  /** Passes the bytes to the library and returns a copy of its output. */
   const call = (
     bytes: Uint8Array,
     capacity: number,
@@ -115,7 +115,7 @@ const wasm = (lib: LibZstd): Codec => {
       call(bytes, lib._ZSTD_compressBound(bytes.length), (to, capacity, from, size) =>
         lib._ZSTD_compress(to, capacity, from, size, level)
       ),
-    // The library's memory never shrinks: what is large is decompressed outside it.
+    // The library's memory never shrinks, so large data is decompressed outside it.
     decompress: (bytes, maxBytes) => {
       const bound = boundOf(bytes)
       return bound > maxLibraryBytes

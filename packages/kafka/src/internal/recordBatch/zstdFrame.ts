@@ -8,7 +8,7 @@ const magic = 0xfd2fb528
 
 export const maxBlockBytes = 128 * 1024
 
-/** As libzstd has it. */
+/** The same as libzstd's. */
 const maxWindowBytes = 128 * 1024 * 1024
 
 export const BlockType = { raw: 0, repeated: 1, compressed: 2 } as const
@@ -16,7 +16,7 @@ export const BlockType = { raw: 0, repeated: 1, compressed: 2 } as const
 export interface Block {
   readonly isLast: boolean
   readonly type: number
-  /** What it holds, in bytes; of a compressed one, what it takes. */
+  /** The content's size in bytes; of a compressed block, the compressed size. */
   readonly size: number
   readonly from: number
   readonly to: number
@@ -39,13 +39,13 @@ export interface Frame {
   readonly blocksAt: number
   /** How far back it may refer. */
   readonly windowBytes: number
-  /** What it holds at most. */
+  /** The most bytes that it may hold. */
   readonly maxBytes: number
 }
 
 /**
- * The frames, and what each holds at most by the headers of its blocks, or by its own if that says less: it is held to
- * that.
+ * The frames, and the most bytes that each can hold by its blocks' headers, or by its own header if that claims less:
+ * the claim is enforced.
  */
 export const framesOf = (bytes: Uint8Array): ReadonlyArray<Frame> => {
   const view = viewOf(bytes)

@@ -1,6 +1,6 @@
 /**
- * Zstandard, piece by piece: neither Node, synchronously, nor the package does this. Slower than they are, and so for
- * large batches alone.
+ * Zstandard, piece by piece, which neither Node (synchronously) nor the package offers. Slower, so used only for large
+ * batches.
  * https://datatracker.ietf.org/doc/html/rfc8878
  */
 import { viewOf } from "./layout.js"
@@ -10,9 +10,9 @@ import * as Frame from "./zstdFrame.js"
 
 const malformed = (what: string): RangeError => new RangeError(`its ${what} are malformed`)
 
-/** Bits that are read from the end of bytes to their start, where the last byte's highest bit that is set marks the end. */
+/** Bits read from the end of bytes to their start; the last byte's highest set bit marks the end. */
 class BackwardBits {
-  /** Bits left; below zero when more were read than there are. */
+  /** Bits left; below zero after reading more than there are. */
   left: number
   constructor(
     readonly bytes: Uint8Array,
@@ -24,7 +24,7 @@ class BackwardBits {
     this.left = (to - from) * 8 - 1 - Math.clz32(last << 24)
   }
 
-  /** The next bits, up to 25 of them, without moving; those beyond the start are zeros. */
+  /** The next bits, up to 25 of them, without advancing; those beyond the start are zeros. */
   peek(count: number): number {
     const low = this.left - count
     if (low < 0) {
@@ -51,7 +51,7 @@ class BackwardBits {
   }
 }
 
-/** An FSE decoding table: what each state stands for, and how the next is made. */
+/** An FSE decoding table: each state's symbol, and how to compute the next state. */
 interface States {
   readonly log: number
   readonly symbols: Uint8Array
@@ -158,7 +158,7 @@ const codesOf = (weights: ReadonlyArray<number>): Codes => {
   const bits = 32 - Math.clz32(sum)
   const rest = (1 << bits) - sum
   if (sum === 0 || bits > maxCodeBits || (rest & (rest - 1)) !== 0) throw malformed("codes")
-  // The last weight is what is missing to a power of two.
+  // The last weight is the difference to a power of two.
   const all = [...weights, 32 - Math.clz32(rest)]
   if (all.length > 256) throw malformed("codes")
   const symbols = new Uint8Array(1 << bits)
@@ -193,7 +193,7 @@ const readCodes = (bytes: Uint8Array, from: number, limit: number) => {
   const input = new BackwardBits(bytes, at, to)
   let one = input.read(states.log)
   let other = input.read(states.log)
-  // Two states take turns; the one that has no bits left to go on ends it, and the other has the last weight.
+  // Two states take turns; the first without enough bits left ends the stream, and the other holds the last weight.
   while (weights.length < 255) {
     weights.push(states.symbols[one]!)
     if (input.left < states.bits[one]!) {
@@ -251,7 +251,7 @@ const matchLengths = {
   ]
 }
 
-/** A kind of number of a sequence: its table where none is described, and the limits of one that is. */
+/** One kind of number in a sequence: its default table, and the limits of a described one. */
 interface Kind {
   readonly usual: States
   readonly maxLog: number
@@ -285,7 +285,7 @@ const offsetKind: Kind = {
   maxSymbol: 31
 }
 
-/** What the blocks of a frame hand on from one to the next. */
+/** The state that a frame's blocks pass to the next block. */
 interface State {
   codes: Codes | undefined
   literals: States | undefined
