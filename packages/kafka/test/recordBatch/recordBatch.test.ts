@@ -214,7 +214,7 @@ describe("RecordBatch", () => {
       assert.deepStrictEqual(batch.records, [])
     })
 
-    it("skips a batch that compaction has emptied, with any compression", () => {
+    it("moves past a batch that compaction has emptied, with any compression", () => {
       for (const compressionId of [0, 1, 4]) {
         const batch = decodeOne(patched(hex(fromJava.empty), (view) => view.setInt16(21, compressionId)))
         assert.strictEqual(batch.baseOffset, 100)
