@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Environment from "../src/Environment.js"
-import { read, told } from "./support/environment.js"
+import { problemsOf, read } from "./support/environment.js"
 
 interface Options {
   readonly name?: string | undefined
@@ -73,7 +73,7 @@ describe("Environment", () => {
           TEST_MODE: "medium"
         })
       )
-      assert.deepStrictEqual(told(error), [
+      assert.deepStrictEqual(problemsOf(error), [
         'TEST_MAX_DELAY: maxDelay must be a duration such as "30 seconds", not "soon"',
         'TEST_MODE: mode must be one of slow, fast, not "medium"',
         'TEST_NAME: name must be somebody, not "nobody"',

@@ -9,7 +9,7 @@ import * as HandlerError from "../src/HandlerError.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import type { Producer } from "../src/Producer.js"
 import * as ReliabilityConfig from "../src/ReliabilityConfig.js"
-import { read, told, type Variables } from "./support/environment.js"
+import { problemsOf, read, type Variables } from "./support/environment.js"
 import { makeWorld, producerLayer } from "./support/processor.js"
 
 const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
@@ -166,7 +166,7 @@ describe("ReliabilityConfig.config", () => {
           ORDERS_RELIABILITY_DLQ_RETRY_HEADER: "x-error-message"
         })
       )
-      assert.deepStrictEqual(told(error), [
+      assert.deepStrictEqual(problemsOf(error), [
         'ORDERS_RELIABILITY_RETRY_BACKOFF: retryBackoff must be a duration such as "30 seconds", not "soon"',
         'ORDERS_RELIABILITY_RETRY_BACKOFF_MULTIPLIER: retryBackoffMultiplier must be a number, not "twice"',
         'ORDERS_RELIABILITY_DLQ_ENABLED: dlqEnabled must be true or false, not "perhaps"',
@@ -237,7 +237,7 @@ describe("ReliabilityConfig.config", () => {
         RELIABILITY_CIRCUIT_BREAKER_MINIMUM_THROUGHPUT: "0"
       }
       const rule = "must be a whole number from 1 to 1000000"
-      assert.deepStrictEqual(told(yield* Effect.flip(read(ReliabilityConfig.config(), wrong))), [
+      assert.deepStrictEqual(problemsOf(yield* Effect.flip(read(ReliabilityConfig.config(), wrong))), [
         'RELIABILITY_CIRCUIT_BREAKER: circuitBreaker must be true or false, not "maybe"',
         'RELIABILITY_RETRY_COUNT: retryCount must be a whole number, at least 0, not "-1"',
         'RELIABILITY_CIRCUIT_BREAKER_FAILURE_RATIO: failureRatio must be a number, not "half"',
@@ -247,7 +247,7 @@ describe("ReliabilityConfig.config", () => {
       ])
       const soon = { RELIABILITY_CIRCUIT_BREAKER_WINDOW: "soon" }
       assert.include(
-        told(yield* Effect.flip(read(ReliabilityConfig.config(), soon)))[0],
+        problemsOf(yield* Effect.flip(read(ReliabilityConfig.config(), soon)))[0],
         'window must be a number of calls or a duration such as "30 seconds", not "soon"'
       )
     })

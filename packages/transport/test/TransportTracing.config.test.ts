@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TransportTracing from "../src/TransportTracing.js"
-import { read, told, withVariables } from "./support/environment.js"
+import { problemsOf, read, withVariables } from "./support/environment.js"
 
 describe("TransportTracing.config", () => {
   it.scoped("reads every option from the environment, over the program's own", () =>
@@ -23,7 +23,7 @@ describe("TransportTracing.config", () => {
           .enabled
       )
       const wrong = { TRACING_RELATION: "child", TRACING_RECORD_KEYS: "some" }
-      assert.deepStrictEqual(told(yield* Effect.flip(read(TransportTracing.config(), wrong))), [
+      assert.deepStrictEqual(problemsOf(yield* Effect.flip(read(TransportTracing.config(), wrong))), [
         'TRACING_RELATION: relation must be one of parent, link, not "child"',
         'TRACING_RECORD_KEYS: recordKeys must be true or false, not "some"'
       ])

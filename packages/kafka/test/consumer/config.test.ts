@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
-import { read, told, type Variables, withVariables } from "../../../transport/test/support/environment.js"
+import { problemsOf, read, type Variables, withVariables } from "../../../transport/test/support/environment.js"
 import { makeCalls, onBroker, options, topic } from "../support/consumerTesting.js"
 
 const code = { value: Codec.text, handler: () => Effect.void }
@@ -92,7 +92,7 @@ describe("KafkaConsumer.layerConfig", () => {
         withVariables(variables),
         Effect.flip
       )
-      return told(error as ConfigError)
+      return problemsOf(error as ConfigError)
     })
 
   it.effect("tells every wrong variable in one error, with option and value", () =>
@@ -213,7 +213,7 @@ describe("KafkaConsumer.layerTransactionalConfig", () => {
         Effect.flip
       )
       assert.deepStrictEqual(
-        told(error as ConfigError).map((text) => text.split(" ")[0]),
+        problemsOf(error as ConfigError).map((text) => text.split(" ")[0]),
         [
           "KAFKA_CONSUMER_TOPICS:",
           "KAFKA_CONSUMER_MAX_TRANSACTION_BYTES:",

@@ -3,7 +3,7 @@ import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { TransactionalProducer } from "@spillway/kafka/Transaction"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { read, told, withVariables } from "../../../transport/test/support/environment.js"
+import { problemsOf, read, withVariables } from "../../../transport/test/support/environment.js"
 import { onBroker } from "../support/consumerTesting.js"
 
 describe("KafkaProducer.config", () => {
@@ -31,10 +31,10 @@ describe("KafkaProducer.config", () => {
         })
       )
       assert.deepStrictEqual(
-        told(error).map((text) => text.split(" ")[0]),
+        problemsOf(error).map((text) => text.split(" ")[0]),
         ["COMPRESSION", "CLOSE_TIMEOUT", "MAX_BATCH_BYTES", "DELIVERY_TIMEOUT"].map((name) => `KAFKA_PRODUCER_${name}:`)
       )
-      assert.include(told(error)[2], 'maxBatchBytes must be a whole number of at least 1024, not "1"')
+      assert.include(problemsOf(error)[2], 'maxBatchBytes must be a whole number of at least 1024, not "1"')
     })
   )
 })
@@ -68,7 +68,7 @@ describe("KafkaProducer.transactionalConfig", () => {
         })
       )
       assert.deepStrictEqual(
-        told(error).map((text) => text.split(" ")[0]),
+        problemsOf(error).map((text) => text.split(" ")[0]),
         ["TRANSACTIONAL_ID", "TRANSACTION_TIMEOUT", "MAX_BATCH_BYTES"].map((name) => `KAFKA_PRODUCER_${name}:`)
       )
     })

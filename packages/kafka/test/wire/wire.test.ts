@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import { told } from "../../../transport/test/support/environment.js"
+import { problemsOf } from "../../../transport/test/support/environment.js"
 import { decodeOptions } from "../../src/internal/settings/connectionOptions.js"
 import * as ProducerSettings from "../../src/internal/settings/producerSettings.js"
 import { apis } from "../../src/internal/wire/apis.js"
@@ -260,7 +260,7 @@ describe("KafkaJsWire", () => {
           })
         )
         assert.deepStrictEqual(
-          told(error).map((text) => text.split(" must ")[0]),
+          problemsOf(error).map((text) => text.split(" must ")[0]),
           [
             "KAFKA_CONNECT_TIMEOUT: connectTimeout",
             "KAFKA_BROKERS: brokers[1]",

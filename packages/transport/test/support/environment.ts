@@ -13,11 +13,11 @@ export const read = <A>(config: Config.Config<A>, variables: Variables): Effect.
   withVariables(variables)(Config.unwrap<A>(config as Config.Config.Wrap<A>))
 
 /** Every variable that an error names, with its message. */
-export const told = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
+export const problemsOf = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
   switch (error._op) {
     case "And":
     case "Or":
-      return [...told(error.left), ...told(error.right)]
+      return [...problemsOf(error.left), ...problemsOf(error.right)]
     default:
       return [`${error.path.join("_")}: ${error.message}`]
   }
