@@ -22,14 +22,14 @@ export interface Controls {
 }
 
 export const make = (
-  { broker, oracle, scenario }: Stage,
+  { broker, layout, oracle }: Stage,
   members: Members,
   { groupId, topics }: { readonly groupId: string; readonly topics: ReadonlyArray<string> }
 ): Controls => {
   const placesOf = (partition: number | undefined): ReadonlyArray<TopicPartition> =>
     topics.flatMap((topic) =>
       partition === undefined
-        ? Array.from({ length: scenario.partitions }, (_, partition) => ({ topic, partition }))
+        ? Array.from({ length: layout.get(topic) ?? 0 }, (_, partition) => ({ topic, partition }))
         : { topic, partition }
     )
 

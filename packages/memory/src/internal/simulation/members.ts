@@ -7,10 +7,12 @@ import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
 import type { ControlError } from "@spillway/transport/Consumer"
 import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
+import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { Destination } from "@spillway/transport/DeadLetter"
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type { Envelope } from "@spillway/transport/Envelope"
 import { Producer } from "@spillway/transport/Producer"
+import { off, TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -40,6 +42,8 @@ interface Running {
   /** The program's requests to it that haven't been answered. */
   readonly controls: Set<Fiber.RuntimeFiber<unknown, unknown>>
   consumer: Consumer | undefined
+  /** What it does now, where that is looked at. */
+  snapshot: (() => ConsumerSnapshot) | undefined
   stopping: boolean
 }
 
@@ -66,12 +70,12 @@ export interface Members {
 }
 
 export const make = <A, E, R, RD>(
-  { broker, faulty, fork, note, oracle, scenario, time }: Stage,
+  { broker, faulty, fork, layout, note, oracle, scenario, time }: Stage,
   subject: Subject<A, E, R, RD>,
   destination: Destination
 ): Members => {
   const { groupId } = subject.consumer
-  const { partitions, rare, seed, settings, transactions } = scenario
+  const { rare, seed, settings, transactions } = scenario
   const running = new Map<number, Running>()
   /** How many members have started with each instance id. */
   const instances = new Map<number, number>()
@@ -96,7 +100,7 @@ export const make = <A, E, R, RD>(
     if (state !== "Stable") return undefined
     const given = new Set(members.flatMap(({ assignment }) => Protocol.assigned(assignment).map(nameOf)))
     return subject.consumer.topics.flatMap((topic) =>
-      Array.from({ length: partitions }, (_, partition) => ({ topic, partition })).filter(
+      Array.from({ length: layout.get(topic) ?? 0 }, (_, partition) => ({ topic, partition })).filter(
         (at) => !given.has(nameOf(at))
       )
     )
@@ -144,12 +148,31 @@ export const make = <A, E, R, RD>(
     return Exit.isInterrupted(exit) ? "interrupted" : "failed"
   }
 
+  const lookAtBuffer = (member: Oracle.Member): void => {
+    const { snapshot } = running.get(member.number) ?? {}
+    if (snapshot === undefined) return
+    oracle.holds(
+      member,
+      snapshot().lanes.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0)
+    )
+  }
+
+  /** Metrics that only show what the consumer does. */
+  const showing = (state: Running) => ({
+    ...off,
+    observeConsumer: (_: unknown, snapshot: () => ConsumerSnapshot) =>
+      Effect.sync(() => {
+        state.snapshot = snapshot
+      })
+  })
+
   const observedHandler =
     (member: Oracle.Member) =>
     (envelope: Envelope<A>): Effect.Effect<unknown, E, R> =>
       Effect.suspend(() => {
         const { attempt, offset } = envelope
         oracle.started(member, envelope, offset, attempt)
+        lookAtBuffer(member)
         // A timer may be early.
         const lateAt = time.now() + handlerTimeoutMs - 1
         return Effect.onExit(subject.consumer.handler(envelope), (exit) =>
@@ -163,6 +186,7 @@ export const make = <A, E, R, RD>(
     const { deliveryTimeout, ...tuning } = settings
     const options = {
       ...tuning,
+      initialOffset: rare.latest ? ("latest" as const) : undefined,
       groupInstanceId: rare.isStatic ? `instance-${instance}` : undefined,
       ...subject.consumer,
       handler: observedHandler(member)
@@ -201,12 +225,16 @@ export const make = <A, E, R, RD>(
       instance,
       controls: new Set(),
       consumer: undefined,
+      snapshot: undefined,
       stopping: false
     }
     instances.set(instance, (instances.get(instance) ?? 0) + 1)
     running.set(number, state)
     note(`member ${number} starts`)
-    const context = Context.add(Context.add(subject.context, Wire, wire), Scope.Scope, scope)
+    const metrics = rare.packed === undefined ? off : showing(state)
+    const context = Context.add(Context.add(subject.context, Wire, wire), Scope.Scope, scope).pipe(
+      Context.add(TransportMetrics, metrics)
+    )
     const made = Effect.provide(make(member, instance), context) as Effect.Effect<
       Consumer,
       ConsumerError | KafkaProducer.KafkaProducerConfigError

@@ -35,6 +35,7 @@ const rulesFor = ({ deadLetterTopics, scenario }: Options, whom: Whom): Readonly
       ports: step.node === undefined ? undefined : [9091 + step.node],
       topics: step.deadLetters ? deadLetterTopics : undefined,
       probability: step.probability,
+      times: step.times,
       from: step.at,
       until: step.at + step.millis
     }

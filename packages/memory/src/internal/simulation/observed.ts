@@ -2,7 +2,7 @@
  * Wires that report to the oracle the requests and answers of a member, and the requests that the cluster accepts.
  */
 import * as KafkaErrorCode from "@spillway/kafka/KafkaErrorCode"
-import type { Api, Request, Response } from "@spillway/kafka/Protocol"
+import { type Api, latestTimestamp, type Request, type Response } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
 import { type Connection, Wire, type WireError } from "@spillway/kafka/Wire"
 import type { TopicPartition } from "@spillway/transport/Consumer"
@@ -11,6 +11,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Member, Oracle } from "./oracle.js"
 import * as Protocol from "./protocol.js"
+import { nameOf } from "./truth.js"
 
 const { KafkaErrorCode: Code } = KafkaErrorCode
 
@@ -37,9 +38,13 @@ const observing = (wire: Context.Tag.Service<Wire>, now: () => number, observe: 
     bootstrap: wire.bootstrap,
     connect: (endpoint, role) =>
       Effect.map(wire.connect(endpoint, role), (connection): Connection => {
-        const request = <A extends Api>(api: A, request: Request<A>): Effect.Effect<Response<A>, WireError> => {
+        const request = <A extends Api>(
+          api: A,
+          request: Request<A>,
+          limitMs?: number
+        ): Effect.Effect<Response<A>, WireError> => {
           const observer = observe[api] as Observe[A]
-          if (observer === undefined) return connection.request(api, request)
+          if (observer === undefined) return connection.request(api, request, limitMs)
           const { answered, asked, failed } = observer
           const onSuccess = (response: Response<A>) => {
             answered?.(response, request)
@@ -48,13 +53,13 @@ const observing = (wire: Context.Tag.Service<Wire>, now: () => number, observe: 
           if (failed === undefined) {
             return Effect.suspend(() => {
               asked?.(request)
-              return Effect.flatMap(connection.request(api, request), onSuccess)
+              return Effect.flatMap(connection.request(api, request, limitMs), onSuccess)
             })
           }
           return Effect.uninterruptibleMask((restore) => {
             asked?.(request)
             const askedAt = now()
-            return Effect.matchCauseEffect(restore(connection.request(api, request)), {
+            return Effect.matchCauseEffect(restore(connection.request(api, request, limitMs)), {
               onFailure: (cause) => {
                 if (!Cause.isInterrupted(cause) || now() > askedAt) failed()
                 return Effect.failCause(cause)
@@ -117,6 +122,15 @@ export const client = (
     Heartbeat: {
       answered: ({ errorCode }, sent) => code("Heartbeat", errorCode, sent),
       failed: failed("Heartbeat")
+    },
+    ListOffsets: {
+      answered: (response, { topics }) => {
+        const latest = flatten(topics).filter(({ timestamp }) => timestamp === latestTimestamp)
+        const names = new Set(latest.map(nameOf))
+        for (const at of flatten(response.topics)) {
+          if (at.errorCode === Code.NONE && names.has(nameOf(at))) oracle.endsAt(at, at.offset)
+        }
+      }
     },
     OffsetFetch: {
       answered: ({ errorCode, topics }) => {

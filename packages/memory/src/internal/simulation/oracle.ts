@@ -23,7 +23,7 @@ export interface Violation {
     | "rebalances come to an end"
     | "what is given up starts no record"
     | "what is paused starts no record"
-    | "handlers that compute cost no membership"
+    | "who is heard of in time stays a member"
     | "memory is bounded"
     | "transient faults fail no consumer"
     | "everything is handled in the end"
@@ -63,12 +63,16 @@ export interface Options extends Pick<Truth.Options, "skips" | "newDeadLetters">
   readonly keepsMembership: boolean
   /** The log may lose records that were read, and have other records at their offsets. */
   readonly losesTails: boolean
+  /** Whether what there was before the group has begun to read a partition needs no outcome. */
+  readonly mayBeginAtEnd: (at: TopicPartition) => boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
   /** A member that holds this many bytes of batches asks for no more; undefined: a fetch may have begun before. */
   readonly maxBytesToAsk: number | undefined
   /** The most bytes of batches that a member may hold. One batch may exceed the fetch's limit. */
   readonly maxBytes: (largestBatch: number) => number
+  /** The most records that a member may hold unpacked. */
+  readonly maxUnpacked: number
   readonly onEvent: (event: string) => void
 }
 
@@ -102,6 +106,8 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   readonly lost: (member: Member) => void
   /** A member learns the offset from which a partition is read. */
   readonly positioned: (member: Member, at: TopicPartition, offset: number) => void
+  /** A member holds so many records that are unpacked and haven't started. */
+  readonly holds: (member: Member, records: number) => void
   /** A member asks for more records, by an object that tells the answer. */
   readonly fetches: (member: Member, request: object) => void
   readonly fetched: (
@@ -121,6 +127,8 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   readonly commits: (member: Member, at: TopicPartition, offset: number) => void
   /** A group has accepted a commit of a member in its current generation. */
   readonly committed: (member: Member, at: TopicPartition, ownedByAnother: boolean) => void
+  /** A member learns where a log ends, to begin there where nothing is committed. */
+  readonly endsAt: (at: TopicPartition, offset: number) => void
   /** What a member has settled of what it owns. */
   readonly settledBy: (member: Member) => ReadonlyArray<{ readonly name: string; readonly offset: number }>
 }
@@ -130,10 +138,12 @@ export const make = (options: Options): Oracle => {
     calm,
     keepsMembership,
     losesTails,
+    mayBeginAtEnd,
     noticesWithinMs,
     outcomesAreDeferred,
     maxBytes,
     maxBytesToAsk,
+    maxUnpacked,
     now,
     onEvent
   } = options
@@ -285,7 +295,7 @@ export const make = (options: Options): Oracle => {
     },
     lost: (member) => {
       if (keepsMembership && !member.isStopping) {
-        broken("handlers that compute cost no membership", `member ${member.number} is no member any more`)
+        broken("who is heard of in time stays a member", `member ${member.number} is no member any more`)
       }
       member.lost = new Map(member.owned)
       member.owned.clear()
@@ -295,6 +305,10 @@ export const make = (options: Options): Oracle => {
       const ownership = member.owned.get(Truth.nameOf(at))
       if (ownership === undefined || ownership.last !== undefined || ownership.isRepeating) return
       if (offset >= 0) ownership.expected = offset
+    },
+    holds: (member, records) => {
+      if (records <= maxUnpacked) return
+      broken("memory is bounded", `member ${member.number} holds ${records} unpacked records of at most ${maxUnpacked}`)
     },
     fetches: (member, request) => {
       asked.set(request, new Set(Array.from(member.owned.values(), ({ epoch }) => epoch)))
@@ -381,6 +395,9 @@ export const make = (options: Options): Oracle => {
       if (ownedByAnother) {
         broken("only owners commit", `member ${member.number} has committed ${Truth.nameOf(at)}, owned by another`)
       }
+    },
+    endsAt: (at, offset) => {
+      if (mayBeginAtEnd(at)) truth.skip(truth.partition(at), offset)
     },
     settledBy: (member) =>
       Array.from(member.owned).flatMap(([name, { seek, settled }]) =>

@@ -26,6 +26,8 @@ export interface Acknowledged extends TopicPartition {
 export interface Producers {
   /** Records sent by the producer under test, or with `acks: "leader"` directly to the leader, which may lose them. */
   readonly produce: (count: number, acks: "all" | "leader") => Effect.Effect<void>
+  /** Records that are written to a partition without the producer. */
+  readonly write: (at: TopicPartition, count: number) => Effect.Effect<void>
   readonly isSending: () => boolean
   /** In the order of sending. */
   readonly acknowledged: () => ReadonlyArray<Acknowledged>
@@ -56,7 +58,15 @@ export const make = Effect.fnUntraced(function* (
   let inDoubt = 0
 
   const context = Context.add(Context.make(Wire, faulty(client.wire, "producers")), Scope.Scope, scope)
-  const made = Effect.provide(Effect.orDie(KafkaProducer.make({ deliveryTimeout: "10 minutes" })), context)
+  const made = Effect.provide(
+    Effect.orDie(
+      KafkaProducer.make({
+        deliveryTimeout: "10 minutes",
+        compression: scenario.rare.packed === undefined ? "none" : "gzip"
+      })
+    ),
+    context
+  )
   const producer = yield* Fiber.join(fork(process, made, "producer"))
 
   const produce = (count: number, acks: "all" | "leader") =>
@@ -95,6 +105,18 @@ export const make = Effect.fnUntraced(function* (
       return Effect.void
     })
 
+  const write = ({ partition, topic }: TopicPartition, count: number) =>
+    Effect.suspend(() => {
+      const first = sent
+      const records = Array.from({ length: count }, () => ({ ...options.record(sent++, dice), partition }))
+      return Effect.map(broker.produce(topic, records), (written) => {
+        for (const [i, { offset }] of written.entries()) {
+          acknowledged[first + i] = { topic, partition, offset, value: records[i]!.value }
+          oracle.produced({ topic, partition }, offset)
+        }
+      })
+    }).pipe(Effect.orDie)
+
   const all = () => acknowledged.filter((record) => record !== undefined)
 
   const checkOrder = (): void => {
@@ -127,6 +149,7 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     produce,
+    write,
     isSending: () => sending > 0,
     acknowledged: all,
     check,

@@ -20,9 +20,26 @@ export interface Rare {
   readonly fails: boolean
   /** How many milliseconds each handler computes. */
   readonly computes: number
+  /** The group begins at the end of what there is, and reads what comes later from its start. */
+  readonly latest: boolean
+  /** No member is frozen, cut off for long, or lost: none loses its membership before it leaves. */
+  readonly keepsMembership: boolean
+  /** Records that unpack to far more than they take in their batches. */
+  readonly packed: Packed | undefined
   /** Members have instance ids, and who replaces one takes over its. */
   readonly isStatic: boolean
 }
+
+/** In bytes. */
+export interface Packed {
+  /** Of each record's value. */
+  readonly value: number
+  readonly maxBufferedBytes: number
+}
+
+/** The settings that differ from what is drawn for every seed. */
+export const settings = ({ packed }: Pick<Rare, "packed">): { readonly maxBufferedBytes?: number } =>
+  packed === undefined ? {} : { maxBufferedBytes: packed.maxBufferedBytes }
 
 /** What is drawn of a seed before. */
 export interface Drawn {
@@ -115,6 +132,20 @@ export const make = (drawn: Drawn): Rare => {
         }
       })
 
+  const latest =
+    calm || isTransactional
+      ? false
+      : (some("latest", 0.06, (dice) => {
+          times(dice.between(1, 2), () => {
+            const at = dice.between(500, span + 4_000)
+            const records = dice.between(1, 4)
+            steps.push({ _tag: dice.chance(0.7) ? "AddPartition" : "CreateTopic", at, records })
+            // Who joins soon after is the first to hear of it.
+            if (dice.chance(0.5)) steps.push({ _tag: "Kill", at: at + dice.between(0, 2_000), member: members })
+          })
+          return true
+        }) ?? false)
+
   const pauses = calm
     ? undefined
     : some("pauses", 0.07, (dice) => {
@@ -130,20 +161,21 @@ export const make = (drawn: Drawn): Rare => {
         return true
       })
 
-  const seeks = calm
-    ? undefined
-    : some("seeks", 0.07, (dice) => {
-        times(dice.between(1, 3), () =>
-          steps.push({
-            _tag: "Seek",
-            at: soonAfter(dice),
-            member: dice.between(1, members),
-            partition: dice.below(partitions),
-            to: isTransactional || dice.chance(0.7) ? dice.between(0, 4) : "end"
-          })
-        )
-        return true
-      })
+  const seeks =
+    calm || latest
+      ? undefined
+      : some("seeks", 0.07, (dice) => {
+          times(dice.between(1, 3), () =>
+            steps.push({
+              _tag: "Seek",
+              at: soonAfter(dice),
+              member: dice.between(1, members),
+              partition: dice.below(partitions),
+              to: isTransactional || dice.chance(0.7) ? dice.between(0, 4) : "end"
+            })
+          )
+          return true
+        })
 
   if (!calm) {
     some("silences", 0.08, (dice) =>
@@ -190,12 +222,37 @@ export const make = (drawn: Drawn): Rare => {
         return dice.pick([20, 100, 400, 1_500])
       }) ?? 0)
 
+  // Answered again before the coordinator gives up the member.
+  const losesJoins =
+    calm && computes === 0
+      ? (some("lostJoins", 0.25, (dice) => {
+          const { at } = dice.pick(drawn.steps)
+          const fault: Fault = { _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }
+          befall(dice, fault, {
+            at,
+            apis: [dice.pick(["JoinGroup", "SyncGroup"])],
+            whom: "all",
+            millis: 5_000,
+            times: 1
+          })
+          return true
+        }) ?? false)
+      : false
+
+  const packed = some("packed", 0.04, (dice): Packed => {
+    steps.push({ _tag: "Produce", at: dice.between(0, span), count: dice.between(20, 40), acks: "all" })
+    return { value: dice.pick([20_000, 50_000]), maxBufferedBytes: dice.pick([64 * 1_024, 256 * 1_024]) }
+  })
+
   return {
     steps,
+    keepsMembership: computes > 0 || losesJoins,
+    packed,
     early,
     breaker,
     fails: pauses === true || seeks === true,
     computes,
+    latest,
     isStatic: !calm && (some("static", 0.12, () => true) ?? false)
   }
 }

@@ -250,7 +250,7 @@ export const make = (seed: number): Scenario => {
     deadLetterPartitions: dice.between(1, partitions),
     maxOpsBeforeYield: dice.pick([2_048, 2_048, 2_048, 2_048, 200, 30]),
     replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
-    settings: Settings.make(seed, dice, calm, troubles.has("retention")),
+    settings: { ...Settings.make(seed, dice, calm, troubles.has("retention")), ...Rare.settings(rare) },
     transactions,
     rare,
     steps,
@@ -263,11 +263,11 @@ export const make = (seed: number): Scenario => {
  */
 export const forUser = (seed: number): Scenario => {
   const scenario = make(seed)
-  const ofProgram = new Set<Step["_tag"]>(["Pause", "Seek", "Outage"])
+  const ofProgram = new Set<Step["_tag"]>(["Pause", "Seek", "Outage", "AddPartition", "CreateTopic"])
   return {
     ...scenario,
     transactions: undefined,
-    rare: { ...scenario.rare, breaker: undefined, computes: 0 },
+    rare: { ...scenario.rare, breaker: undefined, computes: 0, latest: false },
     steps: scenario.steps.filter((step) => !ofProgram.has(step._tag))
   }
 }

@@ -13,6 +13,8 @@ import type { Whom } from "./steps.js"
 
 export interface Stage {
   readonly scenario: Scenario
+  /** How many partitions the topics have that are consumed; those that don't exist yet are missing. */
+  readonly layout: Map<string, number>
   readonly time: VirtualTime.VirtualTime
   readonly broker: Context.Tag.Service<MemoryBroker>
   readonly oracle: Oracle

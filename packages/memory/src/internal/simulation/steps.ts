@@ -29,6 +29,9 @@ export type Step =
     }
   | { readonly _tag: "Retain"; readonly at: number; readonly partition: number; readonly last: number }
   | FaultStep
+  /** A topic that is consumed gets one more partition, or comes into being, with so many records at once. */
+  | { readonly _tag: "AddPartition"; readonly at: number; readonly records: number }
+  | { readonly _tag: "CreateTopic"; readonly at: number; readonly records: number }
   /** Every handler fails, as when what they all depend on is down. */
   | { readonly _tag: "Outage"; readonly at: number; readonly millis: number }
   /** A member pauses one partition or all, and resumes later. */
@@ -58,5 +61,7 @@ export interface FaultStep {
   readonly roles?: ReadonlyArray<Role> | undefined
   readonly deadLetters: boolean
   readonly probability: number
+  /** How often it happens at most to each whom it befalls. */
+  readonly times?: number | undefined
   readonly fault: Fault
 }

@@ -31,7 +31,7 @@ const attempts: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
 const encoder = new TextEncoder()
 
 export const make = (scenario: Scenario): Subject<string, unknown, never, Producer> => {
-  const { breaker, computes, fails } = scenario.rare
+  const { breaker, computes, fails, packed } = scenario.rare
   const dice = Dice.make(scenario.seed, "workload")
   const letters = scenario.calm ? "sssssswwtfn" : fails ? "swttffdlh" : "sssssssswwtfdinlh"
   const drawn = dice.chance(0.3) ? 0 : dice.next() * 0.6
@@ -59,7 +59,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
   return {
     consumer: {
       groupId: "billing",
-      topics: ["orders"],
+      topics: scenario.steps.some((step) => step._tag === "CreateTopic") ? ["orders", "refunds"] : ["orders"],
       value: Codec.text,
       handler: isPlain ? scripted : handled,
       circuitBreaker: breaker,
@@ -72,8 +72,9 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
       const script = dice.chance(trouble)
         ? Array.from({ length: dice.between(1, 4) }, () => dice.pick([...letters])).join("")
         : "s"
+      const padded = script.padEnd(packed?.value ?? 0, "s")
       // Text that isn't UTF-8 doesn't decode.
-      const value = encoder.encode(`${index}:${script}`)
+      const value = encoder.encode(`${index}:${padded}`)
       return { key: null, headers: [], value: dice.chance(0.06) ? Uint8Array.of(0xff, ...value) : value }
     }
   }

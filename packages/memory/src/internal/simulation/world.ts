@@ -16,6 +16,7 @@ import * as Members from "./members.js"
 import * as Network from "./network.js"
 import * as Oracle from "./oracle.js"
 import * as Producers from "./producers.js"
+import type { Packed } from "./rare.js"
 import * as Results from "./results.js"
 import type { Scenario } from "./scenario.js"
 import type { Stage } from "./stage.js"
@@ -50,12 +51,21 @@ export interface Played {
 /** How long the rest may take to be handled after the last fault, in milliseconds. */
 const recoveryMs = 4 * 60_000
 
+/** What is unpacked at once comes on top of the buffer. */
+const maxUnpacked = (packed: Packed | undefined): number =>
+  packed === undefined ? Number.POSITIVE_INFINITY : (2 * packed.maxBufferedBytes + 128 * 1_024) / packed.value + 2
+
 /** The number of the first member that is started where none is left to handle the rest. */
 const firstSubstitute = 1_000
 
 export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, RD>, tracing: boolean): Played => {
   const { seed, settings } = scenario
   const time = VirtualTime.make({ dice: Dice.make(seed, "order"), maxOpsBeforeYield: scenario.maxOpsBeforeYield })
+  const layout = new Map(
+    subject.consumer.topics
+      .slice(0, scenario.steps.some((step) => step._tag === "CreateTopic") ? 1 : undefined)
+      .map((topic) => [topic, scenario.partitions] as const)
+  )
   const sinceStart = () => time.now() - VirtualTime.epoch
   const trace: Array<string> = []
   const note = (event: string): void => {
@@ -88,7 +98,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       makeBroker({
         nodes: scenario.nodes,
         topics: [
-          ...topics.map((name) => ({ name, partitions: scenario.partitions })),
+          ...Array.from(layout, ([name, partitions]) => ({ name, partitions })),
           ...deadLetters.topics.map((name) => ({ name, partitions: scenario.deadLetterPartitions })),
           { name: Results.topicOf(groupId), partitions: scenario.partitions }
         ],
@@ -97,22 +107,30 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       }),
       clusterScope
     )
+    /** Partitions that came when the group had begun: all of their records are its own. */
+    const later = new Set<string>()
     const recordsOf = (names: ReadonlyArray<string>) =>
       Effect.map(Effect.forEach(names, broker.records), (all) => all.flat())
+    /** Then batches tell nothing of how much of them is unpacked. */
+    const isPacked = scenario.rare.packed !== undefined
     // Else what can't be decoded leaves no trace when it is done with.
     const showsDeadLetters = destination._tag === "Topic" && scenario.transactions === undefined
     oracle = Oracle.make({
       now: sinceStart,
       calm: scenario.calm && subject.isFast,
       noticesWithinMs: 20 * scenario.rare.computes,
-      keepsMembership: scenario.rare.computes > 0 && scenario.calm && subject.isFast,
+      keepsMembership: scenario.rare.keepsMembership && subject.isFast,
       losesTails,
+      mayBeginAtEnd: (at) => scenario.rare.latest && !later.has(nameOf(at)),
       skips: destination._tag === "None" && destination.otherwise === "skip",
       outcomesAreDeferred: scenario.transactions !== undefined,
       // From several nodes it asks at once.
-      maxBytesToAsk: scenario.nodes === 1 && showsDeadLetters ? settings.maxBufferedBytes : undefined,
+      maxBytesToAsk: scenario.nodes === 1 && showsDeadLetters && !isPacked ? settings.maxBufferedBytes : undefined,
       maxBytes: (largestBatch) =>
-        scenario.nodes * (settings.maxBufferedBytes + (showsDeadLetters ? largestBatch : 1_024 * 1_024)),
+        isPacked
+          ? Number.POSITIVE_INFINITY
+          : scenario.nodes * (settings.maxBufferedBytes + (showsDeadLetters ? largestBatch : 1_024 * 1_024)),
+      maxUnpacked: maxUnpacked(scenario.rare.packed),
       newDeadLetters: () => deadLetters.findNew(Effect.runSync(recordsOf(deadLetters.topics))),
       onEvent: note
     })
@@ -123,14 +141,14 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       clock: yield* Effect.clock,
       note: tracing ? note : undefined
     })
-    const stage: Stage = { scenario, time, broker, oracle, note, fork, faulty }
-    const producers = yield* Producers.make(stage, { topics, record: subject.record })
+    const stage: Stage = { scenario, layout, time, broker, oracle, note, fork, faulty }
+    const producers = yield* Producers.make(stage, { topics: Array.from(layout.keys()), record: subject.record })
     const members = Members.make(stage, subject, destination)
     const controls = Controls.make(stage, members, subject.consumer)
 
     const reportFailure = (cause: Cause.Cause<unknown>) => Effect.sync(() => onFailure(cause))
 
-    const later = (millis: number, effect: Effect.Effect<void>) =>
+    const schedule = (millis: number, effect: Effect.Effect<void>) =>
       Effect.sync(() => {
         fork(rootProcess, Effect.tapErrorCause(Effect.zipRight(Effect.sleep(millis), effect), reportFailure), "later")
       })
@@ -141,6 +159,16 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       const startOffset = Math.max(0, (records.at(-1)?.offset ?? -1) + 1 - count)
       yield* Effect.ignore(broker.truncateBefore(at.topic, partition, startOffset))
       oracle.expired(at, startOffset)
+    })
+
+    const grow = Effect.fnUntraced(function* (topic: string, records: number) {
+      const partition = layout.get(topic) ?? 0
+      layout.set(topic, partition + 1)
+      const { state } = yield* broker.group(groupId)
+      // A group that has never been may begin after it.
+      if (state === "Stable") later.add(nameOf({ topic, partition }))
+      yield* Effect.orDie(partition === 0 ? broker.createTopic(topic, 1) : broker.addPartitions(topic, partition + 1))
+      yield* producers.write({ topic, partition }, records)
     })
 
     const perform = (step: Step): Effect.Effect<void> => {
@@ -163,7 +191,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
             process.thaw()
             oracle.thaws(member)
           })
-          return later(step.millis, thaw)
+          return schedule(step.millis, thaw)
         }
         case "JumpClock":
           return Effect.sync(() => members.running.get(step.member)?.process.jump(step.millis))
@@ -176,14 +204,18 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         case "StopNode":
           return Effect.zipRight(
             broker.stopNode(step.node, { electAfter: step.electAfter, tail: step.tail }),
-            later(step.millis, broker.startNode(step.node))
+            schedule(step.millis, broker.startNode(step.node))
           )
         case "Retain":
           return retain(step.partition, step.last)
+        case "AddPartition":
+          return grow(topics[0]!, step.records)
+        case "CreateTopic":
+          return grow(topics.at(-1)!, step.records)
         case "Pause":
-          return later(0, controls.pause(step))
+          return schedule(0, controls.pause(step))
         case "Seek":
-          return later(0, controls.seek(step))
+          return schedule(0, controls.seek(step))
         case "Fault":
         case "Outage":
           return Effect.void

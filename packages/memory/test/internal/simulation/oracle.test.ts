@@ -10,10 +10,12 @@ const make = () =>
     noticesWithinMs: 0,
     keepsMembership: false,
     losesTails: false,
+    mayBeginAtEnd: () => false,
     skips: false,
     outcomesAreDeferred: false,
     maxBytesToAsk: undefined,
     maxBytes: () => 1_000,
+    maxUnpacked: 1_000,
     newDeadLetters: () => [],
     onEvent: () => {}
   })
