@@ -73,186 +73,179 @@ const partitionCodes: Partial<Record<Api, ReadonlyArray<number>>> = {
   TxnOffsetCommit: Codes.ofTransactions.TxnOffsetCommit!
 }
 
-export const make = (drawn: Drawn): Rare => {
-  const { calm, isTransactional, members, nodes, partitions, seed, span } = drawn
-  const steps: Array<Step> = []
+/** Draws one kind, and adds its steps. */
+type Draw<A> = (dice: Dice.Dice, drawn: Drawn, add: (step: Step) => void) => A
 
-  const some = <A>(kind: string, probability: number, draw: (dice: Dice.Dice) => A): A | undefined => {
-    const dice = Dice.make(seed, kind)
-    return dice.chance(probability) ? draw(dice) : undefined
-  }
-  const times = (count: number, add: () => void) => {
-    for (let i = count; i > 0; i--) add()
-  }
-  /** Often soon after something else has happened. */
-  const soonAfter = (dice: Dice.Dice): number =>
-    dice.chance(0.3) ? dice.between(0, span) : dice.pick(drawn.steps).at + dice.between(0, 1_500)
-  const befall = (dice: Dice.Dice, fault: Fault, given: Partial<FaultStep> = {}) =>
-    steps.push({
-      _tag: "Fault",
-      at: soonAfter(dice),
-      millis: dice.between(300, 3_000),
-      whom: dice.chance(0.5) ? "all" : dice.between(1, members),
-      node: undefined,
-      apis: undefined,
-      deadLetters: false,
-      probability: 1,
-      fault,
-      ...given
-    })
+const times = (count: number, act: () => void): void => {
+  for (let i = count; i > 0; i--) act()
+}
 
-  const early = some("early", calm ? 0.1 : 0.3, () => true) ?? false
+/** Often soon after something else happens. */
+const soonAfter = (dice: Dice.Dice, { span, steps }: Drawn): number =>
+  dice.chance(0.3) ? dice.between(0, span) : dice.pick(steps).at + dice.between(0, 1_500)
 
-  const breaker = calm
-    ? undefined
-    : some("breaker", 0.08, (dice): CircuitBreakerOptions => {
-        times(dice.between(1, 2), () => {
-          const at = soonAfter(dice)
-          const millis = dice.between(500, 8_000)
-          steps.push({ _tag: "Outage", at, millis })
-          times(dice.between(0, 2), () =>
-            steps.push({
-              _tag: "JumpClock",
-              at: at + dice.between(0, millis),
-              member: dice.between(1, members),
-              millis: dice.pick([-3_600_000, -500, -5, 5, 60_000])
-            })
-          )
-        })
-        const count = dice.pick([1, 2, 5])
-        const openTime = dice.pick([20, 200, 1_000])
-        return {
-          window: { count },
-          minimumThroughput: dice.between(1, count),
-          failureRatio: dice.pick([0.5, 1]),
-          openTime,
-          factor: dice.pick([1, 2]),
-          maxOpenTime: dice.pick([openTime, 5_000]),
-          probes: dice.between(1, 2)
-        }
-      })
+const memberOf = (dice: Dice.Dice, { members }: Drawn): number => dice.between(1, members)
 
-  const latest =
-    calm || isTransactional
-      ? false
-      : (some("latest", 0.06, (dice) => {
-          times(dice.between(1, 2), () => {
-            const at = dice.between(500, span + 4_000)
-            const records = dice.between(1, 4)
-            steps.push({ _tag: dice.chance(0.7) ? "AddPartition" : "CreateTopic", at, records })
-            // Who joins soon after is the first to hear of it.
-            if (dice.chance(0.5)) steps.push({ _tag: "Kill", at: at + dice.between(0, 2_000), member: members })
-          })
-          return true
-        }) ?? false)
+const faultOf = (dice: Dice.Dice, drawn: Drawn, fault: Fault, given: Partial<FaultStep>): FaultStep => ({
+  _tag: "Fault",
+  at: soonAfter(dice, drawn),
+  millis: dice.between(300, 3_000),
+  whom: dice.chance(0.5) ? "all" : memberOf(dice, drawn),
+  node: undefined,
+  apis: undefined,
+  deadLetters: false,
+  probability: 1,
+  fault,
+  ...given
+})
 
-  const pauses = calm
-    ? undefined
-    : some("pauses", 0.07, (dice) => {
-        times(dice.between(1, 3), () =>
-          steps.push({
-            _tag: "Pause",
-            at: soonAfter(dice),
-            member: dice.between(1, members),
-            partition: dice.chance(0.5) ? undefined : dice.below(partitions),
-            millis: dice.between(200, 4_000)
-          })
-        )
-        return true
-      })
-
-  const seeks =
-    calm || latest
-      ? undefined
-      : some("seeks", 0.07, (dice) => {
-          times(dice.between(1, 3), () =>
-            steps.push({
-              _tag: "Seek",
-              at: soonAfter(dice),
-              member: dice.between(1, members),
-              partition: dice.below(partitions),
-              to: isTransactional || dice.chance(0.7) ? dice.between(0, 4) : "end"
-            })
-          )
-          return true
-        })
-
-  if (!calm) {
-    some("silences", 0.08, (dice) =>
-      times(dice.between(1, 2), () => {
-        const at = soonAfter(dice)
-        const node = dice.chance(0.3) ? dice.between(1, nodes) : undefined
-        if (dice.chance(0.6)) {
-          befall(dice, { _tag: "Silence" }, { at, node, roles: [dice.pick(roles)], millis: dice.between(1, 1_000) })
-        } else {
-          const apis: ReadonlyArray<Api> = [dice.pick(["JoinGroup", "SyncGroup", "Heartbeat", "OffsetFetch", "Fetch"])]
-          befall(dice, { _tag: "LoseResponse" }, { at, node, apis, millis: dice.between(1_000, 12_000) })
-        }
-        // A connection that waits between rebalances shows only at the next that it is dead.
-        if (members > 1) steps.push({ _tag: "Kill", at: at + dice.between(100, 3_000), member: members })
+const breaker: Draw<CircuitBreakerOptions> = (dice, drawn, add) => {
+  times(dice.between(1, 2), () => {
+    const at = soonAfter(dice, drawn)
+    const millis = dice.between(500, 8_000)
+    add({ _tag: "Outage", at, millis })
+    times(dice.between(0, 2), () =>
+      add({
+        _tag: "JumpClock",
+        at: at + dice.between(0, millis),
+        member: memberOf(dice, drawn),
+        millis: dice.pick([-3_600_000, -500, -5, 5, 60_000])
       })
     )
-    if (partitions > 1) {
-      some("partial", 0.16, (dice) =>
-        times(dice.between(1, 2), () => {
-          const api = isTransactional && dice.chance(0.4) ? "TxnOffsetCommit" : dice.pick(byPartition)
-          const fault: Fault = {
-            _tag: "Answer",
-            code: dice.pick(partitionCodes[api]!),
-            when: "instead",
-            partitions: [dice.below(partitions)]
-          }
-          befall(dice, fault, {
-            apis: [api],
-            whom: api === "Produce" ? "producers" : "all",
-            millis: dice.between(500, 8_000),
-            probability: dice.pick([0.5, 1])
-          })
-        })
-      )
-    }
+  })
+  const count = dice.pick([1, 2, 5])
+  const openTime = dice.pick([20, 200, 1_000])
+  return {
+    window: { count },
+    minimumThroughput: dice.between(1, count),
+    failureRatio: dice.pick([0.5, 1]),
+    openTime,
+    factor: dice.pick([1, 2]),
+    maxOpenTime: dice.pick([openTime, 5_000]),
+    probes: dice.between(1, 2)
   }
+}
 
-  const computes = !calm
-    ? 0
-    : (some("computes", 0.25, (dice) => {
-        times(dice.between(1, 2), () =>
-          steps.push({ _tag: "Produce", at: dice.between(0, 2_000), count: dice.between(10, 30), acks: "all" })
-        )
-        return dice.pick([20, 100, 400, 1_500])
-      }) ?? 0)
-
-  // Answered again before the coordinator gives up the member.
-  const losesJoins =
-    calm && computes === 0
-      ? (some("lostJoins", 0.25, (dice) => {
-          const { at } = dice.pick(drawn.steps)
-          const fault: Fault = { _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }
-          befall(dice, fault, {
-            at,
-            apis: [dice.pick(["JoinGroup", "SyncGroup"])],
-            whom: "all",
-            millis: 5_000,
-            times: 1
-          })
-          return true
-        }) ?? false)
-      : false
-
-  const packed = some("packed", 0.04, (dice): Packed => {
-    steps.push({ _tag: "Produce", at: dice.between(0, span), count: dice.between(20, 40), acks: "all" })
-    return { value: dice.pick([20_000, 50_000]), maxBufferedBytes: dice.pick([64 * 1_024, 256 * 1_024]) }
+const newPartitions: Draw<void> = (dice, { members, span }, add) =>
+  times(dice.between(1, 2), () => {
+    const at = dice.between(500, span + 4_000)
+    const records = dice.between(1, 4)
+    add({ _tag: dice.chance(0.7) ? "AddPartition" : "CreateTopic", at, records })
+    // Who joins soon after is the first to hear of it.
+    if (dice.chance(0.5)) add({ _tag: "Kill", at: at + dice.between(0, 2_000), member: members })
   })
 
+const pauses: Draw<void> = (dice, drawn, add) =>
+  times(dice.between(1, 3), () =>
+    add({
+      _tag: "Pause",
+      at: soonAfter(dice, drawn),
+      member: memberOf(dice, drawn),
+      partition: dice.chance(0.5) ? undefined : dice.below(drawn.partitions),
+      millis: dice.between(200, 4_000)
+    })
+  )
+
+const seeks: Draw<void> = (dice, drawn, add) =>
+  times(dice.between(1, 3), () =>
+    add({
+      _tag: "Seek",
+      at: soonAfter(dice, drawn),
+      member: memberOf(dice, drawn),
+      partition: dice.below(drawn.partitions),
+      to: drawn.isTransactional || dice.chance(0.7) ? dice.between(0, 4) : "end"
+    })
+  )
+
+const silences: Draw<void> = (dice, drawn, add) =>
+  times(dice.between(1, 2), () => {
+    const { members, nodes } = drawn
+    const at = soonAfter(dice, drawn)
+    const node = dice.chance(0.3) ? dice.between(1, nodes) : undefined
+    if (dice.chance(0.6)) {
+      const given = { at, node, roles: [dice.pick(roles)], millis: dice.between(1, 1_000) }
+      add(faultOf(dice, drawn, { _tag: "Silence" }, given))
+    } else {
+      const apis: ReadonlyArray<Api> = [dice.pick(["JoinGroup", "SyncGroup", "Heartbeat", "OffsetFetch", "Fetch"])]
+      add(faultOf(dice, drawn, { _tag: "LoseResponse" }, { at, node, apis, millis: dice.between(1_000, 12_000) }))
+    }
+    // A connection that waits between rebalances shows only at the next that it is dead.
+    if (members > 1) add({ _tag: "Kill", at: at + dice.between(100, 3_000), member: members })
+  })
+
+const partial: Draw<void> = (dice, drawn, add) =>
+  times(dice.between(1, 2), () => {
+    const api = drawn.isTransactional && dice.chance(0.4) ? "TxnOffsetCommit" : dice.pick(byPartition)
+    const fault: Fault = {
+      _tag: "Answer",
+      code: dice.pick(partitionCodes[api]!),
+      when: "instead",
+      partitions: [dice.below(drawn.partitions)]
+    }
+    const given = {
+      apis: [api],
+      whom: api === "Produce" ? ("producers" as const) : ("all" as const),
+      millis: dice.between(500, 8_000),
+      probability: dice.pick([0.5, 1])
+    }
+    add(faultOf(dice, drawn, fault, given))
+  })
+
+const computes: Draw<number> = (dice, _, add) => {
+  times(dice.between(1, 2), () =>
+    add({ _tag: "Produce", at: dice.between(0, 2_000), count: dice.between(10, 30), acks: "all" })
+  )
+  return dice.pick([20, 100, 400, 1_500])
+}
+
+/** One join that is lost for each member: it asks again before its coordinator gives it up. */
+const lostJoins: Draw<void> = (dice, drawn, add) => {
+  const { at } = dice.pick(drawn.steps)
+  const fault: Fault = { _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }
+  const apis: ReadonlyArray<Api> = [dice.pick(["JoinGroup", "SyncGroup"])]
+  add(faultOf(dice, drawn, fault, { at, apis, whom: "all", millis: 5_000, times: 1 }))
+}
+
+const packed: Draw<Packed> = (dice, { span }, add) => {
+  add({ _tag: "Produce", at: dice.between(0, span), count: dice.between(20, 40), acks: "all" })
+  return { value: dice.pick([20_000, 50_000]), maxBufferedBytes: dice.pick([64 * 1_024, 256 * 1_024]) }
+}
+
+const nothing: Draw<void> = () => {}
+
+export const make = (drawn: Drawn): Rare => {
+  const { calm, isTransactional, partitions, seed } = drawn
+  const steps: Array<Step> = []
+
+  /** What is drawn, for this share of the seeds where it may happen at all. */
+  const draw = <A>(kind: string, share: number, draw: Draw<A>): A | undefined => {
+    const dice = Dice.make(seed, kind)
+    return dice.chance(share) ? draw(dice, drawn, (step) => steps.push(step)) : undefined
+  }
+  /** Whether it was drawn. */
+  const has = (kind: string, share: number, some: Draw<void>): boolean =>
+    draw(kind, share, (...given) => {
+      some(...given)
+      return true
+    }) ?? false
+
+  const latest = !(calm || isTransactional) && has("latest", 0.06, newPartitions)
+  const isPausing = !calm && has("pauses", 0.07, pauses)
+  const isSeeking = !(calm || latest) && has("seeks", 0.07, seeks)
+  if (!calm) has("silences", 0.08, silences)
+  if (!calm && partitions > 1) has("partial", 0.16, partial)
+  const computing = calm ? draw("computes", 0.25, computes) : undefined
+  const losesJoins = calm && computing === undefined && has("lostJoins", 0.25, lostJoins)
+
   return {
-    steps,
-    keepsMembership: computes > 0 || losesJoins,
-    packed,
-    early,
-    breaker,
-    fails: pauses === true || seeks === true,
-    computes,
+    early: has("early", calm ? 0.1 : 0.3, nothing),
+    breaker: calm ? undefined : draw("breaker", 0.08, breaker),
+    fails: isPausing || isSeeking,
+    computes: computing ?? 0,
     latest,
-    isStatic: !calm && (some("static", 0.12, () => true) ?? false)
+    keepsMembership: computing !== undefined || losesJoins,
+    packed: draw("packed", 0.04, packed),
+    isStatic: !calm && has("static", 0.12, nothing),
+    steps
   }
 }
