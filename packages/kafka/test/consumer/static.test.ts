@@ -29,6 +29,27 @@ const holding = (wire: Wire["Type"], gate: Deferred.Deferred<void>): Wire["Type"
 }
 
 describe("KafkaConsumer: static members", () => {
+  it.effect("finds partitions that are added when the leader has come back under its instance id", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const calls = makeCalls()
+      const start = KafkaConsumer.make({
+        ...options,
+        groupInstanceId: "one",
+        metadataInterval: "5 seconds",
+        handler: calls.handler(() => Effect.void)
+      })
+      yield* Effect.scoped(start)
+      yield* start
+      const { generation } = yield* broker.group(group)
+      yield* broker.addPartitions(topic, 2)
+      yield* broker.produce(topic, [{ value: "a", partition: 1 }])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(calls.values(), ["a"])
+      assert.strictEqual((yield* broker.group(group)).generation, generation + 1)
+    }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
   it.effect("is not fenced by a commit of its own that arrives when it has rejoined under another member id", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker

@@ -120,6 +120,13 @@ describe("decisions", () => {
     assert.deepStrictEqual(Decisions.revokedBeforeJoin("cooperative", [1, 2], [2]), [2])
   })
 
+  it("knows the leader of the group by the id that it had before it came back", () => {
+    assert.isTrue(Decisions.isFormerLeader("one", "one-2", "one-1"))
+    assert.isFalse(Decisions.isFormerLeader("one", "one-2", "one-2"))
+    assert.isFalse(Decisions.isFormerLeader("one", "one-2", "two-1"))
+    assert.isFalse(Decisions.isFormerLeader(null, "one-2", "one-1"))
+  })
+
   it("knows that a static member has missed a generation", () => {
     const missed = (isStatic: boolean) =>
       [

@@ -98,6 +98,13 @@ export const keepsOwnership = (protocol: RebalanceProtocol, isStatic: boolean, l
   protocol === "cooperative" && !isStatic && leader === ""
 
 /**
+ * Whether the leader's id is one that this static member had before. Brokers name it so in JoinGroup up to v8 when the
+ * leader restarts, so that it doesn't assign again. Ids of static members begin with their instance id.
+ */
+export const isFormerLeader = (groupInstanceId: string | null, memberId: string, leader: string): boolean =>
+  groupInstanceId !== null && leader !== memberId && leader.startsWith(`${groupInstanceId}-`)
+
+/**
  * A retry may reach a new coordinator, which may know only the previous generation: JoinGroup's response reports the
  * member's state.
  */

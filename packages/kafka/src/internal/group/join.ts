@@ -21,6 +21,8 @@ import * as StartCounts from "./startCounts.js"
 /** One generation from the view of this member. */
 export interface Generation {
   readonly isLeader: boolean
+  /** Whether the member looks for added and deleted topics and partitions, for the whole group. */
+  readonly watchesTopics: boolean
   /** The topics that the member subscribed to. */
   readonly topics: ReadonlyArray<string>
   /** The partition counts that the leader assigned by; empty for a follower. */
@@ -152,6 +154,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       return refused({ _tag: "Lost", memberIdKept: true })
     }
     const isLeader = joined.leader === joined.memberId
+    const isFormerLeader = Decisions.isFormerLeader(settings.groupInstanceId, joined.memberId, joined.leader)
     const plan = isLeader ? yield* Leader.plan(joined, options.countPartitions, groupStart.decide) : Leader.noPlan
     const synced = yield* sync({ ...member.identity(), assignments: plan.assignments })
     const { errorCode: code, reaction } = synced
@@ -160,7 +163,14 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
     const assignment = ConsumerProtocol.decodeAssignment(synced.assignment)
     const startCounts = StartCounts.decode(ConsumerProtocol.userDataOf(synced.assignment))
     groupStart.onAssigned(topics, isLeader, startCounts)
-    return { isLeader, topics, partitionCounts: plan.partitionCounts, assignment, startCounts } satisfies Generation
+    return {
+      isLeader,
+      watchesTopics: isLeader || isFormerLeader,
+      topics,
+      partitionCounts: isFormerLeader ? yield* options.countPartitions(topics) : plan.partitionCounts,
+      assignment,
+      startCounts
+    } satisfies Generation
   })
 
   const failed = (cause: WireError | ResponseError) => Effect.as(member.rejectFatal(cause), cause)

@@ -94,7 +94,7 @@ export const make = (options: {
   const isStale = Effect.fnUntraced(function* (generation: Generation) {
     const subscribed = yield* subscription.refresh
     if (subscribed.join() !== generation.topics.join()) return true
-    if (!generation.isLeader) {
+    if (!generation.watchesTopics) {
       if (pattern === undefined) yield* cluster.refresh(subscribed)
       return false
     }
@@ -110,7 +110,7 @@ export const make = (options: {
   const watch = Effect.fnUntraced(function* (generation: Generation) {
     const retry = cluster.retries.of("Metadata")
     const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
-    const isUrgent = generation.isLeader && isMissing
+    const isUrgent = generation.watchesTopics && isMissing
     while (true) {
       yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
       const found = yield* Effect.either(isStale(generation))
