@@ -2,6 +2,7 @@
  * Plays a scenario: a cluster in memory, members and producers as processes of a virtual world, and an oracle to which
  * every event is reported.
  */
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -107,8 +108,16 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       }),
       clusterScope
     )
-    /** Partitions that came when the group had begun: all of their records are its own. */
-    const later = new Set<string>()
+    /**
+     * Partitions that came when the group had begun: all of their records are its own. A topic that is read by its name
+     * tells nothing of when it came, so it takes a leader that was there before it: one of these.
+     */
+    const later = new Map<string, "always" | ReadonlySet<string>>()
+    const mayBeginAtEnd = (at: TopicPartition): boolean => {
+      const before = later.get(nameOf(at))
+      if (!scenario.rare.latest || before === "always") return false
+      return before === undefined || !before.has(Effect.runSync(broker.group(groupId)).leader ?? "")
+    }
     const recordsOf = (names: ReadonlyArray<string>) =>
       Effect.map(Effect.forEach(names, broker.records), (all) => all.flat())
     /** Then batches tell nothing of how much of them is unpacked. */
@@ -121,7 +130,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       noticesWithinMs: 20 * scenario.rare.computes,
       keepsMembership: scenario.rare.keepsMembership && subject.isFast,
       losesTails,
-      mayBeginAtEnd: (at) => scenario.rare.latest && !later.has(nameOf(at)),
+      mayBeginAtEnd,
       skips: destination._tag === "None" && destination.otherwise === "skip",
       outcomesAreDeferred: scenario.transactions !== undefined,
       // From several nodes it asks at once.
@@ -164,9 +173,14 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     const grow = Effect.fnUntraced(function* (topic: string, records: number) {
       const partition = layout.get(topic) ?? 0
       layout.set(topic, partition + 1)
-      const { state } = yield* broker.group(groupId)
-      // A group that has never been may begin after it.
-      if (state === "Stable") later.add(nameOf({ topic, partition }))
+      const committed = yield* broker.committed(groupId)
+      const { members, state } = yield* broker.group(groupId)
+      // A group that has committed nothing may begin after it.
+      if (partition > 0 && committed.some((one) => one.topic === topic))
+        later.set(nameOf({ topic, partition }), "always")
+      else if (partition === 0 && state === "Stable") {
+        later.set(nameOf({ topic, partition }), new Set(members.map(({ memberId }) => memberId)))
+      }
       yield* Effect.orDie(partition === 0 ? broker.createTopic(topic, 1) : broker.addPartitions(topic, partition + 1))
       yield* producers.write({ topic, partition }, records)
     })
