@@ -19,9 +19,9 @@ const transport = "packages/transport/src/internal"
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a record is settled when it starts",
-    file: `${kafka}/lane/worker.ts`,
+    file: `${kafka}/lane/lane.ts`,
     replace: "    return processor.attempt(current)",
-    by: "    Ledger.settle(chunk.ledger, current.offset)\n    return processor.attempt(current)"
+    by: '    settlement.settled(current, "handled", chunk)\n    return processor.attempt(current)'
   },
   {
     name: "a commit passes the first unsettled record",
@@ -39,10 +39,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "partitions are revoked while their records are handled",
     file: `${kafka}/consumer/assignment.ts`,
     replace: `      yield* Concurrency.timeoutOption(
-        Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
+        Effect.forEach(ending, ({ ended }) => ended, { discard: true }),
         timeoutMs
       )
-      yield* endEach(ending)
+      yield* abortEach(ending)
 `,
     by: ""
   },
@@ -54,14 +54,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "ended ownerships are committed",
-    file: `${kafka}/consumer/assignment.ts`,
-    replace: "        committer.lanes.delete(lane)\n",
+    file: `${kafka}/lane/assignedPartitions.ts`,
+    replace: "      all.delete(partition)\n",
     by: ""
   },
   {
     name: "revoked lanes continue",
-    file: `${kafka}/consumer/assignment.ts`,
-    replace: "        lane.close()\n",
+    file: `${kafka}/lane/assignedPartitions.ts`,
+    replace: "      partition.close()\n",
     by: ""
   },
   {
@@ -81,8 +81,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "commits go backwards",
     file: `${kafka}/consumer/committer.ts`,
-    replace: "  return offset > lane.committed ? offset : undefined",
-    by: "  return offset > lane.committed ? offset : lane.committed > 1 ? lane.committed - 1 : undefined"
+    replace: "  return offset > assigned.committed ? offset : undefined",
+    by: "  return offset > assigned.committed ? offset : assigned.committed > 1 ? assigned.committed - 1 : undefined"
   },
   {
     name: "a drain leaves before it has settled",
@@ -122,13 +122,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a fetch continues one record too far",
-    file: `${kafka}/lane/lane.ts`,
-    replace: "    lane.position = slice.nextOffset\n",
-    by: "    lane.position = slice.nextOffset + 1\n"
+    file: `${kafka}/lane/partition.ts`,
+    replace: "    position = slice.nextOffset\n",
+    by: "    position = slice.nextOffset + 1\n"
   },
   {
     name: "records before the position are delivered",
-    file: `${kafka}/lane/lane.ts`,
+    file: `${kafka}/lane/partition.ts`,
     replace: "slice.baseOffset < position ? slice.records.filter((r) => r.offset >= position) : slice.records",
     by: "slice.records"
   },
@@ -137,15 +137,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${kafka}/lane/queue.ts`,
     replace: "buffer.unpacked < buffer.maxBytes || buffer.queued === 0",
     by: "true",
-    heldBy: ["packages/kafka/test/lane/lane.test.ts"]
+    heldBy: ["packages/kafka/test/lane/partition.test.ts"]
   },
   {
     name: "buffers have no bound",
     file: `${kafka}/fetcher/fetcher.ts`,
     replace: `        buffer.bytes < settings.maxBufferedBytes
-          ? askable.filter((lane) => lane.hasRoom() && !validation.isDue(lane))
+          ? askable.filter((assigned) => assigned.hasRoom() && !validation.isDue(assigned))
           : []`,
-    by: "        askable.filter((lane) => !validation.isDue(lane))"
+    by: "        askable.filter((assigned) => !validation.isDue(assigned))"
   },
   {
     name: "an offset out of range continues at the end",
@@ -167,9 +167,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a record that was interrupted counts as handled",
-    file: `${kafka}/lane/worker.ts`,
-    replace: "        attempted()\n        failure = cause\n",
-    by: '        attempted()\n        if (Cause.isInterruptedOnly(cause)) settle("handled")\n        else failure = cause\n'
+    file: `${kafka}/lane/lane.ts`,
+    replace: "        attempted()\n        failed(cause)\n",
+    by: '        attempted()\n        if (Cause.isInterruptedOnly(cause)) settle("handled")\n        else failed(cause)\n'
   },
   {
     name: "a drain follows rebalances",

@@ -1,5 +1,5 @@
 /**
- * The lanes of the partitions a member owns: where they start, how they settle, and how they end.
+ * The partitions of a member: where they start when they are assigned, and how they end when they are revoked or lost.
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -13,24 +13,22 @@ import { listOffset } from "../cluster/listOffsets.js"
 import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import * as Concurrently from "../concurrency/parallel.js"
-import type { Fetcher } from "../fetcher/fetcher.js"
-import type { Membership, Ownership } from "../group/membership.js"
+import type { Member } from "../group/member.js"
+import type { Assignment } from "../group/membership.js"
 import * as StartCounts from "../group/startCounts.js"
 import type { Subscription } from "../group/subscription.js"
+import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import * as Gate from "../lane/gate.js"
-import * as Lane from "../lane/lane.js"
+import * as Partition from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { keyOf } from "../topicPartition.js"
 import * as CommittedOffsets from "./committedOffsets.js"
 import type { Committer } from "./committer.js"
 
-export interface OwnedLanes extends Ownership {
-  readonly lanes: ReadonlySet<Lane.Lane>
-  /** Whether the lanes are those of the whole assignment: none is being opened or given up. */
+export interface ConsumerAssignment extends Assignment {
+  /** Whether all of the last assignment is open: no partition is being opened or revoked. */
   readonly isComplete: () => boolean
-  /** Lets every lane look again whether it may start, another one first each time. */
-  readonly nudge: () => void
-  /** Lets what is in flight settle for up to `timeoutMs`, interrupts the rest, and commits within the time given then. */
+  /** Lets records in flight settle for up to `timeoutMs`, interrupts the rest, and commits within the time given then. */
   readonly drain: (timeoutMs: number, commitMsAfter: (settledInMs: number) => number) => Effect.Effect<void>
 }
 
@@ -44,25 +42,24 @@ export const make = <R>(options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
   readonly subscription: Subscription
-  readonly context: Lane.LaneContext<R>
+  readonly context: Partition.PartitionContext<R>
   readonly metrics: Metrics
   readonly committer: Committer
-  readonly fetcher: Fetcher
-  readonly toCoordinator: Membership["toCoordinator"]
+  readonly partitions: AssignedPartitions
+  readonly toCoordinator: Member["toCoordinator"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   /** Whether the end of a transaction that may yet commit beyond what is committed is waited for (KIP-447). */
   readonly requireStable: boolean
-  /** An ownership begins, or has ended: what is left of the one before is of no account any more. */
-  readonly onTurn: (partition: TopicPartition) => void
-}): Effect.Effect<OwnedLanes, never, R | Scope.Scope> =>
+  /** A partition is assigned, or no longer assigned: results of an assignment before no longer count. */
+  readonly onReassigned: (partition: TopicPartition) => void
+}): Effect.Effect<ConsumerAssignment, never, R | Scope.Scope> =>
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
-    const { cluster, committer, context, fail, fetcher, requireStable, settings } = options
+    const { cluster, committer, context, fail, partitions: assigned, requireStable, settings } = options
     const { groupId } = settings
     const groupMetrics = options.metrics.group({ groupId })
-    const lanes = new Set<Lane.Lane>()
-    /** Whether the last assignment is what is owned. */
+    /** Whether the partitions are those of the last assignment. */
     let complete = false
-    /** Partitions whose lanes are being opened. */
+    /** Partitions that are being opened. */
     const opening = new Map<string, Opening>()
     /** How many partitions each topic had at this member's start, if it existed: for when the leader doesn't tell. */
     let initialCounts: Map<string, number> | undefined
@@ -82,28 +79,19 @@ export const make = <R>(options: {
       )
     })
 
-    let nudges = 0
-    const nudge = () => {
-      const all = Array.from(lanes)
-      const first = nudges++
-      for (let i = 0; i < all.length; i++) all[(first + i) % all.length]!.nudge()
-    }
-
     const rememberCounts = () => {
       initialCounts ??= new Map(
         options.subscription.topics().map((topic) => [topic, cluster.topic(topic)?.partitions.length ?? 0])
       )
     }
 
-    const openLane = (start: Lane.Start): Effect.Effect<void> => {
+    const openAt = (start: Partition.Start): Effect.Effect<void> => {
       const metrics = options.metrics.consumer({ topic: start.topic, groupId })
-      return Lane.make(context, metrics, options.metrics.enabled, start).pipe(
-        Effect.tap((lane) =>
+      return Partition.make(context, metrics, options.metrics.enabled, start).pipe(
+        Effect.tap((partition) =>
           Effect.sync(() => {
-            options.onTurn(lane)
-            lanes.add(lane)
-            committer.lanes.add(lane)
-            fetcher.add(lane)
+            options.onReassigned(partition)
+            assigned.add(partition)
           })
         ),
         Effect.uninterruptible,
@@ -115,15 +103,15 @@ export const make = <R>(options: {
       const { leaderEpoch, offset } = yield* committed.wait
       if (offset < 0) {
         const position = yield* firstOffset(owned, startCounts)
-        return yield* openLane({ ...owned, position, leaderEpoch: -1, committed: -1 })
+        return yield* openAt({ ...owned, position, leaderEpoch: -1, committed: -1 })
       }
-      yield* openLane({ ...owned, position: offset, leaderEpoch, committed: offset })
+      yield* openAt({ ...owned, position: offset, leaderEpoch, committed: offset })
     })
 
     const fork = <A, E>(effect: Effect.Effect<A, E, R | Scope.Scope>) =>
       Effect.provide(Effect.forkScoped(Effect.interruptible(effect)), environment)
 
-    // Each partition opens in a fibre of its own: one without a leader to ask holds up none of the others.
+    // Each partition opens in a fiber of its own, so that one without a leader delays no other.
     const open = Effect.fnUntraced(function* (
       partitions: ReadonlyArray<TopicPartition>,
       startCounts: StartCounts.StartCounts
@@ -166,10 +154,10 @@ export const make = <R>(options: {
     const opened = Effect.suspend(() =>
       Effect.forEach(Array.from(opening.values()), ({ fiber }) => Fiber.await(fiber), { discard: true })
     ).pipe(
-      // So that the position that was found holds, whoever goes on from it.
+      // So that the next owner continues from the position that was found.
       Effect.zipRight(
         Effect.suspend(() =>
-          Array.from(lanes).some(({ committed }) => committed < 0) ? committer.once : Effect.succeed(true)
+          Array.from(assigned.all).some(({ committed }) => committed < 0) ? committer.once : Effect.succeed(true)
         )
       ),
       Effect.asVoid
@@ -184,30 +172,21 @@ export const make = <R>(options: {
         )
       )
 
-    const forget = (ending: ReadonlyArray<Lane.Lane>) => {
-      for (const lane of ending) {
-        lanes.delete(lane)
-        committer.lanes.delete(lane)
-        fetcher.remove(lane)
-        options.onTurn(lane)
+    const forget = (ending: ReadonlyArray<Partition.Partition>) => {
+      for (const partition of ending) {
+        assigned.remove(partition)
+        options.onReassigned(partition)
       }
     }
 
-    /** Starts and fetches nothing more. */
-    const halt = (ending: Iterable<Lane.Lane>) => {
-      for (const lane of ending) {
-        lane.close()
-        fetcher.remove(lane)
-      }
-    }
-
-    const endEach = (ending: ReadonlyArray<Lane.Lane>) =>
+    const abortEach = (ending: ReadonlyArray<Partition.Partition>) =>
       Effect.suspend(() => {
-        const busy = ending.filter((lane) => !lane.isIdle())
-        return busy.length === 0 ? Effect.void : Effect.asVoid(Concurrently.forEach(busy, (lane) => lane.end))
+        const busy = ending.filter((partition) => !partition.hasEnded())
+        return busy.length === 0 ? Effect.void : Effect.asVoid(Concurrently.forEach(busy, ({ abort }) => abort))
       })
 
-    const give = Effect.fnUntraced(function* (
+    /** Lets the records in flight of partitions settle, commits, and ends the partitions. */
+    const end = Effect.fnUntraced(function* (
       isEnding: (partition: TopicPartition) => boolean,
       timeoutMs: number,
       commitMsAfter: (settledInMs: number) => number
@@ -215,14 +194,14 @@ export const make = <R>(options: {
       const startedAt = yield* Monotonic.now
       complete = false
       yield* cancel(isEnding)
-      const ending = Array.from(lanes).filter(isEnding)
+      const ending = Array.from(assigned.all).filter(isEnding)
       if (ending.length === 0) return
-      halt(ending)
+      for (const partition of ending) assigned.close(partition)
       yield* Concurrency.timeoutOption(
-        Effect.forEach(ending, (lane) => lane.idle, { discard: true }),
+        Effect.forEach(ending, ({ ended }) => ended, { discard: true }),
         timeoutMs
       )
-      yield* endEach(ending)
+      yield* abortEach(ending)
       const settledInMs = (yield* Monotonic.now) - startedAt
       if (committer.isBehind()) yield* Concurrency.timeoutOption(committer.flush, commitMsAfter(settledInMs))
       forget(ending)
@@ -231,16 +210,14 @@ export const make = <R>(options: {
     const all = () => true
 
     return {
-      lanes,
       isComplete: () => complete && opening.size === 0,
-      owned: () => [...lanes, ...Array.from(opening.values(), ({ owned }) => owned)],
-      nudge,
+      owned: () => [...assigned.all, ...Array.from(opening.values(), ({ owned }) => owned)],
       open,
       opened,
-      drain: (timeoutMs, commitMsAfter) => give(all, timeoutMs, commitMsAfter),
+      drain: (timeoutMs, commitMsAfter) => end(all, timeoutMs, commitMsAfter),
       revoke: (partitions) => {
         const revoked = new Set(partitions.map(keyOf))
-        return give(
+        return end(
           (partition) => revoked.has(keyOf(partition)),
           settings.revokeTimeoutMs,
           () => settings.rebalanceTimeoutMs - settings.revokeTimeoutMs
@@ -249,20 +226,19 @@ export const make = <R>(options: {
       lose: Effect.zipRight(
         cancel(all),
         Effect.suspend(() => {
-          const lost = Array.from(lanes)
+          const lost = Array.from(assigned.all)
           complete = false
           forget(lost)
-          return endEach(lost)
+          return abortEach(lost)
         })
       ).pipe(Effect.uninterruptible),
       abandon: () => {
         complete = false
         initialCounts = undefined
-        committer.lanes.clear()
-        halt(lanes)
+        assigned.abandonAll()
       },
       setSession: (endsAt, now) => {
-        if (Gate.setSession(context.gate, endsAt, now)) nudge()
+        if (Gate.setSession(context.gate, endsAt, now)) assigned.wake()
       }
     }
   })

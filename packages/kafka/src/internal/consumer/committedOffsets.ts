@@ -10,7 +10,7 @@ import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import type { Failure } from "../concurrency/retries.js"
 import * as Decisions from "../group/decisions.js"
-import type { Membership } from "../group/membership.js"
+import type { Member } from "../group/member.js"
 import { byTopic, keyOf } from "../topicPartition.js"
 
 /** `offset` is -1 where nothing is committed. */
@@ -22,7 +22,7 @@ export const find = (options: {
   readonly groupId: string
   /** Whether the end of a transaction that may yet commit beyond what is committed is waited for (KIP-447). */
   readonly requireStable: boolean
-  readonly toCoordinator: Membership["toCoordinator"]
+  readonly toCoordinator: Member["toCoordinator"]
   readonly partitions: ReadonlyArray<TopicPartition>
   readonly isWanted: (partition: TopicPartition) => boolean
   readonly onFound: (partition: TopicPartition, committed: Committed) => void

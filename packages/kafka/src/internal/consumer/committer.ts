@@ -1,6 +1,6 @@
 /**
  * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
- * the next, never past an unsettled record, never for an ended ownership, and backwards only where a lane was restarted.
+ * the next, never past an unsettled record, never for an ended ownership, and backwards only where a partition was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/Logging"
@@ -15,20 +15,22 @@ import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Retry } from "../concurrency/retries.js"
 import type { Reaction } from "../group/decisions.js"
-import type { Lane } from "../lane/lane.js"
+import type { AssignedPartitions } from "../lane/assignedPartitions.js"
+import type { Partition } from "../lane/partition.js"
 import { byPlace } from "../topicPartition.js"
 import type { CommitError } from "../transaction/commitError.js"
 import { isFatal } from "../transaction/commits.js"
 
 export interface CommitterOptions {
+  readonly partitions: Pick<AssignedPartitions, "all">
   /** Called when the offsets of a commit are gathered. */
   readonly onGather?: (() => void) | undefined
   /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
   readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
   readonly react: (code: number) => Effect.Effect<Reaction>
-  /** Whether the lane's offsets are of a topic that is no more: those of another one now, they would pass its records over. */
-  readonly isStale: (lane: Lane) => boolean
+  /** Whether the partition's offsets are of a topic that is no more: those of another one now, they would pass its records over. */
+  readonly isStale: (assigned: Partition) => boolean
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
   readonly metrics: GroupMetrics
@@ -36,7 +38,6 @@ export interface CommitterOptions {
 }
 
 export interface Committer {
-  readonly lanes: Set<Lane>
   /** Every partition's last acknowledged commit, ended ownerships too. */
   readonly committed: () => ReadonlyArray<CommittedOffset>
   /** Whether something has settled that isn't committed. */
@@ -49,23 +50,22 @@ export interface Committer {
   readonly flush: Effect.Effect<void>
 }
 
-const offsetToCommit = (lane: Lane): number | undefined => {
-  const offset = lane.settledTo()
-  return offset > lane.committed ? offset : undefined
+const offsetToCommit = (assigned: Partition): number | undefined => {
+  const offset = assigned.settledTo()
+  return offset > assigned.committed ? offset : undefined
 }
 
 /** `Refused`: for good. */
 type Attempted = "Complete" | "Incomplete" | "Refused"
 
 interface Sent {
-  readonly lane: Lane
+  readonly assigned: Partition
   readonly offset: number
   readonly leaderEpoch: number
 }
 
 export const make = (options: CommitterOptions): Committer => {
-  const { metrics, retry } = options
-  const lanes = new Set<Lane>()
+  const { metrics, partitions: assignedPartitions, retry } = options
   const committed = new Map<string, CommittedOffset>()
   /** When the last commit began, in monotonic milliseconds. */
   let attemptedAt = 0
@@ -73,11 +73,14 @@ export const make = (options: CommitterOptions): Committer => {
 
   const collect = (): Map<string, Map<number, Sent>> => {
     const topics = new Map<string, Map<number, Sent>>()
-    for (const lane of lanes) {
-      const offset = offsetToCommit(lane)
-      if (offset === undefined || options.isStale(lane)) continue
-      const partitions = topics.get(lane.topic) ?? new Map()
-      topics.set(lane.topic, partitions.set(lane.partition, { lane, offset, leaderEpoch: lane.settledEpoch() }))
+    for (const assigned of assignedPartitions.all) {
+      const offset = offsetToCommit(assigned)
+      if (offset === undefined || assigned.isAbandoned() || options.isStale(assigned)) continue
+      const partitions = topics.get(assigned.topic) ?? new Map()
+      topics.set(
+        assigned.topic,
+        partitions.set(assigned.partition, { assigned, offset, leaderEpoch: assigned.settledEpoch() })
+      )
     }
     return topics
   }
@@ -117,7 +120,7 @@ export const make = (options: CommitterOptions): Committer => {
         const sent = topics.get(topic)?.get(partition)
         if (sent === undefined) continue
         if (errorCode === 0) {
-          sent.lane.committed = sent.offset
+          sent.assigned.acknowledge(sent.offset)
           committed.set(`${topic}-${partition}`, { topic, partition, offset: sent.offset })
           continue
         }
@@ -146,7 +149,6 @@ export const make = (options: CommitterOptions): Committer => {
   const isBehind = () => collect().size > 0
 
   return {
-    lanes,
     isBehind,
     committed: () => byPlace(committed.values()),
     // Most of the time nothing has settled since the last commit: no turn is waited for then.

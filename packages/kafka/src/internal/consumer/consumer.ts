@@ -24,16 +24,18 @@ import * as Monotonic from "../concurrency/monotonic.js"
 import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
+import * as Member from "../group/member.js"
 import * as Membership from "../group/membership.js"
 import * as Subscription from "../group/subscription.js"
+import * as AssignedPartitions from "../lane/assignedPartitions.js"
 import * as Gate from "../lane/gate.js"
-import type { LaneContext } from "../lane/lane.js"
+import type { PartitionContext } from "../lane/partition.js"
 import * as Queue from "../lane/queue.js"
 import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, keyOf, placeOf } from "../topicPartition.js"
 import type { Commits, CommittingConsumer } from "../transaction/commits.js"
-import * as Ownership from "./assignment.js"
+import * as ConsumerAssignment from "./assignment.js"
 import * as Committer from "./committer.js"
 import * as Control from "./control.js"
 import type { ConsumerHealth } from "./health.js"
@@ -80,18 +82,16 @@ export const make = Effect.fnUntraced(function* <R>(
 
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })
 
+  const partitions = AssignedPartitions.make()
   const pauses = { current: Pauses.none }
   const breaker =
     settings.circuitBreaker === undefined
       ? undefined
       : yield* Effect.annotateLogs(
-          Scope.extend(
-            CircuitBreaker.make(settings.circuitBreaker, () => ownership.nudge()),
-            runtime
-          ),
+          Scope.extend(CircuitBreaker.make(settings.circuitBreaker, partitions.wake), runtime),
           { groupId }
         )
-  const context: LaneContext<R> = {
+  const context: PartitionContext<R> = {
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     maxRecords: settings.maxLaneRecords,
@@ -112,11 +112,13 @@ export const make = Effect.fnUntraced(function* <R>(
   yield* Scope.extend(metrics.activeConsumer, runtime)
   const cluster = yield* Scope.extend(Cluster.makeFor({ groupId }), runtime)
   const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
+  const member = Member.make(cluster, settings)
   const committer = Committer.make({
+    partitions,
     onGather: commits?.begin,
     send: (topics) => membership.commit(topics),
     react: (code) => membership.onCommitError(code),
-    isStale: (lane) => fetcher.isGone(lane),
+    isStale: (assigned) => fetcher.isGone(assigned),
     isGone: (topic) =>
       Effect.match(cluster.refresh([topic]), {
         onFailure: () => false,
@@ -129,6 +131,7 @@ export const make = Effect.fnUntraced(function* <R>(
     Fetcher.make({
       cluster,
       settings,
+      partitions,
       buffer: context.buffer,
       fail,
       metrics: (topic) => metrics.consumer({ topic, groupId }),
@@ -136,23 +139,42 @@ export const make = Effect.fnUntraced(function* <R>(
     }),
     runtime
   )
-  const ownership = yield* Scope.extend(
-    Ownership.make({
+  const assignment = yield* Scope.extend(
+    ConsumerAssignment.make({
       cluster,
       settings,
       subscription,
       context,
       metrics,
       committer,
-      fetcher,
+      partitions,
       fail,
-      toCoordinator: (role, api, request) => membership.toCoordinator(role, api, request),
+      toCoordinator: member.toCoordinator,
       requireStable: commits !== undefined || settings.isolationLevel === "read_committed",
-      onTurn: (partition) => commits?.forget(partition)
+      onReassigned: (partition) => commits?.forget(partition)
     }),
     runtime
   )
-  const control = Control.make({ settings, subscription, cluster, ownership, committer, lifecycle, context, pauses })
+  const committing: CommittingConsumer = {
+    fetchOffsets: (request) => member.toCoordinator("group", "OffsetFetch", request),
+    repeat: (record) => {
+      // A partition that is being revoked, too: the next owner handles its records from there on.
+      for (const assigned of partitions.all) if (keyOf(assigned) === keyOf(record)) assigned.repeat(record)
+    },
+    nudge: partitions.wake,
+    fail
+  }
+  const control = Control.make({
+    settings,
+    subscription,
+    cluster,
+    assignment,
+    partitions,
+    committer,
+    lifecycle,
+    context,
+    pauses
+  })
   const onJoined = control.follow.pipe(
     Effect.zipRight(Deferred.succeed(joined, undefined)),
     Effect.zipRight(health.onJoined)
@@ -163,30 +185,22 @@ export const make = Effect.fnUntraced(function* <R>(
       settings,
       subscription,
       checkTopics: processor.checkTopics,
-      ownership,
+      member,
+      assignment,
       fail,
       onJoined,
-      sendOffsets: (member, topics) =>
+      sendOffsets: (of, topics) =>
         commits === undefined
-          ? membership.toCoordinator("group", "OffsetCommit", { ...member, topics })
-          : commits.commit(member, topics, committing)
+          ? member.toCoordinator("group", "OffsetCommit", { ...of, topics })
+          : commits.commit(of, topics, committing)
     }),
     runtime
   )
-  const committing: CommittingConsumer = {
-    fetchOffsets: (request) => membership.toCoordinator("group", "OffsetFetch", request),
-    repeat: (record) => {
-      // A lane that is being given up, too: its records are the next owner's from there on.
-      for (const lane of ownership.lanes) if (keyOf(lane) === keyOf(record)) lane.repeat(record)
-    },
-    nudge: ownership.nudge,
-    fail
-  }
 
   const snapshot = (): ConsumerSnapshot => ({
     status: lifecycle.now(),
     circuitBreaker: breaker?.now(),
-    lanes: Array.from(ownership.lanes, (lane) => lane.snapshot())
+    lanes: Array.from(partitions.all, (assigned) => assigned.snapshot())
   })
   let failure: ConsumerError | undefined
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
@@ -196,7 +210,7 @@ export const make = Effect.fnUntraced(function* <R>(
     snapshot,
     membership: () => {
       const { isStable, ...view } = membership.view()
-      return { ...view, isStable: isStable && ownership.isComplete(), isAlive: context.gate.isOpen }
+      return { ...view, isStable: isStable && assignment.isComplete(), isAlive: context.gate.isOpen }
     },
     failure: () => failure
   })
@@ -217,9 +231,9 @@ export const make = Effect.fnUntraced(function* <R>(
     }
   })
 
-  const isHandling = () => Array.from(ownership.lanes).some((lane) => lane.isHandling())
+  const isHandling = () => Array.from(partitions.all).some((assigned) => assigned.isHandling())
 
-  // One watchdog for all lanes: no timer a record, and none while nothing is handled.
+  // One watchdog serves all partitions: a record needs no timer, and an idle consumer none either.
   const watching = Effect.gen(function* () {
     while (true) {
       if (!isHandling()) {
@@ -228,7 +242,7 @@ export const make = Effect.fnUntraced(function* <R>(
       }
       yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
       const now = Monotonic.millis(clock)
-      for (const lane of ownership.lanes) yield* lane.watch(now)
+      for (const assigned of partitions.all) yield* assigned.watch(now)
     }
   })
 
@@ -249,7 +263,7 @@ export const make = Effect.fnUntraced(function* <R>(
     yield* Logging.log(LogLevel.Info, "Draining", { groupId })
     yield* membership.stop
     yield* fetcher.stop
-    yield* ownership.drain(settings.drainTimeoutMs, (settledInMs) =>
+    yield* assignment.drain(settings.drainTimeoutMs, (settledInMs) =>
       // What failed the consumer may keep it from committing, too.
       Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)
     )
@@ -292,7 +306,7 @@ export const make = Effect.fnUntraced(function* <R>(
     close: Effect.zipRight(stop, wait),
     status: lifecycle.status,
     changes: lifecycle.changes,
-    assignment: Effect.sync(() => byPlace(ownership.lanes).map(placeOf)),
+    assignment: Effect.sync(() => byPlace(partitions.all).map(placeOf)),
     pause: control.pause,
     resume: control.resume,
     paused: control.paused,

@@ -1,38 +1,40 @@
 /**
- * What may be asked of a running consumer: pause, resume and seek.
+ * Control of a running consumer: pause, resume and seek.
  */
 import { type Consumer, ControlError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import type { Cluster } from "../cluster/cluster.js"
 import type { Subscription } from "../group/subscription.js"
-import type { LaneContext } from "../lane/lane.js"
+import type { AssignedPartitions } from "../lane/assignedPartitions.js"
+import type { PartitionContext } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, placeOf } from "../topicPartition.js"
-import type { OwnedLanes } from "./assignment.js"
+import type { ConsumerAssignment } from "./assignment.js"
 import type { Committer } from "./committer.js"
 import type { Lifecycle } from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
 import * as Seek from "./seek.js"
 
 export interface Control extends Pick<Consumer, "pause" | "resume" | "paused" | "seek"> {
-  /** Tells the lifecycle whether the consumer is paused as a whole, which also a new assignment may change. */
+  /** Updates the lifecycle: a pause of everything depends on the assignment too. */
   readonly follow: Effect.Effect<void>
 }
 
 export const make = (options: {
   readonly settings: ConsumerSettings
   readonly cluster: Cluster
-  readonly ownership: OwnedLanes
+  readonly assignment: ConsumerAssignment
+  readonly partitions: AssignedPartitions
   readonly subscription: Subscription
   readonly committer: Committer
   readonly lifecycle: Lifecycle
-  readonly context: Pick<LaneContext<never>, "buffer" | "isPaused">
+  readonly context: Pick<PartitionContext<never>, "buffer" | "isPaused">
   readonly pauses: { current: Pauses.Pauses }
 }): Control => {
-  const { context, lifecycle, ownership, pauses, settings, subscription } = options
+  const { context, lifecycle, partitions: assignedPartitions, pauses, settings, subscription } = options
   const { groupId } = settings
 
-  const follow = lifecycle.follow(() => (Pauses.isWhole(pauses.current, ownership.lanes) ? "Paused" : "Running"))
+  const follow = lifecycle.follow(() => (Pauses.isWhole(pauses.current, assignedPartitions.all) ? "Paused" : "Running"))
 
   const checked = (partitions: ReadonlyArray<TopicPartition>): Effect.Effect<void, ControlError> => {
     const refuse = (field: string, value: unknown, description: string) =>
@@ -50,7 +52,7 @@ export const make = (options: {
     Effect.suspend(() => {
       if (partitions === undefined) pauses.current = paused ? Pauses.all : Pauses.none
       else pauses.current = Pauses.set(pauses.current, partitions, paused)
-      for (const lane of ownership.lanes) lane.setPaused(context.isPaused(lane))
+      for (const assigned of assignedPartitions.all) assigned.setPaused(context.isPaused(assigned))
       context.buffer.room.notify()
       return follow
     })
@@ -70,7 +72,9 @@ export const make = (options: {
   return {
     pause,
     resume,
-    paused: Effect.sync(() => byPlace(Array.from(ownership.lanes).filter((lane) => lane.isPaused())).map(placeOf)),
+    paused: Effect.sync(() =>
+      byPlace(Array.from(assignedPartitions.all).filter((assigned) => assigned.isPaused())).map(placeOf)
+    ),
     seek: Seek.make({
       ...options,
       isRunning: Effect.map(lifecycle.status, (status) => status === "Running" || status === "Paused")

@@ -1,6 +1,6 @@
 /**
- * Takes owned partitions to another position, all of them or none: the lanes come to rest, begin anew between two
- * commits, and the next commit says so.
+ * Moves assigned partitions to another position, all of them or none. The partitions come to rest, start again between
+ * two commits, and the next commit acknowledges the new position.
  */
 import { ControlError, type ControlErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Position } from "@spillway/transport/Position"
@@ -10,15 +10,16 @@ import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Concurrently from "../concurrency/parallel.js"
+import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import { Handling } from "../lane/currentHandler.js"
-import type { Lane } from "../lane/lane.js"
+import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { placeOf } from "../topicPartition.js"
-import type { OwnedLanes } from "./assignment.js"
+import type { ConsumerAssignment } from "./assignment.js"
 import type { Committer } from "./committer.js"
 
 interface Target {
-  readonly lane: Lane
+  readonly assigned: Partition
   readonly offset: number
 }
 
@@ -30,49 +31,50 @@ export type Seek = (
 export const make = (options: {
   readonly settings: ConsumerSettings
   readonly cluster: Cluster
-  readonly ownership: OwnedLanes
+  readonly assignment: ConsumerAssignment
+  readonly partitions: AssignedPartitions
   readonly committer: Committer
   /** What `Handling` is in the handlers of this consumer. */
   readonly context: object
   readonly isRunning: Effect.Effect<boolean>
 }): Seek => {
-  const { cluster, committer, ownership, settings } = options
+  const { assignment, cluster, committer, partitions: assignedPartitions, settings } = options
   const { groupId } = settings
 
   const refuse = (reason: ControlErrorReason, field: string, value: unknown, description: string, cause?: unknown) =>
     new ControlError({ reason, groupId, field, value, description, cause })
 
-  const rebalancing = (lanes: ReadonlyArray<TopicPartition>, description: string) =>
-    refuse("Rebalancing", "partitions", lanes.map(placeOf), description)
+  const rebalancing = (moving: ReadonlyArray<TopicPartition>, description: string) =>
+    refuse("Rebalancing", "partitions", moving.map(placeOf), description)
 
   const refuseAfterEnd = Effect.filterOrFail(options.isRunning, Boolean, () =>
-    refuse("NotRunning", "partitions", Array.from(ownership.lanes, placeOf), "the consumer drains or has ended")
+    refuse("NotRunning", "partitions", Array.from(assignedPartitions.all, placeOf), "the consumer drains or has ended")
   )
 
-  const lanesOf = (partitions: ReadonlyArray<TopicPartition> | undefined) =>
-    Effect.suspend((): Effect.Effect<ReadonlyArray<Lane>, ControlError> => {
-      const owned = Array.from(ownership.lanes)
+  const assignedOf = (partitions: ReadonlyArray<TopicPartition> | undefined) =>
+    Effect.suspend((): Effect.Effect<ReadonlyArray<Partition>, ControlError> => {
+      const owned = Array.from(assignedPartitions.all)
       if (partitions === undefined) {
-        return ownership.isComplete()
+        return assignment.isComplete()
           ? Effect.succeed(owned)
           : Effect.fail(rebalancing(owned, "a rebalance is on, so it isn't known yet what all partitions are"))
       }
-      const found = new Set<Lane>()
+      const found = new Set<Partition>()
       for (const [i, asked] of partitions.entries()) {
-        const lane = owned.find(({ partition, topic }) => topic === asked.topic && partition === asked.partition)
-        if (lane === undefined) {
+        const assigned = owned.find(({ partition, topic }) => topic === asked.topic && partition === asked.partition)
+        if (assigned === undefined) {
           return Effect.fail(
             refuse("NotAssigned", `partitions[${i}]`, placeOf(asked), "not owned by this consumer now")
           )
         }
-        found.add(lane)
+        found.add(assigned)
       }
       return Effect.succeed(Array.from(found))
     })
 
-  const list = (lane: Lane, timestamp: number, isolationLevel?: IsolationLevel) =>
-    Effect.mapError(listOffset(cluster, lane, timestamp, isolationLevel), (cause) =>
-      refuse("Authorization", "partitions", [placeOf(lane)], cause.message, cause)
+  const list = (assigned: Partition, timestamp: number, isolationLevel?: IsolationLevel) =>
+    Effect.mapError(listOffset(cluster, assigned, timestamp, isolationLevel), (cause) =>
+      refuse("Authorization", "partitions", [placeOf(assigned)], cause.message, cause)
     )
 
   const checked = (position: Position): Effect.Effect<void, ControlError> => {
@@ -84,20 +86,20 @@ export const make = (options: {
       : Effect.fail(refuse("InvalidArgument", field, value, "must be a whole number from 0"))
   }
 
-  const resolve = Effect.fnUntraced(function* (position: Position, lane: Lane) {
+  const resolve = Effect.fnUntraced(function* (position: Position, assigned: Partition) {
     switch (position._tag) {
       case "Beginning":
-        return yield* list(lane, earliestTimestamp)
+        return yield* list(assigned, earliestTimestamp)
       case "End":
-        return yield* list(lane, latestTimestamp, settings.isolationLevel)
+        return yield* list(assigned, latestTimestamp, settings.isolationLevel)
       case "Timestamp": {
-        const offset = yield* list(lane, position.timestamp)
-        return offset >= 0 ? offset : yield* list(lane, latestTimestamp, settings.isolationLevel)
+        const offset = yield* list(assigned, position.timestamp)
+        return offset >= 0 ? offset : yield* list(assigned, latestTimestamp, settings.isolationLevel)
       }
       case "Offset": {
-        const [start, end] = yield* Effect.all([list(lane, earliestTimestamp), list(lane, latestTimestamp)])
+        const [start, end] = yield* Effect.all([list(assigned, earliestTimestamp), list(assigned, latestTimestamp)])
         if (position.offset >= start && position.offset <= end) return position.offset
-        const log = `the log of ${lane.topic}-${lane.partition} starts at ${start} and ends at ${end}`
+        const log = `the log of ${assigned.topic}-${assigned.partition} starts at ${start} and ends at ${end}`
         return yield* refuse("OffsetOutOfRange", "position.offset", position.offset, log)
       }
     }
@@ -105,27 +107,27 @@ export const make = (options: {
 
   const restart = (targets: ReadonlyArray<Target>) =>
     Effect.suspend(() => {
-      const gone = targets.filter(({ lane }) => !lane.isOpen())
+      const gone = targets.filter(({ assigned }) => !assigned.isOpen())
       if (gone.length > 0) {
         return Effect.fail(
           rebalancing(
-            gone.map(({ lane }) => lane),
+            gone.map(({ assigned }) => assigned),
             "given up before the new start, nothing was changed"
           )
         )
       }
-      for (const { lane, offset } of targets) lane.restartAt(offset)
+      for (const { assigned, offset } of targets) assigned.restartAt(offset)
       return Effect.void
     })
 
-  /** A restarted lane has no commit until its new position, or one beyond it, is acknowledged. */
-  const acknowledged = Effect.fnUntraced(function* (lanes: ReadonlyArray<Lane>) {
+  /** A restarted partition has no commit until its new position, or one beyond it, is acknowledged. */
+  const acknowledged = Effect.fnUntraced(function* (sought: ReadonlyArray<Partition>) {
     const backoff = Backoff.make(50, 500)
     while (true) {
       yield* committer.once
-      const waiting = lanes.filter((lane) => lane.committed < 0)
+      const waiting = sought.filter((assigned) => assigned.committed < 0)
       if (waiting.length === 0) return
-      const lost = waiting.filter((lane) => !ownership.lanes.has(lane))
+      const lost = waiting.filter((assigned) => !assignedPartitions.all.has(assigned))
       if (lost.length > 0) return yield* rebalancing(lost, "given up before the new position was committed")
       yield* backoff.next
     }
@@ -134,25 +136,25 @@ export const make = (options: {
   return Effect.fnUntraced(function* (position, partitions) {
     yield* checked(position)
     yield* refuseAfterEnd
-    const lanes = yield* lanesOf(partitions)
-    const targets = yield* Concurrently.forEach(lanes, (lane) =>
-      Effect.map(resolve(position, lane), (offset): Target => ({ lane, offset }))
+    const targeted = yield* assignedOf(partitions)
+    const targets = yield* Concurrently.forEach(targeted, (assigned) =>
+      Effect.map(resolve(position, assigned), (offset): Target => ({ assigned, offset }))
     )
     const inHandler = (yield* Handling) === options.context
     yield* Effect.acquireUseRelease(
       Effect.sync(() => {
-        for (const lane of lanes) lane.hold()
+        for (const assigned of targeted) assigned.hold()
       }),
       () =>
         Effect.zipRight(
-          inHandler ? Effect.void : Effect.forEach(lanes, (lane) => lane.still, { discard: true }),
+          inHandler ? Effect.void : Effect.forEach(targeted, (assigned) => assigned.atRest, { discard: true }),
           committer.between(restart(targets))
         ),
       () =>
         Effect.sync(() => {
-          for (const lane of lanes) lane.release()
+          for (const assigned of targeted) assigned.release()
         })
     )
-    yield* acknowledged(lanes)
+    yield* acknowledged(targeted)
   })
 }

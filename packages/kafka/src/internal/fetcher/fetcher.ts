@@ -1,5 +1,5 @@
 /**
- * Reads the owned partitions: one loop for each broker, asking only for lanes that have room, so that one slow lane
+ * Reads the owned partitions: one loop for each broker, asking only for partitions that have room, so that one slow partition
  * never holds up another and memory stays within the buffer's bounds.
  */
 
@@ -21,7 +21,8 @@ import type { Failure } from "../concurrency/retries.js"
 import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Tasks from "../concurrency/tasks.js"
-import type { Lane, LaneContext } from "../lane/lane.js"
+import type { AssignedPartitions } from "../lane/assignedPartitions.js"
+import type { Partition, PartitionContext } from "../lane/partition.js"
 import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { keyOf } from "../topicPartition.js"
@@ -32,14 +33,12 @@ import * as PartitionFailures from "./partitionFailures.js"
 import * as ReadReplica from "./readReplica.js"
 import * as Recreated from "./recreatedTopics.js"
 
-/** A long poll may hold up a lane that gets room meanwhile for this long, in milliseconds. */
+/** A long poll may hold up a partition that gets room meanwhile for this long, in milliseconds. */
 const busyWaitMs = 50
 
 export interface Fetcher {
-  readonly add: (lane: Lane) => void
-  readonly remove: (lane: Lane) => void
-  /** Whether the lane's topic was deleted, and another created by its name. */
-  readonly isGone: (lane: Lane) => boolean
+  /** Whether the partition's topic was deleted, and another created by its name. */
+  readonly isGone: (assigned: Partition) => boolean
   /** Stops fetching for good; what is parked at a broker is abandoned. */
   readonly stop: Effect.Effect<void>
 }
@@ -47,16 +46,20 @@ export interface Fetcher {
 export const make = Effect.fnUntraced(function* (options: {
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
-  readonly buffer: LaneContext<never>["buffer"]
+  readonly partitions: AssignedPartitions
+  readonly buffer: PartitionContext<never>["buffer"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly metrics: (topic: string) => ConsumerMetrics
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
 }): Effect.fn.Return<Fetcher, never, Scope.Scope> {
-  const { buffer, cluster, settings } = options
-  const lanes = new Set<Lane>()
+  const { buffer, cluster, partitions: assignedPartitions, settings } = options
+  const open = () => Array.from(assignedPartitions.all).filter((assigned) => assigned.isOpen())
   const shareBuffer = () => {
-    buffer.share = buffer.maxBytes / Math.max(1, lanes.size)
+    buffer.share = buffer.maxBytes / Math.max(1, open().length)
   }
+  /** Partitions that a response held records of are asked for last the next time, so that a full one starves no other. */
+  const servedAt = new WeakMap<Partition, number>()
+  let served = 0
   const changed = Signal.make()
   /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
   let isSettled = true
@@ -66,33 +69,34 @@ export const make = Effect.fnUntraced(function* (options: {
   const now = () => Monotonic.millis(clock)
   const failures = PartitionFailures.make({
     now,
-    leaderOf: (lane) => cluster.leader(lane.topic, lane.partition),
-    retryOf: (lane) => cluster.retries.of("Fetch", keyOf(lane)),
-    isOwned: (lane) => lanes.has(lane)
+    leaderOf: (assigned) => cluster.leader(assigned.topic, assigned.partition),
+    retryOf: (assigned) => cluster.retries.of("Fetch", keyOf(assigned)),
+    isOwned: assignedPartitions.isOpen
   })
   const lookAgain = () => buffer.room.notify()
   const loops = yield* Tasks.make<number>(() => changed.notify())
   const validations = yield* Tasks.make<number>(lookAgain)
-  const restarts = yield* Tasks.make<Lane>(lookAgain)
-  const repairs = yield* Tasks.make<Lane>(lookAgain)
-  /** The positions at which lanes were when their repairs began. */
-  const repairedAt = new WeakMap<Lane, number>()
+  const restarts = yield* Tasks.make<Partition>(lookAgain)
+  const repairs = yield* Tasks.make<Partition>(lookAgain)
+  /** The positions at which partitions were when their repairs began. */
+  const repairedAt = new WeakMap<Partition, number>()
   /** One that was sought elsewhere needs none. */
-  const isRepairing = (lane: Lane) => repairs.isRunning(lane) && repairedAt.get(lane) === lane.position
+  const isRepairing = (assigned: Partition) =>
+    repairs.isRunning(assigned) && repairedAt.get(assigned) === assigned.position
 
-  /** Has a lane asked for again after a while, and its leader looked for meanwhile. */
-  const retry = (lane: Lane, failure: Failure): Effect.Effect<void> =>
+  /** Has a partition asked for again after a while, and its leader looked for meanwhile. */
+  const retry = (assigned: Partition, failure: Failure): Effect.Effect<void> =>
     Effect.suspend(() => {
-      search.doubt(lane.topic)
-      return failures.retry(lane, failure)
+      search.doubt(assigned.topic)
+      return failures.retry(assigned, failure)
     })
 
-  const repair = (lane: Lane, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  const repair = (assigned: Partition, effect: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (isRepairing(lane) || !lanes.has(lane)) return Effect.void
-      repairs.stop(lane)
-      repairedAt.set(lane, lane.position)
-      return repairs.start(lane, effect)
+      if (isRepairing(assigned) || !assignedPartitions.isOpen(assigned)) return Effect.void
+      repairs.stop(assigned)
+      repairedAt.set(assigned, assigned.position)
+      return repairs.start(assigned, effect)
     })
 
   const recreated = Recreated.make(options)
@@ -100,42 +104,44 @@ export const make = Effect.fnUntraced(function* (options: {
   const validation = Validation.make(cluster, { ...answers, retry })
   const replicas = ReadReplica.make({ expiryMs: settings.metadataIntervalMs, now })
 
-  /** The broker that a lane reads from: only a leader can be asked whether its log is the one that was read before. */
-  const brokerOf = (lane: Lane): number | undefined => {
-    const leader = cluster.leader(lane.topic, lane.partition)?.leader
-    const replica = leader === undefined ? undefined : replicas.of(lane)
-    return replica === undefined || validation.isDue(lane) ? leader : replica
+  /** The broker that a partition reads from: only a leader can be asked whether its log is the one that was read before. */
+  const brokerOf = (assigned: Partition): number | undefined => {
+    const leader = cluster.leader(assigned.topic, assigned.partition)?.leader
+    const replica = leader === undefined ? undefined : replicas.of(assigned)
+    return replica === undefined || validation.isDue(assigned) ? leader : replica
   }
 
   /** Lets the leader be asked again, if the broker isn't it; true if so. */
-  const leaveReplica = (lane: Lane, nodeId: number): boolean => {
-    const isReplica = replicas.leave(lane, nodeId)
+  const leaveReplica = (assigned: Partition, nodeId: number): boolean => {
+    const isReplica = replicas.leave(assigned, nodeId)
     if (isReplica) changed.notify()
     return isReplica
   }
 
-  const lanesOf = (nodeId: number): Array<Lane> =>
-    Array.from(lanes).filter((lane) => lane.isOpen() && brokerOf(lane) === nodeId)
+  const lanesOf = (nodeId: number): Array<Partition> =>
+    open()
+      .filter((assigned) => brokerOf(assigned) === nodeId)
+      .sort((one, other) => (servedAt.get(one) ?? 0) - (servedAt.get(other) ?? 0))
 
   const search = LeaderSearch.make({
     cluster,
     clock,
     leaderless: () => {
       const topics = new Set<string>()
-      for (const lane of lanes) if (lane.isOpen() && brokerOf(lane) === undefined) topics.add(lane.topic)
+      for (const assigned of open()) if (brokerOf(assigned) === undefined) topics.add(assigned.topic)
       return topics
     }
   })
 
-  const requestFor = (ready: ReadonlyArray<Lane>, maxWaitMs: number): FetchRequest => {
+  const requestFor = (ready: ReadonlyArray<Partition>, maxWaitMs: number): FetchRequest => {
     const topics = new Map<string, Array<FetchRequest["topics"][number]["partitions"][number]>>()
-    for (const lane of ready) {
-      const partitions = topics.get(lane.topic) ?? []
-      topics.set(lane.topic, partitions)
+    for (const assigned of ready) {
+      const partitions = topics.get(assigned.topic) ?? []
+      topics.set(assigned.topic, partitions)
       partitions.push({
-        partition: lane.partition,
-        currentLeaderEpoch: cluster.leader(lane.topic, lane.partition)?.leaderEpoch ?? -1,
-        fetchOffset: lane.position,
+        partition: assigned.partition,
+        currentLeaderEpoch: cluster.leader(assigned.topic, assigned.partition)?.leaderEpoch ?? -1,
+        fetchOffset: assigned.position,
         maxBytes: settings.maxPartitionBytes
       })
     }
@@ -153,8 +159,8 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
-  const fetchOnce = Effect.fnUntraced(function* (nodeId: number, ready: ReadonlyArray<Lane>, maxWaitMs: number) {
-    const asked = new Map(ready.map((lane) => [keyOf(lane), { lane, position: lane.position }]))
+  const fetchOnce = Effect.fnUntraced(function* (nodeId: number, ready: ReadonlyArray<Partition>, maxWaitMs: number) {
+    const asked = new Map(ready.map((assigned) => [keyOf(assigned), { assigned, position: assigned.position }]))
     const request = requestFor(ready, maxWaitMs)
     isSettled = true
     const response = yield* cluster.request(nodeId, "fetch", "Fetch", request)
@@ -163,38 +169,38 @@ export const make = Effect.fnUntraced(function* (options: {
     }
     for (const { topic, partitions } of response.topics) {
       for (const partition of partitions) {
-        // What is unpacked of a response with many partitions takes its time, too.
+        // Unpacking a response with many partitions takes time, too.
         if (turn.isOver()) yield* turn.next
         const found = asked.get(keyOf({ topic, partition: partition.partition }))
-        if (found === undefined || !lanes.has(found.lane) || found.lane.position !== found.position) continue
+        if (found === undefined || !assignedPartitions.isOpen(found.assigned)) continue
+        if (found.assigned.position !== found.position) continue
         // Another broker has answered for the same position.
-        if (found.lane.isUnpacking()) continue
-        if (recreated.isGone(found.lane)) continue
-        const { lane } = found
+        if (found.assigned.isUnpacking()) continue
+        if (recreated.isGone(found.assigned)) continue
+        const { assigned } = found
         // A follower that lags behind knows less than the leader: what it refuses is the leader's to say.
-        if (partition.errorCode !== Code.NONE && leaveReplica(lane, nodeId)) {
+        if (partition.errorCode !== Code.NONE && leaveReplica(assigned, nodeId)) {
           search.doubt(topic)
           continue
         }
         if (partition.preferredReadReplica >= 0) {
-          replicas.prefer(lane, partition.preferredReadReplica)
+          replicas.prefer(assigned, partition.preferredReadReplica)
           changed.notify()
         }
-        yield* answers.receive(lane, partition)
+        yield* answers.receive(assigned, partition)
         if (partition.errorCode !== Code.NONE) continue
-        yield* failures.succeeded(lane)
-        // Asked for last the next time, so that a full response starves no partition.
-        if (partition.records.byteLength > 0 && lanes.delete(lane)) lanes.add(lane)
+        yield* failures.succeeded(assigned)
+        if (partition.records.byteLength > 0) servedAt.set(assigned, ++served)
       }
     }
   })
 
-  /** The broker answers for none of the lanes: their leaders may be others. */
-  const unanswered = (nodeId: number, asked: ReadonlyArray<Lane>, cause: WireError | ResponseError) =>
+  /** The broker answers for none of the partitions: their leaders may be others. */
+  const unanswered = (nodeId: number, asked: ReadonlyArray<Partition>, cause: WireError | ResponseError) =>
     Effect.suspend(() => {
-      for (const lane of lanesOf(nodeId)) {
-        leaveReplica(lane, nodeId)
-        search.doubt(lane.topic)
+      for (const assigned of lanesOf(nodeId)) {
+        leaveReplica(assigned, nodeId)
+        search.doubt(assigned.topic)
       }
       return cause._tag === "WireError" && cause.reason === "Authentication"
         ? answers.failAt(asked[0]!, "Authorization", cause.message, cause)
@@ -206,13 +212,13 @@ export const make = Effect.fnUntraced(function* (options: {
           )
     })
 
-  const validate = (nodeId: number, due: ReadonlyArray<Lane>) =>
+  const validate = (nodeId: number, due: ReadonlyArray<Partition>) =>
     validations.start(
       nodeId,
       Effect.catchAll(validation.ask(nodeId, due), (cause) =>
         Effect.zipRight(
           unanswered(nodeId, due, cause),
-          Effect.forEach(due, (lane) => retry(lane, cause), { discard: true })
+          Effect.forEach(due, (assigned) => retry(assigned, cause), { discard: true })
         )
       )
     )
@@ -223,14 +229,14 @@ export const make = Effect.fnUntraced(function* (options: {
       const room = buffer.room.wait()
       const led = lanesOf(nodeId)
       if (led.length === 0) return
-      for (const lane of led) yield* answers.broken(lane)
+      for (const assigned of led) yield* answers.broken(assigned)
       const at = now()
-      const open = led.filter((lane) => !lane.isPaused() && !recreated.isGone(lane))
-      const retryMs = Math.min(...open.map((lane) => failures.waitMs(lane, at) || Infinity))
-      const wanted = open.filter((lane) => failures.waitMs(lane, at) === 0)
-      const askable = wanted.filter((lane) => !isRepairing(lane))
-      const behind = askable.filter((lane) => validation.isBehind(lane, at))
-      for (const lane of behind) yield* retry(lane, "the leader that is known is one of the past")
+      const open = led.filter((assigned) => !assigned.isPaused() && !recreated.isGone(assigned))
+      const retryMs = Math.min(...open.map((assigned) => failures.waitMs(assigned, at) || Infinity))
+      const wanted = open.filter((assigned) => failures.waitMs(assigned, at) === 0)
+      const askable = wanted.filter((assigned) => !isRepairing(assigned))
+      const behind = askable.filter((assigned) => validation.isBehind(assigned, at))
+      for (const assigned of behind) yield* retry(assigned, "the leader that is known is one of the past")
       if (behind.length > 0) continue
       const due = askable.filter(validation.isDue)
       if (due.length > 0 && !validations.isRunning(nodeId)) {
@@ -239,7 +245,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       const ready =
         buffer.bytes < settings.maxBufferedBytes
-          ? askable.filter((lane) => lane.hasRoom() && !validation.isDue(lane))
+          ? askable.filter((assigned) => assigned.hasRoom() && !validation.isDue(assigned))
           : []
       if (ready.length === 0) {
         yield* retryMs === Infinity ? room : Until.notified(buffer.room, retryMs, room)
@@ -252,7 +258,7 @@ export const make = Effect.fnUntraced(function* (options: {
         continue
       }
       yield* unanswered(nodeId, ready, answered.left)
-      for (const lane of ready) yield* failures.note(lane, answered.left)
+      for (const assigned of ready) yield* failures.note(assigned, answered.left)
       yield* backoff.next
     }
   })
@@ -260,8 +266,8 @@ export const make = Effect.fnUntraced(function* (options: {
   const manage = Effect.gen(function* () {
     while (true) {
       const change = changed.wait()
-      for (const lane of lanes) {
-        const broker = lane.isOpen() ? brokerOf(lane) : undefined
+      for (const assigned of open()) {
+        const broker = brokerOf(assigned)
         if (broker !== undefined) yield* loops.start(broker, loop(broker))
       }
       search.look()
@@ -269,12 +275,13 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  // Whoever refreshes the metadata: lanes that have a new leader are another loop's from now on.
+  // A partition that has a new leader belongs to another loop from now on.
   const follow = Effect.gen(function* () {
     while (true) {
       yield* cluster.refreshed.wait()
-      for (const lane of lanes) {
-        if (recreated.isGone(lane)) yield* restarts.start(lane, answers.restart(lane))
+      for (const assigned of open()) {
+        recreated.note(assigned)
+        if (recreated.isGone(assigned)) yield* restarts.start(assigned, answers.restart(assigned))
       }
       changed.notify()
       buffer.room.notify()
@@ -284,24 +291,25 @@ export const make = Effect.fnUntraced(function* (options: {
     Effect.forkScoped(Effect.interruptible(effect))
   )
 
-  return {
-    add: (lane) => {
-      lanes.add(lane)
+  assignedPartitions.follow({
+    onAdded: (assigned) => {
       shareBuffer()
-      recreated.isGone(lane)
+      recreated.note(assigned)
       isSettled = false
       changed.notify()
       buffer.room.notify()
     },
-    remove: (lane) => {
-      lanes.delete(lane)
+    onClosed: (assigned) => {
       shareBuffer()
-      repairs.stop(lane)
-      restarts.stop(lane)
-      failures.dropped(lane)
+      repairs.stop(assigned)
+      restarts.stop(assigned)
+      failures.dropped(assigned)
       changed.notify()
       buffer.room.notify()
-    },
+    }
+  })
+
+  return {
     isGone: recreated.isGone,
     stop: Effect.all(
       [Fiber.interruptAll(fibers), loops.stopAll, validations.stopAll, restarts.stopAll, repairs.stopAll],

@@ -7,7 +7,7 @@ import type { Api, OffsetForLeaderEpochResponse } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { Failure } from "../concurrency/retries.js"
-import type { Lane } from "../lane/lane.js"
+import type { Partition } from "../lane/partition.js"
 import { keyOf } from "../topicPartition.js"
 
 export type Answer = OffsetForLeaderEpochResponse["topics"][number]["partitions"][number]
@@ -17,11 +17,11 @@ export interface Validation {
    * Whether the leader is one of the past, so that it can't be asked for anything: records of a later epoch were read.
    * Not for ever, since the topic may have been created anew.
    */
-  readonly isBehind: (lane: Lane, now: number) => boolean
-  /** Whether the lane's position has to be validated before it is fetched from. */
-  readonly isDue: (lane: Lane) => boolean
-  /** Asks the leader about lanes that are due, and hands each answer on. */
-  readonly ask: (nodeId: number, lanes: ReadonlyArray<Lane>) => Effect.Effect<void, WireError>
+  readonly isBehind: (assigned: Partition, now: number) => boolean
+  /** Whether the partition's position has to be validated before it is fetched from. */
+  readonly isDue: (assigned: Partition) => boolean
+  /** Asks the leader about partitions that are due, and hands each answer on. */
+  readonly ask: (nodeId: number, due: ReadonlyArray<Partition>) => Effect.Effect<void, WireError>
 }
 
 /** How long a broker may take to learn that another leads, in milliseconds; as long as its session and more. */
@@ -34,47 +34,47 @@ export const make = (
   cluster: Cluster,
   options: {
     /** A leader's error code, as a fetch would get it. */
-    readonly refused: (lane: Lane, api: Api, errorCode: number) => Effect.Effect<void>
-    readonly truncated: (lane: Lane, answer: Answer) => Effect.Effect<void>
-    /** The lane is asked about again after a while. */
-    readonly retry: (lane: Lane, failure: Failure) => Effect.Effect<void>
+    readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
+    readonly truncated: (assigned: Partition, answer: Answer) => Effect.Effect<void>
+    /** The partition is asked about again after a while. */
+    readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   }
 ): Validation => {
   /** The leader epochs in which positions were last validated. */
-  const validated = new WeakMap<Lane, number>()
-  /** When lanes were first seen with a leader of the past, in milliseconds. */
-  const behindSince = new WeakMap<Lane, number>()
+  const validated = new WeakMap<Partition, number>()
+  /** When partitions were first seen with a leader of the past, in milliseconds. */
+  const behindSince = new WeakMap<Partition, number>()
 
-  const epochOf = (lane: Lane): number => cluster.leader(lane.topic, lane.partition)?.leaderEpoch ?? -1
+  const epochOf = (assigned: Partition): number => cluster.leader(assigned.topic, assigned.partition)?.leaderEpoch ?? -1
 
   return {
-    isBehind: (lane, now) => {
-      const leaderEpoch = epochOf(lane)
-      if (leaderEpoch < 0 || leaderEpoch >= lane.leaderEpoch()) {
-        behindSince.delete(lane)
+    isBehind: (assigned, now) => {
+      const leaderEpoch = epochOf(assigned)
+      if (leaderEpoch < 0 || leaderEpoch >= assigned.leaderEpoch()) {
+        behindSince.delete(assigned)
         return false
       }
-      const since = behindSince.get(lane) ?? now
-      behindSince.set(lane, since)
+      const since = behindSince.get(assigned) ?? now
+      behindSince.set(assigned, since)
       return now - since < behindMs
     },
     // A leader of the epoch in which the last record was written has that record.
-    isDue: (lane) => {
-      const leaderEpoch = epochOf(lane)
-      const lastEpoch = lane.leaderEpoch()
-      return lastEpoch >= 0 && leaderEpoch >= 0 && leaderEpoch !== lastEpoch && leaderEpoch !== validated.get(lane)
+    isDue: (assigned) => {
+      const leaderEpoch = epochOf(assigned)
+      const lastEpoch = assigned.leaderEpoch()
+      return lastEpoch >= 0 && leaderEpoch >= 0 && leaderEpoch !== lastEpoch && leaderEpoch !== validated.get(assigned)
     },
-    ask: (nodeId, lanes) => {
-      const asked = lanes.map((lane) => ({
-        lane,
-        position: lane.position,
-        currentLeaderEpoch: epochOf(lane),
-        leaderEpoch: lane.leaderEpoch()
+    ask: (nodeId, due) => {
+      const asked = due.map((assigned) => ({
+        assigned,
+        position: assigned.position,
+        currentLeaderEpoch: epochOf(assigned),
+        leaderEpoch: assigned.leaderEpoch()
       }))
       const request = cluster.request(nodeId, "data", "OffsetForLeaderEpoch", {
-        topics: asked.map(({ currentLeaderEpoch, lane, leaderEpoch }) => ({
-          topic: lane.topic,
-          partitions: [{ partition: lane.partition, currentLeaderEpoch, leaderEpoch }]
+        topics: asked.map(({ currentLeaderEpoch, assigned, leaderEpoch }) => ({
+          topic: assigned.topic,
+          partitions: [{ partition: assigned.partition, currentLeaderEpoch, leaderEpoch }]
         }))
       })
       const receive = Effect.fnUntraced(function* ({ topics }: OffsetForLeaderEpochResponse) {
@@ -83,13 +83,14 @@ export const make = (
             partitions.map((answer) => [keyOf({ topic, partition: answer.partition }), answer])
           )
         )
-        for (const { currentLeaderEpoch, lane, position } of asked) {
-          if (!lane.isOpen() || lane.position !== position) continue
-          const found = answers.get(keyOf(lane))
-          if (found === undefined) yield* options.retry(lane, "OffsetForLeaderEpoch left the partition out")
-          else if (found.errorCode !== Code.NONE) yield* options.refused(lane, "OffsetForLeaderEpoch", found.errorCode)
-          else if (isTruncated(found, position)) yield* options.truncated(lane, found)
-          else validated.set(lane, currentLeaderEpoch)
+        for (const { currentLeaderEpoch, assigned, position } of asked) {
+          if (!assigned.isOpen() || assigned.position !== position) continue
+          const found = answers.get(keyOf(assigned))
+          if (found === undefined) yield* options.retry(assigned, "OffsetForLeaderEpoch left the partition out")
+          else if (found.errorCode !== Code.NONE)
+            yield* options.refused(assigned, "OffsetForLeaderEpoch", found.errorCode)
+          else if (isTruncated(found, position)) yield* options.truncated(assigned, found)
+          else validated.set(assigned, currentLeaderEpoch)
         }
       })
       return Effect.flatMap(request, receive)

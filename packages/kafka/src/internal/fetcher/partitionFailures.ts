@@ -7,17 +7,17 @@ import * as Random from "effect/Random"
 import type { PartitionMetadata } from "../../Protocol.js"
 import { delayAfter } from "../concurrency/backoff.js"
 import type { Failure, Retry } from "../concurrency/retries.js"
-import type { Lane } from "../lane/lane.js"
+import type { Partition } from "../lane/partition.js"
 
 export interface PartitionFailures {
-  /** Notes a failure, and lets the lane wait. */
-  readonly retry: (lane: Lane, failure: Failure) => Effect.Effect<void>
-  /** Notes a failure that isn't the lane's own. */
-  readonly note: (lane: Lane, failure: Failure) => Effect.Effect<void>
-  readonly succeeded: (lane: Lane) => Effect.Effect<void>
-  readonly dropped: (lane: Lane) => void
-  /** How many milliseconds the lane must not be asked for; 0 once it has a new leader or position. */
-  readonly waitMs: (lane: Lane, now: number) => number
+  /** Notes a failure, and lets the partition wait. */
+  readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
+  /** Notes a failure that isn't the partition's own. */
+  readonly note: (assigned: Partition, failure: Failure) => Effect.Effect<void>
+  readonly succeeded: (assigned: Partition) => Effect.Effect<void>
+  readonly dropped: (assigned: Partition) => void
+  /** How many milliseconds the partition must not be asked for; 0 once it has a new leader or position. */
+  readonly waitMs: (assigned: Partition, now: number) => number
 }
 
 type Leader = Pick<PartitionMetadata, "leader" | "leaderEpoch">
@@ -40,47 +40,49 @@ const stepMs = 50
 export const make = (options: {
   /** In milliseconds. */
   readonly now: () => number
-  readonly leaderOf: (lane: Lane) => Leader | undefined
-  readonly retryOf: (lane: Lane) => Retry
-  readonly isOwned: (lane: Lane) => boolean
+  readonly leaderOf: (assigned: Partition) => Leader | undefined
+  readonly retryOf: (assigned: Partition) => Retry
+  readonly isOwned: (assigned: Partition) => boolean
 }): PartitionFailures => {
   const { isOwned, leaderOf, now, retryOf } = options
-  const waiting = new WeakMap<Lane, Waiting>()
-  const noted = new WeakSet<Lane>()
+  const waiting = new WeakMap<Partition, Waiting>()
+  const noted = new WeakSet<Partition>()
 
-  const isOutdated = (lane: Lane, { leader, position }: Waiting): boolean => {
-    const present = leaderOf(lane)
+  const isOutdated = (assigned: Partition, { leader, position }: Waiting): boolean => {
+    const present = leaderOf(assigned)
     return (
-      lane.position !== position || present?.leader !== leader?.leader || present?.leaderEpoch !== leader?.leaderEpoch
+      assigned.position !== position ||
+      present?.leader !== leader?.leader ||
+      present?.leaderEpoch !== leader?.leaderEpoch
     )
   }
 
-  const note: PartitionFailures["note"] = (lane, failure) =>
+  const note: PartitionFailures["note"] = (assigned, failure) =>
     Effect.suspend(() => {
-      if (!isOwned(lane)) return Effect.void
-      noted.add(lane)
-      return retryOf(lane).failed(failure)
+      if (!isOwned(assigned)) return Effect.void
+      noted.add(assigned)
+      return retryOf(assigned).failed(failure)
     })
 
   return {
     note,
-    retry: (lane, failure) =>
+    retry: (assigned, failure) =>
       Effect.flatMap(Random.next, (random) => {
-        const failures = (waiting.get(lane)?.failures ?? 0) + 1
+        const failures = (waiting.get(assigned)?.failures ?? 0) + 1
         const until = stepMs * Math.ceil((now() + delayAfter(failures, random, baseMs, capMs)) / stepMs)
-        waiting.set(lane, { failures, until, position: lane.position, leader: leaderOf(lane) })
-        return note(lane, failure)
+        waiting.set(assigned, { failures, until, position: assigned.position, leader: leaderOf(assigned) })
+        return note(assigned, failure)
       }),
-    succeeded: (lane) => {
-      waiting.delete(lane)
-      return noted.delete(lane) ? retryOf(lane).succeeded : Effect.void
+    succeeded: (assigned) => {
+      waiting.delete(assigned)
+      return noted.delete(assigned) ? retryOf(assigned).succeeded : Effect.void
     },
-    dropped: (lane) => {
-      if (noted.delete(lane)) retryOf(lane).dropped()
+    dropped: (assigned) => {
+      if (noted.delete(assigned)) retryOf(assigned).dropped()
     },
-    waitMs: (lane, at) => {
-      const found = waiting.get(lane)
-      return found === undefined || isOutdated(lane, found) ? 0 : Math.max(0, found.until - at)
+    waitMs: (assigned, at) => {
+      const found = waiting.get(assigned)
+      return found === undefined || isOutdated(assigned, found) ? 0 : Math.max(0, found.until - at)
     }
   }
 }

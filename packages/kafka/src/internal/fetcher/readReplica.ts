@@ -1,17 +1,17 @@
 /**
- * From which broker a lane reads: its partition's leader, or for a while the replica that the leader named as nearer to
+ * From which broker a partition reads: its partition's leader, or for a while the replica that the leader named as nearer to
  * the consumer's rack (KIP-392). One that failed isn't tried again for as long, though the leader may go on naming it.
  */
-import type { Lane } from "../lane/lane.js"
+import type { Partition } from "../lane/partition.js"
 
 export interface ReadReplica {
   /** The node id of the replica to read from; undefined for the leader. */
-  readonly of: (lane: Lane) => number | undefined
-  readonly prefer: (lane: Lane, nodeId: number) => void
-  /** The broker failed the lane: back to the leader, if it isn't that already; true if so. */
-  readonly leave: (lane: Lane, nodeId: number) => boolean
+  readonly of: (assigned: Partition) => number | undefined
+  readonly prefer: (assigned: Partition, nodeId: number) => void
+  /** The broker failed the partition: back to the leader, if it isn't that already; true if so. */
+  readonly leave: (assigned: Partition, nodeId: number) => boolean
   /** Whether a replica had better not be asked for. */
-  readonly isLeft: (lane: Lane) => boolean
+  readonly isLeft: (assigned: Partition) => boolean
 }
 
 export interface Options {
@@ -22,23 +22,23 @@ export interface Options {
 }
 
 export const make = ({ expiryMs, now }: Options): ReadReplica => {
-  const preferred = new WeakMap<Lane, { readonly nodeId: number; readonly until: number }>()
-  const leftUntil = new WeakMap<Lane, number>()
+  const preferred = new WeakMap<Partition, { readonly nodeId: number; readonly until: number }>()
+  const leftUntil = new WeakMap<Partition, number>()
 
   return {
-    of: (lane) => {
-      const found = preferred.get(lane)
+    of: (assigned) => {
+      const found = preferred.get(assigned)
       return found === undefined || found.until <= now() ? undefined : found.nodeId
     },
-    prefer: (lane, nodeId) => {
-      preferred.set(lane, { nodeId, until: now() + expiryMs })
+    prefer: (assigned, nodeId) => {
+      preferred.set(assigned, { nodeId, until: now() + expiryMs })
     },
-    leave: (lane, nodeId) => {
-      if (preferred.get(lane)?.nodeId !== nodeId) return false
-      preferred.delete(lane)
-      leftUntil.set(lane, now() + expiryMs)
+    leave: (assigned, nodeId) => {
+      if (preferred.get(assigned)?.nodeId !== nodeId) return false
+      preferred.delete(assigned)
+      leftUntil.set(assigned, now() + expiryMs)
       return true
     },
-    isLeft: (lane) => (leftUntil.get(lane) ?? 0) > now()
+    isLeft: (assigned) => (leftUntil.get(assigned) ?? 0) > now()
   }
 }

@@ -10,14 +10,16 @@ import * as LogLevel from "effect/LogLevel"
 import { earliestTimestamp } from "../../Protocol.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
-import type { Lane } from "../lane/lane.js"
+import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 
 export interface Recreated {
-  /** Whether the lane reads a topic that is no more, as far as is known. */
-  readonly isGone: (lane: Lane) => boolean
-  /** Lets a lane whose topic is gone begin with the new one. */
-  readonly restart: (lane: Lane) => Effect.Effect<void, ResponseError>
+  /** Remembers the id of the partition's topic, once it is known. */
+  readonly note: (assigned: Partition) => void
+  /** Whether the partition reads a topic that is no more, as far as is known. */
+  readonly isGone: (assigned: Partition) => boolean
+  /** Lets a partition whose topic is gone begin with the new one. */
+  readonly restart: (assigned: Partition) => Effect.Effect<void, ResponseError>
 }
 
 export const make = (options: {
@@ -28,41 +30,48 @@ export const make = (options: {
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
 }): Recreated => {
   const { betweenCommits, cluster, metrics, settings } = options
-  /** The topics that lanes read. */
-  const ids = new WeakMap<Lane, string>()
-  const restarting = new WeakSet<Lane>()
+  /** The topics that partitions read. */
+  const ids = new WeakMap<Partition, string>()
+  const restarting = new WeakSet<Partition>()
 
-  const isGone = (lane: Lane): boolean => {
-    const now = cluster.topic(lane.topic)?.topicId ?? ""
-    if (now === "") return false
-    const id = ids.get(lane)
-    if (id === undefined) ids.set(lane, now)
-    return id !== undefined && id !== now
+  const idNow = ({ topic }: Partition): string => cluster.topic(topic)?.topicId ?? ""
+
+  const note = (assigned: Partition): void => {
+    const now = idNow(assigned)
+    if (now !== "" && !ids.has(assigned)) ids.set(assigned, now)
   }
 
-  const begin = Effect.fnUntraced(function* (lane: Lane) {
-    const { partition, position: offset, topic } = lane
-    const start = yield* listOffset(cluster, lane, earliestTimestamp)
+  const isGone = (assigned: Partition): boolean => {
+    const now = idNow(assigned)
+    const id = ids.get(assigned)
+    return now !== "" && id !== undefined && id !== now
+  }
+
+  const begin = Effect.fnUntraced(function* (assigned: Partition) {
+    const { partition, position: offset, topic } = assigned
+    const start = yield* listOffset(cluster, assigned, earliestTimestamp)
     const annotations = { groupId: settings.groupId, topic, partition, offset, resumedAt: start }
     yield* Logging.log(LogLevel.Warning, "The topic was created anew: reading it from its start", annotations)
     yield* betweenCommits(
       Effect.sync(() => {
-        ids.delete(lane)
-        lane.restartAt(start)
+        ids.delete(assigned)
+        note(assigned)
+        assigned.restartAt(start)
       })
     )
     metrics(topic).offsetReset()
   })
 
   return {
+    note,
     isGone,
-    restart: (lane) =>
+    restart: (assigned) =>
       Effect.suspend(() => {
-        if (!isGone(lane) || restarting.has(lane)) return Effect.void
-        restarting.add(lane)
+        if (!isGone(assigned) || restarting.has(assigned)) return Effect.void
+        restarting.add(assigned)
         return Effect.ensuring(
-          begin(lane),
-          Effect.sync(() => restarting.delete(lane))
+          begin(assigned),
+          Effect.sync(() => restarting.delete(assigned))
         )
       })
   }

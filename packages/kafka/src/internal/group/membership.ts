@@ -1,6 +1,6 @@
 /**
  * Group membership: joins, follows rebalances by the eager or the cooperative protocol, and leaves. `decisions.ts`
- * decides how to react to each response; the `Ownership` that is passed in handles the partitions.
+ * decides how to react to each response; the `Assignment` that is passed in handles the partitions.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -19,29 +19,29 @@ import * as Decisions from "./decisions.js"
 import * as GroupStart from "./groupStart.js"
 import * as Heartbeats from "./heartbeats.js"
 import * as Join from "./join.js"
-import * as Member from "./member.js"
+import type * as Member from "./member.js"
 import type { StartCounts } from "./startCounts.js"
 import type { Subscription } from "./subscription.js"
 import * as Topics from "./topics.js"
 
 /** Handles partitions as they are assigned, revoked and lost. */
-export interface Ownership {
-  /** The partitions of open lanes, and of those that are being opened. */
+export interface Assignment {
+  /** The assigned partitions, with those that are being opened. */
   readonly owned: () => ReadonlyArray<TopicPartition>
   /**
-   * Starts resolving start offsets and opening lanes. `startCounts`: what the leader knows of the topics' partition
+   * Starts resolving start offsets and opening partitions. `startCounts`: what the leader knows of the topics' partition
    * counts; may be empty.
    */
   readonly open: (partitions: ReadonlyArray<TopicPartition>, startCounts: StartCounts) => Effect.Effect<void>
-  /** Ends when every lane is open. */
+  /** Ends when every partition is open. */
   readonly opened: Effect.Effect<void>
-  /** Lets in-flight records settle, commits them and ends the partitions' lanes, within the rebalance timeout. */
+  /** Lets in-flight records settle, commits them and ends the partitions, within the rebalance timeout. */
   readonly revoke: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
-  /** Ends all lanes at once, without a commit. */
+  /** Ends all partitions at once, without a commit. */
   readonly lose: Effect.Effect<void>
   /** Stops starting records, fetching and committing: `lose` is about to follow. */
   readonly abandon: () => void
-  /** When the session may expire unless it is renewed, in monotonic milliseconds: no lane starts a record after that. */
+  /** When the session may expire unless it is renewed, in monotonic milliseconds: no record starts after that. */
   readonly setSession: (endsAt: number, now: number) => void
 }
 
@@ -58,8 +58,6 @@ export interface Membership {
     topics: OffsetCommitRequest["topics"]
   ) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   readonly onCommitError: (code: number) => Effect.Effect<Decisions.Reaction>
-  /** Sends a request to the group's coordinator, looking it up first if needed. */
-  readonly toCoordinator: Member.Member["toCoordinator"]
   /** Ends heartbeats and sends LeaveGroup, best effort. */
   readonly leave: Effect.Effect<void>
   readonly view: () => { readonly memberId: string; readonly generationId: number; readonly isStable: boolean }
@@ -73,7 +71,8 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly subscription: Subscription
   /** Fails if a subscribed topic can't be read safely. */
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
-  readonly ownership: Ownership
+  readonly member: Member.Member
+  readonly assignment: Assignment
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly onJoined: Effect.Effect<void>
   /** Commits offsets as the member of a generation. */
@@ -82,8 +81,7 @@ export const make = Effect.fnUntraced(function* (options: {
     topics: OffsetCommitRequest["topics"]
   ) => Effect.Effect<OffsetCommitResponse, CommitError>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {
-  const { checkTopics, cluster, ownership, settings, subscription } = options
-  const member = Member.make(cluster, settings)
+  const { assignment, checkTopics, cluster, member, settings, subscription } = options
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
   /** Set when the member joins no further rebalance. */
   const halted = Result.make<void>()
@@ -110,12 +108,12 @@ export const make = Effect.fnUntraced(function* (options: {
 
   // The other cluster has its own group of this name, with its own members, generations and offsets.
   cluster.onMove(() => {
-    ownership.abandon()
+    assignment.abandon()
     onLost(false)
   })
 
   /** A fenced member's partitions already belong to another member: there is nothing to settle. */
-  const loseIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? ownership.lose : Effect.void)
+  const loseIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? assignment.lose : Effect.void)
 
   const fail = (error: ConsumerError) => Effect.zipRight(loseIfFenced(error), options.fail(error))
 
@@ -126,7 +124,7 @@ export const make = Effect.fnUntraced(function* (options: {
     fail,
     onLost,
     onRebalance: () => rebalance.done(Effect.void),
-    setSession: ownership.setSession
+    setSession: assignment.setSession
   })
 
   const groupStart = GroupStart.make({
@@ -142,7 +140,7 @@ export const make = Effect.fnUntraced(function* (options: {
     member,
     settings,
     onLost,
-    owned: ownership.owned,
+    owned: assignment.owned,
     topics: subscription.refresh,
     countPartitions: topics.countPartitions,
     groupStart,
@@ -159,7 +157,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const liveIn = (generation: Join.Generation) =>
     Until.done(
       rebalance,
-      Effect.zipRight(ownership.opened, options.onJoined).pipe(
+      Effect.zipRight(assignment.opened, options.onJoined).pipe(
         Effect.catchAllCause((cause) => Effect.sync(() => rebalance.done(Effect.failCause(cause)))),
         Effect.fork,
         Effect.zipRight(topics.watch(generation)),
@@ -177,20 +175,20 @@ export const make = Effect.fnUntraced(function* (options: {
       if (stopping) return yield* Effect.never
       backoff.reset()
       yield* member.log("Joined the group", { leader: joined.isLeader, partitions: show(joined.assignment) })
-      const owned = ownership.owned()
-      yield* ownership.open(without(joined.assignment, owned), joined.startCounts)
+      const owned = assignment.owned()
+      yield* assignment.open(without(joined.assignment, owned), joined.startCounts)
       const moving = without(owned, joined.assignment)
       if (moving.length === 0) yield* liveIn(joined)
-      const revoked = Decisions.revokedBeforeJoin(member.protocol, ownership.owned(), moving)
+      const revoked = Decisions.revokedBeforeJoin(member.protocol, assignment.owned(), moving)
       if (revoked.length === 0) continue
       yield* member.log("A rebalance is in progress: revoking partitions", { partitions: show(revoked) })
-      yield* ownership.revoke(revoked)
+      yield* assignment.revoke(revoked)
     }
   })
 
   /** Partitions that are kept through a rebalance can't be committed before its new generation is known. */
   const mustFinishJoin = () =>
-    member.protocol === "cooperative" && member.phase !== "Stable" && ownership.owned().length > 0
+    member.protocol === "cooperative" && member.phase !== "Stable" && assignment.owned().length > 0
 
   const run = Effect.gen(function* () {
     while (true) {
@@ -198,7 +196,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (stopping) halted.done(Effect.void)
       yield* lost.wait
       yield* member.log("The membership was lost: dropping the partitions")
-      yield* ownership.lose
+      yield* assignment.lose
       yield* heartbeats.stop
       if (member.phase !== "Stable") yield* backoff.next
       member.phase = "Unjoined"
@@ -224,7 +222,6 @@ export const make = Effect.fnUntraced(function* (options: {
       over.done(Effect.void)
       return halted.wait
     }),
-    toCoordinator: member.toCoordinator,
     commit: (topics) =>
       Effect.suspend(() => {
         if (!Decisions.mayCommit(member.protocol, member.phase)) return Effect.succeed(undefined)

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 import * as Gate from "../../src/internal/lane/gate.js"
-import * as Lane from "../../src/internal/lane/lane.js"
+import * as Partition from "../../src/internal/lane/partition.js"
 import * as Queue from "../../src/internal/lane/queue.js"
 import * as Turn from "../../src/internal/lane/turn.js"
 import * as RecordBatch from "../../src/RecordBatch.js"
@@ -23,7 +23,8 @@ const batch = (baseOffset: number, values: ReadonlyArray<string>, compression?: 
 
 const fetched = (...batches: ReadonlyArray<Uint8Array>) => ({
   records: new Uint8Array(Buffer.concat(batches)),
-  abortedTransactions: []
+  abortedTransactions: [],
+  highWatermark: -1
 })
 
 const batches = (baseOffset: number, ...values: ReadonlyArray<string>) => fetched(batch(baseOffset, values))
@@ -35,7 +36,7 @@ const make = Effect.fnUntraced(function* <E>(
   maxBufferedBytes = 1_000_000
 ) {
   const outcomes: Array<Processor.Outcome> = []
-  const context: Lane.LaneContext<never> = {
+  const context: Partition.PartitionContext<never> = {
     processor: yield* Processor.make({
       groupId: "g",
       topics: ["t"],
@@ -60,11 +61,11 @@ const make = Effect.fnUntraced(function* <E>(
   }
   const metrics = (yield* TransportMetrics).consumer({ topic: "t", groupId: "g" })
   const open = (partition: number) =>
-    Effect.acquireRelease(Lane.make(context, metrics, false, { ...owned, partition }), (lane) => lane.end)
-  return { context, lane: yield* open(0), open, outcomes }
+    Effect.acquireRelease(Partition.make(context, metrics, false, { ...owned, partition }), (opened) => opened.abort)
+  return { context, partition: yield* open(0), open, outcomes }
 })
 
-describe("lane", () => {
+describe("partition", () => {
   it.scoped("gives a record back its attempt when the watchdog meant the one before", () =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
@@ -72,24 +73,24 @@ describe("lane", () => {
       const startedSecond = yield* Deferred.make<void>()
       const second = yield* Deferred.make<void>()
       const seen: Array<string> = []
-      const { lane, outcomes } = yield* make((value) => {
+      const { partition, outcomes } = yield* make((value) => {
         seen.push(value)
         return value === "first"
           ? Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(first))
           : Effect.zipRight(Deferred.succeed(startedSecond, undefined), Deferred.await(second))
       })
-      lane.offer(batches(0, "first", "second"))
+      partition.receive(batches(0, "first", "second"))
       yield* Deferred.await(started)
-      yield* lane.watch(0)
+      yield* partition.watch(0)
       // The first handler ends as the watchdog finds that its time is over.
-      yield* Effect.zipRight(Deferred.succeed(first, undefined), lane.watch(10_000))
+      yield* Effect.zipRight(Deferred.succeed(first, undefined), partition.watch(10_000))
       yield* Deferred.await(startedSecond)
       yield* Effect.repeatN(Effect.yieldNow(), 10)
       yield* Deferred.succeed(second, undefined)
-      lane.close()
-      yield* lane.idle
+      partition.close()
+      yield* partition.ended
       assert.deepStrictEqual(seen, ["first", "second", "second"])
-      assert.strictEqual(lane.settledTo(), 2)
+      assert.strictEqual(partition.settledTo(), 2)
       assert.deepStrictEqual(outcomes, ["handled", "handled"])
     })
   )
@@ -98,57 +99,57 @@ describe("lane", () => {
     Effect.gen(function* () {
       const gates = new Map<string, Deferred.Deferred<void>>()
       for (const value of ["a", "b", "c", "d", "e"]) gates.set(value, yield* Deferred.make<void>())
-      const { lane } = yield* make((value) => Deferred.await(gates.get(value)!))
-      lane.offer(batches(0, "a", "b"))
+      const { partition } = yield* make((value) => Deferred.await(gates.get(value)!))
+      partition.receive(batches(0, "a", "b"))
       yield* Effect.yieldNow()
-      lane.resumeAt(0, -1)
-      assert.strictEqual(lane.settledTo(), 0)
-      lane.offer(batches(0, "c", "d", "e"))
+      partition.resumeAt(0, -1)
+      assert.strictEqual(partition.settledTo(), 0)
+      partition.receive(batches(0, "c", "d", "e"))
       for (const value of ["a", "b"]) yield* Deferred.succeed(gates.get(value)!, undefined)
       yield* Effect.yieldNow()
-      assert.strictEqual(lane.settledTo(), 0)
+      assert.strictEqual(partition.settledTo(), 0)
       yield* Deferred.succeed(gates.get("c")!, undefined)
       yield* Effect.yieldNow()
-      assert.strictEqual(lane.settledTo(), 1)
+      assert.strictEqual(partition.settledTo(), 1)
       for (const value of ["d", "e"]) yield* Deferred.succeed(gates.get(value)!, undefined)
       yield* Effect.yieldNow()
-      assert.strictEqual(lane.settledTo(), 3)
+      assert.strictEqual(partition.settledTo(), 3)
     })
   )
 
   it.scoped("has no room and holds no bytes beyond what is waiting", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const { context, lane } = yield* make(() => Deferred.await(gate))
+      const { context, partition } = yield* make(() => Deferred.await(gate))
       const twelve = batches(0, ..."abcdefghijkl")
-      lane.offer(twelve)
-      assert.isFalse(lane.hasRoom())
+      partition.receive(twelve)
+      assert.isFalse(partition.hasRoom())
       const held = twelve.records.length - RecordBatch.batchOverhead + 12 * 128
       assert.strictEqual(context.buffer.bytes, held)
-      lane.offer(twelve)
+      partition.receive(twelve)
       assert.strictEqual(context.buffer.bytes, held)
-      assert.strictEqual(lane.position, 12)
-      lane.close()
+      assert.strictEqual(partition.position, 12)
+      partition.close()
       assert.strictEqual(context.buffer.bytes, 0)
-      lane.offer(batches(12, "m"))
+      partition.receive(batches(12, "m"))
       assert.strictEqual(context.buffer.bytes, 0)
       yield* Deferred.succeed(gate, undefined)
-      yield* lane.idle
-      assert.isAtMost(lane.settledTo(), 1)
+      yield* partition.ended
+      assert.isAtMost(partition.settledTo(), 1)
     })
   )
 
   it.scoped("closes the gate itself when the session may have expired, and says so to who renews it", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
       assert.isFalse(Gate.setSession(context.gate, 10_000, 0))
       yield* TestClock.adjust("10 seconds")
-      lane.offer(batches(0, "a"))
+      partition.receive(batches(0, "a"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(seen, [])
       assert.isTrue(Gate.setSession(context.gate, 20_000, 11_000))
-      lane.nudge()
+      partition.wake()
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(seen, ["a"])
     })
@@ -157,22 +158,22 @@ describe("lane", () => {
   it.scoped("starts nothing while the gate is closed, and goes on when it is opened", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
       Gate.setSession(context.gate, 1, 1)
-      lane.offer(batches(0, "a"))
+      partition.receive(batches(0, "a"))
       yield* Effect.yieldNow()
       assert.deepStrictEqual(seen, [])
       Gate.setSession(context.gate, Infinity, 1)
-      lane.nudge()
+      partition.wake()
       yield* Effect.yieldNow()
       assert.deepStrictEqual(seen, ["a"])
-      assert.strictEqual(lane.settledTo(), 1)
+      assert.strictEqual(partition.settledTo(), 1)
     })
   )
 
-  const settled = (lane: Lane.Lane, offset: number) =>
+  const settled = (partition: Partition.Partition, offset: number) =>
     Effect.gen(function* () {
-      while (lane.settledTo() < offset) yield* Effect.yieldNow()
+      while (partition.settledTo() < offset) yield* Effect.yieldNow()
     })
 
   // Of the smaller buffer what unpacks takes more than all, and mustn't wait for itself.
@@ -183,23 +184,23 @@ describe("lane", () => {
         const seen: Array<string> = []
         let most = 0
         let hadRoom = false
-        const { context, lane } = yield* make(
+        const { context, partition } = yield* make(
           (value) =>
             Effect.sync(() => {
               seen.push(value)
               most = Math.max(most, context.buffer.unpacked)
-              if (lane.isUnpacking() && lane.hasRoom()) hadRoom = true
+              if (partition.isUnpacking() && partition.hasRoom()) hadRoom = true
             }),
           maxBufferedBytes
         )
         const parts = [values.slice(0, 10_000), values.slice(10_000)]
-        lane.offer(fetched(batch(0, parts[0]!, "gzip"), batch(10_000, parts[1]!, "zstd")))
-        assert.strictEqual(lane.position, 0)
-        yield* settled(lane, 30_000)
+        partition.receive(fetched(batch(0, parts[0]!, "gzip"), batch(10_000, parts[1]!, "zstd")))
+        assert.strictEqual(partition.position, 0)
+        yield* settled(partition, 30_000)
         assert.deepStrictEqual(seen, values)
-        assert.strictEqual(lane.position, 30_000)
+        assert.strictEqual(partition.position, 30_000)
         yield* Effect.yieldNow()
-        assert.isTrue(lane.hasRoom())
+        assert.isTrue(partition.hasRoom())
         assert.strictEqual(context.buffer.bytes, 0)
         // A slice and the unpacked bytes that it was cut from; all records at once would take 30,000 times 128 and more.
         assert.isBelow(most, 3_000_000)
@@ -209,12 +210,12 @@ describe("lane", () => {
   }
 
   it.scoped(
-    "waits for room to unpack until another lane's records are done, and drops what it holds when it ends",
+    "waits for room to unpack until another partition's records are done, and drops what it holds when it ends",
     () =>
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()
         const seen: Array<string> = []
-        const { context, lane, open } = yield* make(
+        const { context, partition, open } = yield* make(
           (value) =>
             Effect.zipRight(
               Effect.sync(() => seen.push(value)),
@@ -224,9 +225,9 @@ describe("lane", () => {
         )
         const other = yield* open(1)
         const third = yield* open(2)
-        lane.offer(fetched(batch(0, ["a"], "gzip")))
+        partition.receive(fetched(batch(0, ["a"], "gzip")))
         yield* Effect.repeatN(Effect.yieldNow(), 5)
-        for (const waiting of [other, third]) waiting.offer(fetched(batch(0, ["b", "c"], "gzip")))
+        for (const waiting of [other, third]) waiting.receive(fetched(batch(0, ["b", "c"], "gzip")))
         yield* Effect.repeatN(Effect.yieldNow(), 5)
         assert.deepStrictEqual(seen, ["a"])
         assert.strictEqual(other.position, 0)
@@ -242,40 +243,40 @@ describe("lane", () => {
   it.scoped("tells of a broken batch behind good ones when it comes to it, and of its place", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
       const broken = batch(2, ["c"], "gzip")
       broken[30]! ^= 1
       const room = yield* Effect.fork(context.buffer.room.wait())
-      lane.offer(fetched(batch(0, ["a", "b"], "gzip"), broken))
-      yield* settled(lane, 2)
+      partition.receive(fetched(batch(0, ["a", "b"], "gzip"), broken))
+      yield* settled(partition, 2)
       yield* Effect.repeatN(Effect.yieldNow(), 5)
       assert.deepStrictEqual(seen, ["a", "b"])
       assert.isNotNull(room.unsafePoll())
-      assert.isFalse(lane.hasRoom())
-      assert.strictEqual(lane.position, 2)
-      assert.strictEqual(lane.takeFailure()?.baseOffset, 2)
-      assert.isUndefined(lane.takeFailure())
-      assert.isTrue(lane.hasRoom())
+      assert.isFalse(partition.hasRoom())
+      assert.strictEqual(partition.position, 2)
+      assert.strictEqual(partition.takeFailure()?.baseOffset, 2)
+      assert.isUndefined(partition.takeFailure())
+      assert.isTrue(partition.hasRoom())
     })
   )
 
   it.scoped("drops what it holds compressed where it is taken elsewhere", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { context, lane } = yield* make((value) => Effect.sync(() => seen.push(value)))
-      for (const move of [() => lane.restartAt(7), () => lane.resumeAt(7, -1)]) {
-        lane.setPaused(true)
-        lane.offer(fetched(batch(lane.position, ["a"], "gzip")))
-        assert.isTrue(lane.isUnpacking())
+      const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
+      for (const move of [() => partition.restartAt(7), () => partition.resumeAt(7, -1)]) {
+        partition.setPaused(true)
+        partition.receive(fetched(batch(partition.position, ["a"], "gzip")))
+        assert.isTrue(partition.isUnpacking())
         move()
-        lane.setPaused(false)
-        assert.isFalse(lane.isUnpacking())
+        partition.setPaused(false)
+        assert.isFalse(partition.isUnpacking())
         assert.strictEqual(context.buffer.bytes, 0)
         yield* Effect.repeatN(Effect.yieldNow(), 5)
         assert.deepStrictEqual(seen, [])
       }
-      lane.offer(fetched(batch(5, ["no", "no", "yes"], "gzip")))
-      yield* settled(lane, 8)
+      partition.receive(fetched(batch(5, ["no", "no", "yes"], "gzip")))
+      yield* settled(partition, 8)
       assert.deepStrictEqual(seen, ["yes"])
     })
   )
