@@ -168,11 +168,18 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  const opened = Effect.fnUntraced(function* (probe: (calls: number) => Effect.Effect<unknown, string>) {
+  /** Every partition is revoked in a rebalance, whichever the probe is in. */
+  const eager = ["range"] as const
+
+  const opened = Effect.fnUntraced(function* (
+    probe: (calls: number) => Effect.Effect<unknown, string>,
+    assignors: ReadonlyArray<"range" | "cooperative-sticky"> = ["cooperative-sticky"]
+  ) {
     const broker = yield* MemoryBroker
     const calls = makeCalls()
     const consumer = yield* KafkaConsumer.make({
       ...options,
+      assignors,
       circuitBreaker,
       retry: RetryPolicy.fixed({ retries: 9, delay: "1 second" }),
       revokeTimeout: "3 seconds",
@@ -211,11 +218,13 @@ describe("circuitBreaker", () => {
 
   it.effect("takes another probe where one was lost to a rebalance", () =>
     Effect.gen(function* () {
-      const { calls, consumer } = yield* opened((call) => (call === 5 ? Effect.never : Effect.void))
+      const { calls, consumer } = yield* opened((call) => (call === 5 ? Effect.never : Effect.void), eager)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(calls.all.length, 5)
       assert.strictEqual(yield* breakerOf(consumer).state, "halfOpen")
-      const joining = yield* Effect.fork(KafkaConsumer.make({ ...options, handler: () => Effect.void }))
+      const joining = yield* Effect.fork(
+        KafkaConsumer.make({ ...options, assignors: eager, handler: () => Effect.void })
+      )
       yield* TestClock.adjust("15 seconds")
       yield* Fiber.join(joining)
       assert.strictEqual(yield* breakerOf(consumer).state, "closed")
