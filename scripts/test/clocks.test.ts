@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 
 /** The places that may read the wall clock, and why: for a moment that others see, never to measure a duration. */
 const allowed: Readonly<Record<string, string>> = {
-  "kafka/src/internal/lane/turn.ts": "whether time has moved at all, not by how much",
   "kafka/src/internal/producer/intake.ts": "the timestamps of records",
   "kafka/src/internal/transaction/consumer.ts": "the timestamps of records",
   "memory/src/internal/timers.ts": "the timestamps of records",

@@ -33,7 +33,6 @@ const make = (clock: Clock.Clock): Turn => {
   let isOver = false
   let now = -Infinity
   let endsAt = -Infinity
-  let wallMs = Number.NaN
   /** Timers and sockets have run since the last look, as far as can be seen: on a real event loop. */
   let isFresh = true
   let isWatching = false
@@ -75,12 +74,7 @@ const make = (clock: Clock.Clock): Turn => {
 
   const turn: Turn = {
     isOver: () => {
-      // The wall clock costs half as much: only that it has moved counts, not by how much.
-      const wall = clock.unsafeCurrentTimeMillis()
-      if (wall !== wallMs) {
-        wallMs = wall
-        look(Monotonic.millis(clock))
-      }
+      look(Monotonic.millis(clock))
       return isOver
     },
     wasOver: () => isOver,
