@@ -274,9 +274,9 @@ describe("KafkaConsumer, transactional", () => {
           handler: ({ attempt, value }) =>
             Effect.suspend((): Effect.Effect<ReadonlyArray<ProducerRecord>, unknown> => {
               calls++
-              if (value !== "refused") return Effect.succeed([{ topic: "results", value: "x".repeat(1_000) }])
+              if (value !== "refused") return Effect.succeed([{ topic: "results", value: "x".repeat(2_000) }])
               if (calls > 1 && attempt === 1) return Effect.fail("not now")
-              return Effect.succeed([{ topic: "small", value: "x".repeat(1_000) }])
+              return Effect.succeed([{ topic: "small", value: "x".repeat(600) }])
             })
         })
         yield* written(30)
@@ -297,10 +297,10 @@ describe("KafkaConsumer, transactional", () => {
           handler: ({ partition, value }) =>
             Effect.suspend((): Effect.Effect<ReadonlyArray<ProducerRecord>, unknown> => {
               if (value !== "refused")
-                return Effect.succeed([{ topic: "results", partition, value: "x".repeat(1_000) }])
+                return Effect.succeed([{ topic: "results", partition, value: "x".repeat(2_000) }])
               if (!isFirst) return Effect.fail("not now")
               isFirst = false
-              return Effect.succeed([{ topic: "small", value: "x".repeat(1_000) }])
+              return Effect.succeed([{ topic: "small", value: "x".repeat(600) }])
             })
         })
         yield* until(Effect.sync(() => !isFirst))
