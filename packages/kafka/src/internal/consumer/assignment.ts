@@ -61,7 +61,7 @@ export const make = <R>(options: {
     let complete = false
     /** Partitions that are being opened. */
     const opening = new Map<string, Opening>()
-    /** How many partitions each topic had at this member's start, if it existed: for when the leader doesn't tell. */
+    /** How many partitions each topic had at this member's start, if it existed. Used when the leader doesn't report counts. */
     let initialCounts: Map<string, number> | undefined
 
     /** Whether a partition came after the group had begun to read its topic: then all of its records are the group's. */

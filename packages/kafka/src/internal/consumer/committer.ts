@@ -1,6 +1,7 @@
 /**
  * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
- * the next, never past an unsettled record, never for an ended ownership, and backwards only where a partition was restarted.
+ * the next, never past an unsettled record, never for a partition that is no longer assigned, and backwards only where a
+ * partition was restarted.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/Logging"
@@ -29,7 +30,7 @@ export interface CommitterOptions {
   readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
   readonly react: (code: number) => Effect.Effect<Reaction>
-  /** Whether the partition's offsets are of a topic that is no more: those of another one now, they would pass its records over. */
+  /** Whether the partition's topic was deleted: committed to a topic recreated by that name, its offsets would skip records. */
   readonly isStale: (assigned: Partition) => boolean
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
@@ -38,7 +39,7 @@ export interface CommitterOptions {
 }
 
 export interface Committer {
-  /** Every partition's last acknowledged commit, ended ownerships too. */
+  /** Every partition's last acknowledged commit, also of partitions that are no longer assigned. */
   readonly committed: () => ReadonlyArray<CommittedOffset>
   /** Whether something has settled that isn't committed. */
   readonly isBehind: () => boolean

@@ -1,5 +1,5 @@
 /**
- * What a consumer tells of its health: each check from what the consumer knows of itself.
+ * A consumer's health checks, each from the consumer's own state.
  */
 
 import type { CircuitBreakerState } from "@spillway/transport/CircuitBreaker"
@@ -72,7 +72,7 @@ const membership = (
   if (status === "Starting") return { status: "degraded", state: "joining", ready: false }
   if (status !== "Running" && status !== "Paused") return { status: "up", state: "leaving" }
   if (!isAlive) return { status: "down", state: "expired", ready: false, details }
-  // Those that stay through a cooperative rebalance go on.
+  // Partitions that stay through a cooperative rebalance continue.
   if (!isStable) return { status: "degraded", state: "rebalancing", ready: lanes.length > 0, details }
   return { status: "up", state: "stable", details }
 }

@@ -1,5 +1,5 @@
 /**
- * Which partitions are paused, whoever owns them now: all or none, and those that are excepted from it.
+ * Which partitions are paused, assigned or not: all or none, with exceptions.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 

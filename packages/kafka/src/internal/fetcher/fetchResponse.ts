@@ -25,7 +25,7 @@ export interface Answers {
   readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
   /** The leader's log no longer holds what was read before the partition's position. */
   readonly truncated: (assigned: Partition, answer: Validation.Answer) => Effect.Effect<void>
-  /** Lets a partition begin anew whose topic was. */
+  /** Restarts a partition whose topic was recreated. */
   readonly restart: (assigned: Partition) => Effect.Effect<void>
   /** What follows where a batch of what a partition has received was found to be broken. */
   readonly broken: (assigned: Partition) => Effect.Effect<void>

@@ -15,7 +15,7 @@ export type Answer = OffsetForLeaderEpochResponse["topics"][number]["partitions"
 export interface Validation {
   /**
    * Whether the leader is one of the past, so that it can't be asked for anything: records of a later epoch were read.
-   * Not for ever, since the topic may have been created anew.
+   * Not forever, since the topic may have been recreated.
    */
   readonly isBehind: (assigned: Partition, now: number) => boolean
   /** Whether the partition's position has to be validated before it is fetched from. */

@@ -1,6 +1,6 @@
 /**
  * From which broker a partition reads: its partition's leader, or for a while the replica that the leader named as nearer to
- * the consumer's rack (KIP-392). One that failed isn't tried again for as long, though the leader may go on naming it.
+ * the consumer's rack (KIP-392). One that failed isn't tried again for as long, even if the leader still names it.
  */
 import type { Partition } from "../lane/partition.js"
 

@@ -1,5 +1,5 @@
 /**
- * Topics that were deleted and created anew, told by their ids (KIP-516): positions and commits in the old one mean
+ * Topics that were deleted and recreated, recognized by their ids (KIP-516): positions and commits in the old one mean
  * nothing in the new, which is read from its start.
  */
 
@@ -16,7 +16,7 @@ import type { ConsumerSettings } from "../settings/consumerSettings.js"
 export interface Recreated {
   /** Remembers the id of the partition's topic, once it is known. */
   readonly note: (assigned: Partition) => void
-  /** Whether the partition reads a topic that is no more, as far as is known. */
+  /** Whether the partition's topic was deleted, as far as is known. */
   readonly isGone: (assigned: Partition) => boolean
   /** Lets a partition whose topic is gone begin with the new one. */
   readonly restart: (assigned: Partition) => Effect.Effect<void, ResponseError>

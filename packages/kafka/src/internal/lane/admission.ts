@@ -8,7 +8,7 @@ import type { Turn } from "./turn.js"
 
 export interface Admission {
   readonly isPaused: () => boolean
-  /** A paused lane starts no record and no retry; the record in flight and its wait for a retry go on. */
+  /** A paused lane starts no record and no retry; the record in flight and its wait for a retry continue. */
   readonly setPaused: (paused: boolean) => void
   /** Starts no record and ends a wait for a retry until it is released as often as it was held. */
   readonly hold: () => void

@@ -7,7 +7,7 @@ import type { Partition } from "./partition.js"
 /** Learns of partitions that come and go. */
 export interface Follower {
   readonly onAdded: (partition: Partition) => void
-  /** It is fetched for no more: it was closed, or is no longer assigned. May be called twice for a partition. */
+  /** It needs no more fetches: it was closed, or is no longer assigned. May be called twice for a partition. */
   readonly onClosed: (partition: Partition) => void
 }
 

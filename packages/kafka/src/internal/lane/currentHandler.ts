@@ -1,6 +1,6 @@
 import * as Context from "effect/Context"
 
-/** Whose record the present fibre handles: a consumer's context, or nothing outside of handlers. */
+/** The context of the consumer whose record the current fiber handles; `undefined` outside of handlers. */
 export class Handling extends Context.Reference<Handling>()("@spillway/kafka/internal/Handling", {
   defaultValue: (): object | undefined => undefined
 }) {}

@@ -29,7 +29,7 @@ export const make = (options: {
       const passes = before === "attempt" ? admission.admits : () => Gate.passes(gate, turn.now())
       let isOver = false
       const timer = Effect.map(
-        // In whole milliseconds: `TestClock` can't tell the time in nanoseconds after others.
+        // In whole milliseconds: `TestClock` can't read the time in nanoseconds after other fractions.
         Effect.sleep(Math.ceil(Duration.toMillis(delay))),
         () => {
           isOver = true

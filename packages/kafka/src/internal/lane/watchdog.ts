@@ -11,7 +11,7 @@ export interface Watchdog {
 
 export const make = (): Watchdog => ({ attempt: -1, since: 0, over: -1 })
 
-/** Whether the running attempt is over its time, told once an attempt. Attempts are numbered, times in milliseconds. */
+/** Whether the running attempt is over its time; true once for each attempt. Times are in milliseconds. */
 export const look = (watchdog: Watchdog, attempt: number, now: number, timeout: number): boolean => {
   if (watchdog.attempt !== attempt) {
     watchdog.attempt = attempt

@@ -112,7 +112,7 @@ export const make = ({ queues, now, run, scheduler, sender, settings }: Options)
     }
   }
 
-  /** At the end of the event loop's turn, when whoever is about to send has sent. */
+  /** At the end of the event loop's turn, after all callers of this turn have sent. */
   const turn = (): void => {
     if (isTurning) return
     isTurning = true

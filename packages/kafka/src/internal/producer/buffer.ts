@@ -10,7 +10,7 @@ import { recordCount } from "./partitionQueue.js"
 export const recordOverhead = 512
 
 export interface Buffer {
-  /** Takes the room of a record of so many bytes; false when there is too little. An empty buffer takes any record. */
+  /** Takes room for a record of this many bytes; false when there is too little. An empty buffer takes any record. */
   readonly take: (size: number) => boolean
   readonly releaseRecord: (size: number) => void
   readonly releaseBatch: (batch: Batch) => void

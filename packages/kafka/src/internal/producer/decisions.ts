@@ -13,7 +13,7 @@ export interface Failure {
 }
 
 export type Verdict =
-  /** May pass when tried again, once the cluster is looked at anew. */
+  /** May succeed when retried after a metadata refresh. */
   | { readonly _tag: "Retry"; readonly failure: Failure; readonly unknownTopic: boolean }
   /** The batch is too large for the topic: its parts may not be. */
   | { readonly _tag: "TooLarge"; readonly failure: Failure }

@@ -1,5 +1,5 @@
 /**
- * What a producer tells of its health.
+ * A producer's health checks.
  */
 import { Health, type HealthCheck } from "@spillway/transport/Health"
 import * as Effect from "effect/Effect"

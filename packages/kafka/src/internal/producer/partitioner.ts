@@ -60,7 +60,7 @@ const show = (value: unknown): string => {
   }
 }
 
-/** Why a value can't be a partition of a topic with so many, or `undefined` when it is one. */
+/** Why a value isn't a partition of a topic with this many partitions; `undefined` if it is one. */
 export const issueOf = (value: unknown, partitions: number): string | undefined => {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) < partitions) return undefined
   const range = Number.isFinite(partitions) ? `from 0 to ${partitions - 1}` : "from 0"

@@ -39,11 +39,11 @@ export interface Core {
   readonly cluster: Cluster.Cluster
   readonly run: (effect: Effect.Effect<void>) => void
   readonly transmit: Readiness.Transmit
-  /** Sends at once what was accepted, and ends when all of it has its result, or when nobody is to wait any more. */
+  /** Sends at once what was accepted, and ends when all of it has its result, or when the caller stops waiting. */
   readonly flush: (isOver: () => boolean) => Effect.Effect<void>
   /** Fails all that was accepted and has no result yet. */
   readonly discard: (failure: Failure) => void
-  /** Ends when nothing is in flight, and forgets what was discarded; under another epoch, sequences begin anew. */
+  /** Ends when nothing is in flight, and forgets what was discarded; under another epoch, sequences start again. */
   readonly reset: (isNewEpoch: boolean) => Effect.Effect<void>
 }
 
@@ -71,7 +71,7 @@ export const makeCore = (
     const gone = Deferred.unsafeMake<never, Failure>(FiberId.none)
     let closing = false
 
-    // Connections and fibres live in a scope of their own, so that they outlast the wait for what was accepted.
+    // Connections and fibers live in a scope of their own, so that they outlast the wait for accepted records.
     const inner = yield* Effect.acquireRelease(Scope.make(), Scope.close)
     const cluster = yield* Scope.extend(Cluster.make, inner)
     const drained = Effect.gen(function* () {

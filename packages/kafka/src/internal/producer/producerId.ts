@@ -13,7 +13,7 @@ import * as Sequence from "./sequence.js"
 
 export interface ProducerIds {
   readonly current: () => ProducerIdAndEpoch | undefined
-  /** Asks for an identity and tells when it is there, or why there is none. */
+  /** Asks for a producer id; calls back when it is there, or with the reason why there is none. */
   readonly request: (onEnd: (failure: Decisions.Failure | undefined) => void) => void
   /** An identity is of no use any more: the next one who needs one asks. */
   readonly retire: (producerId: bigint) => void

@@ -14,7 +14,7 @@ export interface Readiness {
   readonly transactionalId: string | null
   /** Gives the queue a sequence if it needs one; false when it has to wait, until it is woken. */
   readonly mayLeave: (queue: PartitionQueue.PartitionQueue) => boolean
-  /** Whether an idle queue may be forgotten, with its sequence; if so, it is, and what comes later is no part of it. */
+  /** Whether an idle queue may be forgotten, with its sequence; if so, it is forgotten, and later batches start a new sequence. */
   readonly forget: (queue: PartitionQueue.PartitionQueue) => boolean
   /** A record that may have been written, or its broker refused, has failed. */
   readonly onFailed: (failure: Failure) => void

@@ -17,7 +17,7 @@ export interface Topics {
   readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
   /**
    * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
-   * `unknownTopicMs`. What it meets meanwhile is told to `onRetry`, which says whether to go on.
+   * `unknownTopicMs`. It reports failures to `onRetry`, which decides whether to continue.
    */
   readonly lookup: (
     topic: string,
@@ -56,7 +56,7 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
   const used = new Set<string>()
   let forgetsAt = now() + maxAgeMs
 
-  /** Forgets topics that nobody has asked for in a while: memory must not grow with the topics ever used. */
+  /** Forgets topics that weren't used for a while: memory must not grow with the number of topics ever used. */
   const forgetUnused = (at: number): void => {
     if (at < forgetsAt) return
     forgetsAt = at + maxAgeMs

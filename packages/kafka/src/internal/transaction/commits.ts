@@ -47,7 +47,7 @@ export interface Commits {
   readonly filled: Signal
   /** A record has its outcome. */
   readonly settled: (record: ConsumedRecord) => void
-  /** The partition isn't owned any more, or is owned anew: nothing that came of its records before is committed. */
+  /** The partition is no longer assigned, or is assigned again: earlier results of its records are not committed. */
   readonly forget: (partition: TopicPartition) => void
 }
 
@@ -64,7 +64,7 @@ export interface CommittingConsumer {
 /** A commit that may have been made. */
 interface Doubt {
   readonly offsets: ReadonlyArray<Outbox.Source>
-  /** What the offsets' metadata tells the commit by. */
+  /** The offsets' metadata, which identifies the commit. */
   readonly mark: string
 }
 
@@ -120,7 +120,7 @@ export const make = (options: {
     for (const end of offsets) outputs.forgive(end, end.offset)
   }
 
-  /** Finds out what became of a commit that nobody answered: its transaction has ended when another has begun. */
+  /** Finds out how a commit without an answer ended: its transaction has ended once another has begun. */
   const resolve = Effect.fnUntraced(function* ({ mark, offsets }: Doubt, { fetchOffsets }: CommittingConsumer) {
     yield* producer.transaction(() => Effect.void)
     const topics = offsets.map(({ partition, topic }) => ({ topic, partitions: [partition] }))
@@ -194,7 +194,7 @@ export const make = (options: {
           error._tag === "TransactionError" ? failIfFatal(error, consumer) : Effect.void
         )
       }
-      // Offsets go with what came of the records before them, or those would be handled by nobody.
+      // Offsets go with the results of the records before them, or those results would be lost.
       const topics = asked.map(({ partitions, topic }) => ({
         topic,
         partitions: partitions.filter(({ partition }) => !forgotten.has(keyOf({ topic, partition })))

@@ -12,7 +12,7 @@ export type Reaction =
   | { readonly _tag: "FindCoordinator" }
   /** Another producer has the transactional id, or the coordinator has aborted what took too long. */
   | { readonly _tag: "Fenced" }
-  /** The coordinator has forgotten the producer id: begin anew without it. */
+  /** The coordinator has forgotten the producer id: ask for another one. */
   | { readonly _tag: "Expired" }
   /** This transaction can only be aborted. */
   | { readonly _tag: "Abort"; readonly reason: TransactionErrorReason }

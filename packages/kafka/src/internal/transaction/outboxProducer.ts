@@ -15,7 +15,7 @@ import * as Record from "../producer/record.js"
 import { keyOf } from "../topicPartition.js"
 import * as Outbox from "./outbox.js"
 
-/** The record that is being recovered in the present fibre: the source of its dead letter. */
+/** The record that is being recovered in the current fiber: the source of its dead letter. */
 class Recovering extends Context.Reference<Recovering>()("@spillway/kafka/internal/Recovering", {
   defaultValue: (): ConsumedRecord | undefined => undefined
 }) {}
