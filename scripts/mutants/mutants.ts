@@ -275,14 +275,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a partition that fails holds up the others of its broker",
     file: `${kafka}/fetcher/fetcher.ts`,
-    replace: "open.filter((lane) => failures.waitMs(lane, at) === 0)",
-    by: "open.filter(() => open.every((lane) => failures.waitMs(lane, at) === 0))",
+    replace: "open.filter((assigned) => failures.waitMs(assigned, at) === 0)",
+    by: "open.filter(() => open.every((assigned) => failures.waitMs(assigned, at) === 0))",
     // It delays records, and loses or repeats none.
     heldBy: ["packages/kafka/test/fetcher/partitionErrors.test.ts"]
   },
   {
     name: "what was fetched is unpacked at once",
-    file: `${kafka}/lane/lane.ts`,
+    file: `${kafka}/lane/partition.ts`,
     replace: "Math.max(minSliceBytes, Math.min(maxSliceBytes, buffer.share))",
     by: "1e9 + maxSliceBytes + minSliceBytes"
   },
@@ -294,15 +294,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a seek keeps what is queued",
-    file: `${kafka}/lane/lane.ts`,
-    replace: "      worker.drop()\n",
+    file: `${kafka}/lane/partition.ts`,
+    replace: "      lane.clear()\n",
     by: ""
   },
   {
     name: "a wait for a retry outlasts a seek",
-    file: `${kafka}/lane/worker.ts`,
-    replace: "isCut: () => !open || admission.isHeld() || dropped",
-    by: "isCut: () => !open"
+    file: `${kafka}/lane/lane.ts`,
+    replace: 'isCut: () => life !== "Open" || admission.isHeld() || isCleared',
+    by: 'isCut: () => life !== "Open"'
   },
   {
     name: "a pause holds up nothing",

@@ -267,7 +267,7 @@ export const forUser = (seed: number): Scenario => {
   return {
     ...scenario,
     transactions: undefined,
-    rare: { ...scenario.rare, breaker: undefined, computes: 0, latest: false },
+    rare: { ...scenario.rare, breaker: undefined, computes: 0, latest: false, packed: undefined },
     steps: scenario.steps.filter((step) => !ofProgram.has(step._tag))
   }
 }
