@@ -102,7 +102,7 @@ const faultOf = (dice: Dice.Dice, drawn: Drawn, fault: Fault, given: Partial<Fau
 const breaker: Draw<CircuitBreakerOptions> = (dice, drawn, add) => {
   times(dice.between(1, 2), () => {
     const at = soonAfter(dice, drawn)
-    const millis = dice.between(500, 8_000)
+    const millis = dice.between(500, 4_000)
     add({ _tag: "Outage", at, millis })
     times(dice.between(0, 2), () =>
       add({
@@ -114,7 +114,7 @@ const breaker: Draw<CircuitBreakerOptions> = (dice, drawn, add) => {
     )
   })
   const count = dice.pick([1, 2, 5])
-  const openTime = dice.pick([20, 200, 1_000])
+  const openTime = dice.pick([50, 200, 1_000])
   return {
     window: { count },
     minimumThroughput: dice.between(1, count),
@@ -193,7 +193,7 @@ const partial: Draw<void> = (dice, drawn, add) =>
 
 const computes: Draw<number> = (dice, _, add) => {
   times(dice.between(1, 2), () =>
-    add({ _tag: "Produce", at: dice.between(0, 2_000), count: dice.between(10, 30), acks: "all" })
+    add({ _tag: "Produce", at: dice.between(0, 2_000), count: dice.between(10, 20), acks: "all" })
   )
   return dice.pick([20, 100, 400, 1_500])
 }
@@ -207,8 +207,8 @@ const lostJoins: Draw<void> = (dice, drawn, add) => {
 }
 
 const packed: Draw<Packed> = (dice, { span }, add) => {
-  add({ _tag: "Produce", at: dice.between(0, span), count: dice.between(20, 40), acks: "all" })
-  return { value: dice.pick([20_000, 50_000]), maxBufferedBytes: dice.pick([64 * 1_024, 256 * 1_024]) }
+  add({ _tag: "Produce", at: dice.between(0, span), count: dice.between(12, 20), acks: "all" })
+  return { value: 50_000, maxBufferedBytes: 64 * 1_024 }
 }
 
 const nothing: Draw<void> = () => {}
@@ -233,18 +233,18 @@ export const make = (drawn: Drawn): Rare => {
   const isPausing = !calm && has("pauses", 0.07, pauses)
   const isSeeking = !(calm || latest) && has("seeks", 0.07, seeks)
   if (!calm) has("silences", 0.08, silences)
-  if (!calm && partitions > 1) has("partial", 0.16, partial)
-  const computing = calm ? draw("computes", 0.25, computes) : undefined
+  if (!calm && partitions > 1) has("partial", 0.14, partial)
+  const computing = calm ? draw("computes", 0.2, computes) : undefined
   const losesJoins = calm && computing === undefined && has("lostJoins", 0.25, lostJoins)
 
   return {
-    early: has("early", calm ? 0.1 : 0.3, nothing),
+    early: has("early", calm ? 0.1 : 0.2, nothing),
     breaker: calm ? undefined : draw("breaker", 0.08, breaker),
     fails: isPausing || isSeeking,
     computes: computing ?? 0,
     latest,
     keepsMembership: computing !== undefined || losesJoins,
-    packed: draw("packed", 0.04, packed),
+    packed: draw("packed", 0.02, packed),
     isStatic: !calm && has("static", 0.12, nothing),
     steps
   }
