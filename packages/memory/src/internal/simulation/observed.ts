@@ -96,6 +96,7 @@ export const client = (
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
     if (isRebalance && isEager && !member.isJoining) oracle.givesUp(member)
+    if (isRebalance && !isEager) member.mustRejoin = true
     // While it joins, it already belongs to the next generation.
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)
   }

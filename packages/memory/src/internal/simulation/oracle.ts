@@ -50,6 +50,8 @@ export interface Member {
   lost: ReadonlyMap<string, Ownership.Ownership>
   /** Has asked to join and has no assignment yet. */
   isJoining: boolean
+  /** Knows of a rebalance that it joins with partitions of its own, and has no assignment from it yet. */
+  mustRejoin: boolean
   /** When it began to drain, in milliseconds since the start; undefined if it was joining then. */
   drainingSince: number | undefined
 }
@@ -230,6 +232,7 @@ export const make = (options: Options): Oracle => {
       lostAt: -1,
       lost: new Map(),
       isJoining: false,
+      mustRejoin: false,
       drainingSince: undefined
     }),
     produced: (at, offset) => onEvent(`acknowledged ${Truth.nameOf(at)}@${offset}`),
@@ -245,7 +248,7 @@ export const make = (options: Options): Oracle => {
 
     drains: (member) => {
       member.isStopping = true
-      member.drainingSince = member.isJoining ? undefined : now()
+      member.drainingSince = member.isJoining || member.mustRejoin ? undefined : now()
       if (!member.isJoining) givesUp(member)
     },
     givesUp,
@@ -289,6 +292,7 @@ export const make = (options: Options): Oracle => {
     assigned: (member, partitions) => {
       onEvent(`member ${member.number} is assigned ${partitions.map(Truth.nameOf).join(" ")}`)
       member.isJoining = false
+      member.mustRejoin = false
       const names = new Set(partitions.map(Truth.nameOf))
       givesUp(member, (name) => !names.has(name))
       for (const at of partitions) ownershipOf(member, at).endingSince = undefined
@@ -297,6 +301,7 @@ export const make = (options: Options): Oracle => {
       if (keepsMembership && !member.isStopping) {
         broken("who is heard of in time stays a member", `member ${member.number} is no member any more`)
       }
+      member.mustRejoin = false
       member.lost = new Map(member.owned)
       member.owned.clear()
       member.lostAt = now()
