@@ -93,7 +93,8 @@ export const make = (cluster: Cluster, transactionalId: string, transactionTimeo
       const answer = yield* Effect.either(
         Effect.flatMap(cluster.coordinator(...key, limitMs), (nodeId) => {
           onSent?.()
-          return cluster.request(nodeId, "group", api, request(), limitMs)
+          // One that is given up and arrives after its repetition would fence this producer.
+          return cluster.request(nodeId, "group", api, request(), api === "InitProducerId" ? undefined : limitMs)
         })
       )
       if (moves !== cluster.moves()) continue
