@@ -58,7 +58,8 @@ const observe = (lines: ReadonlyArray<Line>, operation: string, error: RegExp) =
     yield* TestClock.adjust("90 seconds")
     const warnings = of("Warning")
     assert.isAtLeast(warnings.length, 2, "repeated")
-    assert.isAtMost(warnings.length, 4, "few")
+    // One in 30 seconds; a member that joins again meanwhile starts the count again.
+    assert.isAtMost(warnings.length, 6, "few")
     for (const { annotations, message } of warnings) {
       assert.strictEqual(message, "An operation keeps failing; retrying")
       assert.match(String(annotations["error"]), error)
