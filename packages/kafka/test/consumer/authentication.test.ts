@@ -15,7 +15,7 @@ import { onBroker, options, topic } from "../support/consumerTesting.js"
 const json = Logger.map(Logger.jsonLogger, () => {})
 
 describe("A consumer", () => {
-  it.effect("whose credentials are refused on the connection to fetch fails, and doesn't fetch for ever in vain", () =>
+  it.effect("fails when its credentials are refused on a fetch connection, and doesn't retry forever", () =>
     Effect.gen(function* () {
       const wire = yield* Wire
       const refusing = Wire.of({
@@ -47,7 +47,7 @@ describe("A consumer", () => {
   const refused = (endpoint: Endpoint) =>
     new WireError({ reason: "Authentication", endpoint: endpoint.host, description: "the password was changed" })
 
-  it.effect("whose dead letters' producer is refused by its credentials fails with Authorization", () =>
+  it.effect("fails with Authorization when the credentials of its dead letter producer are refused", () =>
     Effect.gen(function* () {
       const wire = yield* Wire
       const refusing = Wire.of({ ...wire, connect: (endpoint) => Effect.fail(refused(endpoint)) })
@@ -66,7 +66,7 @@ describe("A consumer", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("on a wire that reads smaller responses than it asks for fails with Configuration", () =>
+  it.effect("fails with Configuration when the wire's maxResponseBytes is too small for its fetches", () =>
     Effect.gen(function* () {
       const wire = Wire.of({ ...(yield* Wire), maxResponseBytes: 1_000_000 })
       const failure = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void }).pipe(
@@ -78,7 +78,7 @@ describe("A consumer", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("is told that a broker can't be reached though the token's failure can't be rendered", () =>
+  it.effect("logs an unreachable broker even if the cause can't be rendered", () =>
     Effect.gen(function* () {
       const wire = yield* Wire
       const circular = new Error("no token")

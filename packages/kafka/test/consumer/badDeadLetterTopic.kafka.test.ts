@@ -13,45 +13,43 @@ import * as Fixture from "../support/fixture.js"
 const text = ({ value }: { readonly value: Uint8Array | null }): string | null =>
   value && new TextDecoder().decode(value)
 
-describeKafka("What is wrong with a dead letter topic", (brokers) => {
-  it.scopedLive(
-    "one that refuses writes for 10 seconds: its record waits, no other partition does, nothing is lost",
-    () =>
-      Fixture.run(brokers, (journal) =>
-        Effect.gen(function* () {
-          const [topic, letters] = [yield* Fixture.createTopic(2), uniqueName("dlq")]
-          // A compacted topic takes no record without a key.
-          yield* KafkaAdmin.createTopics([{ topic: letters, configs: { "cleanup.policy": "compact" } }])
-          const { sendAll } = yield* Producer
-          yield* sendAll(["bad", "behind"].map((value) => ({ topic, partition: 0, value })))
-          const { groupId, handled, options, values } = consumerOf(topic)
-          const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
-          const refusing = Date.now()
-          const [held] = yield* journal.logged("The dead letter is not published yet")
-          assert.deepInclude(held!.annotations, { topic, deadLetterTopic: letters })
-          assert.include(String(held!.annotations["error"]), "INVALID_RECORD")
-          assert.include(String(held!.annotations["remedy"]), `set cleanup.policy of ${letters} to "delete"`)
-          yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
-          yield* handled.reaches(100)
-          yield* Effect.sleep(10_000 - (Date.now() - refusing))
-          assert.notInclude(values, "behind")
-          assert.strictEqual((yield* consumer.report).deadLettered, 0)
-          assert.deepInclude(yield* Fixture.committedOffsets(groupId), { topic, partition: 0, offset: 0 })
+describeKafka("A bad dead letter topic", (brokers) => {
+  it.scopedLive("that refuses writes for 10 seconds holds up one record, no other partition, and loses nothing", () =>
+    Fixture.run(brokers, (journal) =>
+      Effect.gen(function* () {
+        const [topic, letters] = [yield* Fixture.createTopic(2), uniqueName("dlq")]
+        // A compacted topic takes no record without a key.
+        yield* KafkaAdmin.createTopics([{ topic: letters, configs: { "cleanup.policy": "compact" } }])
+        const { sendAll } = yield* Producer
+        yield* sendAll(["bad", "behind"].map((value) => ({ topic, partition: 0, value })))
+        const { groupId, handled, options, values } = consumerOf(topic)
+        const consumer = yield* KafkaConsumer.make({ ...options, deadLetter: DeadLetter.topic(letters) })
+        const refusing = Date.now()
+        const [held] = yield* journal.logged("The dead letter is not published yet")
+        assert.deepInclude(held!.annotations, { topic, deadLetterTopic: letters })
+        assert.include(String(held!.annotations["error"]), "INVALID_RECORD")
+        assert.include(String(held!.annotations["remedy"]), `set cleanup.policy of ${letters} to "delete"`)
+        yield* sendAll(Array.from({ length: 100 }, (_, i) => ({ topic, partition: 1, value: `beside ${i}` })))
+        yield* handled.reaches(100)
+        yield* Effect.sleep(10_000 - (Date.now() - refusing))
+        assert.notInclude(values, "behind")
+        assert.strictEqual((yield* consumer.report).deadLettered, 0)
+        assert.deepInclude(yield* Fixture.committedOffsets(groupId), { topic, partition: 0, offset: 0 })
 
-          yield* alterTopic(brokers, letters, { "cleanup.policy": "delete" })
-          const { committed, ...report } = yield* Effect.zipRight(handled.reaches(101), consumer.close)
-          assert.deepStrictEqual(report, { handled: 101, retried: 0, deadLettered: 1, discarded: 0 })
-          assert.deepStrictEqual(committed, [
-            { topic, partition: 0, offset: 2 },
-            { topic, partition: 1, offset: 100 }
-          ])
-          const written = yield* Fixture.readTopic(letters)
-          assert.deepStrictEqual([...new Set(written.map(text))], ["bad"])
-          console.info(
-            `a dead letter topic that refused for ${Date.now() - refusing} ms: ${written.length} letter(s) of 1`
-          )
-        })
-      )
+        yield* alterTopic(brokers, letters, { "cleanup.policy": "delete" })
+        const { committed, ...report } = yield* Effect.zipRight(handled.reaches(101), consumer.close)
+        assert.deepStrictEqual(report, { handled: 101, retried: 0, deadLettered: 1, discarded: 0 })
+        assert.deepStrictEqual(committed, [
+          { topic, partition: 0, offset: 2 },
+          { topic, partition: 1, offset: 100 }
+        ])
+        const written = yield* Fixture.readTopic(letters)
+        assert.deepStrictEqual([...new Set(written.map(text))], ["bad"])
+        console.info(
+          `a dead letter topic that refused for ${Date.now() - refusing} ms: ${written.length} letter(s) of 1`
+        )
+      })
+    )
   )
 
   const tooSmall = (limit: number) => {
@@ -63,7 +61,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
   }
 
   for (const headers of ["spillway", "spring", "connect"] as const) {
-    it.scopedLive(`one that takes the record, but not all of its metadata: the letter shrinks (${headers})`, () =>
+    it.scopedLive(`whose limit fits the record but not all metadata gets a shortened dead letter (${headers})`, () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {
           const topic = yield* Fixture.createTopic(1)
@@ -90,7 +88,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
     )
   }
 
-  it.scopedLive("one that can't take the record: its partition is held up, and it alone", () =>
+  it.scopedLive("that can't take the record holds up the record's partition alone", () =>
     Fixture.run(brokers, (journal) =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(2)
@@ -117,7 +115,7 @@ describeKafka("What is wrong with a dead letter topic", (brokers) => {
     )
   )
 
-  it.scopedLive("one that can't take the record, when that is to stop: the consumer fails at it, uncommitted", () =>
+  it.scopedLive("that can't take the record fails the consumer uncommitted if the policy is to stop", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(1)

@@ -1,7 +1,7 @@
 /**
- * What becomes of bad topics and records. Of dead letter topics: consumer/badDeadLetterTopic.kafka.test.ts; of
- * records over the broker's limit: producer/producer.kafka.test.ts; of senseless options, an empty list of brokers and a
- * negative retry count among them: the tests of each module, and consumer/config.test.ts.
+ * Bad topics and records. For dead letter topics see consumer/badDeadLetterTopic.kafka.test.ts, for records over the
+ * broker's limit producer/producer.kafka.test.ts, and for invalid options, such as an empty list of brokers or a negative
+ * retry count, the tests of each module and consumer/config.test.ts.
  */
 import { createHash } from "node:crypto"
 import { assert, it } from "@effect/vitest"
@@ -27,8 +27,8 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const digest = (value: Uint8Array): string => createHash("sha256").update(value).digest("hex")
 
-describeKafka("What is wrong with a topic", (brokers) => {
-  it.scopedLive("one that is unknown: refused to its sender, awaited by a consumer, and read from its start", () =>
+describeKafka("A bad topic", (brokers) => {
+  it.scopedLive("that is unknown fails a send; a consumer waits for it and reads it from its start", () =>
     Fixture.run(brokers, (journal) =>
       Effect.gen(function* () {
         const topic = uniqueName("late")
@@ -48,41 +48,43 @@ describeKafka("What is wrong with a topic", (brokers) => {
     )
   )
 
-  it.scopedLive("one that is deleted while it is consumed: given up, the others go on, and taken up again", () =>
-    Fixture.run(brokers, () =>
-      Effect.gen(function* () {
-        const [doomed, other] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
-        const { handled, options, values } = consumerOf(doomed, other)
-        const consumer = yield* KafkaConsumer.make(options)
-        const { send } = yield* Producer
-        yield* send({ topic: doomed, value: "first" })
-        yield* handled.reaches(1)
-        yield* KafkaAdmin.deleteTopics([doomed])
-        const alone = Effect.gen(function* () {
-          const isIt = ({ topic }: TopicPartition, i: number) => i === 0 && topic === other
-          let assignment = yield* consumer.assignment
-          while (assignment.length !== 1 || !assignment.every(isIt)) {
-            yield* Effect.sleep("50 millis")
-            assignment = yield* consumer.assignment
-          }
+  it.scopedLive(
+    "that is deleted while it is consumed is dropped, the others continue, and it is read again when it is back",
+    () =>
+      Fixture.run(brokers, () =>
+        Effect.gen(function* () {
+          const [doomed, other] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
+          const { handled, options, values } = consumerOf(doomed, other)
+          const consumer = yield* KafkaConsumer.make(options)
+          const { send } = yield* Producer
+          yield* send({ topic: doomed, value: "first" })
+          yield* handled.reaches(1)
+          yield* KafkaAdmin.deleteTopics([doomed])
+          const alone = Effect.gen(function* () {
+            const isIt = ({ topic }: TopicPartition, i: number) => i === 0 && topic === other
+            let assignment = yield* consumer.assignment
+            while (assignment.length !== 1 || !assignment.every(isIt)) {
+              yield* Effect.sleep("50 millis")
+              assignment = yield* consumer.assignment
+            }
+          })
+          yield* Fixture.within("the deleted topic's end")(alone)
+          yield* send({ topic: other, value: "beside" })
+          yield* handled.reaches(2)
+          assert.strictEqual(yield* consumer.status, "Running")
+          yield* Fixture.createTopic(1, doomed)
+          const late = yield* KafkaProducer.make()
+          // The new topic's first record has the place of the old one's.
+          yield* late.sendAll(["again", "and again"].map((value) => ({ topic: doomed, value })))
+          yield* handled.reaches(3)
+          assert.deepStrictEqual(values, ["first", "beside", "again", "and again"])
         })
-        yield* Fixture.within("the deleted topic's end")(alone)
-        yield* send({ topic: other, value: "beside" })
-        yield* handled.reaches(2)
-        assert.strictEqual(yield* consumer.status, "Running")
-        yield* Fixture.createTopic(1, doomed)
-        const late = yield* KafkaProducer.make()
-        // The new topic's first record has the place of the old one's.
-        yield* late.sendAll(["again", "and again"].map((value) => ({ topic: doomed, value })))
-        yield* handled.reaches(3)
-        assert.deepStrictEqual(values, ["first", "beside", "again", "and again"])
-      })
-    )
+      )
   )
 })
 
-describeKafka("What is wrong with a record", (brokers) => {
-  it.scopedLive("a value that is not JSON, or not of the schema: dead-lettered at once, byte for byte", () =>
+describeKafka("A bad record", (brokers) => {
+  it.scopedLive("with a value that isn't JSON or violates the schema is dead-lettered at once, byte for byte", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const [topic, letters] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
@@ -116,7 +118,7 @@ describeKafka("What is wrong with a record", (brokers) => {
     )
   )
 
-  it.scopedLive("5 MB, on a topic that allows them: sent and handled, to the byte", () =>
+  it.scopedLive("of 5 MB is sent and handled, to the byte, on a topic that allows it", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = uniqueName("large")
@@ -145,7 +147,7 @@ describeKafka("What is wrong with a record", (brokers) => {
     )
   )
 
-  it.scopedLive("headers that are not UTF-8: handed out and dead-lettered as they are", () =>
+  it.scopedLive("with headers that aren't UTF-8 is delivered and dead-lettered unchanged", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const [topic, letters] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
@@ -188,7 +190,7 @@ describeKafka("What is wrong with a record", (brokers) => {
     )
   )
 
-  it.scopedLive("a corrupt batch: the consumer fails with it, and nothing from it on is handled or committed", () =>
+  it.scopedLive("in a corrupt batch fails the consumer, and no record from there on is handled or committed", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(1)

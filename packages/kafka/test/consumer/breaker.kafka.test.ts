@@ -9,7 +9,7 @@ import { describeKafka, uniqueName } from "../../../../scripts/kafka/testing.js"
 import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import * as Fixture from "../support/fixture.js"
 
-/** How long the dependency is down: `SPILLWAY_OUTAGE=60` tells it as users would see it. */
+/** How long the dependency is down. `SPILLWAY_OUTAGE=60` plays a realistic outage. */
 const outage = Duration.seconds(Number(process.env["SPILLWAY_OUTAGE"] ?? 10))
 
 const becomes = (consumer: Consumer, state: "open" | "closed") =>
@@ -21,7 +21,7 @@ const becomes = (consumer: Consumer, state: "open" | "closed") =>
 
 describeKafka("A consumer's circuit breaker", (brokers) => {
   it.scopedLive(
-    "spares a dependency that is down, and no record or membership is lost by it",
+    "spares a dependency that is down, and loses no record or membership",
     () =>
       Fixture.run(brokers, (journal) =>
         Effect.gen(function* () {
@@ -67,7 +67,7 @@ describeKafka("A consumer's circuit breaker", (brokers) => {
     Duration.toMillis(outage) + 90_000
   )
 
-  it.scopedLive("that is open holds up no drain", () =>
+  it.scopedLive("doesn't hold up a drain while it is open", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

@@ -72,7 +72,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("hands no record to the dead letters that failed as a probe, even where nothing is retried", () =>
+  it.effect("dead-letters no record that failed as a probe, even without retries", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -97,7 +97,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("counts what would be retried: also timeouts, but no final failures and nothing that doesn't decode", () =>
+  it.effect("counts retryable failures and timeouts, but no final failures or undecodable records", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -120,7 +120,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("makes a final failure of a probe no verdict: the next record is the probe", () =>
+  it.effect("probes with the next record after a final failure of a probe", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -148,7 +148,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("leaves a record of another partition to be the probe after one that failed", () =>
+  it.effect("probes with a record of another partition after a failed probe", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -168,7 +168,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  /** Every partition is revoked in a rebalance, whichever the probe is in. */
+  /** Revokes every partition, so the test doesn't depend on which one the probe is in. */
   const eager = ["range"] as const
 
   const opened = Effect.fnUntraced(function* (
@@ -192,7 +192,7 @@ describe("circuitBreaker", () => {
     return { calls, consumer }
   })
 
-  it.effect("holds up no drain while it is open: what it holds stays uncommitted", () =>
+  it.effect("doesn't hold up a drain while it is open; held records stay uncommitted", () =>
     Effect.gen(function* () {
       const { consumer } = yield* opened(() => Effect.void)
       const before = yield* TestClock.currentTimeMillis
@@ -203,7 +203,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("holds up no rebalance while it is open", () =>
+  it.effect("doesn't hold up a rebalance while it is open", () =>
     Effect.gen(function* () {
       const { consumer } = yield* opened(() => Effect.void)
       const joining = yield* Effect.fork(KafkaConsumer.make({ ...options, handler: () => Effect.void }))
@@ -216,7 +216,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("takes another probe where one was lost to a rebalance", () =>
+  it.effect("probes again after a rebalance revokes the probe", () =>
     Effect.gen(function* () {
       const { calls, consumer } = yield* opened((call) => (call === 5 ? Effect.never : Effect.void), eager)
       yield* TestClock.adjust("5 seconds")
@@ -232,7 +232,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("probes with no paused partition, and holds it when all are resumed", () =>
+  it.effect("never probes with a paused partition, and still holds it when all are resumed", () =>
     Effect.gen(function* () {
       const { calls, consumer } = yield* opened(() => Effect.fail("down"))
       yield* consumer.pause()
@@ -247,7 +247,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("looks at the last so long, where its window is one of time", () =>
+  it.effect("counts failures within a time window", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -268,7 +268,7 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("is none unless asked for, and says which of its options is wrong", () =>
+  it.effect("is off by default, and names an invalid option", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void })
       assert.isUndefined(consumer.breaker)

@@ -17,9 +17,9 @@ const faults: Readonly<Record<string, (broker: Broker) => Effect.Effect<unknown,
     broker.freeze.pipe(Effect.zipRight(Effect.sleep("3 seconds")), Effect.zipRight(broker.resume))
 }
 
-describeOwnKafka("A consumer whose broker", () => {
+describeOwnKafka("A consumer", () => {
   it.scopedLive(
-    "comes and goes waits for it, goes on by itself and loses nothing",
+    "waits while its broker is down, continues by itself and loses nothing",
     () =>
       Effect.gen(function* () {
         const broker = yield* makeBroker({ "broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "100" })

@@ -25,7 +25,7 @@ const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ v
 const monotonic = Effect.clockWith((clock) => Effect.sync(() => Number(clock.unsafeCurrentTimeNanos()) / 1e6))
 
 describe("a consumer whose timers fire early and whose wall clock steps", () => {
-  it.effect("probes each time that its circuit breaker has been open for long enough", () =>
+  it.effect("probes each time its circuit breaker's open duration has passed", () =>
     unevenly(() =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
@@ -51,7 +51,7 @@ describe("a consumer whose timers fire early and whose wall clock steps", () => 
   )
 
   it.effect(
-    "calls every handler again once what they depend on is back, after a minute of open circuit breakers",
+    "calls every handler again once their dependency is back, after a minute of open circuit breakers",
     () => {
       const groups = Array.from({ length: 5 }, (_, i) => `billing-${i}`)
       return unevenly((step) =>
@@ -235,7 +235,7 @@ describe("a consumer whose timers fire early and whose wall clock steps", () => 
     ).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("shows in its health for how long a dead letter has been held up", () =>
+  it.effect("reports in its health how long a dead letter has been held up", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
@@ -269,14 +269,14 @@ describe("a consumer whose timers fire early and whose wall clock steps", () => 
         step(-2 * hour)
         yield* TestClock.adjust("5 seconds")
         assert.approximately(yield* seconds, 13, 1)
-        // A drain would wait for a publication that is on its way, and the clock stands still by then.
+        // A drain would wait for a publication in flight, and the clock stands still by then.
         isRefusing = false
         yield* TestClock.adjust("1 minute")
       })
     ).pipe(onBroker({ topics: { [topic]: 1, dlq: 1 } }))
   )
 
-  it.effect("shows in its health a handler that stalls once it has, and none before", () =>
+  it.effect("reports a stalled handler in its health, and none before it stalls", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker

@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { makeCalls, observed, onBroker, options, topic } from "../support/consumerTesting.js"
 
-describe("a partition whose committed offset can't be had", () => {
+describe("a partition whose committed offset can't be fetched", () => {
   for (const code of [Code.UNSTABLE_OFFSET_COMMIT, Code.UNKNOWN_TOPIC_OR_PARTITION]) {
-    it.effect(`holds up no other: ${nameOf(code)}`, () =>
+    it.effect(`doesn't hold up the others: ${nameOf(code)}`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const calls = makeCalls()

@@ -18,8 +18,8 @@ const compute = (millis: number) => {
 }
 
 describeKafka("A consumer whose handlers compute", (brokers) => {
-  // One handler in each partition takes half of the session, eight in each four times as long.
-  it.scopedLive("keeps its membership and commits, though they take longer than the session together", () =>
+  // One handler per partition takes half of the session; eight per partition take four times the session.
+  it.scopedLive("keeps its membership and commits, even if together they take longer than the session", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

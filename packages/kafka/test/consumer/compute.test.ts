@@ -10,10 +10,10 @@ import type * as Scope from "effect/Scope"
 import { committed, delayed, group, options, topic } from "../support/consumerTesting.js"
 import * as EventLoop from "../support/eventLoop.js"
 
-/** A turn of the lanes, and what a timer may be late by itself. */
+/** A turn of the lanes, plus a timer's own lateness. */
 const turnMs = 25 + 1
 
-/** Runs a test on a broker with so many partitions of `topic`, and the given number of records in each. */
+/** Runs a test on a broker with `partitions` partitions of `topic`, and the given number of records in each. */
 const onEventLoop = (
   { partitions, records }: { readonly partitions: number; readonly records: number },
   test: (loop: EventLoop.EventLoop) => Effect.Effect<void, unknown, MemoryBroker | Wire | Scope.Scope>
@@ -40,11 +40,11 @@ const until = (isSo: () => boolean) =>
     Effect.tap(() => assert.isTrue(isSo(), "it came to be so"))
   )
 
-/** What the group has committed, in all. */
+/** The sum of the group's committed offsets. */
 const settled = Effect.map(committed, (offsets) => Object.values(offsets).reduce((sum, offset) => sum + offset, 0))
 
 describe("handlers that compute", () => {
-  it.live("leave timers waiting for one handler and a turn, whatever the number of partitions", () =>
+  it.live("delay timers by at most one handler and one turn, for any number of partitions", () =>
     onEventLoop({ partitions: 12, records: 8 }, (loop) =>
       Effect.gen(function* () {
         let calls = 0
@@ -69,7 +69,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("leave timers waiting no longer when the ones before were fast", () =>
+  it.live("don't delay timers longer after fast handlers", () =>
     onEventLoop({ partitions: 10, records: 200 }, (loop) =>
       Effect.gen(function* () {
         let calls = 0
@@ -87,7 +87,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("leave timers waiting no longer in many consumers of a process", () =>
+  it.live("don't delay timers longer with many consumers in a process", () =>
     onEventLoop({ partitions: 10, records: 20 }, (loop) =>
       Effect.gen(function* () {
         let calls = 0
@@ -108,7 +108,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("leave timers waiting no longer in retries", () =>
+  it.live("don't delay timers longer in retries", () =>
     onEventLoop({ partitions: 12, records: 3 }, (loop) =>
       Effect.gen(function* () {
         let calls = 0
@@ -128,7 +128,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("leave timers waiting no longer where a response of many partitions takes its time to unpack", () =>
+  it.live("don't delay timers longer while a large response of many partitions is unpacked", () =>
     onEventLoop({ partitions: 40, records: 1 }, (loop) =>
       Effect.gen(function* () {
         const consumer = TransportMetrics.off.consumer({ topic, groupId: group })
@@ -146,7 +146,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("take their turns one partition after the other", () =>
+  it.live("run one partition after the other", () =>
     onEventLoop({ partitions: 10, records: 50 }, (loop) =>
       Effect.gen(function* () {
         const calls = new Map<number, number>()
@@ -173,7 +173,7 @@ describe("handlers that compute", () => {
     )
   )
 
-  it.live("start no other record after one that outlasted the session, before a heartbeat is answered", () =>
+  it.live("start no record after one that outlasted the session, until a heartbeat is answered", () =>
     onEventLoop({ partitions: 4, records: 3 }, (loop) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker

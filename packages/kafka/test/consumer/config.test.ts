@@ -20,7 +20,7 @@ const code = { value: Codec.text, handler: () => Effect.void }
 const topics = { [topic]: 1, dead: 1, [`${topic}-dlq`]: 1 }
 
 describe("KafkaConsumer.config", () => {
-  it.effect("has the options that variables give, and the program's own", () =>
+  it.effect("merges options from variables with the program's own", () =>
     Effect.gen(function* () {
       const variables = {
         KAFKA_CONSUMER_TOPICS: "orders, payments",
@@ -38,7 +38,7 @@ describe("KafkaConsumer.config", () => {
     })
   )
 
-  it.effect("has topics by a pattern where slashes are around it", () =>
+  it.effect("reads a topic pattern between slashes", () =>
     Effect.gen(function* () {
       const config = KafkaConsumer.config({ groupId: "billing" })
       const { topics } = yield* read(config, { KAFKA_CONSUMER_TOPICS: "/^orders\\.(eu|us)$/i" })
@@ -50,7 +50,7 @@ describe("KafkaConsumer.config", () => {
 })
 
 describe("KafkaConsumer.layerConfig", () => {
-  it.effect("handles, retries and dead-letters as the environment says", () =>
+  it.effect("handles, retries and dead-letters as the environment configures", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -95,7 +95,7 @@ describe("KafkaConsumer.layerConfig", () => {
       return problemsOf(error as ConfigError)
     })
 
-  it.effect("tells every wrong variable in one error, with option and value", () =>
+  it.effect("reports every invalid variable in one error, with option and value", () =>
     Effect.gen(function* () {
       const wrong = {
         ORDERS_KAFKA_CONSUMER_GROUP_ID: " ",
@@ -131,7 +131,7 @@ describe("KafkaConsumer.layerConfig", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("wants a group and a topic from somewhere", () =>
+  it.effect("requires a group and a topic", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* refused({}), [
         'ORDERS_KAFKA_CONSUMER_GROUP_ID: groupId must not be empty, not ""',
@@ -143,7 +143,7 @@ describe("KafkaConsumer.layerConfig", () => {
 
 describe("KafkaConsumer's metrics", () => {
   for (const metrics of [undefined, true, false]) {
-    it.effect(`count unless they are turned off (${metrics})`, () =>
+    it.effect(`count unless turned off (${metrics})`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const counting = yield* TransportMetrics.make({ service: `metrics_${metrics}` })
@@ -170,7 +170,7 @@ describe("KafkaConsumer's metrics", () => {
 })
 
 describe("KafkaConsumer.layerTransactionalConfig", () => {
-  it.effect("writes results and dead letters as the environment says", () =>
+  it.effect("writes results and dead letters as the environment configures", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* KafkaConsumer.layerTransactionalConfig(
@@ -197,7 +197,7 @@ describe("KafkaConsumer.layerTransactionalConfig", () => {
     }).pipe(onBroker({ topics: { ...topics, results: 1 } }))
   )
 
-  it.effect("tells every wrong variable in one error", () =>
+  it.effect("reports every invalid variable in one error", () =>
     Effect.gen(function* () {
       const error = yield* KafkaConsumer.layerTransactionalConfig({
         value: Codec.text,

@@ -18,12 +18,12 @@ const topics = { [topic]: 2 }
 class Orders extends Context.Tag("test/Orders")<Orders, Consumer>() {}
 
 /**
- * The fibres and the sleeps that are there after a while. `TestClock` keeps the sleep of an interrupted fibre until it is
- * due: only what sleeps again and again is left after this.
+ * The fibers and the sleeps that remain after ten minutes. `TestClock` keeps the sleep of an interrupted fiber until it
+ * is due, so only repeated sleeps remain.
  */
 const leftovers = Effect.gen(function* () {
   yield* TestClock.adjust("10 minutes")
-  return { fibres: Array.from(yield* Fiber.roots).length, sleeps: Chunk.size(yield* TestClock.sleeps()) }
+  return { fibers: Array.from(yield* Fiber.roots).length, sleeps: Chunk.size(yield* TestClock.sleeps()) }
 })
 
 describe("lifecycle", () => {
@@ -49,7 +49,7 @@ describe("lifecycle", () => {
       assert.strictEqual((yield* consumer.wait).handled, 1)
       assert.strictEqual(yield* consumer.status, "Stopped")
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(statuses)), ["Running", "Draining", "Stopped"])
-      // To stop what has stopped changes nothing.
+      // Stopping twice changes nothing.
       yield* consumer.stop
       assert.strictEqual((yield* consumer.close).handled, 1)
     }).pipe(onBroker({ topics }))
@@ -68,7 +68,7 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("interrupting run drains and ends as interrupted", () =>
+  it.effect("run drains when it is interrupted, and ends as interrupted", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -86,7 +86,7 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("run drains when what it was to run until has ended, and returns the report", () =>
+  it.effect("run drains when its `until` effect ends, and returns the report", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* broker.produce(topic, [{ value: "a" }, { value: "b", partition: 1 }])
@@ -107,7 +107,7 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("layer is built when the group is joined, and drains when it is released", () =>
+  it.effect("layer waits for the join, and drains when it is released", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -122,7 +122,7 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("layerTag gives the handle, with what the handler needs from other layers", () =>
+  it.effect("layerTag provides the handle, and its handler uses services of other layers", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       class Seen extends Context.Tag("test/Seen")<Seen, Array<string>>() {}
@@ -147,7 +147,7 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("leaves no timer and no fibre behind when it is closed", () =>
+  it.effect("leaves no timer and no fiber behind when it is closed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const before = yield* leftovers

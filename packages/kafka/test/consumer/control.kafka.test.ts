@@ -17,7 +17,7 @@ const owns = (consumer: Consumer, partitions: number) =>
 
 describeKafka("A consumer's control", (brokers) => {
   it.scopedLive(
-    "holds paused partitions through a rebalance, past the session timeout, and goes on when resumed",
+    "holds paused partitions through a rebalance, past the session timeout, and continues when resumed",
     () =>
       Fixture.run(brokers, (journal) =>
         Effect.gen(function* () {
@@ -41,7 +41,7 @@ describeKafka("A consumer's control", (brokers) => {
           assert.deepStrictEqual(yield* consumer.paused, paused)
           assert.strictEqual(yield* consumer.status, "Running")
 
-          // The other handles what it is given: the pause is this member's.
+          // The other member handles its partitions: a pause is per member.
           const other = yield* member
           yield* owns(consumer, 2)
           yield* owns(other, 2)
@@ -69,7 +69,7 @@ describeKafka("A consumer's control", (brokers) => {
     60_000
   )
 
-  it.scopedLive("seeks to offsets, timestamps, the beginning and the end, and commits where it went", () =>
+  it.scopedLive("seeks to offsets, timestamps, the beginning and the end, and commits the new positions", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")
@@ -120,7 +120,7 @@ describeKafka("A consumer's control", (brokers) => {
     )
   )
 
-  it.scopedLive("seeks and rebalances at once: each seek is done as a whole or not at all", () =>
+  it.scopedLive("completes each seek as a whole or not at all, during rebalances", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

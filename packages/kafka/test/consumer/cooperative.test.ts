@@ -23,10 +23,10 @@ const onEachPartition = (count: number) =>
     [0, 1, 2, 3].map((partition) => ({ value: `${partition}/${i}`, partition }))
   ).flat()
 
-/** Closes a consumer in time that passes. */
+/** Closes a consumer while the test clock advances. */
 const end = (consumer: Consumer) => Effect.zipRight(Effect.fork(consumer.close), TestClock.adjust("2 seconds"))
 
-/** A consumer whose requests are seen. */
+/** A consumer whose requests are recorded. */
 const watched = Effect.gen(function* () {
   const broker = yield* MemoryBroker
   const client = yield* broker.client("watched")
@@ -42,7 +42,7 @@ const watched = Effect.gen(function* () {
 })
 
 describe("a cooperative rebalance", () => {
-  it.effect("moves what must move to a member that joins, and back when it leaves", () =>
+  it.effect("moves only the necessary partitions to a joining member, and back when it leaves", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -55,7 +55,7 @@ describe("a cooperative rebalance", () => {
       const second = yield* Fiber.join(joining)
       assert.strictEqual((yield* broker.group(group)).protocol, "cooperative-sticky")
       assert.deepStrictEqual(yield* partitions(first), [0, 1])
-      // What has moved is given in the next rebalance, which a member hears of by its heartbeat.
+      // Revoked partitions are assigned in the next rebalance, which a heartbeat reports.
       assert.deepStrictEqual(yield* partitions(second), [])
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* partitions(second), [2, 3])
@@ -72,7 +72,7 @@ describe("a cooperative rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("lets the partitions that stay run while those that move settle, and no record settles twice", () =>
+  it.effect("keeps running the retained partitions while the revoked ones settle, and settles no record twice", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -94,7 +94,7 @@ describe("a cooperative rebalance", () => {
         Effect.zipLeft(TestClock.adjust("3 seconds")),
         Effect.flatMap(Fiber.join)
       )
-      // Told by its heartbeat at 3 s that 2 and 3 move; their handlers run until 12 s.
+      // The heartbeat at 3 s reports that 2 and 3 are revoked; their handlers run until 12 s.
       yield* TestClock.adjust("7900 millis")
       assert.deepStrictEqual(yield* partitions(first), [0, 1, 2, 3])
       assert.deepStrictEqual(yield* partitions(second), [])
@@ -117,7 +117,7 @@ describe("a cooperative rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("interrupts what exceeds revokeTimeout on the partitions that move, and nothing else", () =>
+  it.effect("interrupts handlers that exceed revokeTimeout on revoked partitions only", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -173,7 +173,7 @@ describe("a cooperative rebalance", () => {
       yield* TestClock.adjust("1100 millis")
       const generations = () => commits.map(({ generationId }) => generationId)
       assert.deepStrictEqual(new Set(generations()), new Set([2]))
-      // The leader asks for a rebalance: the consumer joins at its next heartbeat, while a third holds everybody up.
+      // The leader asks for a rebalance: the consumer joins at its next heartbeat, while a third one delays all members.
       const third = yield* GroupMember.make("cooperative-sticky")
       const thirdJoins = yield* Effect.fork(third.join)
       yield* TestClock.adjust("3 seconds")
@@ -188,7 +188,7 @@ describe("a cooperative rebalance", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(commits.length, held)
       assert.deepStrictEqual(yield* committed, acknowledged)
-      // Not stopped for a moment: a record every 300 ms.
+      // Handling never stopped: a record every 300 ms.
       const stayed = calls.all.filter(({ partition }) => partition === 0).map(({ at }) => at)
       assert.isAbove(stayed.length, 30)
       for (const [i, at] of stayed.slice(1).entries()) assert.strictEqual(at - stayed[i]!, 300)
@@ -202,7 +202,7 @@ describe("a cooperative rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("that begins anew before the assignment comes keeps everything running", () =>
+  it.effect("that restarts before the assignment arrives keeps every partition running", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -221,13 +221,13 @@ describe("a cooperative rebalance", () => {
       const rejoining = yield* Effect.fork(leader.join)
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(rejoining)
-      // SyncGroup is parked; another member comes, so it is answered REBALANCE_IN_PROGRESS.
+      // SyncGroup is parked; another member joins, so it is answered REBALANCE_IN_PROGRESS.
       const third = yield* GroupMember.make("cooperative-sticky")
       const thirdJoins = yield* Effect.fork(third.join)
       yield* quiet
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* partitions(consumer), [0, 1, 2, 3])
-      // In this generation commits are good again: it never was complete.
+      // Commits are accepted again in this generation: it never completed.
       assert.isAbove((yield* committed)[0]!, 5)
       yield* leader.join
       yield* Fiber.join(thirdJoins)
@@ -241,7 +241,7 @@ describe("a cooperative rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("that comes to a member which is removed meanwhile ends its ownership without a commit", () =>
+  it.effect("ends without a commit at a member that the group has removed meanwhile", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { client, commits, onWire } = yield* watched
@@ -266,7 +266,7 @@ describe("a cooperative rebalance", () => {
       yield* TestClock.adjust("3 seconds")
       assert.sameMembers(interrupted, [0, 1, 2, 3])
       assert.strictEqual(commits.length, first)
-      // Back as a new member, it has everything again, from where it was committed.
+      // Back as a new member, it owns every partition again, from the committed offsets.
       assert.deepStrictEqual(yield* partitions(consumer), [0, 1, 2, 3])
       assert.strictEqual(calls.all.length, 8)
       yield* end(consumer)
@@ -278,7 +278,7 @@ describe("a cooperative rebalance", () => {
     ["when the others have joined", ["join", "handler", "sync"]],
     ["when the assignment is there", ["join", "sync", "handler"]]
   ] as const) {
-    it.effect(`drained while it joins, it commits and leaves without joining again: settled ${name}`, () =>
+    it.effect(`commits and leaves without joining again, if drained while it joins: settled ${name}`, () =>
       logged((lines) =>
         Effect.gen(function* () {
           const broker = yield* MemoryBroker
@@ -313,7 +313,7 @@ describe("a cooperative rebalance", () => {
           const report = yield* Fiber.join(closing)
           assert.strictEqual(report.handled, 4)
           assert.deepStrictEqual(yield* committed, { 0: 1, 1: 1, 2: 1, 3: 1 })
-          // What is parked is asked for once more, in case it was lost.
+          // The parked request is sent once more, in case it was lost.
           assert.isAtMost(sent.filter((api) => api === "JoinGroup").length, joins + 1)
           assert.notInclude(
             (yield* broker.group(group)).members.map(({ memberId }) => memberId),
@@ -330,7 +330,7 @@ describe("a cooperative rebalance", () => {
 })
 
 describe("a change of the assignor", () => {
-  it.effect("from range to cooperative-sticky in two rounds keeps the group going", () =>
+  it.effect("from range to cooperative-sticky in two rounds keeps the group running", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

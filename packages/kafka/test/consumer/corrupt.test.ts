@@ -21,7 +21,7 @@ import {
   topic
 } from "../support/consumerTesting.js"
 
-/** Changes the batch that begins at an offset, its checksum left as it is. */
+/** Changes the batch at an offset, but not its checksum. */
 const damage = (offset: number, change: (batch: DataView) => void) => (answer: FetchPartitionResponse) => {
   const records = answer.records.slice()
   const view = new DataView(records.buffer)
@@ -69,7 +69,7 @@ const consuming = Effect.fnUntraced(function* (
 const onTopic = onBroker({ topics: { [topic]: 1 } })
 
 describe("a batch that can't be read", () => {
-  it.effect("ends the consumer with an error that names its place, when all before it is handled and committed", () =>
+  it.effect("fails the consumer with an error that names its position, once all records before it are committed", () =>
     Effect.gen(function* () {
       const { calls, consumer } = yield* consuming(damage(2, flip))
       const error = yield* Effect.flip(consumer.wait)
@@ -81,7 +81,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("is fetched once more, in case it was damaged on its way", () =>
+  it.effect("is fetched once more, in case it was damaged in transit", () =>
     Effect.gen(function* () {
       let times = 0
       const { calls, consumer } = yield* consuming((answer) => (++times === 1 ? damage(2, flip)(answer) : answer))
@@ -90,7 +90,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.scoped("is skipped where that was chosen, and its offsets are logged and counted", () =>
+  it.scoped("is skipped if so configured, and its offsets are logged and counted", () =>
     Effect.gen(function* () {
       const metrics = yield* TransportMetrics.make({ service: "skipping" })
       const { calls, logs } = yield* consuming(damage(1, flip), "skip").pipe(
@@ -113,7 +113,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("is skipped at the end of the log by its own word", () =>
+  it.effect("is skipped at the end of the log by its own last offset", () =>
     Effect.gen(function* () {
       const { calls } = yield* consuming(damage(3, flip), "skip")
       assert.deepStrictEqual(calls.values(), ["a", "b", "c"])
@@ -124,7 +124,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("is skipped up to the next batch, whatever its own damaged header says", () =>
+  it.effect("is skipped up to the next batch, even if its own header is damaged", () =>
     Effect.gen(function* () {
       const { calls } = yield* consuming(
         damage(1, (batch) => batch.setInt32(23, 1_000)),
@@ -134,7 +134,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("ends the consumer all the same where nothing tells its end", () =>
+  it.effect("fails the consumer even under skip if its end can't be found", () =>
     Effect.gen(function* () {
       const { consumer } = yield* consuming(
         damage(3, (batch) => batch.setInt32(23, 1_000)),
@@ -147,7 +147,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("is noticed when its length was damaged, rather than waited for", () =>
+  it.effect("is detected by its damaged length rather than waited for", () =>
     Effect.gen(function* () {
       const { consumer } = yield* consuming(damage(2, (batch) => batch.setInt32(8, 1_000_000)))
       const error = yield* Effect.flip(consumer.wait)
@@ -156,7 +156,7 @@ describe("a batch that can't be read", () => {
     }).pipe(onTopic)
   )
 
-  it.effect("is told apart by an unknown compression, and by malformed data of a known one", () =>
+  it.effect("is reported as an unknown compression, or as malformed data of a known one", () =>
     Effect.gen(function* () {
       for (const [id, words] of [
         [7, "unknown (7)"],

@@ -21,7 +21,7 @@ const topics = { [topic]: 2, [dlq]: 1 }
 const retry = RetryPolicy.fixed({ retries: 2, delay: "1 second" })
 const deadLetter = DeadLetter.topic()
 
-/** A producer over a client of its own, which can be cut off from the broker. */
+/** A producer with its own client, which can be cut off from the broker. */
 const producerClient = Effect.gen(function* () {
   const broker = yield* MemoryBroker
   const client = yield* broker.client("producer")
@@ -42,7 +42,7 @@ const original: { readonly key: Uint8Array; readonly value: Uint8Array; readonly
 }
 
 describe("dead letters", () => {
-  it.effect("keep key, value and headers to the byte and say why, how often and when", () =>
+  it.effect("keep key, value and headers to the byte, and carry error, retry count and time", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { producer } = yield* producerClient
@@ -74,7 +74,7 @@ describe("dead letters", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("take what can't be retried or decoded at once", () =>
+  it.effect("are written at once for non-retryable and undecodable records", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { producer } = yield* producerClient
@@ -110,7 +110,7 @@ describe("dead letters", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("hold their record back until they are acknowledged, and no other partition", () =>
+  it.effect("delay their record's commit until they are acknowledged, and no other partition", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { client, producer } = yield* producerClient
@@ -136,7 +136,7 @@ describe("dead letters", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("that can't be published when the consumer stops leave their record to the next", () =>
+  it.effect("that can't be published before a stop leave their record to the next consumer", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { client, producer } = yield* producerClient
@@ -158,7 +158,7 @@ describe("dead letters", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("are skipped, counted and committed when the policy says so", () =>
+  it.effect("are skipped, counted and committed if the policy is to skip", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const consumer = yield* KafkaConsumer.make({

@@ -23,7 +23,7 @@ import { committed, onBroker, options, topic } from "../support/consumerTesting.
 
 const dlq = "orders-dlq"
 
-/** A console that keeps what is printed, as Node prints it. */
+/** A console that keeps its output, formatted as by Node. */
 const keepingConsole = (lines: Array<string>): Console.Console =>
   new Proxy(Effect.runSync(Console.consoleWith(Effect.succeed)), {
     get: (target, key) => {
@@ -37,7 +37,7 @@ const keepingConsole = (lines: Array<string>): Console.Console =>
 
 const loggers = { pretty: Logger.pretty, json: Logger.json, logFmt: Logger.logFmt, structured: Logger.structured }
 
-/** A tracer that renders how its spans end, as exporters do. */
+/** A tracer that renders the exits of its spans, as exporters do. */
 const rendering = (ends: Array<string>, attributes: Array<string>): Tracer.Tracer =>
   Tracer.make({
     span: (name, parent, context, links, startTime, kind) => {
@@ -69,7 +69,7 @@ const longest = (texts: ReadonlyArray<string>): number => Math.max(...texts.map(
 
 const retry = RetryPolicy.fixed({ retries: 2, delay: "1 second" })
 
-/** One record fails in a given way at each attempt, and a good one is behind it. */
+/** One record fails in a given way at each attempt; a good one follows. */
 const consuming = (make: () => Cause.Cause<unknown>) =>
   Effect.gen(function* () {
     const cause = make()
@@ -97,7 +97,7 @@ const consuming = (make: () => Cause.Cause<unknown>) =>
 describe("A failure that can't be rendered", () => {
   for (const [by, logger] of Object.entries(loggers)) {
     for (const [name, cause] of Object.entries(Hostile.causes)) {
-      it.effect(`is retried and dead-lettered, and the consumer goes on (${by}): ${name}`, () => {
+      it.effect(`is retried and dead-lettered, and the consumer continues (${by}): ${name}`, () => {
         const lines: Array<string> = []
         const ends: Array<string> = []
         const attributes: Array<string> = []
@@ -133,9 +133,9 @@ describe("A failure that can't be rendered", () => {
   }
 })
 
-describe("A handler that is interrupted for its time, whose finalizer fails with what can't be rendered", () => {
+describe("A handler that times out, and whose finalizer fails with an unrenderable error", () => {
   for (const failing of [1, 2]) {
-    it.effect(`is retried, and the consumer goes on: attempt ${failing}`, () => {
+    it.effect(`is retried, and the consumer continues: attempt ${failing}`, () => {
       const lines: Array<string> = []
       const circular = new Error("circular")
       circular.cause = circular
@@ -169,11 +169,11 @@ describe("A handler that is interrupted for its time, whose finalizer fails with
 describe("A handler whose success is a Promise", () => {
   const rejecting = () => Promise.reject(new Error("the database is down"))
   const handlers = {
-    "an Effect of it": () => Effect.sync(rejecting),
-    "the Promise itself": () => rejecting() as unknown as Effect.Effect<unknown>
+    "an Effect of a Promise": () => Effect.sync(rejecting),
+    "a Promise": () => rejecting() as unknown as Effect.Effect<unknown>
   }
   for (const [name, promising] of Object.entries(handlers)) {
-    it.effect(`fails, is retried and dead-lettered, and its rejection is taken: ${name}`, () =>
+    it.effect(`fails, is retried and dead-lettered, and leaves no unhandled rejection: ${name}`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const producer = yield* KafkaProducer.make()

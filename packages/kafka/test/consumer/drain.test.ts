@@ -28,7 +28,7 @@ describe("drain", () => {
       yield* consumer.stop
       yield* TestClock.adjust("14 seconds")
       assert.strictEqual(yield* consumer.status, "Draining")
-      // It stays a member meanwhile, and nobody else gets its partition.
+      // It stays in the group meanwhile, and its partition isn't reassigned.
       assert.strictEqual((yield* broker.group(group)).members.length, 1)
       yield* TestClock.adjust("1 second")
       const report = yield* consumer.wait
@@ -46,7 +46,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("ends a wait for a retry at once and leaves the record uncommitted", () =>
+  it.effect("ends a retry wait at once and leaves the record uncommitted", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -69,7 +69,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("interrupts what exceeds drainTimeout; the next consumer gets it at attempt 1", () =>
+  it.effect("interrupts a handler that exceeds drainTimeout; the next consumer starts at attempt 1", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -110,7 +110,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("hands out again nothing that had settled", () =>
+  it.effect("redelivers no settled record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -149,7 +149,7 @@ describe("drain", () => {
       yield* broker.produce(topic, [{ value: "a" }, { value: "b" }])
       yield* TestClock.adjust("1 second")
       const joining = yield* Effect.fork(KafkaConsumer.make(consuming))
-      // The first member hears of the rebalance with its next heartbeat, and waits for its handler.
+      // The first member's next heartbeat reports the rebalance, and it waits for its handler.
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual((yield* broker.group(group)).state, "PreparingRebalance")
       yield* first.stop
@@ -163,7 +163,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("repeats its last commit for as long as drainTimeout lasts", () =>
+  it.effect("retries its last commit until drainTimeout", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -184,7 +184,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("of a consumer that fails repeats its last commit for 5 seconds only", () =>
+  it.effect("of a failed consumer retries its last commit for 5 seconds only", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const failing = yield* Deferred.make<never, Error>()
@@ -205,7 +205,7 @@ describe("drain", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("that finds the broker gone ends all the same, and what it had settled comes again", () =>
+  it.effect("ends even if the broker is gone, and the uncommitted records are redelivered", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

@@ -18,7 +18,7 @@ const produce = (...values: ReadonlyArray<string>) =>
     )
   )
 
-/** A new leader, whose log may end before what was read. */
+/** A new leader, whose log may end before the read position. */
 const newLeader = (truncateTo?: number) =>
   Effect.flatMap(MemoryBroker, (broker) =>
     Effect.flatMap(broker.leader(topic, 0), (leader) => broker.moveLeader(topic, 0, 3 - leader, { truncateTo }))
@@ -45,7 +45,7 @@ const consuming = Effect.fnUntraced(function* (
 })
 
 describe("a new leader", () => {
-  it.effect("is asked whether it holds what was read, and then read from", () =>
+  it.effect("is asked whether its log contains the read records before fetching continues", () =>
     Effect.gen(function* () {
       const validations: Array<unknown> = []
       yield* produce("a", "b")
@@ -64,12 +64,12 @@ describe("a new leader", () => {
     }).pipe(onTwoNodes)
   )
 
-  it.effect("that lost what was read fails the consumer, which names where", () =>
+  it.effect("that lost read records fails the consumer with an error that names the offset", () =>
     Effect.gen(function* () {
       yield* produce("a", "b", "c", "d", "e")
       const { calls, consumer } = yield* consuming("fail")
       yield* newLeader(3)
-      // As many as were lost, and more: by its offset alone the position would be good.
+      // More records than were lost: by its offset alone the position would be valid.
       yield* produce("f", "g", "h")
       yield* TestClock.adjust("3 seconds")
       const error = yield* Effect.flip(consumer.wait)
@@ -82,7 +82,7 @@ describe("a new leader", () => {
     }).pipe(onTwoNodes)
   )
 
-  it.effect("that lost what was read is read from where its log differs, and commits go back there", () =>
+  it.effect("that lost read records is read from where its log diverges, and commits go back to there", () =>
     Effect.gen(function* () {
       yield* produce("a", "b", "c", "d", "e")
       const { calls } = yield* consuming("latest")
@@ -99,7 +99,7 @@ describe("a new leader", () => {
     }).pipe(onTwoNodes)
   )
 
-  it.effect("that came while nobody consumed is noticed by the epoch that was committed", () =>
+  it.effect("elected while the group was away is detected by the committed epoch", () =>
     Effect.gen(function* () {
       const epochs: Array<number | undefined> = []
       yield* newLeader()
@@ -120,7 +120,7 @@ describe("a new leader", () => {
     }).pipe(onTwoNodes)
   )
 
-  it.effect("of the past is not believed, though all else that is known says that it leads", () =>
+  it.effect("with a lower epoch is ignored, even if all other metadata names it", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* newLeader()
@@ -176,13 +176,13 @@ describe("a new leader", () => {
 })
 
 describe("offsetOutOfRange", () => {
-  it.effect("goes back for what was committed too, so that nothing is passed over when the log has grown again", () =>
+  it.effect("also resets the committed offset, so no record is skipped once the log has grown again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* produce("a", "b", "c", "d", "e")
       const { calls } = yield* consuming("earliest")
       assert.deepStrictEqual(yield* committed, { 0: 5 })
-      // Anew under one name: shorter, and in the same leader epoch.
+      // Created again under the same name: shorter, and in the same leader epoch.
       yield* broker.deleteTopic(topic)
       yield* broker.createTopic(topic, 1)
       yield* produce("f", "g")

@@ -29,7 +29,7 @@ const OrderShipped = Event.make({ type: "order.shipped", version: 1, data: Schem
 const Publisher = EventPublisher.layer({ source: "/shop", topic }).pipe(Layer.provideMerge(KafkaProducer.layer()))
 
 describe("events", () => {
-  it.effect("go from the publisher to their handlers, or with their ids to the dead letters", () =>
+  it.effect("reach their handlers, or the dead letter topic with their ids", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const publisher = yield* EventPublisher.EventPublisher

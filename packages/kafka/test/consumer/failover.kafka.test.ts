@@ -15,7 +15,7 @@ describeOwnKafka("An address that leads to another cluster, and back", () => {
     () =>
       Effect.gen(function* () {
         const proxy = yield* Proxy.make("127.0.0.1:1")
-        // Both tell their clients to come by the proxy.
+        // Both advertise the proxy's address.
         const broker = Effect.gen(function* () {
           let behind = ""
           const { bootstrap } = yield* makeBroker(

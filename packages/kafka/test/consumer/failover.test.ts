@@ -23,7 +23,7 @@ const clusters = Effect.all([
   MemoryBroker.make({ topics: { [topic]: 1 }, clusterId: "second" })
 ])
 
-/** Brokers that don't tell their cluster's id. */
+/** Brokers that don't report their cluster's id. */
 const nameless = (wire: Wire["Type"]): Wire["Type"] => ({
   ...wire,
   connect: (endpoint, role) =>
@@ -33,8 +33,8 @@ const nameless = (wire: Wire["Type"]): Wire["Type"] => ({
         const answer = connection.request(api, request)
         if (api !== "Metadata") return answer
         return Effect.map(answer, (response) => {
-          const told: MetadataResponse = { ...(response as MetadataResponse), clusterId: null }
-          return told as typeof response
+          const anonymous: MetadataResponse = { ...(response as MetadataResponse), clusterId: null }
+          return anonymous as typeof response
         })
       }
     }))
@@ -52,7 +52,7 @@ const start = (wire: Wire["Type"], initialOffset: "earliest" | "latest" = "earli
   })
 
 describe("a consumer whose address leads to another cluster", () => {
-  it.scoped("reads what is there by that cluster's commits, and goes on in the first when it is back", () =>
+  it.scoped("continues from that cluster's commits, and from the first one's when it is back", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const logger = Logger.make<unknown, void>(({ annotations, message }) => {
@@ -73,7 +73,7 @@ describe("a consumer whose address leads to another cluster", () => {
         assert.strictEqual(yield* committed(b), 2)
         yield* a.produce(topic, values("a", 2, 3))
         yield* leadTo(a.wire)
-        // The member that it was there has to be missed first.
+        // Its earlier membership there has to expire first.
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(calls.values().slice(5), ["a3", "a4"])
         assert.strictEqual(yield* committed(a), 5)
@@ -87,7 +87,7 @@ describe("a consumer whose address leads to another cluster", () => {
     })
   )
 
-  it.scoped("begins there by initialOffset, whatever it knew of the first", () =>
+  it.scoped("starts there by initialOffset, regardless of its position in the first", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       yield* b.produce(topic, values("old", 4))
@@ -106,7 +106,7 @@ describe("a consumer whose address leads to another cluster", () => {
 
   const mixtures: ReadonlyArray<ReadonlyArray<Role>> = [["group"], ["fetch"], ["data"], ["join", "group"]]
   for (const roles of mixtures) {
-    it.scoped(`mixes nothing of the two, where only connections for ${roles.join(" and ")} were cut`, () =>
+    it.scoped(`mixes no state of the two if only connections for ${roles.join(" and ")} were cut`, () =>
       Effect.gen(function* () {
         const [a, b] = yield* clusters
         const { leadTo, wire } = Switchable.make(a.wire)
@@ -128,7 +128,7 @@ describe("a consumer whose address leads to another cluster", () => {
     )
   }
 
-  it.scoped("interrupts what is in flight, and commits nothing of it there", () =>
+  it.scoped("interrupts records in flight, and doesn't commit them there", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const { leadTo, wire } = Switchable.make(a.wire)
@@ -164,7 +164,7 @@ describe("a consumer whose address leads to another cluster", () => {
     }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
   )
 
-  it.scoped("comes back to the first though no broker tells its cluster's id", () =>
+  it.scoped("returns to the first even if no broker reports its cluster's id", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const { leadTo, wire } = Switchable.make(nameless(a.wire))

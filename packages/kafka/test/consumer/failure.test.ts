@@ -28,7 +28,7 @@ describe("a consumer that can't start", () => {
     ]
   > = [
     [
-      "senseless settings",
+      "invalid settings",
       { ...options, handler, commitInterval: 0, maxLaneRecords: -1 },
       "Configuration",
       "commitInterval"
@@ -57,7 +57,7 @@ describe("a consumer that can't start", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("for a dead letter topic that doesn't exist fails make, run and launch, and joins nothing", () =>
+  it.effect("for a dead letter topic that doesn't exist fails make, run and launch without joining", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const dead = { ...options, handler, deadLetter: DeadLetter.topic("nowhere") }
@@ -80,14 +80,14 @@ describe("a consumer that can't start", () => {
   )
 })
 
-describe("a consumer that can't go on", () => {
+describe("a consumer that can't continue", () => {
   const stopping = {
     ...options,
     retry: RetryPolicy.fixed({ retries: 1, delay: "1 second" }),
     deadLetter: DeadLetter.none("stop")
   }
 
-  it.effect("fails without committing the record, and finishes what else was in flight", () =>
+  it.effect("fails without committing the record, and finishes the other records in flight", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -113,7 +113,7 @@ describe("a consumer that can't go on", () => {
       assert.sameMembers([...calls.values()], ["a", "bad", "bad", "slow"])
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(statuses)), ["Running", "Draining", "Failed"])
       assert.strictEqual((yield* broker.group(group)).members.length, 0)
-      // Asking again gives the same answer.
+      // The answer stays the same.
       assert.strictEqual(yield* Effect.flip(consumer.close), error)
     }).pipe(onBroker({ topics }))
   )
@@ -157,8 +157,8 @@ describe("a consumer that can't go on", () => {
   )
 })
 
-describe("a consumer that breaks while it opens its partitions", () => {
-  it.effect("fails with what broke", () =>
+describe("a consumer that fails while it opens its partitions", () => {
+  it.effect("fails with that error", () =>
     Effect.gen(function* () {
       const { wire } = yield* MemoryBroker
       let commits = 0

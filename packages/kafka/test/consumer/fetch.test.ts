@@ -11,7 +11,7 @@ import { committed, makeCalls, onBroker, options, quiet, topic } from "../suppor
 
 const values = (partition: number, ...all: ReadonlyArray<string>) => all.map((value) => ({ value, partition }))
 
-/** Two nodes in front of the broker in memory, that share the lead of its partitions as `leaderOf` says. */
+/** Two nodes in front of the memory broker. `leaderOf` assigns each partition's leader. */
 const twoNodes = (wire: Wire["Type"], leaderOf: (partition: number) => number): Wire["Type"] => {
   const [broker] = wire.bootstrap
   const ports = [broker!.port, broker!.port + 1]
@@ -78,7 +78,7 @@ describe("fetching", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("follows a partition whose leader changed while nothing was asked of it", () =>
+  it.effect("follows a partition whose leader changed while it wasn't fetched", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -94,7 +94,7 @@ describe("fetching", () => {
       yield* broker.produce(topic, values(1, "a", "b"))
       yield* TestClock.adjust("1 second")
       leader = 2
-      // The group's leader looks at the metadata meanwhile.
+      // The group's leader refreshes the metadata meanwhile.
       yield* TestClock.adjust("6 seconds")
       yield* Deferred.succeed(gate, undefined)
       yield* TestClock.adjust("3 seconds")
@@ -104,7 +104,7 @@ describe("fetching", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("holds no more bytes than it may, and one partition that is held up doesn't take them all", () =>
+  it.effect("keeps the buffer within its limit, and a blocked partition doesn't use all of it", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -127,7 +127,7 @@ describe("fetching", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("reads a batch that is larger than a partition may ask for", () =>
+  it.effect("reads a batch larger than the partition's fetch limit", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

@@ -14,7 +14,7 @@ import * as Fixture from "../support/fixture.js"
 
 describeOwnKafka("Fetching from a broker", () => {
   it.scopedLive(
-    "goes on after its restart, through compaction, and for records larger than a fetch asks for",
+    "continues after a restart, through compaction, and for records larger than the fetch limit",
     () =>
       Effect.gen(function* () {
         const broker = yield* makeBroker({ "log.cleaner.backoff.ms": "100", "log.cleanup.policy": "compact" })
@@ -30,7 +30,7 @@ describeOwnKafka("Fetching from a broker", () => {
             const { send } = yield* Producer
             const put = (key: string, value: string) => send({ topic, key, value })
 
-            // Nine of each key's ten values go, whole batches with them, once a record has come after `segment.ms`.
+            // Compaction removes nine of each key's ten values, and whole batches, once a record follows `segment.ms` later.
             for (let i = 0; i < 10; i++) for (const key of ["a", "b"]) yield* put(key, `${key}${i}`)
             const isOf = (keys: string) => (record: ConsumedRecord) =>
               keys.includes(Buffer.from(record.key!).toString())
@@ -82,7 +82,7 @@ describeOwnKafka("Fetching from a broker", () => {
             yield* put("f", "f")
             yield* Fixture.within("the records after the restart")(Deferred.await(done))
             assert.deepStrictEqual(values.slice(before), ["d", `${large.length} characters`, "f"])
-            // The restart began a leader epoch.
+            // The restart started a new leader epoch.
             assert.include(asked, "OffsetForLeaderEpoch")
             const report = yield* consumer.close
             assert.deepStrictEqual(report.committed, [{ topic, partition: 0, offset: end + 3 }])

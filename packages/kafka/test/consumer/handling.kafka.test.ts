@@ -14,7 +14,7 @@ import * as Fixture from "../support/fixture.js"
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 describeKafka("A consumer's handling", (brokers) => {
-  it.scopedLive("retries what fails and dead-letters what fails for good, with the original bytes", () =>
+  it.scopedLive("retries failures, and dead-letters final ones with the original bytes", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")
@@ -89,7 +89,7 @@ describeKafka("A consumer's handling", (brokers) => {
     )
   )
 
-  it.scopedLive("goes on with other partitions while one waits for a retry, which a stop ends", () =>
+  it.scopedLive("continues other partitions while one waits for a retry, and a stop ends the wait", () =>
     Fixture.run(brokers, (journal) =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

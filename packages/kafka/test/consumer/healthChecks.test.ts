@@ -38,7 +38,7 @@ const view: Health.ConsumerView = {
 }
 
 /** A check's state, status, and whether it is live and ready. */
-const told = (name: string, change: Partial<Health.ConsumerView>) => {
+const check = (name: string, change: Partial<Health.ConsumerView>) => {
   const { live = true, ready = true, state, status } = Health.checks({ ...view, ...change })[name]!
   return [state, status, live, ready]
 }
@@ -48,7 +48,7 @@ const inStatus = (status: ConsumerStatus, lanes = running.lanes): Partial<Health
 })
 
 describe("the health of a consumer", () => {
-  it("is up where everything is as it should be", () => {
+  it("is up if every check passes", () => {
     const checks: ReadonlyArray<HealthCheck> = Object.values(Health.checks(view))
     assert.deepStrictEqual(
       checks.map(({ state, status }) => `${status} ${state}`),
@@ -57,11 +57,11 @@ describe("the health of a consumer", () => {
   })
 
   it("follows the lifecycle", () => {
-    assert.deepStrictEqual(told("lifecycle", inStatus("Starting")), ["starting", "degraded", true, false])
-    assert.deepStrictEqual(told("lifecycle", inStatus("Paused")), ["paused", "up", true, true])
-    assert.deepStrictEqual(told("lifecycle", inStatus("Draining")), ["draining", "degraded", true, false])
-    assert.deepStrictEqual(told("lifecycle", inStatus("Stopped")), ["stopped", "down", true, false])
-    assert.deepStrictEqual(told("lifecycle", inStatus("Failed")), ["failed", "down", false, false])
+    assert.deepStrictEqual(check("lifecycle", inStatus("Starting")), ["starting", "degraded", true, false])
+    assert.deepStrictEqual(check("lifecycle", inStatus("Paused")), ["paused", "up", true, true])
+    assert.deepStrictEqual(check("lifecycle", inStatus("Draining")), ["draining", "degraded", true, false])
+    assert.deepStrictEqual(check("lifecycle", inStatus("Stopped")), ["stopped", "down", true, false])
+    assert.deepStrictEqual(check("lifecycle", inStatus("Failed")), ["failed", "down", false, false])
     const failure = new ConsumerError({ reason: "Authorization", groupId: "billing", description: "refused" })
     assert.deepStrictEqual(Health.checks({ ...view, ...inStatus("Failed"), failure })["lifecycle"]?.details, {
       reason: "Authorization",
@@ -71,28 +71,28 @@ describe("the health of a consumer", () => {
 
   it("follows the membership", () => {
     const membership = (change: Partial<Health.MembershipView>) => ({ membership: { ...view.membership, ...change } })
-    assert.deepStrictEqual(told("membership", inStatus("Starting")), ["joining", "degraded", true, false])
-    assert.deepStrictEqual(told("membership", inStatus("Draining")), ["leaving", "up", true, true])
-    assert.deepStrictEqual(told("membership", membership({ isAlive: false })), ["expired", "down", true, false])
+    assert.deepStrictEqual(check("membership", inStatus("Starting")), ["joining", "degraded", true, false])
+    assert.deepStrictEqual(check("membership", inStatus("Draining")), ["leaving", "up", true, true])
+    assert.deepStrictEqual(check("membership", membership({ isAlive: false })), ["expired", "down", true, false])
     const rebalancing = membership({ isStable: false })
-    assert.deepStrictEqual(told("membership", rebalancing), ["rebalancing", "degraded", true, true])
+    assert.deepStrictEqual(check("membership", rebalancing), ["rebalancing", "degraded", true, true])
     const nothing = { ...rebalancing, ...inStatus("Running", []) }
-    assert.deepStrictEqual(told("membership", nothing), ["rebalancing", "degraded", true, false])
-    // More members than partitions: it stands by.
-    assert.deepStrictEqual(told("membership", inStatus("Running", [])), ["stable", "up", true, true])
+    assert.deepStrictEqual(check("membership", nothing), ["rebalancing", "degraded", true, false])
+    // With more members than partitions, it stands by.
+    assert.deepStrictEqual(check("membership", inStatus("Running", [])), ["stable", "up", true, true])
   })
 
-  it("tells which brokers can't be reached", () => {
+  it("names unreachable brokers", () => {
     const brokers = (hasAnswered: boolean, ...unreachable: ReadonlyArray<string>) => ({
       reachability: { ...view.reachability, hasAnswered, unreachable }
     })
-    assert.deepStrictEqual(told("brokers", brokers(false)), ["unknown", "up", true, true])
-    assert.deepStrictEqual(told("brokers", brokers(true, "a:1")), ["partlyUnreachable", "degraded", true, true])
-    assert.deepStrictEqual(told("brokers", brokers(true, "a:1", "b:1")), ["unreachable", "down", true, true])
-    assert.deepStrictEqual(told("brokers", brokers(false, "a:1", "b:1")), ["unreachable", "down", true, true])
+    assert.deepStrictEqual(check("brokers", brokers(false)), ["unknown", "up", true, true])
+    assert.deepStrictEqual(check("brokers", brokers(true, "a:1")), ["partlyUnreachable", "degraded", true, true])
+    assert.deepStrictEqual(check("brokers", brokers(true, "a:1", "b:1")), ["unreachable", "down", true, true])
+    assert.deepStrictEqual(check("brokers", brokers(false, "a:1", "b:1")), ["unreachable", "down", true, true])
   })
 
-  it("tells which operations keep failing", () => {
+  it("names operations that keep failing", () => {
     const lasting = {
       operation: "SyncGroup",
       count: 1,
@@ -101,30 +101,30 @@ describe("the health of a consumer", () => {
       seconds: 25,
       error: "SyncGroup answered UNKNOWN_SERVER_ERROR"
     }
-    assert.deepStrictEqual(told("retries", { retries: [lasting] }), ["retrying", "degraded", true, true])
+    assert.deepStrictEqual(check("retries", { retries: [lasting] }), ["retrying", "degraded", true, true])
     assert.deepStrictEqual(Health.checks({ ...view, retries: [lasting] })["retries"]?.details, {
       operations: [lasting]
     })
   })
 
-  it("tells which topics are missing", () => {
-    assert.deepStrictEqual(told("topics", { missingTopics: ["orders"] }), ["missing", "degraded", true, true])
+  it("names missing topics", () => {
+    assert.deepStrictEqual(check("topics", { missingTopics: ["orders"] }), ["missing", "degraded", true, true])
   })
 
-  it("follows the circuit breaker, where there is one", () => {
+  it("follows the circuit breaker if there is one", () => {
     const breaker = (circuitBreaker: ConsumerSnapshot["circuitBreaker"]) => ({
       snapshot: { ...running, circuitBreaker }
     })
     assert.isUndefined(Health.checks(view)["circuitBreaker"])
-    assert.deepStrictEqual(told("circuitBreaker", breaker("closed")), ["closed", "up", true, true])
-    assert.deepStrictEqual(told("circuitBreaker", breaker("halfOpen")), ["halfOpen", "degraded", true, true])
-    assert.deepStrictEqual(told("circuitBreaker", breaker("open")), ["open", "down", true, true])
+    assert.deepStrictEqual(check("circuitBreaker", breaker("closed")), ["closed", "up", true, true])
+    assert.deepStrictEqual(check("circuitBreaker", breaker("halfOpen")), ["halfOpen", "degraded", true, true])
+    assert.deepStrictEqual(check("circuitBreaker", breaker("open")), ["open", "down", true, true])
   })
 
   it("names records whose dead letters are refused", () => {
     const why = { deadLetterTopic: "orders-dlq", error: "refused", remedy: "raise max.message.bytes" }
     const blocked = [{ topic: "orders", partition: 0, offset: 5, ...why, since: 3_000 }]
-    assert.deepStrictEqual(told("deadLetters", { blocked }), ["blocked", "down", true, true])
+    assert.deepStrictEqual(check("deadLetters", { blocked }), ["blocked", "down", true, true])
     assert.deepStrictEqual(Health.checks({ ...view, blocked })["deadLetters"]?.details, {
       records: [{ topic: "orders", partition: 0, offset: 5, ...why, seconds: 7 }]
     })
@@ -132,7 +132,7 @@ describe("the health of a consumer", () => {
 })
 
 describe("the health of a producer", () => {
-  it("tells what holds up its oldest record, and that it is closing", () => {
+  it("reports the delay of its oldest record, and that it is closing", () => {
     const oldest = { topic: "orders", ageMs: 7_000, lastFailure: undefined }
     assert.strictEqual(Producer.sending({ closing: false, pending: 0, oldest: undefined }).state, "sending")
     assert.strictEqual(Producer.sending({ closing: false, pending: 2, oldest }).state, "sending")

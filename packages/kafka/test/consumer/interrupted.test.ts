@@ -35,7 +35,7 @@ const interrupt = (program: Program, turn: number) =>
     return calls
   }).pipe(onBroker({ topics: { [topic]: 1 } }))
 
-/** Interrupts a program at every turn, until it has handled its record before that. */
+/** Interrupts a program at each turn of its event loop, until a run handles its record before the interruption. */
 const drainsAtEachTurn = (name: string, program: Program) =>
   it.live(
     name,

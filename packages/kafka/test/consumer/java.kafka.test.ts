@@ -89,7 +89,7 @@ describeKafka("A group of Java's consumer and Spillway's", (brokers) => {
   for (const assignor of ["cooperative-sticky", "range"] as const) {
     for (const leads of ["Java", "Spillway"] as const) {
       it.scopedLive(
-        `shares partitions both ways, loses nothing and handles nothing twice (${assignor}, ${leads} leads)`,
+        `shares partitions both ways, and handles each record once (${assignor}, ${leads} leads)`,
         () =>
           Fixture.run(brokers, (journal) =>
             Effect.gen(function* () {

@@ -8,7 +8,7 @@ import { KafkaErrorCode } from "../../src/KafkaErrorCode.js"
 import { onBroker, options, topic } from "../support/consumerTesting.js"
 
 describe("Joining a group", () => {
-  it.effect("is tried again with delays while SyncGroup is answered with the next rebalance", () =>
+  it.effect("is retried with delays while SyncGroup answers REBALANCE_IN_PROGRESS", () =>
     Effect.gen(function* () {
       let refused = 0
       const wire = yield* Faults.wrap(yield* Wire, {
@@ -22,7 +22,7 @@ describe("Joining a group", () => {
         ],
         onFault: () => {
           refused++
-          // Else a member that doesn't wait would never let the time go on.
+          // A member that doesn't wait would otherwise never let the clock advance.
           if (refused > 1_000) throw new Error("it joins without a pause")
         }
       })

@@ -8,7 +8,7 @@ import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import * as Fixture from "../support/fixture.js"
 
 describeKafka("A group of kafkajs's consumer", (brokers) => {
-  it.live("refuses a member of ours, undisturbed, and is gone on with where it stopped", () =>
+  it.live("rejects Spillway's member without a disturbance, and Spillway continues where it stopped", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(1)

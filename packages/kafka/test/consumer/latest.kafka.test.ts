@@ -13,7 +13,7 @@ import { withAdmin } from "../support/admin.js"
 import * as Fixture from "../support/fixture.js"
 import * as JavaMembers from "../support/javaMembers.js"
 
-/** Ends when the brokers tell of the topic's partitions. */
+/** Ends when the brokers' metadata has the topic's partitions. */
 const addPartitions = (brokers: string, topic: string, count: number) =>
   Effect.zipRight(
     withAdmin(brokers, (admin) =>
@@ -56,7 +56,7 @@ describeKafka("initialOffset latest on Kafka", (brokers) => {
 
   const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => String(from + i))
 
-  it.scopedLive("reads what is written to a partition that was added before another member started", () =>
+  it.scopedLive("reads the records of a partition that was added before another member started", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")
@@ -75,7 +75,7 @@ describeKafka("initialOffset latest on Kafka", (brokers) => {
   )
 
   it.scopedLive(
-    "reads nothing of before where Java's consumer joins, and all of what comes",
+    "reads no earlier record when Java's consumer joins, and every later one",
     () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {

@@ -37,7 +37,7 @@ const protocols = [["cooperative-sticky"], ["range"]] as const
 describe("initialOffset latest", () => {
   for (const assignors of protocols) {
     describe(`by ${assignors.join()}`, () => {
-      it.effect("reads a partition from its start that was added before another member started", () =>
+      it.effect("reads from its start a partition that was added before another member started", () =>
         Effect.gen(function* () {
           const broker = yield* MemoryBroker
           const { member, values: handled } = calls()
@@ -51,7 +51,7 @@ describe("initialOffset latest", () => {
         }).pipe(onBroker({ topics: { [topic]: 1 } }))
       )
 
-      it.effect("reads a topic from its start that came to match before another member started", () =>
+      it.effect("reads from its start a topic that matched before another member started", () =>
         Effect.gen(function* () {
           const broker = yield* MemoryBroker
           const { member, values: handled } = calls()
@@ -65,7 +65,7 @@ describe("initialOffset latest", () => {
         }).pipe(onBroker({ topics: { [topic]: 2 } }))
       )
 
-      it.effect("reads nothing of before where two members begin a group, one a moment later", () =>
+      it.effect("reads no earlier record when two members start a group, one a moment later", () =>
         Effect.gen(function* () {
           const broker = yield* MemoryBroker
           const { member, values: handled } = calls()
@@ -89,7 +89,7 @@ describe("initialOffset latest", () => {
     })
   }
 
-  it.effect("reads a partition from its start that was added while the group was away", () =>
+  it.effect("reads from its start a partition that was added while the group was away", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()
@@ -104,7 +104,7 @@ describe("initialOffset latest", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("reads a topic from its start that came to match while the group was away", () =>
+  it.effect("reads from its start a topic that was created while the group was away", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()
@@ -118,13 +118,13 @@ describe("initialOffset latest", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("reads a topic from its start that was created anew before another member started", () =>
+  it.effect("reads from its start a topic that was deleted and created again before another member started", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()
       yield* broker.produce(topic, values("old", 3))
       const first = yield* member({ assignors: ["range"] })
-      // What would tell of the new topic comes after the second has joined.
+      // The second has joined before the metadata that would show the new topic arrives.
       yield* first.pause()
       yield* broker.deleteTopic(topic)
       yield* broker.createTopic(topic, 4)
@@ -140,7 +140,7 @@ describe("initialOffset latest", () => {
     }).pipe(onBroker({ topics: { [topic]: 4 } }))
   )
 
-  it.effect("reads a named topic from its start that was created after the group began", () =>
+  it.effect("reads from its start a named topic that was created after the group started", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()
@@ -153,7 +153,7 @@ describe("initialOffset latest", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("begins at the end of a topic that the group comes to read by its name", () =>
+  it.effect("starts at the end of a topic that is added to the group by name", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()
@@ -167,7 +167,7 @@ describe("initialOffset latest", () => {
     }).pipe(onBroker({ topics: { [topic]: 1, others: 1 } }))
   )
 
-  it.effect("is decided by the group's start still when its leader has changed", () =>
+  it.effect("still depends on the group's start after its leader has changed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { member, values: handled } = calls()

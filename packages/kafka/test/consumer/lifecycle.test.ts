@@ -32,7 +32,7 @@ describe("lifecycle", () => {
     assert.deepStrictEqual(statuses.filter(Lifecycle.isFinal), ["Stopped", "Failed"])
   })
 
-  it("stays where it is when asked for what isn't allowed", () => {
+  it("ignores transitions that aren't allowed", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(FastCheck.constantFrom(...statuses)), (asked) => {
         const reached = Effect.runSync(
@@ -51,7 +51,7 @@ describe("lifecycle", () => {
     )
   })
 
-  it.effect("tells the present status and each change, and ends with the last", () =>
+  it.effect("emits the current status and each change, and ends with the last", () =>
     Effect.gen(function* () {
       const lifecycle = yield* Lifecycle.make
       const subscribed = yield* Deferred.make<void>()
@@ -67,7 +67,7 @@ describe("lifecycle", () => {
     })
   )
 
-  it.effect("tells those who come late how it ended", () =>
+  it.effect("emits the final status to late subscribers", () =>
     Effect.gen(function* () {
       const lifecycle = yield* Lifecycle.make
       yield* lifecycle.to("Draining")

@@ -12,7 +12,7 @@ import { type Line, logged } from "../support/logged.js"
 const failures = (lines: ReadonlyArray<Line>) => lines.filter(({ message }) => message.startsWith("Handling failed"))
 
 describe("log lines", () => {
-  it.effect("tell a consumer's life at Info, with its service and group", () =>
+  it.effect("report a consumer's lifecycle at Info, with its service and group", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const consumer = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void })
@@ -30,7 +30,7 @@ describe("log lines", () => {
     ).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("stay few while a dependency is down, and count what they leave out", () =>
+  it.effect("stay few while a dependency is down, and count the suppressed ones", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
@@ -75,7 +75,7 @@ describe("log lines", () => {
     ).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("tell which record failed, and its content only when asked", () =>
+  it.effect("name the record that failed, and contain its content only if so configured", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker

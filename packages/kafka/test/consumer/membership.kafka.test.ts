@@ -47,7 +47,7 @@ describeKafka("A consumer's membership", (brokers) => {
   )
 
   for (const assignor of ["cooperative-sticky", "range"] as const) {
-    it.scopedLive(`hands partitions over while handlers run, and no record is handled twice (${assignor})`, () =>
+    it.scopedLive(`reassigns partitions while handlers run, and handles no record twice (${assignor})`, () =>
       Fixture.run(brokers, (journal) =>
         Effect.gen(function* () {
           const groupId = uniqueName("group")
@@ -83,7 +83,7 @@ describeKafka("A consumer's membership", (brokers) => {
           yield* latch.close
           const joining = yield* Effect.fork(member("second"))
           yield* journal.logged("revoking partitions")
-          // Eagerly nobody joins before all is given up; cooperatively nobody waits for what moves.
+          // Eager members join once every partition is revoked; cooperative members don't wait for partitions that move.
           if (assignor === "range") assert.isNull(joining.unsafePoll())
           else yield* Fiber.join(joining)
           yield* latch.open
@@ -107,7 +107,7 @@ describeKafka("A consumer's membership", (brokers) => {
       )
     )
 
-    it.scopedLive(`takes over at once what a member that stops leaves behind (${assignor})`, () =>
+    it.scopedLive(`reassigns a stopped member's partitions at once (${assignor})`, () =>
       Fixture.run(brokers, (journal) =>
         Effect.gen(function* () {
           const groupId = uniqueName("group")

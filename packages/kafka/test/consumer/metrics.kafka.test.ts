@@ -24,7 +24,7 @@ const become = (expected: Readonly<Record<string, number>>, read: (name: string)
   )
 
 describeKafka("The metrics of a consumer", (brokers) => {
-  it.scopedLive("show its lag and what it holds, and follow partitions to another member", () =>
+  it.scopedLive("show its lag and buffer, and follow partitions to another member", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const service = "kafka_lag"

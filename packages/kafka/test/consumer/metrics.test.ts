@@ -23,7 +23,7 @@ const metered = (service: string) => ({
 })
 
 describe("the metrics of a consumer", () => {
-  it.effect("show how far it is behind, and what it holds", () =>
+  it.effect("show its lag and buffer", () =>
     Effect.gen(function* () {
       const metrics = metered("consumer_lag")
       const broker = yield* MemoryBroker
@@ -58,7 +58,7 @@ describe("the metrics of a consumer", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("count failed attempts and the retries that are waited for", () =>
+  it.effect("count failed attempts and pending retries", () =>
     Effect.gen(function* () {
       const metrics = metered("consumer_failures")
       const broker = yield* MemoryBroker
@@ -93,7 +93,7 @@ describe("the metrics of a consumer", () => {
         metrics.on
       )
       assert.strictEqual(metrics.of("rebalances_total"), 1)
-      // The first commit is of where the partitions start.
+      // The first commit contains the partitions' start offsets.
       assert.strictEqual(metrics.of("commits_total", { status: "success" }), 1)
       yield* broker.produce(topic, [{ value: "a" }])
       yield* TestClock.adjust("2 seconds")
@@ -110,7 +110,7 @@ describe("the metrics of a consumer", () => {
       assert.strictEqual(metrics.of("commits_total", { status: "success" }), 3)
       yield* KafkaConsumer.make({ ...options, handler: () => Effect.void }).pipe(Effect.fork)
       yield* TestClock.adjust("5 seconds")
-      // What moves is given up in one generation, and given in the next.
+      // A partition that moves is revoked in one generation and assigned in the next.
       assert.strictEqual(metrics.of("rebalances_total"), 3)
       assert.strictEqual(metrics.ofTopic("assigned_partitions"), 1)
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
@@ -152,7 +152,7 @@ describe("the metrics of a consumer", () => {
     }).pipe(onBroker({ topics: { [topic]: 1, dead: 1 } }))
   )
 
-  it.effect("tell the status to the end, and are zero when it has closed", () =>
+  it.effect("show the status to the end, and are zero once it has closed", () =>
     Effect.gen(function* () {
       const metrics = metered("consumer_closed")
       const broker = yield* MemoryBroker

@@ -9,7 +9,7 @@ import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import * as Fixture from "../support/fixture.js"
 
 describeKafka("Topics by a pattern", (brokers) => {
-  it.scopedLive("are taken up when they come and given up when they go, by every member", () =>
+  it.scopedLive("are assigned when created and dropped when deleted, by every member", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

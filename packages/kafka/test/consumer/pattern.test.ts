@@ -19,7 +19,7 @@ const byPattern = { ...options, topics: /^orders\./, metadataInterval: "5 second
 const topicsOf = (partitions: ReadonlyArray<TopicPartition>) => [...new Set(partitions.map(({ topic }) => topic))]
 
 describe("topics by a pattern", () => {
-  it.effect("are those that match, without Kafka's own", () =>
+  it.effect("match, except for Kafka's internal topics", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...byPattern, topics: /o/g, handler: done })
       assert.deepStrictEqual(topicsOf(yield* consumer.assignment), ["orders.eu", "orders.us"])
@@ -27,7 +27,7 @@ describe("topics by a pattern", () => {
   )
 
   for (const initialOffset of ["earliest", "latest"] as const) {
-    it.effect(`are taken up from their start when they come, and given up when they go (${initialOffset})`, () =>
+    it.effect(`are read from their start when created, and dropped when deleted (${initialOffset})`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const calls = makeCalls()
@@ -50,7 +50,7 @@ describe("topics by a pattern", () => {
     )
   }
 
-  it.effect("are waited for while there are none", () =>
+  it.effect("may not exist yet: the consumer waits for them", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -64,7 +64,7 @@ describe("topics by a pattern", () => {
     }).pipe(onBroker({}))
   )
 
-  it.effect("are looked for by every member, whoever leads, and nobody stops for it", () =>
+  it.effect("are looked up by every member, not only the leader, and no member stops for it", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -85,7 +85,7 @@ describe("topics by a pattern", () => {
     }).pipe(onBroker({ topics: { payments: 1, "orders.eu": 1 } }))
   )
 
-  it.effect("may be paused and sought before there are any", () =>
+  it.effect("may be paused and sought before any exists", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -107,7 +107,7 @@ describe("topics by a pattern", () => {
     ["each topic's own", DeadLetter.topic()],
     ["one for all", DeadLetter.topic("orders.eu-dlq")]
   ] as const) {
-    it.effect(`are not the dead letter topics of those that match (${name})`, () =>
+    it.effect(`don't include the dead letter topics of matching topics (${name})`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const consumer = yield* KafkaConsumer.make({
@@ -123,7 +123,7 @@ describe("topics by a pattern", () => {
     )
   }
 
-  it.effect("whose dead letter topic is missing at the start fail the consumer", () =>
+  it.effect("fail the consumer if a dead letter topic is missing at the start", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         KafkaConsumer.make({ ...byPattern, deadLetter: DeadLetter.topic(), handler: done })

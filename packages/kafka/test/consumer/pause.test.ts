@@ -49,7 +49,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("fetches for the partitions that aren't paused alone, and keeps what it has", () =>
+  it.effect("fetches only partitions that aren't paused, and keeps the buffered records", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const fetched: Array<ReadonlyArray<number>> = []
@@ -65,7 +65,7 @@ describe("pause", () => {
       )
       yield* consumer.pause([first])
       assert.strictEqual(yield* consumer.status, "Running")
-      // A long poll that was parked already brings this one.
+      // A long poll that was already parked returns this one.
       yield* broker.produce(topic, [{ value: "kept", partition: 0 }])
       yield* TestClock.adjust("2 seconds")
       fetched.length = 0
@@ -92,7 +92,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("lets a wait for a retry go on and then holds it", () =>
+  it.effect("lets a retry wait continue and then holds the retry", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -119,7 +119,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("outlasts rebalances, for partitions that are kept and that come back", () =>
+  it.effect("outlasts rebalances, for partitions that are retained or assigned again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -154,7 +154,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("of all holds for partitions that come new", () =>
+  it.effect("of all partitions also holds newly assigned ones", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -173,7 +173,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("holds up neither a rebalance nor a drain, also where a retry is held", () =>
+  it.effect("holds up neither a rebalance nor a drain, even with a held retry", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -199,7 +199,7 @@ describe("pause", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("names what can't be paused", () =>
+  it.effect("names a partition that can't be paused", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void })
       const refused = (partitions: Parameters<typeof consumer.resume>[0]) =>

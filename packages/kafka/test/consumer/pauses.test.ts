@@ -10,7 +10,7 @@ const step = FastCheck.record({
 })
 
 describe("pauses", () => {
-  it("agree with a naive model, for partitions that nobody named too", () => {
+  it("agree with a naive model, also for partitions that no call named", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(step), FastCheck.subarray(partitions), (steps, owned) => {
         let pauses = Pauses.none

@@ -8,7 +8,7 @@ const id = ({ offset, partition }: { readonly partition: number; readonly offset
 
 describeKafka("A consumer's process", (brokers) => {
   it.scopedLive(
-    "that is killed loses nothing: only what was not committed is handled again",
+    "that is killed loses nothing: only uncommitted records are handled again",
     () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {
@@ -44,7 +44,7 @@ describeKafka("A consumer's process", (brokers) => {
     60_000
   )
 
-  it.scopedLive("ends on SIGTERM while a record waits for its retry, and the next one goes on there", () =>
+  it.scopedLive("ends on SIGTERM while a record waits for its retry, and the next one continues there", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

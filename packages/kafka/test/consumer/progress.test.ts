@@ -53,7 +53,7 @@ describe("progress", () => {
     )
   })
 
-  it("takes a handler that runs on after it was interrupted for stuck, which only a restart cures", () => {
+  it("reports a handler that ignores its interruption as stuck, which only a restart cures", () => {
     const given = { ...limits, handlerTimeoutMs: 10_000 }
     assert.strictEqual(
       Progress.check(
@@ -69,7 +69,7 @@ describe("progress", () => {
     assert.deepStrictEqual({ status, state, live }, { status: "down", state: "stuck", live: false })
   })
 
-  it("sees progress in each record that settles or starts, and in an empty lane", () => {
+  it("counts each settled or started record, and an empty lane, as progress", () => {
     assert.strictEqual(
       stateAfter(600, (second) => ({ settledTo: Math.floor(second / 50), steps: second })),
       "working"
@@ -84,7 +84,7 @@ describe("progress", () => {
     )
   })
 
-  it("tells a record that fails again and again from a handler that runs long", () => {
+  it("distinguishes a record that keeps failing from a handler that runs long", () => {
     const retrying = (second: number): Partial<LaneSnapshot> => ({
       activity: second % 20 < 10 ? "waiting" : "handling",
       steps: Math.floor(second / 10)
@@ -95,7 +95,7 @@ describe("progress", () => {
     }
   })
 
-  it("blames no lane that is paused, may not start, or waits for its dead letter", () => {
+  it("reports no lane that is paused, may not start, or waits for its dead letter", () => {
     assert.strictEqual(
       stateAfter(600, () => ({ activity: "queued", inFlight: 0, paused: true })),
       "idle"
@@ -129,7 +129,7 @@ describe("progress", () => {
     )
   })
 
-  it("still sees a paused lane's handler run long, and one behind an open breaker", () => {
+  it("still reports a long handler in a paused lane or behind an open breaker", () => {
     assert.strictEqual(
       stateAfter(61, () => ({ paused: true })),
       "stalled"
@@ -140,7 +140,7 @@ describe("progress", () => {
     )
   })
 
-  it("blames nobody for the time in which the process itself stood still", () => {
+  it("doesn't count time in which the process itself stood still", () => {
     const progress = Progress.look(
       after(10, () => ({})),
       [lane],
@@ -150,7 +150,7 @@ describe("progress", () => {
     assert.strictEqual(Progress.check(Progress.look(progress, [lane], 0), limits).state, "working")
   })
 
-  it("forgets lanes that were given up, and begins anew with those that come back", () => {
+  it("forgets revoked lanes, and starts over when they are assigned again", () => {
     const long = after(600, () => ({}))
     const without = Progress.look(long, [], 601_000)
     assert.strictEqual(Progress.check(without, limits).state, "idle")

@@ -20,7 +20,7 @@ import * as TestContext from "effect/TestContext"
 import * as FastCheck from "fast-check"
 import { observed, onBroker, options, topic } from "../support/consumerTesting.js"
 
-/** What the attempts at a record do, one letter each; what goes beyond them succeeds. */
+/** The results of the attempts at a record, one letter each; later attempts succeed. */
 type Script = string
 
 type Step =
@@ -70,7 +70,7 @@ const consuming = {
   fetchMaxWait: "5 seconds"
 } as const
 
-/** Runs the steps and checks every commit before it is sent; returns what was handed out after it had settled. */
+/** Runs the steps and checks every commit before it is sent; returns the records redelivered after they had settled. */
 const play = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
   const broker = yield* MemoryBroker
   const client = yield* broker.client("consumer")
@@ -116,7 +116,7 @@ const play = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
       return Effect.zipRight(attempts[value[attempt - 1] ?? "s"]!, done)
     })
 
-  // A check that fails is a defect of the committing fibre, so it is kept for the end.
+  // A failed check would be a defect of the committing fiber, so it is kept for the end.
   let broken: unknown
   const wire = observed(client.wire, (api, request) =>
     api !== "OffsetCommit"

@@ -78,7 +78,7 @@ describe("rackId", () => {
     )
   }
 
-  it.effect("goes back to the leader when the replica's broker is gone", () =>
+  it.effect("returns to the leader when the replica's broker is gone", () =>
     Effect.gen(function* () {
       const { broker, calls } = yield* consume("b")
       yield* broker.produce(topic, values("a"))
@@ -96,7 +96,7 @@ describe("rackId", () => {
   )
 
   for (const code of ["OFFSET_OUT_OF_RANGE", "NOT_LEADER_OR_FOLLOWER", "UNKNOWN_LEADER_EPOCH"] as const) {
-    it.effect(`takes a follower's ${code} for its own, and asks the leader`, () =>
+    it.effect(`attributes ${code} to the follower, and asks the leader`, () =>
       Effect.gen(function* () {
         const { broker, calls, consumer, nodes } = yield* consume("b", [
           {

@@ -1,5 +1,5 @@
 /**
- * The error codes of `docs/group-protocol.md` that a real broker is easily brought to answer.
+ * The error codes of `docs/group-protocol.md` that a real broker can easily be made to answer.
  */
 import { assert, it } from "@effect/vitest"
 import * as Codec from "@spillway/transport/Codec"
@@ -13,7 +13,7 @@ import { denyReading } from "../support/deny.js"
 import * as Fixture from "../support/fixture.js"
 import { password, plainModule, username } from "../support/security.js"
 
-/** Bob comes by SASL, whom the authorizer may refuse; who comes by PLAINTEXT may do anything. */
+/** The authorizer may refuse Bob, who connects by SASL. A client on PLAINTEXT may do anything. */
 const makeGuardedBroker = makeBroker(
   {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -28,7 +28,7 @@ const makeGuardedBroker = makeBroker(
 
 describeOwnKafka("A consumer's reaction on Kafka to", () => {
   it.scopedLive(
-    "what its coordinator and leaders refuse",
+    "requests that its coordinator and leaders refuse",
     () =>
       Effect.gen(function* () {
         const broker = yield* makeGuardedBroker
@@ -75,7 +75,7 @@ describeOwnKafka("A consumer's reaction on Kafka to", () => {
             assert.include(third.message, "GROUP_MAX_SIZE_REACHED")
             yield* second.consumer.close
 
-            // UNKNOWN_MEMBER_ID: somebody else says that it leaves.
+            // UNKNOWN_MEMBER_ID: another client sends LeaveGroup for it.
             const joins = () => journal.entries.filter(({ message }) => message.includes("Joined the group"))
             const [memberId] = joins().flatMap(({ annotations }) =>
               annotations["groupId"] === groupId ? [String(annotations["memberId"])] : []

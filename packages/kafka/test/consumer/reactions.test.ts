@@ -1,5 +1,5 @@
 /**
- * What a consumer does with every error code, as the tables of `docs/group-protocol.md` have it: each cell is a test.
+ * A consumer's reaction to every error code. Each cell of the tables in `docs/group-protocol.md` is a test.
  */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -41,13 +41,13 @@ const rows = page
     )
   })
 
-/** Those whose answer is met before the group is joined. */
+/** Requests that are answered before the group is joined. */
 const beforeJoin: ReadonlyArray<Api> = ["FindCoordinator", "Metadata"]
 
-/** Those whose answer is met before anything is handled. */
+/** Requests that are answered before any record is handled. */
 const early: ReadonlyArray<Api> = [...beforeJoin, "OffsetFetch", "ListOffsets"]
 
-/** Those that are sent for a rebalance, which another member brings about. */
+/** Requests of a rebalance, which another member causes. */
 const joins: ReadonlyArray<Api> = ["JoinGroup", "SyncGroup"]
 
 interface Sent {
@@ -84,7 +84,7 @@ const play = ({ api, code }: Row) =>
       ...options,
       sessionTimeout: "10 seconds",
       heartbeatInterval: "1 second",
-      // So that the time goes by fast.
+      // So that the clock advances fast.
       fetchMaxWait: "20 seconds",
       drainTimeout: "1 second",
       handler: calls.handler(({ partition }) =>
@@ -144,7 +144,7 @@ const goesOn = (row: Row) =>
     return shown.filter((word) => word !== "").join(", ") || "again"
   })
 
-/** A consumer of one record that meets the code whenever it sends the request. */
+/** A consumer of one record that gets the code for each such request. */
 const consumerThatMeets = (code: KafkaErrorName, api: Api, from: Duration.DurationInput = 0) =>
   Effect.gen(function* () {
     const broker = yield* MemoryBroker
@@ -174,7 +174,7 @@ describe("A consumer's reaction to", () => {
   })
 
   for (const code of ["NOT_COORDINATOR", "UNKNOWN_MEMBER_ID", "GROUP_AUTHORIZATION_FAILED"] as const) {
-    it.effect(`${code} on LeaveGroup: closes all the same`, () =>
+    it.effect(`${code} on LeaveGroup: closes anyway`, () =>
       Effect.gen(function* () {
         const consumer = yield* consumerThatMeets(code, "LeaveGroup")
         yield* TestClock.adjust("1 second")
@@ -186,7 +186,7 @@ describe("A consumer's reaction to", () => {
     )
   }
 
-  it.effect("a refused commit, for good: fails without repeating it", () =>
+  it.effect("a permanently refused commit: fails without repeating it", () =>
     Effect.gen(function* () {
       const consumer = yield* consumerThatMeets("GROUP_AUTHORIZATION_FAILED", "OffsetCommit")
       yield* TestClock.adjust("1100 millis")

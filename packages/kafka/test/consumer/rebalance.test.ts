@@ -89,7 +89,7 @@ describe("an eager rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("interrupts what exceeds revokeTimeout, and the next owner gets it at attempt 1", () =>
+  it.effect("interrupts a handler that exceeds revokeTimeout, and the next owner starts at attempt 1", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -126,7 +126,7 @@ describe("an eager rebalance", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("finds partitions that were added, and reads them from their start", () =>
+  it.effect("finds added partitions, and reads them from their start", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

@@ -8,7 +8,7 @@ import * as KafkaAdmin from "../../src/KafkaAdmin.js"
 import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import * as Fixture from "../support/fixture.js"
 
-describeKafka("A topic that is created anew on Kafka", (brokers) => {
+describeKafka("A topic that is deleted and created again on Kafka", (brokers) => {
   it.scopedLive("is read from its start, each record once, by every member", () =>
     Fixture.run(brokers, (journal) =>
       Effect.gen(function* () {

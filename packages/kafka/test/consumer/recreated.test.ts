@@ -14,7 +14,7 @@ const recreate = (partitions = 1) =>
     Effect.zipRight(broker.deleteTopic(topic), broker.createTopic(topic, partitions))
   )
 
-describe("a topic that is created anew", () => {
+describe("a topic that is deleted and created again", () => {
   for (const initialOffset of ["earliest", "latest"] as const) {
     for (const count of [2, 5]) {
       it.effect(`is read from its start, each record once (${initialOffset}, ${count} records after 3)`, () =>
@@ -43,7 +43,7 @@ describe("a topic that is created anew", () => {
     }
   }
 
-  it.effect("is nothing that what is in flight from the old one is committed to", () =>
+  it.effect("gets no commit for records in flight from the old one", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -66,7 +66,7 @@ describe("a topic that is created anew", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("is noticed by every member, with all its partitions", () =>
+  it.effect("is detected by every member, with all its partitions", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -105,7 +105,7 @@ describe("a topic that is created anew", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("is noticed by the metadata alone where nothing is fetched", () =>
+  it.effect("is detected by metadata alone if nothing is fetched", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -127,12 +127,12 @@ describe("a topic that is created anew", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("isn't taken for the old one again when a broker lags behind", () =>
+  it.effect("stays the new one when a broker's metadata lags behind", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
-      /** What the metadata has said of the topic, and whether it is the past that is told. */
-      const told: Array<unknown> = []
+      /** The metadata responses; while `lags` is set, the broker answers with the oldest one. */
+      const answers: Array<unknown> = []
       let lags = false
       const wire: Wire["Type"] = {
         bootstrap: broker.wire.bootstrap,
@@ -144,8 +144,8 @@ describe("a topic that is created anew", () => {
               if (api !== "Metadata") return answer
               return Effect.map(answer, (response) => {
                 if ((response as MetadataResponse).topics.length === 0) return response
-                told.push(response)
-                return (lags ? told[0] : response) as typeof response
+                answers.push(response)
+                return (lags ? answers[0] : response) as typeof response
               })
             }
           }))

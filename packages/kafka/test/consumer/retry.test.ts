@@ -44,7 +44,7 @@ describe("retries", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("take any schedule, and the delay of a TemporaryError before it", () =>
+  it.effect("follow any schedule, and prefer the delay of a TemporaryError", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -71,7 +71,7 @@ describe("retries", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("keep the test's clock whole, whatever delays a schedule has", () =>
+  it.effect("keep the test clock at whole milliseconds, with any delays of a schedule", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -114,8 +114,8 @@ describe("retries", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  const interruptFibre = Effect.withFiberRuntime<never>((fibre) =>
-    Effect.zipRight(Fiber.interruptFork(fibre), Effect.never)
+  const interruptFiber = Effect.withFiberRuntime<never>((fiber) =>
+    Effect.zipRight(Fiber.interruptFork(fiber), Effect.never)
   )
 
   it.effect.each<readonly [string, Effect.Effect<unknown, unknown>]>([
@@ -127,10 +127,10 @@ describe("retries", () => {
       })
     ],
     ["interrupts itself", Effect.interrupt],
-    ["has its fibre interrupted", interruptFibre],
-    ["joins an interrupted fibre", Effect.flatMap(Effect.fork(Effect.interrupt), Fiber.join)],
+    ["has its fiber interrupted", interruptFiber],
+    ["joins an interrupted fiber", Effect.flatMap(Effect.fork(Effect.interrupt), Fiber.join)],
     ["loses a parallel branch to a defect", Effect.all([Effect.die("one"), Effect.never], { concurrency: 2 })]
-  ])("go on with a handler that %s", ([, failure]) =>
+  ])("continue after a handler that %s", ([, failure]) =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -152,7 +152,7 @@ describe("retries", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("go on with a handler that throws instead of returning an Effect", () =>
+  it.effect("continue after a handler that throws instead of returning an Effect", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const values: Array<string> = []

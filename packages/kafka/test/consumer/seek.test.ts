@@ -40,7 +40,7 @@ describe("seek", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("finds the beginning, the end and timestamps, in the partitions given or in all", () =>
+  it.effect("finds the beginning, the end and timestamps, in the given partitions or in all", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* broker.produce(
@@ -64,7 +64,7 @@ describe("seek", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("waits for the handler that runs, drops what is queued, and is done when its commit is acknowledged", () =>
+  it.effect("waits for the running handler, drops queued records, and ends when its commit is acknowledged", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -87,7 +87,7 @@ describe("seek", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("ends a wait for a retry at once, without an outcome for its record", () =>
+  it.effect("ends a retry wait at once, without an outcome for its record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -100,7 +100,7 @@ describe("seek", () => {
       yield* quiet
       yield* consumer.seek(Position.offset(2))
       yield* TestClock.adjust("2 minutes")
-      // The poll for the old position that was parked at the broker ends first.
+      // The parked poll for the old position ends first.
       assert.deepStrictEqual(calls.attempts(), [
         ["0", 1, 0],
         ["2", 1, 500]
@@ -110,7 +110,7 @@ describe("seek", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("that is interrupted while it waits changes nothing; a retry that it cut short starts again", () =>
+  it.effect("changes nothing if it is interrupted while it waits; a retry that it cut short starts again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -144,7 +144,7 @@ describe("seek", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("in a handler doesn't wait for the handler itself, whose record is then of no account", () =>
+  it.effect("in a handler doesn't wait for the handler itself, and ignores the outcome of its record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -165,7 +165,7 @@ describe("seek", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("in a handler that then fails gives up the record", () =>
+  it.effect("in a handler that then fails discards the record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -188,7 +188,7 @@ describe("seek", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("names what it refuses, and changes nothing then", () =>
+  it.effect("fails with the invalid position, and changes nothing", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -207,7 +207,7 @@ describe("seek", () => {
       assert.deepStrictEqual(yield* refused(Position.beginning, [partition(0), partition(2)]), [
         ...["NotAssigned", "partitions[1]", partition(2)]
       ])
-      // Inside the log of one, outside of the other's.
+      // Within one partition's log, outside the other's.
       assert.deepStrictEqual(yield* refused(Position.offset(4)), ["OffsetOutOfRange", "position.offset", 4])
       const error = yield* Effect.flip(consumer.seek(Position.offset(0), [partition(1)]))
       assert.strictEqual(
@@ -226,12 +226,12 @@ describe("seek", () => {
 describe("seek and a rebalance", () => {
   const slow = (calls: ReturnType<typeof makeCalls>) => ({
     ...options,
-    // Gives its only partition up for the rebalance.
+    // Its only partition is revoked in the rebalance.
     assignors: ["range"] as const,
     handler: calls.handler(() => Effect.sleep("10 seconds"))
   })
 
-  it.effect("that begins while it waits: fails, and the old position is committed", () =>
+  it.effect("that starts while it waits: fails, and the old position is committed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -250,7 +250,7 @@ describe("seek and a rebalance", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("that is on: fails, of all partitions and of one", () =>
+  it.effect("in progress: fails, for all partitions and for one", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -267,7 +267,7 @@ describe("seek and a rebalance", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("that comes before its commit is acknowledged: is done when the giving up commits it", () =>
+  it.effect("that starts before its commit is acknowledged: completes when the revocation commits it", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const client = yield* broker.client()
@@ -295,7 +295,7 @@ describe("seek and a rebalance", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("that a lost session brings: fails when its commit can't be made", () =>
+  it.effect("after a lost session: fails if its commit is impossible", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const client = yield* broker.client()
@@ -337,13 +337,13 @@ describe("seeks at random", () => {
     })
   )
 
-  /** Handled offsets follow each other from where the last seek led, and commits tell of nothing else. */
+  /** Handled offsets are consecutive from the last seek's target, and commits cover nothing else. */
   const play = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
     const broker = yield* MemoryBroker
     let next = 0
     let start = 0
     let produced = 0
-    /** Where a seek under way leads to. */
+    /** The target of a pending seek. */
     let sought: number | undefined
     const wrong: Array<string> = []
     const check = (offset: number) => {
@@ -388,7 +388,7 @@ describe("seeks at random", () => {
         const seeking = yield* Effect.fork(consumer.seek(Position.offset(sought)))
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(seeking)
-        // It has led there, though nothing need have been handled yet.
+        // The position is there, even if no record has been handled yet.
         if (sought !== undefined) start = next = sought
         sought = undefined
       }
@@ -401,7 +401,7 @@ describe("seeks at random", () => {
   })
 
   it(
-    "go on exactly where they led, and no commit mixes what was before and after",
+    "continue exactly at their targets, and no commit mixes the old and the new position",
     () =>
       FastCheck.assert(
         FastCheck.asyncProperty(FastCheck.array(step, { minLength: 1, maxLength: 12 }), (steps) =>

@@ -38,7 +38,7 @@ describe("a consumer cut off from its broker", () => {
       assert.strictEqual(yield* consumer.status, "Running")
       assert.strictEqual(new Set(calls.values()).size, 30)
       assert.deepStrictEqual(yield* committed, { 0: 30 })
-      // What had settled before the cut and was committed isn't handed out again.
+      // Records committed before the cut aren't redelivered.
       assert.strictEqual(Math.min(...calls.all.slice(before).map(({ offset }) => offset)), atCut)
     }).pipe(onBroker({ topics }))
   )
@@ -63,7 +63,7 @@ describe("a consumer cut off from its broker", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("starts nothing by a heartbeat whose answer comes after the session may have expired", () =>
+  it.effect("starts nothing after a heartbeat response that arrives once the session may have expired", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -81,13 +81,13 @@ describe("a consumer cut off from its broker", () => {
         starts.filter((at) => at > 10_000 && at < 16_000),
         []
       )
-      // It is asked again at once.
+      // The heartbeat is repeated at once.
       assert.isNotEmpty(starts.filter((at) => at >= 16_000 && at < 18_000))
       assert.deepStrictEqual(yield* committed, { 0: 30 })
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("commits nothing of what another member took over meanwhile", () =>
+  it.effect("commits nothing for a partition that another member was assigned meanwhile", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const client = yield* broker.client("a")
@@ -113,7 +113,7 @@ describe("a consumer cut off from its broker", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("goes on where it was when it is back before its session expires", () =>
+  it.effect("continues where it was if it is back before its session expires", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const client = yield* broker.client("a")
@@ -138,7 +138,7 @@ describe("a consumer cut off from its broker", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("goes on when the broker has been away and is back", () =>
+  it.effect("continues when the broker is back after an outage", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

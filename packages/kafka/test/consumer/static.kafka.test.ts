@@ -36,7 +36,7 @@ describeKafka("A static member", (brokers) => {
     )
 
   for (const assignor of ["cooperative-sticky", "range"] as const) {
-    it.scopedLive(`has its partitions again after a restart, and nobody else's move (${assignor})`, () =>
+    it.scopedLive(`gets its partitions back after a restart, and no other partition moves (${assignor})`, () =>
       Fixture.run(brokers, (journal) =>
         Effect.gen(function* () {
           const groupId = uniqueName("group")
@@ -53,14 +53,14 @@ describeKafka("A static member", (brokers) => {
           const after = yield* member(groupId, topic, "a", assignor)
           assert.deepStrictEqual(yield* half(after), mine)
           assert.deepStrictEqual(yield* other.assignment, theirs)
-          // The one that came back; the other has seen no rebalance.
+          // The restarted one; the other has seen no rebalance.
           assert.strictEqual(joins(), joined + 1)
         })
       )
     )
   }
 
-  it.scopedLive("that another has taken the place of fails, typed", () =>
+  it.scopedLive("fails with a typed error when another one takes its instance id", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const groupId = uniqueName("group")

@@ -29,7 +29,7 @@ const holding = (wire: Wire["Type"], gate: Deferred.Deferred<void>): Wire["Type"
 }
 
 describe("KafkaConsumer: static members", () => {
-  it.effect("finds partitions that are added when the leader has come back under its instance id", () =>
+  it.effect("finds added partitions after the leader has restarted under its instance id", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -50,7 +50,7 @@ describe("KafkaConsumer: static members", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("is not fenced by a commit of its own that arrives when it has rejoined under another member id", () =>
+  it.effect("is not fenced by its own late commit after it has rejoined under another member id", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const gate = yield* Deferred.make<void>()

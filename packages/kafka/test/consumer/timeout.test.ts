@@ -10,7 +10,7 @@ const retry = RetryPolicy.fixed({ retries: 3, delay: "1 second" })
 const handlerTimeout = "10 seconds"
 
 describe("handlerTimeout", () => {
-  it.effect("interrupts a handler that hangs within a tenth more, and retries its record", () =>
+  it.effect("interrupts a hanging handler at most 10 % late, and retries its record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -33,7 +33,7 @@ describe("handlerTimeout", () => {
       const [first, second] = interruptedAt as [number, number]
       assert.isAtLeast(first, 10_000)
       assert.isAtMost(first, 11_000)
-      // A retry has a timer of its own, so it ends on time.
+      // A retry has its own timer, so it is on time.
       assert.strictEqual(second, first + 1_000 + 10_000)
       assert.deepStrictEqual(calls.attempts(), [
         ["slow", 1, 0],
@@ -46,7 +46,7 @@ describe("handlerTimeout", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("leaves many short handlers alone that take longer together", () =>
+  it.effect("doesn't interrupt short handlers that together take longer", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -109,7 +109,7 @@ describe("handlerTimeout", () => {
       yield* TestClock.adjust("20 seconds")
       assert.deepStrictEqual(calls.attempts(), [["a", 1, 0]])
       assert.deepStrictEqual(yield* committed, { 0: 0 })
-      // The drain ends all the same, a second after its deadline.
+      // The drain still ends a second after its deadline.
       const closing = yield* Effect.fork(consumer.close)
       yield* TestClock.adjust("31 seconds")
       assert.deepStrictEqual((yield* closing).handled, 0)

@@ -11,7 +11,7 @@ const done = () => Effect.void
 
 describe("topics", () => {
   for (const initialOffset of ["earliest", "latest"] as const) {
-    it.effect(`one that doesn't exist at the start is read from its start when it does (${initialOffset})`, () =>
+    it.effect(`one that doesn't exist at the start is read from its start once created (${initialOffset})`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         const calls = makeCalls()
@@ -28,7 +28,7 @@ describe("topics", () => {
     )
   }
 
-  it.effect("one that is deleted is given up, the others go on, and it is taken up when it is back", () =>
+  it.effect("one that is deleted is dropped, the others continue, and it is read again when it is back", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -75,7 +75,7 @@ describe("topics", () => {
 })
 
 describe("initialOffset", () => {
-  it.effect("earliest begins with the first record there is", () =>
+  it.effect("earliest starts with the first available record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -87,7 +87,7 @@ describe("initialOffset", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("latest begins with the next record, and the position is committed at once", () =>
+  it.effect("latest starts with the next record, and the position is committed at once", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -97,7 +97,7 @@ describe("initialOffset", () => {
       yield* quiet
       assert.deepStrictEqual(yield* committed, { 0: 2, 1: 0 })
       yield* first.close
-      // So what comes while nobody is there isn't missed.
+      // So records that arrive while no member runs aren't missed.
       yield* broker.produce(topic, values("c"))
       yield* broker.produce(topic, [{ value: "d", partition: 1 }])
       yield* KafkaConsumer.make(latest)
@@ -106,7 +106,7 @@ describe("initialOffset", () => {
     }).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
-  it.effect("is of no account where an offset is committed", () =>
+  it.effect("is ignored if an offset is committed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -123,7 +123,7 @@ describe("initialOffset", () => {
 })
 
 describe("offsetOutOfRange", () => {
-  /** A group that has committed offset 1, of which records 0 to 3 are gone. */
+  /** A group that has committed offset 1, while records 0 to 3 are deleted. */
   const behind = Effect.gen(function* () {
     const broker = yield* MemoryBroker
     yield* broker.produce(topic, values("0"))
@@ -148,7 +148,7 @@ describe("offsetOutOfRange", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("earliest goes on with the first record there is", () =>
+  it.effect("earliest continues with the first available record", () =>
     Effect.gen(function* () {
       yield* behind
       const calls = makeCalls()
@@ -159,7 +159,7 @@ describe("offsetOutOfRange", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("latest goes on with the next record", () =>
+  it.effect("latest continues with the next record", () =>
     Effect.gen(function* () {
       const broker = yield* behind
       const calls = makeCalls()

@@ -9,7 +9,7 @@ import * as JavaClient from "../support/javaClient.js"
 
 describeKafka("Transactions of Kafka's Java producer", (brokers) => {
   it.scopedLive(
-    "are handed out when they were committed, in the log's order, and not when they were aborted",
+    "are delivered if committed, in the log's order, and not if aborted",
     () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {
@@ -29,7 +29,7 @@ describeKafka("Transactions of Kafka's Java producer", (brokers) => {
           yield* java.ask("commit", two)
           yield* java.ask("begin", one)
           yield* put(one, "e")
-          // Held up by the transaction that is still open before it.
+          // Held back by the transaction that is still open before it.
           yield* Fixture.produce(topic, 1, 1)
 
           const consuming = (
@@ -67,7 +67,7 @@ describeKafka("Transactions of Kafka's Java producer", (brokers) => {
           yield* java.ask("commit", one)
           yield* committed.handled.reaches(4)
           assert.deepStrictEqual(committed.values, ["b", "d", "e", "0"])
-          // The end of the log, for who reads committed, was before the open transaction.
+          // For `read_committed`, the log ended before the open transaction.
           yield* latest.handled.reaches(2)
           assert.deepStrictEqual(latest.values, ["e", "0"])
 

@@ -7,18 +7,18 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { answering, committed, makeCalls, onBroker, options, rewritten, topic } from "../support/consumerTesting.js"
 
-/** What stands at each offset: a record of a transaction of one of two producers, how it ended, or a plain record. */
+/** The content of each offset: a transactional record of one of two producers, a commit or abort, or a plain record. */
 const log = ["1:a", "2:b", "1:c", "1 aborts", "2:d", "2 commits", "1:e", "1 commits", "plain", "2:f", "2 aborts"]
 
 const marker = (type: number) => Uint8Array.of(0, 0, 0, type)
 
-/** The producers' aborted transactions, as a broker answers them: in no order that can be relied on. */
+/** The producers' aborted transactions as a broker returns them: in an unspecified order. */
 const abortedTransactions = [
   { producerId: 2n, firstOffset: 9 },
   { producerId: 1n, firstOffset: 0 }
 ]
 
-/** The plain batches of the broker in memory made into those of transactions. */
+/** Turns the memory broker's plain batches into transactional ones. */
 const transactional = (answer: FetchPartitionResponse): FetchPartitionResponse => ({
   ...answer,
   abortedTransactions,
@@ -57,7 +57,7 @@ const consuming = Effect.fnUntraced(function* (isolationLevel?: IsolationLevel) 
 })
 
 describe("transactions", () => {
-  it.effect("hand out their records when they were committed, and none when they were aborted", () =>
+  it.effect("deliver their records if committed, and none if aborted", () =>
     Effect.gen(function* () {
       const { asked, values } = yield* consuming()
       assert.deepStrictEqual(asked, ["read_committed"])
@@ -66,7 +66,7 @@ describe("transactions", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("hand out all their records to who reads uncommitted", () =>
+  it.effect("deliver all their records to `read_uncommitted`", () =>
     Effect.gen(function* () {
       const { asked, values } = yield* consuming("read_uncommitted")
       assert.deepStrictEqual(asked, ["read_uncommitted"])

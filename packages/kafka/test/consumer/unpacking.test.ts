@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { answering, committed, makeCalls, onBroker, options, topic } from "../support/consumerTesting.js"
 
-/** So many that a batch of them is unpacked in several slices. */
+/** Enough for a batch that is unpacked in several slices. */
 const count = 40_000
 
 const records = Array.from({ length: count }, (_, i) => ({
@@ -24,13 +24,13 @@ const batch = RecordBatch.encode(records, { compression: "zstd" })
 
 const malformedAt = 25_000
 
-/** The same batch, with a record whose key has a length that can't be, and the checksum right. */
+/** The same batch with an impossible key length in one record, and a correct checksum. */
 const malformed = (): Uint8Array => {
   const bytes = RecordBatch.encode(records)
   let at = RecordBatch.batchOverhead
-  // Each record is shorter than 64 bytes, so that its length takes a byte.
+  // Each record is shorter than 64 bytes, so its length takes one byte.
   for (let i = 0; i < malformedAt; i++) at += 1 + bytes[at]! / 2
-  // Behind its length, attributes, timestamp and offset, which takes three bytes.
+  // Behind its length, attributes, timestamp and offset (three bytes).
   bytes[at + 6] = 3
   new DataView(bytes.buffer).setUint32(17, crc32c(bytes.subarray(21)))
   return bytes
@@ -55,7 +55,7 @@ const onTopic = onBroker({ topics: { [topic]: 1 } })
 const numbers = (from: number, to = count) => Array.from({ length: to - from }, (_, i) => String(from + i))
 
 describe("a batch that is unpacked in slices", () => {
-  it.scoped("is committed up to where its consumer stopped, and the next one continues there", () =>
+  it.scoped("is committed up to the stop of its consumer, and the next one continues there", () =>
     Effect.gen(function* () {
       yield* append
       const calls = makeCalls()
@@ -83,7 +83,7 @@ describe("a batch that is unpacked in slices", () => {
     }).pipe(onTopic)
   )
 
-  it.scoped("is left for where a seek leads, within it", () =>
+  it.scoped("may be left by a seek to another of its offsets", () =>
     Effect.gen(function* () {
       yield* append
       const calls = makeCalls()
@@ -103,34 +103,36 @@ describe("a batch that is unpacked in slices", () => {
     }).pipe(onTopic)
   )
 
-  it.scoped("is handled up to what is malformed in it, and the consumer fails there by name, or skips the rest", () =>
-    Effect.gen(function* () {
-      yield* append
-      const broker = yield* MemoryBroker
-      yield* broker.produce(topic, [{ value: "next" }])
-      const bytes = malformed()
-      const wire = answering(broker.wire, (answer) => {
-        const following = answer.records.subarray(batch.length)
-        const isFirst = answer.records.length >= batch.length
-        return isFirst ? { ...answer, records: new Uint8Array(Buffer.concat([bytes, following])) } : answer
-      })
-      const calls = makeCalls()
-      const consume = (corruptBatch: "fail" | "skip") =>
-        Effect.provideService(
-          KafkaConsumer.make({ ...options, corruptBatch, handler: calls.handler(() => Effect.void) }),
-          Wire,
-          wire
-        )
-      const failed = yield* consume("fail")
-      yield* TestClock.adjust("1 minute")
-      const error = yield* Effect.flip(failed.wait)
-      assert.strictEqual(error.reason, "CorruptBatch")
-      assert.include(error.message, `record ${malformedAt} of ${count} has fields that don't fit`)
-      assert.deepStrictEqual(calls.values(), numbers(0, malformedAt))
-      assert.deepStrictEqual(yield* committed, { 0: malformedAt })
-      yield* consume("skip")
-      yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(calls.values(), [...numbers(0, malformedAt), "next"])
-    }).pipe(onTopic)
+  it.scoped(
+    "is handled up to its malformed record, where the consumer fails with a typed error or skips the rest",
+    () =>
+      Effect.gen(function* () {
+        yield* append
+        const broker = yield* MemoryBroker
+        yield* broker.produce(topic, [{ value: "next" }])
+        const bytes = malformed()
+        const wire = answering(broker.wire, (answer) => {
+          const following = answer.records.subarray(batch.length)
+          const isFirst = answer.records.length >= batch.length
+          return isFirst ? { ...answer, records: new Uint8Array(Buffer.concat([bytes, following])) } : answer
+        })
+        const calls = makeCalls()
+        const consume = (corruptBatch: "fail" | "skip") =>
+          Effect.provideService(
+            KafkaConsumer.make({ ...options, corruptBatch, handler: calls.handler(() => Effect.void) }),
+            Wire,
+            wire
+          )
+        const failed = yield* consume("fail")
+        yield* TestClock.adjust("1 minute")
+        const error = yield* Effect.flip(failed.wait)
+        assert.strictEqual(error.reason, "CorruptBatch")
+        assert.include(error.message, `record ${malformedAt} of ${count} has fields that don't fit`)
+        assert.deepStrictEqual(calls.values(), numbers(0, malformedAt))
+        assert.deepStrictEqual(yield* committed, { 0: malformedAt })
+        yield* consume("skip")
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(calls.values(), [...numbers(0, malformedAt), "next"])
+      }).pipe(onTopic)
   )
 })
