@@ -18,10 +18,11 @@ export interface Endpoint {
  * would hold up later requests: each role has its own connection.
  *
  * - `join`: JoinGroup, SyncGroup
- * - `group`: FindCoordinator, Heartbeat, OffsetCommit, OffsetFetch, LeaveGroup, and the requests of transactions:
+ * - `group`: FindCoordinator, Heartbeat, OffsetCommit, LeaveGroup, and the requests of transactions:
  *   AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, InitProducerId with a transactional id
  * - `fetch`: Fetch, OffsetForLeaderEpoch
- * - `data`: Produce, InitProducerId without one, Metadata, ListOffsets, CreateTopics, DeleteTopics
+ * - `data`: OffsetFetch, since heartbeats would wait behind one that isn't answered; Produce, InitProducerId without a
+ *   transactional id, Metadata, ListOffsets, CreateTopics, DeleteTopics
  */
 export type Role = "join" | "group" | "fetch" | "data"
 

@@ -72,7 +72,7 @@ export const find = (options: {
         left = left.filter(isWanted)
         if (left.length === 0) return
         const topics = Array.from(byTopic(left), ([topic, partitions]) => ({ topic, partitions }))
-        const failure: Failure = yield* toCoordinator("group", "OffsetFetch", { groupId, topics, requireStable }).pipe(
+        const failure: Failure = yield* toCoordinator("data", "OffsetFetch", { groupId, topics, requireStable }).pipe(
           Effect.matchEffect({ onFailure: (error) => Effect.succeed<Failure>(error), onSuccess: receive })
         )
         if (left.length === 0) return

@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(function* <R>(
     runtime
   )
   const committing: CommittingConsumer = {
-    fetchOffsets: (request) => member.toCoordinator("group", "OffsetFetch", request),
+    fetchOffsets: (request) => member.toCoordinator("data", "OffsetFetch", request),
     repeat: (record) => {
       // A partition that is being revoked, too: the next owner handles its records from there on.
       for (const assigned of partitions.all) if (keyOf(assigned) === keyOf(record)) assigned.repeat(record)

@@ -50,7 +50,7 @@ export const make = (options: {
   /** The topics for which the group has committed offsets. */
   const committedTopics = Effect.gen(function* () {
     const { groupId } = settings
-    const answer = yield* member.toCoordinator("group", "OffsetFetch", { groupId, topics: null, requireStable: true })
+    const answer = yield* member.toCoordinator("data", "OffsetFetch", { groupId, topics: null, requireStable: true })
     const reaction = Decisions.onOffsetFetch(answer.errorCode)
     if (reaction._tag !== "Ok") return yield* new OffsetsRefused({ reaction, code: answer.errorCode })
     // An unstable offset is committed, or about to be.
