@@ -358,6 +358,36 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
+  it.effect("follows a rebalance while the transaction that commits its first positions can't be ended", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const wire = yield* Faults.wrap(broker.wire, {
+        seed: 1,
+        rules: [
+          {
+            fault: { _tag: "Answer", code: KafkaErrorCode.COORDINATOR_LOAD_IN_PROGRESS, when: "instead" },
+            apis: ["TxnOffsetCommit", "EndTxn"],
+            until: "10 seconds"
+          }
+        ]
+      })
+      const timing = {
+        assignors: ["range"],
+        heartbeatInterval: "500 millis",
+        rebalanceTimeout: "6 seconds",
+        revokeTimeout: "5 seconds",
+        drainTimeout: "1 second"
+      } as const
+      yield* Effect.fork(make(timing, wire))
+      yield* TestClock.adjust("2 seconds")
+      yield* Effect.fork(make({ ...timing, transactionalId: "billing-2" }))
+      yield* TestClock.adjust("2 seconds")
+      const { members, state } = yield* broker.group(group)
+      assert.deepStrictEqual({ members: members.length, state }, { members: 2, state: "Stable" })
+      yield* TestClock.adjust("20 seconds")
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("fails by the first commit that another one's transactional id keeps out", () =>
     Effect.gen(function* () {
       const consumer = yield* make({ commitInterval: "1 minute" })

@@ -5,6 +5,7 @@
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import type { GroupMember } from "../../Transaction.js"
@@ -82,6 +83,7 @@ export const make = Effect.fnUntraced(function* (options: {
   ) => Effect.Effect<OffsetCommitResponse, CommitError>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {
   const { assignment, checkTopics, cluster, member, settings, subscription } = options
+  const scope = yield* Effect.scope
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
   /** Set when the member joins no further rebalance. */
   const halted = Result.make<void>()
@@ -155,15 +157,21 @@ export const make = Effect.fnUntraced(function* (options: {
 
   /** Ends when the group should rebalance. */
   const liveIn = (generation: Join.Generation) =>
-    Until.done(
-      rebalance,
-      Effect.zipRight(assignment.opened, options.onJoined).pipe(
-        Effect.catchAllCause((cause) => Effect.sync(() => rebalance.done(Effect.failCause(cause)))),
-        Effect.fork,
-        Effect.zipRight(topics.watch(generation)),
-        Effect.zipRight(Effect.sync(() => rebalance.done(Effect.void)))
+    Effect.uninterruptibleMask((restore) => {
+      const ended = rebalance
+      const opening = Effect.zipRight(assignment.opened, options.onJoined).pipe(
+        Effect.catchAllCause((cause) => Effect.sync(() => ended.done(Effect.failCause(cause)))),
+        Effect.interruptible
       )
-    )
+      const watching = Effect.zipRight(
+        topics.watch(generation),
+        Effect.sync(() => ended.done(Effect.void))
+      )
+      // A transaction that commits the first positions can't be interrupted: nothing waits for its end here.
+      return Effect.flatMap(Effect.forkIn(opening, scope), (fiber) =>
+        Effect.ensuring(restore(Until.done(ended, watching)), Fiber.interruptFork(fiber))
+      )
+    })
 
   const generations = Effect.gen(function* () {
     if (!checked) yield* topics.check
