@@ -113,9 +113,11 @@ export const make = <A, E, R, RD>(
     failure instanceof ConsumerError &&
     failure.reason === "HandlingFailed"
 
-  /** A consumer whose transactional id another consumer has taken over. */
-  const isFenced = (failure: unknown): boolean =>
-    (transactions?.sharedIds ?? 0) > 0 && failure instanceof ConsumerError && failure.reason === "FencedProducer"
+  /** A consumer whose transactional id another consumer, or an earlier request of its own, has taken over. */
+  const isFenced = (number: number, failure: unknown): boolean =>
+    ((transactions?.sharedIds ?? 0) > 0 || running.get(number)?.member.mayFenceItself === true) &&
+    failure instanceof ConsumerError &&
+    failure.reason === "FencedProducer"
 
   /** A static member that another one has replaced. When two start, either may join first. */
   const isReplaced = (number: number, failure: unknown): boolean => {
@@ -132,7 +134,7 @@ export const make = <A, E, R, RD>(
   const onFailure = (number: number, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
     if (Cause.isInterruptedOnly(cause)) return Effect.void
-    if (isFenced(failure) || isReplaced(number, failure)) return kill(number)
+    if (isFenced(number, failure) || isReplaced(number, failure)) return kill(number)
     return Effect.sync(() => {
       if (isAskedFor(failure)) {
         note(`member ${number} stops at a record, as configured`)

@@ -154,6 +154,12 @@ export const client = (
       },
       failed: failed("TxnOffsetCommit")
     },
+    InitProducerId: {
+      failed: () => {
+        member.mayFenceItself = true
+        failed("InitProducerId")()
+      }
+    },
     AddPartitionsToTxn: {
       answered: ({ topics }) => {
         for (const { errorCode } of flatten(topics)) code("AddPartitionsToTxn", errorCode, elsewhere)

@@ -44,6 +44,8 @@ export interface Member {
   /** The number of connections that it waits for. */
   connecting: number
   isStopping: boolean
+  /** It gave up an InitProducerId, which fences it when it arrives after the next one. */
+  mayFenceItself: boolean
   /** When the group last reported that it is no longer a member. The member learns of it an instant later. */
   lostAt: number
   /** The partitions that it owned then. */
@@ -182,7 +184,7 @@ export const make = (options: Options): Oracle => {
   const isNext = (ownership: Ownership.Ownership, offset: number): boolean => {
     const { expected, last } = ownership
     if (expected === undefined) return true
-    if (offset === last) return !ownership.settled.has(offset)
+    if (offset === last) return outcomesAreDeferred || !ownership.settled.has(offset)
     for (let skipped = expected; skipped < offset; skipped++) if (!mayBeSkipped(ownership, skipped)) return false
     return offset >= expected
   }
@@ -229,6 +231,7 @@ export const make = (options: Options): Oracle => {
       troubles: 0,
       connecting: 0,
       isStopping: false,
+      mayFenceItself: false,
       lostAt: -1,
       lost: new Map(),
       isJoining: false,
@@ -316,6 +319,8 @@ export const make = (options: Options): Oracle => {
       broken("memory is bounded", `member ${member.number} holds ${records} unpacked records of at most ${maxUnpacked}`)
     },
     fetches: (member, request) => {
+      // It may have been waiting for its connection since before.
+      if (member.lostAt === now()) return
       asked.set(request, new Set(Array.from(member.owned.values(), ({ epoch }) => epoch)))
       if (maxBytesToAsk === undefined) return
       const held = heldBytes(member, maxBytesToAsk)
