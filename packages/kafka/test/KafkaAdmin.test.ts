@@ -41,7 +41,7 @@ describe("KafkaAdmin", () => {
     }).pipe(Effect.provide(broker))
   )
 
-  it.effect("ensures topics, leaving those that exist as they are", () =>
+  it.effect("creates missing topics, and leaves existing ones unchanged", () =>
     Effect.gen(function* () {
       const memory = yield* MemoryBroker.MemoryBroker
       yield* KafkaAdmin.ensureTopics([
@@ -54,7 +54,7 @@ describe("KafkaAdmin", () => {
     }).pipe(Effect.provide(broker))
   )
 
-  it.effect("tries again while the controller isn't ready or no broker can be reached", () =>
+  it.effect("retries while the controller isn't ready or no broker can be reached", () =>
     Effect.gen(function* () {
       const memory = yield* MemoryBroker.MemoryBroker
       let refusals = 2

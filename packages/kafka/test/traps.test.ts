@@ -1,6 +1,6 @@
 /**
- * What Node's users of Kafka reported most: each trap that can arise in this design has a test of its name, here or
- * where `docs/traps.md` says.
+ * The problems that users of Kafka on Node report most. Each trap that can arise in this design has a test named after
+ * it, here or in the file listed in `docs/traps.md`.
  */
 import { existsSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -29,7 +29,7 @@ const one = { topics: { [topic]: 1 } }
 const two = { topics: { [topic]: 2 } }
 
 describe("traps", () => {
-  it.effect("trap 5 (#683): a slow partition holds up no other", () =>
+  it.effect("trap 5 (#683): a slow partition doesn't hold up the others", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -59,7 +59,7 @@ describe("traps", () => {
     }).pipe(onBroker({ ...two, nodes: 2 }))
   )
 
-  it.effect("trap 7 (#1415): failures that are spread over time add up to nothing", () =>
+  it.effect("trap 7 (#1415): failures spread over time don't add up", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -83,7 +83,7 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 8 (#1630): a group without a coordinator is waited for, however long", () =>
+  it.effect("trap 8 (#1630): a consumer waits for its group's coordinator indefinitely", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -126,7 +126,7 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 10 (#1721): a record that always fails makes no member rejoin", () =>
+  it.effect("trap 10 (#1721): a record that always fails doesn't make a member rejoin", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* KafkaConsumer.make({ ...options, handler: () => Effect.fail("always") })
@@ -157,7 +157,7 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 12 (#1639): a consumer that is given up while it starts doesn't consume in secret", () =>
+  it.effect("trap 12 (#1639): a consumer that is interrupted while it starts doesn't consume", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()
@@ -177,7 +177,7 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 13 (#967): closing at once after the start ends at once", () =>
+  it.effect("trap 13 (#967): closing right after the start ends at once", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...options, handler: done })
       yield* consumer.close
@@ -202,16 +202,16 @@ describe("traps", () => {
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 15 (#1596): closing waits for no long poll", () =>
+  it.effect("trap 15 (#1596): closing doesn't wait for a long poll", () =>
     Effect.gen(function* () {
       const consumer = yield* KafkaConsumer.make({ ...options, fetchMaxWait: "1 hour", handler: done })
       yield* TestClock.adjust("10 seconds")
-      // It takes no time of the clock, or it would not end here.
+      // It needs no time on the test clock, or it would not end here.
       yield* consumer.close
     }).pipe(onBroker(one))
   )
 
-  it.effect("trap 25 (#1622): a topic that is gone fails its own records only", () =>
+  it.effect("trap 25 (#1622): a deleted topic fails only its own records", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { sendAll, send } = yield* Producer
@@ -231,7 +231,7 @@ describe("traps", () => {
 })
 
 describe("docs/traps.md", () => {
-  it("names a test that is there for each trap, or why it can't arise", () => {
+  it("names an existing test for each trap, or the reason that it can't arise", () => {
     const root = new URL("../../../", import.meta.url)
     const rows = Array.from(
       readFileSync(new URL("docs/traps.md", root), "utf8").matchAll(/^\| (\d+) \|(.*)\|(.*)\|$/gm),

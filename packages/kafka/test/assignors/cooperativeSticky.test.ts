@@ -32,7 +32,7 @@ const topics = ["t", "u", "v"] as const
 
 const counts = FastCheck.record({ t: FastCheck.nat(12), u: FastCheck.nat(12), v: FastCheck.nat(12) }).map(countsOf)
 
-/** Members with what they own of partitions that may be gone, none of it owned twice. */
+/** Members with owned partitions, some of which may be deleted, and none owned twice. */
 const group = (subscription: FastCheck.Arbitrary<ReadonlyArray<string>>) =>
   FastCheck.record({
     size: FastCheck.integer({ min: 1, max: 8 }),
@@ -56,7 +56,7 @@ const group = (subscription: FastCheck.Arbitrary<ReadonlyArray<string>>) =>
 const equal = group(FastCheck.constant([...topics]))
 const unequal = group(FastCheck.subarray([...topics]))
 
-/** Each member's partitions after it revokes those that it was not assigned. */
+/** Each member's partitions after it revokes the ones that it was not assigned. */
 const next = (members: ReadonlyArray<Member>, assignment: Assignment): ReadonlyArray<Member> =>
   members.map((one) => ({ ...one, ownedPartitions: assignment.get(one.memberId)!, generationId: one.generationId + 1 }))
 
@@ -82,7 +82,12 @@ describe("cooperative-sticky assignor", () => {
       { t: 4 },
       { a: "t0 t1", b: "" }
     ],
-    ["then it is given", [member("a", "t", "t0 t1", 2), member("b", "t", "", 2)], { t: 4 }, { a: "t0 t1", b: "t2 t3" }],
+    [
+      "then it is assigned",
+      [member("a", "t", "t0 t1", 2), member("b", "t", "", 2)],
+      { t: 4 },
+      { a: "t0 t1", b: "t2 t3" }
+    ],
     [
       "partitions without an owner are assigned at once",
       [member("a", "t", "t0 t1"), member("b", "t", "t2")],
@@ -90,7 +95,7 @@ describe("cooperative-sticky assignor", () => {
       { a: "t0 t1 t4", b: "t2 t3 t5" }
     ],
     [
-      "a topic given up by subscription moves",
+      "the partitions of a topic that its owner unsubscribes from move",
       [member("a", "u", "t0"), member("b", "t")],
       { t: 1, u: 1 },
       { a: "u0", b: "" }
@@ -102,7 +107,7 @@ describe("cooperative-sticky assignor", () => {
       { a: "t0", b: "" }
     ],
     [
-      "an old claim counts if there is no other",
+      "an old claim counts without a newer one",
       [member("a", "t", "t0", 3), member("b", "t", "t1", 2)],
       { t: 2 },
       { a: "t0", b: "t1" }
@@ -123,7 +128,7 @@ describe("cooperative-sticky assignor", () => {
     assert.deepStrictEqual(show(CooperativeSticky.assign(members, countsOf(partitions))), expected)
   })
 
-  it("gives each partition of a subscribed topic to one subscriber, in the end", () => {
+  it("finally assigns each partition of a subscribed topic to one subscriber", () => {
     FastCheck.assert(
       FastCheck.property(unequal, counts, (members, partitions) => {
         const assignment = CooperativeSticky.balance(members, partitions)
@@ -138,7 +143,7 @@ describe("cooperative-sticky assignor", () => {
     )
   })
 
-  it("counts of members with equal subscriptions differ by at most one", () => {
+  it("balances members with equal subscriptions to within one partition", () => {
     FastCheck.assert(
       FastCheck.property(equal, counts, (members, partitions) => {
         const all = sizes(CooperativeSticky.balance(members, partitions))
@@ -147,7 +152,7 @@ describe("cooperative-sticky assignor", () => {
     )
   })
 
-  it("no member could relieve another that has two more, whatever they subscribe to", () => {
+  it("leaves no member two partitions ahead of a member that could take one, for any subscriptions", () => {
     FastCheck.assert(
       FastCheck.property(unequal, counts, (members, partitions) => {
         const assignment = CooperativeSticky.balance(members, partitions)

@@ -126,7 +126,7 @@ describe("range assignor", () => {
     )
   })
 
-  it("doesn't depend on the order in which members come", () => {
+  it("doesn't depend on the order of the members", () => {
     const shuffled = members.chain((all) =>
       FastCheck.tuple(FastCheck.constant(all), FastCheck.shuffledSubarray([...all], { minLength: all.length }))
     )
@@ -137,7 +137,7 @@ describe("range assignor", () => {
     )
   })
 
-  it("gives a static member that comes back under another member id what it had", () => {
+  it("returns a static member's partitions to it under another member id", () => {
     FastCheck.assert(
       FastCheck.property(members, counts, (members, counts) => {
         const returned = members.map((one) =>

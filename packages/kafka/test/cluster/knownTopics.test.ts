@@ -20,7 +20,7 @@ const unknown = (name = "orders"): TopicMetadata => ({
 })
 
 describe("knownTopics", () => {
-  it("accepts an older leader epoch of a partition that is doubted, once, and of no other", () => {
+  it("accepts an older leader epoch once, and only for a partition in doubt", () => {
     const topics = KnownTopics.make()
     const epochs = (...all: ReadonlyArray<number>): TopicMetadata => ({
       ...topic("a"),
@@ -79,7 +79,7 @@ describe("knownTopics", () => {
     assert.isUndefined(topics.get("orders"))
   })
 
-  it("remembers a bounded number of topics that are gone, and of ids that were replaced", () => {
+  it("remembers a bounded number of deleted topics and replaced ids", () => {
     const topics = KnownTopics.make()
     for (const id of ["a", "b"]) topics.learn(topic(id), 0)
     topics.learn(unknown(), 0)

@@ -10,7 +10,7 @@ const refused = Cause.fail("refused")
 const [lost, again] = ["The broker can't be reached; retrying", "The broker can be reached again"]
 
 describe("A broker that can't be reached", () => {
-  it.effect("is logged at once, every 30 seconds with how long and how often, and when it is over", () =>
+  it.effect("is logged at once, every 30 seconds with duration and count, and at its recovery", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const { answered, failed, isUnreachable } = yield* Reachability.make
@@ -35,7 +35,7 @@ describe("A broker that can't be reached", () => {
     )
   )
 
-  it.effect("has two lines in 30 seconds however often it comes and goes, each broker its own", () =>
+  it.effect("logs at most two lines per broker in 30 seconds, even if it flaps", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const { answered, failed, isUnreachable, retain } = yield* Reachability.make

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Result from "../../src/internal/concurrency/completion.js"
 
 describe("result", () => {
-  it.effect("comes to all who wait, and to those who come later; only the first counts", () =>
+  it.effect("reaches all waiters, also later ones; only the first counts", () =>
     Effect.gen(function* () {
       const result = Result.make<number, string>()
       const waiting = yield* Effect.fork(Effect.all([result.wait, result.wait], { concurrency: "unbounded" }))

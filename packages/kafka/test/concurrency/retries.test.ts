@@ -4,8 +4,8 @@ import * as TestClock from "effect/TestClock"
 import * as Retries from "../../src/internal/concurrency/retries.js"
 import { logged } from "../support/logged.js"
 
-describe("retries that last", () => {
-  it.effect("are logged after ten seconds, every thirty, and once when they are over", () =>
+describe("long retries", () => {
+  it.effect("are logged after ten seconds, then every thirty, and once at their end", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const retries = yield* Retries.make({ groupId: "billing" })
@@ -80,7 +80,7 @@ describe("retries that last", () => {
     )
   )
 
-  it.effect("are not logged when they are brief, dropped, interrupted, or not tried again", () =>
+  it.effect("are not logged if brief, dropped, interrupted, or not repeated", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const retries = yield* Retries.make()

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 
 describe("Signal", () => {
-  it.effect("misses no change that comes between the call and the wait", () =>
+  it.effect("misses no change between the call and the wait", () =>
     Effect.gen(function* () {
       const signal = Signal.make()
       const waiting = signal.wait()

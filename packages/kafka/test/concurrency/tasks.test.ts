@@ -5,7 +5,7 @@ import * as TestClock from "effect/TestClock"
 import * as Tasks from "../../src/internal/concurrency/tasks.js"
 
 describe("tasks", () => {
-  it.scoped("run one at a time for each key, and say when each has ended", () =>
+  it.scoped("run one at a time for each key, and each signals its end", () =>
     Effect.gen(function* () {
       let ends = 0
       let started = 0
@@ -26,7 +26,7 @@ describe("tasks", () => {
     })
   )
 
-  it.scoped("let another begin as soon as one is stopped", () =>
+  it.scoped("let another start as soon as one is stopped", () =>
     Effect.gen(function* () {
       const tasks = yield* Tasks.make<string>(() => {})
       const begun = yield* Deferred.make<void>()

@@ -1,5 +1,5 @@
 /**
- * What one partition's errors do to the others that its broker leads: nothing.
+ * One partition's errors don't affect the others of its broker.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
@@ -18,7 +18,7 @@ import { logged } from "../support/logged.js"
 
 const healthy = 1
 
-/** What partition 0's requests are answered with. */
+/** The answer to partition 0's requests. */
 const answers = (code: number, api: Api = "Fetch"): Faults.FaultRule => ({
   fault: { _tag: "Answer", code, when: "instead", partitions: [0] },
   apis: [api],
@@ -33,7 +33,7 @@ const unanswered = (api: Api): Faults.FaultRule => ({
   until: "20 seconds"
 })
 
-/** Time for what was unanswered to be given up. */
+/** Time for unanswered requests to time out. */
 const settle = TestClock.adjust("1 minute")
 
 const consuming = Effect.fnUntraced(function* (
@@ -62,7 +62,7 @@ const consuming = Effect.fnUntraced(function* (
   return { asked, broker, calls, consumer }
 })
 
-/** Writes a record to each partition every 170 ms for ten seconds; how long the healthy one's took to be handled, in ms. */
+/** Writes a record to each partition every 170 ms for ten seconds; returns the healthy one's latencies, in ms. */
 const latencies = Effect.fnUntraced(function* (broker: MemoryBroker["Type"], calls: Calls) {
   const before = calls.all.length
   const written: Array<number> = []
@@ -113,7 +113,7 @@ describe("the errors of one partition", () => {
     )
   }
 
-  it.effect("delay no other partition while the metadata is asked for in vain", () =>
+  it.effect("delay no other partition while metadata requests fail", () =>
     Effect.gen(function* () {
       const { broker, calls } = yield* consuming([answers(Code.NOT_LEADER_OR_FOLLOWER), unanswered("Metadata")])
       isUndelayed(yield* latencies(broker, calls))
@@ -125,7 +125,7 @@ describe("the errors of one partition", () => {
     ["is refused", answers(Code.UNKNOWN_SERVER_ERROR, "ListOffsets")],
     ["isn't answered", unanswered("ListOffsets")]
   ] as const) {
-    it.effect(`delay no other partition while its log's offsets are asked for, which ${what}`, () =>
+    it.effect(`delay no other partition while its log's offsets are requested, which ${what}`, () =>
       Effect.gen(function* () {
         const { broker, calls } = yield* consuming([answers(Code.OFFSET_OUT_OF_RANGE), rule])
         isUndelayed(yield* latencies(broker, calls))
@@ -138,11 +138,11 @@ describe("the errors of one partition", () => {
     ["is refused", answers(Code.UNKNOWN_SERVER_ERROR, "OffsetForLeaderEpoch")],
     ["isn't answered", unanswered("OffsetForLeaderEpoch")]
   ] as const) {
-    it.effect(`delay no other partition while its new leader's log is asked about, which ${what}`, () =>
+    it.effect(`delay no other partition while its new leader's epoch is checked, which ${what}`, () =>
       Effect.gen(function* () {
         const { broker, calls } = yield* consuming([rule])
         const leader = yield* broker.leader(topic, healthy)
-        // A new epoch of each: the healthy partition's leader stays where it is.
+        // A new epoch for each; the healthy partition keeps its leader.
         yield* broker.moveLeader(topic, 0, 3 - (yield* broker.leader(topic, 0)))
         yield* broker.moveLeader(topic, 0, leader)
         isUndelayed(yield* latencies(broker, calls))
@@ -151,7 +151,7 @@ describe("the errors of one partition", () => {
     )
   }
 
-  it.effect("delay it no longer than needed when they are over, however long the others' fetches wait", () =>
+  it.effect("end without a delay by the others' long polls", () =>
     Effect.gen(function* () {
       const { broker, calls } = yield* consuming(
         [{ ...answers(Code.KAFKA_STORAGE_ERROR), until: "65 seconds" }],
@@ -168,7 +168,7 @@ describe("the errors of one partition", () => {
     }).pipe(onTwoPartitions)
   )
 
-  it.effect("end at once when another broker leads it", () =>
+  it.effect("end at once when another broker becomes its leader", () =>
     Effect.gen(function* () {
       const { broker, calls } = yield* consuming([])
       const leader = yield* broker.leader(topic, 0)
@@ -179,7 +179,7 @@ describe("the errors of one partition", () => {
     }).pipe(onBroker({ nodes: 2, topics: { [topic]: 2 } }))
   )
 
-  it.effect("are logged and shown in health once they last, until they are over", () =>
+  it.effect("are logged and reported in health once they last, until they end", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const health = yield* Health.make()

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"
 import * as ConsumerProtocol from "../../src/internal/group/consumerProtocol.js"
 
-/** Bytes as Java's ConsumerProtocol writes them, field by field. */
+/** Bytes in the layout of Java's ConsumerProtocol, field by field. */
 const bytes = (...parts: ReadonlyArray<string>): Uint8Array =>
   Uint8Array.from(Buffer.from(parts.join("").replaceAll(" ", ""), "hex"))
 
@@ -71,7 +71,7 @@ describe("subscription", () => {
     )
   })
 
-  it("is read as it was written, wherever its bytes lie", () => {
+  it("is read as it was written, at any offset of a buffer", () => {
     FastCheck.assert(
       FastCheck.property(subscription, FastCheck.nat(7), (subscription, shift) => {
         const encoded = ConsumerProtocol.encodeSubscription(subscription)
@@ -83,7 +83,7 @@ describe("subscription", () => {
     )
   })
 
-  it("of more elements than bytes throws a RangeError before room is made for them", () => {
+  it("of more elements than bytes throws a RangeError before it allocates them", () => {
     const lie = Uint8Array.of(0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 0)
     assert.throws(() => ConsumerProtocol.decodeSubscription(lie), /2147483647 elements don't fit in 8 bytes/)
   })
@@ -92,7 +92,7 @@ describe("subscription", () => {
     FastCheck.assert(
       FastCheck.property(subscription, FastCheck.nat(), (subscription, cut) => {
         const encoded = ConsumerProtocol.encodeSubscription({ ...subscription, ownedPartitions: [], rackId: null })
-        // Without what follows them, 18 bytes, it would still be whole.
+        // Without the 18 bytes that follow, it would still be complete.
         const short = encoded.subarray(0, cut % (encoded.length - 18))
         assert.throws(() => ConsumerProtocol.decodeSubscription(short), RangeError)
       })

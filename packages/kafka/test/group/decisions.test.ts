@@ -16,7 +16,7 @@ const fatal = (reason: Extract<Decisions.Reaction, { _tag: "Fatal" }>["reason"])
 
 type Table = Partial<Record<KafkaErrorName, Decisions.Reaction>>
 
-/** The reaction of every api to a code; other codes are retried. */
+/** The reaction of every API to a code; other codes are retried. */
 const always: Table = {
   NONE: ok,
   NOT_COORDINATOR: findCoordinator,
@@ -38,7 +38,7 @@ const always: Table = {
   UNSUPPORTED_VERSION: fatal("UnsupportedBroker")
 }
 
-/** A commit is repeated while the ownership stands; whether it does, the heartbeat says. */
+/** A commit is repeated while the partition stays assigned, which the heartbeat decides. */
 const commits: Table = {
   ...always,
   ILLEGAL_GENERATION: retry,
@@ -47,7 +47,7 @@ const commits: Table = {
 }
 
 const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction, Table]> = [
-  // A JoinGroup refused because of a rebalance is sent again after a delay: nothing is owned that could be given up.
+  // A JoinGroup refused because of a rebalance is repeated after a delay; no partition is owned that could be revoked.
   [
     "JoinGroup",
     Decisions.onJoinGroup,
@@ -56,23 +56,23 @@ const apis: ReadonlyArray<readonly [string, (code: number) => Decisions.Reaction
   ["SyncGroup", (code) => Decisions.onSyncGroup(code), always],
   ["SyncGroup that is repeated", (code) => Decisions.onSyncGroup(code, true), { ...always, ILLEGAL_GENERATION: retry }],
   [
-    "SyncGroup where ownership is kept",
+    "SyncGroup that keeps ownership",
     (code) => Decisions.onSyncGroup(code, false, true),
     { ...always, ILLEGAL_GENERATION: retry }
   ],
   [
-    "Heartbeat where ownership is kept",
+    "Heartbeat that keeps ownership",
     (code) => Decisions.onHeartbeat(code, "Stable", true, true),
     { ...always, ILLEGAL_GENERATION: rejoin }
   ],
   [
-    "Heartbeat where ownership is kept, while JoinGroup is out",
+    "Heartbeat that keeps ownership, while JoinGroup is pending",
     (code) => Decisions.onHeartbeat(code, "Joining", true, true),
     { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry }
   ],
   ["Heartbeat", (code) => Decisions.onHeartbeat(code, "Stable", true), always],
   [
-    "Heartbeat while JoinGroup is out",
+    "Heartbeat while JoinGroup is pending",
     (code) => Decisions.onHeartbeat(code, "Joining", true),
     { ...always, REBALANCE_IN_PROGRESS: ok, ILLEGAL_GENERATION: retry }
   ],
@@ -108,26 +108,26 @@ describe("decisions", () => {
     assert.deepStrictEqual(react(12_345), retry)
   })
 
-  it("lets commits through where the coordinator accepts them", () => {
+  it("allows commits if the coordinator accepts them", () => {
     const phases: ReadonlyArray<Decisions.Phase> = ["Unjoined", "Joining", "Syncing", "Stable"]
     const truth = (protocol: RebalanceProtocol) => phases.map((phase) => Decisions.mayCommit(protocol, phase))
     assert.deepStrictEqual(truth("eager"), [false, false, false, true])
     assert.deepStrictEqual(truth("cooperative"), [false, true, false, true])
   })
 
-  it("gives up everything before an eager rejoin, and what moves before a cooperative one", () => {
+  it("revokes all partitions before an eager rejoin, and the moving ones before a cooperative one", () => {
     assert.deepStrictEqual(Decisions.revokedBeforeJoin("eager", [1, 2], []), [1, 2])
     assert.deepStrictEqual(Decisions.revokedBeforeJoin("cooperative", [1, 2], [2]), [2])
   })
 
-  it("knows the leader of the group by the id that it had before it came back", () => {
+  it("recognizes the group's leader by the id that it had before it restarted", () => {
     assert.isTrue(Decisions.isFormerLeader("one", "one-2", "one-1"))
     assert.isFalse(Decisions.isFormerLeader("one", "one-2", "one-2"))
     assert.isFalse(Decisions.isFormerLeader("one", "one-2", "two-1"))
     assert.isFalse(Decisions.isFormerLeader(null, "one-2", "one-1"))
   })
 
-  it("knows that a static member has missed a generation", () => {
+  it("detects that a static member has missed a generation", () => {
     const missed = (isStatic: boolean) =>
       [
         [-1, 7],

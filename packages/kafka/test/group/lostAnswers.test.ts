@@ -13,7 +13,7 @@ import { logged } from "../support/logged.js"
 
 const topics = { [topic]: 2 }
 
-/** The wire of a client of its own, with faults from the tenth second on. */
+/** The wire of a separate client, with faults from second 10 on. */
 const faulty = (rule: Omit<Faults.FaultRule, "from">, onFault: (event: Faults.FaultEvent) => void = () => {}) =>
   Effect.gen(function* () {
     const broker = yield* MemoryBroker
@@ -88,7 +88,7 @@ describe("a rebalance in which the connection for joins goes silent", () => {
     )
   }
 
-  it.effect("while it is idle takes no longer than any other, and costs no membership", () =>
+  it.effect("while idle takes no longer than any other, and costs no membership", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const wire = yield* faulty({ fault: { _tag: "Silence" }, roles: ["join"], until: "20 seconds" })
@@ -116,7 +116,7 @@ describe("a rebalance in which the connection for joins goes silent", () => {
             Effect.provideService(Wire, faultyWire)
           )
         )
-        // A member id that was given out, and whose owner never learned of it, holds the group up for a session.
+        // A member id whose owner never received it delays the group by a session timeout.
         yield* TestClock.adjust(api === "JoinGroup" ? "50 seconds" : "6 seconds")
         assert.isTrue((yield* Fiber.poll(joining))._tag === "Some", `${api} ${fault}`)
       }
@@ -124,8 +124,8 @@ describe("a rebalance in which the connection for joins goes silent", () => {
   )
 })
 
-describe("a rebalance in which others take their time", () => {
-  it.effect("is waited for, by JoinGroup and SyncGroup that are repeated and change nothing", () =>
+describe("a rebalance with slow members", () => {
+  it.effect("is awaited by repeated JoinGroup and SyncGroup requests that change nothing", () =>
     logged((lines) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker

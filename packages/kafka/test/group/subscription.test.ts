@@ -7,7 +7,7 @@ const topics = (...names: ReadonlyArray<string>) =>
   names.map((topic) => ({ topic, errorCode: 0, isInternal: topic.startsWith("__") }))
 
 describe("matching", () => {
-  it("takes topics by name, without internal ones and those with an error", () => {
+  it("matches topics by name, except internal ones and ones with an error", () => {
     const all = [
       ...topics("orders.b", "orders.a", "__orders.c", "payments"),
       { ...topics("orders.d")[0]!, errorCode: 5 }
@@ -15,7 +15,7 @@ describe("matching", () => {
     assert.deepStrictEqual(matching(/orders/, all, none), ["orders.a", "orders.b"])
   })
 
-  it("leaves out the dead letter topics of those that match", () => {
+  it("leaves out the dead letter topics of matching topics", () => {
     const own = (topic: string) => `${topic}-dlq`
     assert.deepStrictEqual(matching(/./, topics("a", "a-dlq", "b"), own), ["a", "b"])
     // Its source topic doesn't match: a consumer that names the topic reads the dead letters.

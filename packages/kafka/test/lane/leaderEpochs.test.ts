@@ -3,7 +3,7 @@ import * as FastCheck from "fast-check"
 import * as LeaderEpochs from "../../src/internal/lane/leaderEpochs.js"
 
 describe("leaderEpochs", () => {
-  it("knows the epoch of the record before any offset that is asked for, in ascending order", () => {
+  it("returns the epoch of the record before any offset, asked in ascending order", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.integer({ min: -1, max: 2 }),
@@ -28,14 +28,14 @@ describe("leaderEpochs", () => {
     )
   })
 
-  it("doesn't take a later epoch for that of a record whose own it no longer knows", () => {
+  it("returns no later epoch for a record whose own was forgotten", () => {
     const epochs = LeaderEpochs.make(0)
     LeaderEpochs.add(epochs, 10, 1)
     assert.strictEqual(LeaderEpochs.before(epochs, 11), 1)
     assert.strictEqual(LeaderEpochs.before(epochs, 10), -1)
   })
 
-  it("keeps no more than the epochs that may still be asked for", () => {
+  it("keeps only epochs that may still be asked for", () => {
     const epochs = LeaderEpochs.make(-1)
     for (let offset = 0; offset < 1_000; offset++) {
       LeaderEpochs.add(epochs, offset, offset)

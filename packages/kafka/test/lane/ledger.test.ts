@@ -23,7 +23,7 @@ const command: FastCheck.Arbitrary<Command> = FastCheck.oneof(
     "records" in fields ? { _tag: "Fetch", ...fields } : "by" in fields ? { _tag: "Skip", ...fields } : fields
 )
 
-/** All that was ever added, by offset, with whether it settled. */
+/** All added offsets, and whether each is settled. */
 interface Model {
   readonly records: Map<number, boolean>
   end: number
@@ -68,7 +68,7 @@ const run = (model: Model, ledger: Ledger.Ledger, step: Command): void => {
 }
 
 describe("ledger", () => {
-  it("agrees with a naive model, whatever the order of settlement and the gaps between offsets", () => {
+  it("agrees with a naive model, for any order of settlement and any gaps between offsets", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.nat(1_000), FastCheck.array(command, { maxLength: 60 }), (position, commands) => {
         const ledger = Ledger.make(position)
@@ -88,7 +88,7 @@ describe("ledger", () => {
     )
   })
 
-  it("forgets what is settled, however much passes through", () => {
+  it("forgets settled records, for any number of records", () => {
     const ledger = Ledger.make(0)
     const inFlight = 10
     for (let offset = 0; offset < 100_000; offset++) {

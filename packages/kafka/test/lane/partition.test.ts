@@ -66,7 +66,7 @@ const make = Effect.fnUntraced(function* <E>(
 })
 
 describe("partition", () => {
-  it.scoped("gives a record back its attempt when the watchdog meant the one before", () =>
+  it.scoped("restores a record's attempt if the watchdog meant the previous one", () =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const first = yield* Deferred.make<void>()
@@ -82,7 +82,7 @@ describe("partition", () => {
       partition.receive(batches(0, "first", "second"))
       yield* Deferred.await(started)
       yield* partition.watch(0)
-      // The first handler ends as the watchdog finds that its time is over.
+      // The first handler ends as the watchdog finds it overdue.
       yield* Effect.zipRight(Deferred.succeed(first, undefined), partition.watch(10_000))
       yield* Deferred.await(startedSecond)
       yield* Effect.repeatN(Effect.yieldNow(), 10)
@@ -95,7 +95,7 @@ describe("partition", () => {
     })
   )
 
-  it.scoped("never takes a record of a log that was cut off for one of the log that followed", () =>
+  it.scoped("never confuses records of a truncated log with later ones at the same offsets", () =>
     Effect.gen(function* () {
       const gates = new Map<string, Deferred.Deferred<void>>()
       for (const value of ["a", "b", "c", "d", "e"]) gates.set(value, yield* Deferred.make<void>())
@@ -117,7 +117,7 @@ describe("partition", () => {
     })
   )
 
-  it.scoped("has no room and holds no bytes beyond what is waiting", () =>
+  it.scoped("counts bytes and room of waiting records only", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { context, partition } = yield* make(() => Deferred.await(gate))
@@ -139,7 +139,7 @@ describe("partition", () => {
     })
   )
 
-  it.scoped("closes the gate itself when the session may have expired, and says so to who renews it", () =>
+  it.scoped("closes the gate itself when the session may have expired, and reports it to the heartbeat", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
@@ -155,7 +155,7 @@ describe("partition", () => {
     })
   )
 
-  it.scoped("starts nothing while the gate is closed, and goes on when it is opened", () =>
+  it.scoped("starts nothing while the gate is closed, and continues when it opens", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
@@ -176,9 +176,9 @@ describe("partition", () => {
       while (partition.settledTo() < offset) yield* Effect.yieldNow()
     })
 
-  // Of the smaller buffer what unpacks takes more than all, and mustn't wait for itself.
+  // Unpacking needs more than the whole smaller buffer, and mustn't wait for itself.
   for (const maxBufferedBytes of [1_000_000, 100]) {
-    it.scoped(`unpacks what it holds compressed a slice at a time in a buffer of ${maxBufferedBytes} bytes`, () =>
+    it.scoped(`unpacks its compressed batches a slice at a time in a buffer of ${maxBufferedBytes} bytes`, () =>
       Effect.gen(function* () {
         const values = Array.from({ length: 30_000 }, (_, i) => String(i))
         const seen: Array<string> = []
@@ -202,45 +202,43 @@ describe("partition", () => {
         yield* Effect.yieldNow()
         assert.isTrue(partition.hasRoom())
         assert.strictEqual(context.buffer.bytes, 0)
-        // A slice and the unpacked bytes that it was cut from; all records at once would take 30,000 times 128 and more.
+        // A slice, and the unpacked bytes behind it. All records at once would take at least 30,000 times 128.
         assert.isBelow(most, 3_000_000)
         assert.isFalse(hadRoom)
       })
     )
   }
 
-  it.scoped(
-    "waits for room to unpack until another partition's records are done, and drops what it holds when it ends",
-    () =>
-      Effect.gen(function* () {
-        const gate = yield* Deferred.make<void>()
-        const seen: Array<string> = []
-        const { context, partition, open } = yield* make(
-          (value) =>
-            Effect.zipRight(
-              Effect.sync(() => seen.push(value)),
-              value === "a" ? Deferred.await(gate) : Effect.void
-            ),
-          100
-        )
-        const other = yield* open(1)
-        const third = yield* open(2)
-        partition.receive(fetched(batch(0, ["a"], "gzip")))
-        yield* Effect.repeatN(Effect.yieldNow(), 5)
-        for (const waiting of [other, third]) waiting.receive(fetched(batch(0, ["b", "c"], "gzip")))
-        yield* Effect.repeatN(Effect.yieldNow(), 5)
-        assert.deepStrictEqual(seen, ["a"])
-        assert.strictEqual(other.position, 0)
-        third.close()
-        yield* Deferred.succeed(gate, undefined)
-        yield* settled(other, 2)
-        yield* Effect.repeatN(Effect.yieldNow(), 5)
-        assert.deepStrictEqual(seen, ["a", "b", "c"])
-        assert.deepInclude(context.buffer, { bytes: 0, unpacked: 0, queued: 0 })
-      })
+  it.scoped("waits for another partition's records to free room to unpack, and drops its records when it ends", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const seen: Array<string> = []
+      const { context, partition, open } = yield* make(
+        (value) =>
+          Effect.zipRight(
+            Effect.sync(() => seen.push(value)),
+            value === "a" ? Deferred.await(gate) : Effect.void
+          ),
+        100
+      )
+      const other = yield* open(1)
+      const third = yield* open(2)
+      partition.receive(fetched(batch(0, ["a"], "gzip")))
+      yield* Effect.repeatN(Effect.yieldNow(), 5)
+      for (const waiting of [other, third]) waiting.receive(fetched(batch(0, ["b", "c"], "gzip")))
+      yield* Effect.repeatN(Effect.yieldNow(), 5)
+      assert.deepStrictEqual(seen, ["a"])
+      assert.strictEqual(other.position, 0)
+      third.close()
+      yield* Deferred.succeed(gate, undefined)
+      yield* settled(other, 2)
+      yield* Effect.repeatN(Effect.yieldNow(), 5)
+      assert.deepStrictEqual(seen, ["a", "b", "c"])
+      assert.deepInclude(context.buffer, { bytes: 0, unpacked: 0, queued: 0 })
+    })
   )
 
-  it.scoped("tells of a broken batch behind good ones when it comes to it, and of its place", () =>
+  it.scoped("reports a corrupt batch and its offset once the good ones before it are done", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))
@@ -260,7 +258,7 @@ describe("partition", () => {
     })
   )
 
-  it.scoped("drops what it holds compressed where it is taken elsewhere", () =>
+  it.scoped("drops its compressed batches on a seek", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const { context, partition } = yield* make((value) => Effect.sync(() => seen.push(value)))

@@ -31,7 +31,7 @@ const eventLoopRuns = Effect.async<void>((resume) => {
 })
 
 describe("turn", () => {
-  it.live("is over when the event loop was kept for 25 ms, and begins with whoever comes when it has run", () =>
+  it.live("ends when the event loop was blocked for 25 ms, and the next one starts after the loop has run", () =>
     Effect.gen(function* () {
       const turn = Turn.of(yield* Effect.clock)
       yield* eventLoopRuns
@@ -44,13 +44,13 @@ describe("turn", () => {
     })
   )
 
-  it.scopedLive("lets timers that are due and sockets that are ready run before the next one", () =>
+  it.scopedLive("lets due timers and ready sockets run before the next one", () =>
     Effect.gen(function* () {
       const [near, far] = yield* connection
       const turn = Turn.of(yield* Effect.clock)
       const seen: Array<string> = []
       near.on("data", () => seen.push("socket"))
-      // In a timer, after which Node runs the timers that have become due meanwhile before any socket.
+      // In a timer: after it, Node runs timers that have become due before any socket.
       yield* Effect.sleep("1 millis")
       far.write("x")
       setTimeout(() => seen.push("timer"), 10)

@@ -22,7 +22,7 @@ const setup = (options: KafkaProducer.KafkaProducerOptions, decide: Decide = (re
     return { broker, producer }
   })
 
-/** Lets a time pass in the middle of which the wall clock steps. */
+/** Advances the clock; the wall clock steps halfway. */
 const passing = (millis: number, step: (millis: number) => void, by: number) =>
   TestClock.adjust(millis / 2).pipe(
     Effect.zipRight(Effect.sync(() => step(by))),
@@ -64,7 +64,7 @@ describe("a producer whose timers fire early and whose wall clock steps", () => 
     )
   )
 
-  it.scoped("fails a record that finds no room for it, and one whose topic stays unknown", () =>
+  it.scoped("fails a record that finds no room in the buffer, and one whose topic stays unknown", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const { producer } = yield* setup(
@@ -86,7 +86,7 @@ describe("a producer whose timers fire early and whose wall clock steps", () => 
     )
   )
 
-  it.scoped("looks up topics in use at their maximum age", () =>
+  it.scoped("refreshes topics in use at their maximum age", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const { broker, producer } = yield* setup({ linger: 0, metadataMaxAge: "1 minute" })
@@ -105,7 +105,7 @@ describe("a producer whose timers fire early and whose wall clock steps", () => 
     )
   )
 
-  it.scoped("tells a transaction that took too long from one that was fenced, and does better with the next", () =>
+  it.scoped("distinguishes a transaction timeout from fencing, and commits the next transaction", () =>
     unevenly((step) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })

@@ -7,7 +7,7 @@ import { problemsOf, read, withVariables } from "../../../transport/test/support
 import { onBroker } from "../support/consumerTesting.js"
 
 describe("KafkaProducer.config", () => {
-  it.effect("has the options that variables give, over the program's own", () =>
+  it.effect("lets variables override the program's options", () =>
     Effect.gen(function* () {
       const config = KafkaProducer.config({ compression: "none", maxBatchBytes: 2_048 }, "EVENTS")
       assert.deepStrictEqual(
@@ -20,7 +20,7 @@ describe("KafkaProducer.config", () => {
     })
   )
 
-  it.effect("tells every wrong variable at once", () =>
+  it.effect("reports every invalid variable at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         read(KafkaProducer.config(), {
@@ -40,7 +40,7 @@ describe("KafkaProducer.config", () => {
 })
 
 describe("KafkaProducer.transactionalConfig", () => {
-  it.effect("has the options that variables give, over the program's own", () =>
+  it.effect("lets variables override the program's options", () =>
     Effect.gen(function* () {
       const config = KafkaProducer.transactionalConfig({ transactionalId: "billing-0", compression: "gzip" }, "EVENTS")
       assert.deepStrictEqual(
@@ -59,7 +59,7 @@ describe("KafkaProducer.transactionalConfig", () => {
     })
   )
 
-  it.effect("tells every wrong variable at once", () =>
+  it.effect("reports every invalid variable at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         read(KafkaProducer.transactionalConfig(), {
@@ -74,7 +74,7 @@ describe("KafkaProducer.transactionalConfig", () => {
     })
   )
 
-  it.effect("makes a producer of transactions", () =>
+  it.effect("makes a transactional producer", () =>
     Effect.gen(function* () {
       const { transactionalId } = yield* TransactionalProducer
       assert.strictEqual(transactionalId, "billing-1")

@@ -30,7 +30,7 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return yield* Fiber.join(fiber)
   })
 
-/** Holds the first answer to an api back for ever. */
+/** Never delivers the first answer to an API. */
 const withoutAnswer = (wire: Wire["Type"], silent: Api) =>
   Effect.map(Deferred.make<void>(), (asked) => {
     let times = 0
@@ -53,7 +53,7 @@ const withoutAnswer = (wire: Wire["Type"], silent: Api) =>
 describe("a producer whose address leads to another cluster", () => {
   const silent = Effect.provide(Logger.remove(Logger.defaultLogger))
 
-  it.scoped("writes there, though another producer has its id and its sequences", () =>
+  it.scoped("writes there, even if another producer has its id and sequences", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const other = yield* Effect.provideService(KafkaProducer.make({ linger: 0 }), Wire, b.wire)
@@ -75,7 +75,7 @@ describe("a producer whose address leads to another cluster", () => {
     }).pipe(silent)
   )
 
-  it.scoped("writes there what was in flight, in its order, whether the first has written it or not", () =>
+  it.scoped("writes in-flight records there in order, whether or not the first has written them", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const { leadTo, wire } = Switchable.make(a.wire)
@@ -99,7 +99,7 @@ describe("a transaction whose address leads to another cluster", () => {
   const make = (wire: Wire["Type"]) =>
     Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
 
-  it.scoped("is aborted, even where errors of its records are caught; the next one is written there", () =>
+  it.scoped("is aborted, even if its records' errors are caught; the next one is written there", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const { leadTo, wire } = Switchable.make(a.wire)
@@ -123,14 +123,14 @@ describe("a transaction whose address leads to another cluster", () => {
       assert.deepStrictEqual(yield* valuesOf(a), [])
       assert.deepStrictEqual(yield* valuesOf(b), ["d"])
       yield* leadTo(a.wire)
-      // Nothing is open: the cluster's change is noticed as the next transaction begins.
+      // With no open transaction, the next one detects the change of cluster.
       yield* Effect.ignore(passing(producer.transaction((transaction) => transaction.send(to("e")))))
       yield* passing(producer.transaction((transaction) => transaction.send(to("f"))))
       assert.include(yield* valuesOf(a), "f")
     }).pipe(silent)
   )
 
-  it.scoped("has an unknown end when EndTxn was not answered", () =>
+  it.scoped("has an unknown outcome if EndTxn was not answered", () =>
     Effect.gen(function* () {
       const [a, b] = yield* clusters
       const { leadTo, wire } = Switchable.make(a.wire)

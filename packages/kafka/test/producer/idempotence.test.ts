@@ -29,11 +29,11 @@ const failed = (reason: "Disconnected" | "Timeout") =>
 const faults: Readonly<Record<string, (broker: MemoryBroker.MemoryBroker["Type"]) => Decide>> = {
   "a lost request": () => () => failed("Disconnected"),
   "a lost response": () => (request, forward) => Effect.zipRight(forward(request), failed("Disconnected")),
-  "a timeout before it is carried out": () => () => Effect.zipRight(Effect.sleep(50), failed("Timeout")),
+  "a timeout before it is processed": () => () => Effect.zipRight(Effect.sleep(50), failed("Timeout")),
   "a timeout, carried out late": () => (request, forward) =>
     Effect.zipRight(Effect.forkDaemon(Effect.delay(forward(request), 400)), failed("Timeout")),
   "no leader": () => refusing(() => KafkaErrorCode.NOT_LEADER_OR_FOLLOWER),
-  "a leader that lost its role after it wrote": () => (request, forward) =>
+  "a leader that was replaced after it wrote": () => (request, forward) =>
     Effect.zipRight(forward(request), refusing(() => KafkaErrorCode.NOT_LEADER_OR_FOLLOWER)(request, forward)),
   "too few replicas, after the write": () => (request, forward) =>
     Effect.zipRight(
@@ -52,7 +52,7 @@ const faults: Readonly<Record<string, (broker: MemoryBroker.MemoryBroker["Type"]
     )
 }
 
-/** Answers come after a while, so that several requests are in flight; the request of a number meets a fault. */
+/** Answers are delayed, so several requests are in flight; one request, by its number, meets a fault. */
 const withFault = (fault: Decide, at: number): { readonly decide: Decide; readonly met: () => boolean } => {
   let requests = 0
   return {
@@ -67,7 +67,7 @@ const calls = Array.from({ length: 12 }, (_, i) =>
 )
 
 describe("KafkaProducer, idempotent", () => {
-  describe("writes every record once and in order, whichever request meets", () => {
+  describe("writes every record once and in order, for any request that meets", () => {
     for (const [name, fault] of Object.entries(faults)) {
       it.scoped(name, () =>
         Effect.forEach(
@@ -144,7 +144,7 @@ describe("KafkaProducer, idempotent", () => {
     })
   )
 
-  it.scoped("begins a new epoch when the broker has lost what it knew, under which late copies are refused", () =>
+  it.scoped("starts a new epoch, which fences late copies, after the broker has lost its producer state", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       const headers: Array<RecordBatch.BatchHeader> = []
@@ -176,10 +176,10 @@ describe("KafkaProducer, idempotent", () => {
     })
   )
 
-  it.scoped("writes nothing twice when a broker that took over remembers the last batch alone", () =>
+  it.scoped("writes nothing twice if a new leader remembers only the last batch", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: partitions } })
-      /** The sequence of the last batch that the broker has. */
+      /** The sequence of the broker's last batch. */
       let last = -1
       let inFlight = 0
       let areAnswersLost = false
@@ -216,7 +216,7 @@ describe("KafkaProducer, idempotent", () => {
         log.map(({ value }) => text(value)),
         ["first", ...values, "last"]
       )
-      // Where the others are the broker no longer knows.
+      // The broker no longer knows the offsets of the others.
       const landed = yield* Fiber.join(sent)
       assert.deepStrictEqual(
         landed.map(({ offset }) => offset),
@@ -225,7 +225,7 @@ describe("KafkaProducer, idempotent", () => {
     })
   )
 
-  it.scoped("asks for another producer id when it is fenced, and tells whose record was refused", () =>
+  it.scoped("gets another producer id when it is fenced, and reports the refused record", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       const ids: Array<bigint> = []
@@ -266,7 +266,7 @@ describe("KafkaProducer, idempotent", () => {
         )
     })
 
-  it.scoped("fails without the authorization for it, and says how to do without", () =>
+  it.scoped("fails without authorization, and names the option that avoids it", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       const wire = unidentified(broker.wire, () => KafkaErrorCode.CLUSTER_AUTHORIZATION_FAILED)
@@ -279,7 +279,7 @@ describe("KafkaProducer, idempotent", () => {
     })
   )
 
-  it.scoped("waits until the broker can give it a producer id", () =>
+  it.scoped("waits until the broker can assign a producer id", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
       let code: number = KafkaErrorCode.COORDINATOR_LOAD_IN_PROGRESS

@@ -23,7 +23,7 @@ const to = (topic: string, value: string, partition = 0): ProducerRecord => ({ t
 const all = (topic: string): ReadonlyArray<ProducerRecord> =>
   Array.from({ length: partitions }, (_, partition) => to(topic, "a", partition))
 
-/** A wire that shows the answers to requests for metadata and for producer ids, and may change them. */
+/** A wire that records, and may change, the answers to Metadata and InitProducerId. */
 const answered = (
   wire: Context.Tag.Service<Wire>,
   see: { readonly metadata?: (answer: Response<"Metadata">) => void; readonly firstEpoch?: number }
@@ -69,7 +69,7 @@ const setup = (
     )
     const values = (topic: string) =>
       Effect.map(broker.records(topic), (records) => records.map(({ value }) => new TextDecoder().decode(value!)))
-    /** Until what is unused has been forgotten: that is looked for when a topic is used. */
+    /** Waits until unused topics are forgotten, which happens when a topic is used. */
     const forgetting = Effect.repeatN(
       Effect.zipRight(TestClock.adjust("61 seconds"), producer.send(to("other", "tick"))),
       2
@@ -83,8 +83,8 @@ const collectGarbage = Effect.promise(async () => {
   runInNewContext("gc")()
 })
 
-describe("a producer whose topics come and go", () => {
-  it.scoped("forgets those that nothing was sent to for a while", () =>
+describe("a producer of changing topics", () => {
+  it.scoped("forgets unused topics after a while", () =>
     Effect.gen(function* () {
       const known = new Map<string, WeakRef<object>>()
       const { broker, forgetting, producer } = yield* setup({
@@ -107,36 +107,34 @@ describe("a producer whose topics come and go", () => {
     })
   )
 
-  it.scoped(
-    "writes once and in order to one that it forgot, under an epoch that the broker takes for a new start",
-    () =>
-      Effect.gen(function* () {
-        const lost = new Set([1, 3, 5])
-        let requests = 0
-        const { batches, forgetting, producer, values } = yield* setup({
-          decide: (request, forward) =>
-            request.topics[0]!.topic === "orders" && lost.has(++requests)
-              ? Effect.zipRight(forward(request), refusing(() => KafkaErrorCode.REQUEST_TIMED_OUT)(request, forward))
-              : forward(request)
-        })
-        const send = (value: string) =>
-          Effect.flatMap(Effect.fork(producer.send(to("orders", value))), (sent) =>
-            Effect.zipRight(TestClock.adjust("1 second"), Fiber.join(sent))
-          )
-        for (const round of [0, 1, 2]) {
-          yield* send(`${round}a`)
-          yield* send(`${round}b`)
-          yield* forgetting
-        }
-        assert.deepStrictEqual(yield* values("orders"), ["0a", "0b", "1a", "1b", "2a", "2b"])
-        const [first] = batches
-        const own = batches.filter(({ producerId }) => producerId === first!.producerId)
-        assert.strictEqual(own.length, batches.length)
-        assert.deepStrictEqual([...new Set(batches.map(({ producerEpoch }) => producerEpoch))], [0, 1, 2])
+  it.scoped("writes once and in order to a forgotten one, under an epoch that restarts the sequence", () =>
+    Effect.gen(function* () {
+      const lost = new Set([1, 3, 5])
+      let requests = 0
+      const { batches, forgetting, producer, values } = yield* setup({
+        decide: (request, forward) =>
+          request.topics[0]!.topic === "orders" && lost.has(++requests)
+            ? Effect.zipRight(forward(request), refusing(() => KafkaErrorCode.REQUEST_TIMED_OUT)(request, forward))
+            : forward(request)
       })
+      const send = (value: string) =>
+        Effect.flatMap(Effect.fork(producer.send(to("orders", value))), (sent) =>
+          Effect.zipRight(TestClock.adjust("1 second"), Fiber.join(sent))
+        )
+      for (const round of [0, 1, 2]) {
+        yield* send(`${round}a`)
+        yield* send(`${round}b`)
+        yield* forgetting
+      }
+      assert.deepStrictEqual(yield* values("orders"), ["0a", "0b", "1a", "1b", "2a", "2b"])
+      const [first] = batches
+      const own = batches.filter(({ producerId }) => producerId === first!.producerId)
+      assert.strictEqual(own.length, batches.length)
+      assert.deepStrictEqual([...new Set(batches.map(({ producerEpoch }) => producerEpoch))], [0, 1, 2])
+    })
   )
 
-  it.scoped("takes another producer id when its epochs are used up", () =>
+  it.scoped("gets another producer id when its epochs are used up", () =>
     Effect.gen(function* () {
       const { batches, forgetting, producer, values } = yield* setup({ firstEpoch: 0x7ffe })
       for (const value of ["a", "b", "c"]) {
@@ -149,7 +147,7 @@ describe("a producer whose topics come and go", () => {
     })
   )
 
-  it.scoped("keeps what is still under way, however long", () =>
+  it.scoped("keeps topics with pending records for any time", () =>
     Effect.gen(function* () {
       const released = yield* Deferred.make<void>()
       const { batches, forgetting, producer, values } = yield* setup({
@@ -171,7 +169,7 @@ describe("a producer whose topics come and go", () => {
     })
   )
 
-  it.scoped("sends a call whose topics were forgotten while it waited for another", () =>
+  it.scoped("sends a call whose topics were forgotten while it waited", () =>
     Effect.gen(function* () {
       const { broker, forgetting, producer, values } = yield* setup({
         unknownTopicTimeout: "1 hour",
@@ -188,7 +186,7 @@ describe("a producer whose topics come and go", () => {
     })
   )
 
-  it.scoped("writes to one that was created again under its name", () =>
+  it.scoped("writes to one that was deleted and created again", () =>
     Effect.gen(function* () {
       const { broker, forgetting, producer, values } = yield* setup()
       for (const value of ["a", "b", "c"]) {
@@ -202,8 +200,8 @@ describe("a producer whose topics come and go", () => {
   )
 })
 
-describe("a transactional producer whose topics come and go", () => {
-  it.scoped("forgets those that nothing was sent to for a while, and writes once to one that it forgot", () =>
+describe("a transactional producer of changing topics", () => {
+  it.scoped("forgets unused topics after a while, and writes once to a forgotten one", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: { orders: 1, other: 1 } })
       const known = new Map<string, WeakRef<object>>()

@@ -23,7 +23,7 @@ const transacting = Effect.scoped(
   )
 )
 
-/** The leak check after the test sees what outlives the producer. */
+/** The leak check after the test finds anything that outlives the producer. */
 const closesAtEachTurn = (name: string, program: Effect.Effect<unknown, unknown, Wire>) =>
   it.live(
     name,

@@ -19,7 +19,7 @@ describeKafka("Beside Java's client", (brokers) => {
   const wire = KafkaJsWire.layer({ brokers: brokers.split(",") })
 
   it.scopedLive(
-    "a producer's records are read by it in each codec",
+    "Spillway's records are readable in each codec",
     () =>
       Effect.gen(function* () {
         const java = yield* JavaClient.make(brokers)
@@ -40,12 +40,12 @@ describeKafka("Beside Java's client", (brokers) => {
   )
 
   it.scopedLive(
-    "keys go to the partitions that its producer chooses",
+    "keys map to the same partitions",
     () =>
       Effect.gen(function* () {
         const java = yield* JavaClient.make(brokers)
         const topic = yield* Fixture.createTopic(13)
-        // Of all lengths, since murmur2 treats the last one to three bytes apart.
+        // Keys of all lengths, since murmur2 handles the last one to three bytes separately.
         const keys = Array.from({ length: 300 }, (_, i) =>
           Uint8Array.from({ length: i % 40 }, (_, at) => (i * 31 + at * 101 + (i >> 3)) % 256)
         ).filter(({ length }) => length > 0)
@@ -62,7 +62,7 @@ describeKafka("Beside Java's client", (brokers) => {
   )
 
   it.scopedLive(
-    "what a transaction wrote is read by it if that was committed",
+    "transactional records are readable if committed",
     () =>
       Effect.gen(function* () {
         const java = yield* JavaClient.make(brokers)

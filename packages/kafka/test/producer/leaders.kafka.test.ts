@@ -18,7 +18,7 @@ const valuesOf = (topic: string) =>
 
 describeOwnKafka("Records without a key, while a partition changes its leader", () => {
   it.scopedLive(
-    "are lost by kafkajs, which says that all is well, and by Spillway neither lost nor doubled",
+    "are silently lost by kafkajs, and neither lost nor duplicated by Spillway",
     () =>
       Effect.gen(function* () {
         const brokers = yield* makeCluster(3)

@@ -5,10 +5,10 @@ import * as PartitionQueue from "../../src/internal/producer/partitionQueue.js"
 import * as PendingSend from "../../src/internal/producer/pendingSend.js"
 import type { Batch, Entry } from "../../src/internal/producer/types.js"
 
-/** What the broker does with a request, and what of its response arrives. */
+/** The broker's handling of a request, and whether its response arrives. */
 type Fault =
   | "none"
-  /** The connection ends with nothing, the oldest request, or all requests carried out. */
+  /** The connection ends with no request, the oldest one, or all processed. */
   | "loseRequest"
   | "loseResponse"
   | "loseResponses"
@@ -92,7 +92,7 @@ const makeBroker = () => {
     takeOver: () => {
       for (const state of known.values()) state.batches = state.batches.slice(-1)
     },
-    /** Whether the batch's numbers are those of the next one. */
+    /** Whether the batch is the next one in sequence. */
     expects: ({ numbers }: Batch): boolean => {
       const state = known.get(numbers!.producerId)
       if (state === undefined) return true
@@ -118,7 +118,7 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean) => {
   const added: Array<Entry> = []
   const acknowledged = new Set<Entry>()
   const failed = new Set<Entry>()
-  /** Sent and not carried out, in their order. */
+  /** Sent and not processed, in order. */
   const inFlight: Array<Batch> = []
   let producerId = 1n
 
@@ -177,7 +177,7 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean) => {
     for (const [index, { numbers }] of numbered.entries()) {
       const before = numbered[index - 1]
       if (before === undefined) continue
-      // Those between them may have been acknowledged meanwhile; the broker checks that none is missing.
+      // Batches between them may have been acknowledged meanwhile; the broker checks that none is missing.
       assert.isAtLeast(numbers.baseSequence, before.numbers.baseSequence + before.entries.length)
       assert.strictEqual(numbers.producerEpoch, before.numbers.producerEpoch)
     }
@@ -189,7 +189,7 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean) => {
     else confirm(batch)
   }
 
-  /** The connection ends: requests behind one that is lost are lost, those behind one that is carried out may be. */
+  /** The connection ends: requests behind a lost one are lost; requests behind a processed one may be. */
   const disconnect = (written: number): void => {
     for (const [index, batch] of inFlight.splice(0).entries()) {
       if (index < written) broker.write(batch)
@@ -207,7 +207,7 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean) => {
       broker.takeOver()
     } else {
       const batch = inFlight.shift()!
-      // A broker finds what it has already, or what is out of order, before it looks at the records.
+      // A broker checks for duplicates and sequence before it looks at the records.
       if (fault === "none" || !broker.expects(batch)) write(batch)
       else fail(batch, verdicts[fault])
     }
@@ -237,13 +237,13 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean) => {
         if (inFlight.length === 0) PartitionQueue.resume(queue)
     }
   }
-  // Then all goes well.
+  // From here on, every request succeeds.
   for (const batch of queue.batches) if (!batch.sent) PartitionQueue.setReady(batch)
   for (let turn = 0; queue.batches.length > 0 || inFlight.length > 0; turn++) {
     assert.isBelow(turn, 1_000, "it doesn't end")
     if (!take() && !land("none")) PartitionQueue.resume(queue)
   }
-  // A pause may outlast the last batch.
+  // A delay may outlast the last batch.
   PartitionQueue.resume(queue)
   return { queue, log: broker.log, added, acknowledged, failed }
 }

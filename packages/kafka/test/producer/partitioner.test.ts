@@ -6,7 +6,7 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 describe("partitioner", () => {
   it("hashes as Kafka's Java client does", () => {
-    // The first six are in Kafka's UtilsTest, the rest were computed by Kafka 4.3.1.
+    // The first six are from Kafka's UtilsTest; the others were computed by Kafka 4.3.1.
     const hashes: ReadonlyArray<readonly [string, number]> = [
       ["21", -973932308],
       ["foobar", -790332482],
@@ -50,7 +50,7 @@ describe("partitioner", () => {
     )
   })
 
-  it("takes for a partition only a whole number below their count", () => {
+  it("accepts only an integer below the partition count as a partition", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.anything(), FastCheck.integer({ min: 1, max: 12 }), (value, partitions) => {
         const exists = Array.from({ length: partitions }, (_, i) => i).some((partition) => partition === value)
@@ -59,7 +59,7 @@ describe("partitioner", () => {
     )
   })
 
-  it("moves the sticky partition to any other that is available", () => {
+  it("moves the sticky partition to any other available one", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.option(FastCheck.nat({ max: 15 }), { nil: undefined }),

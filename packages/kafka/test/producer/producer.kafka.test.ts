@@ -13,7 +13,7 @@ import * as Cluster from "../../src/internal/cluster/cluster.js"
 
 const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : new TextDecoder().decode(bytes))
 
-/** Every record of a partition, as a consumer would fetch it. */
+/** Every record of a partition, as fetched by a consumer. */
 const read = Effect.fnUntraced(function* (topic: string, partition: number) {
   const cluster = yield* Cluster.make
   yield* cluster.refresh([topic])
@@ -49,7 +49,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   const live = (options?: KafkaProducer.KafkaProducerOptions) =>
     KafkaProducer.layer(options).pipe(Layer.provideMerge(KafkaJsWire.layer({ brokers: brokers.split(",") })))
 
-  it.live("writes once and in order to topics that it forgot, as Kafka remembers its sequences", () =>
+  it.live("writes once and in order to forgotten topics, whose sequences Kafka remembers", () =>
     Effect.gen(function* () {
       const [topic, other] = [uniqueName("idle"), uniqueName("busy")]
       yield* KafkaAdmin.createTopics([topic, other].map((topic) => ({ topic, partitions: 1 })))
@@ -84,7 +84,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
     }).pipe(Effect.scoped, Effect.provide(KafkaJsWire.layer({ brokers: brokers.split(",") })))
   )
 
-  it.live("publishes byte for byte what Kafka then hands out", () =>
+  it.live("publishes records that Kafka returns byte for byte", () =>
     Effect.gen(function* () {
       const topic = uniqueName("producer")
       yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
@@ -100,7 +100,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
         { topic, key: null, value: null, partition: 1 },
         { topic, key: "", value: "", partition: 1 }
       ])
-      // Where Java's producer puts the key 21: (-973932308 & 0x7fffffff) % 3.
+      // The partition of key 21 in Java's producer: (-973932308 & 0x7fffffff) % 3.
       assert.strictEqual(landed[0]!.partition, 0)
       const [first] = yield* read(topic, 0)
       assert.strictEqual(text(first!.key), "21")
@@ -149,7 +149,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
     )
   )
 
-  it.live("sends one record each for many callers at once", () =>
+  it.live("sends single records of many concurrent callers", () =>
     Effect.gen(function* () {
       const topic = uniqueName("callers")
       yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
@@ -168,7 +168,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
     }).pipe(Effect.provide(live()))
   )
 
-  it.live("splits what the topic's own limit refuses, and tells which record is too large", () =>
+  it.live("splits batches above the topic's own limit, and reports the record that is too large", () =>
     Effect.gen(function* () {
       const topic = uniqueName("small")
       yield* KafkaAdmin.createTopics([{ topic, configs: { "max.message.bytes": "2000" } }])
@@ -185,7 +185,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
     }).pipe(Effect.provide(live()))
   )
 
-  it.live("takes log-append time from the broker", () =>
+  it.live("returns log-append time from the broker", () =>
     Effect.gen(function* () {
       const topic = uniqueName("append")
       yield* KafkaAdmin.createTopics([{ topic, configs: { "message.timestamp.type": "LogAppendTime" } }])
@@ -196,7 +196,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
     }).pipe(Effect.provide(live()))
   )
 
-  it.live("says that a topic is unknown, exists already, or can't be created so", () =>
+  it.live("fails with a typed error if a topic is unknown, exists already, or can't be created", () =>
     Effect.gen(function* () {
       const topic = uniqueName("unknown")
       const producer = yield* Producer

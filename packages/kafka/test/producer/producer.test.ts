@@ -35,10 +35,10 @@ interface Setup extends KafkaProducer.KafkaProducerOptions {
   readonly decide?: Decide
 }
 
-/** A producer on a broker in memory, with the Produce requests it sends. */
+/** A producer on a memory broker, and the Produce requests that it sends. */
 const setup = ({ decide = (request, forward) => forward(request), topics = { orders: 3 }, ...options }: Setup = {}) =>
   Effect.gen(function* () {
-    // In a scope of its own, so that the broker outlives the producer.
+    // In its own scope, so the broker outlives the producer.
     const broker = yield* MemoryBroker.make({ topics }).pipe(
       Scope.extend(yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential))
     )
@@ -56,7 +56,7 @@ const setup = ({ decide = (request, forward) => forward(request), topics = { ord
     return { broker, producer, requests, values, close: Scope.close(scope, Exit.void) }
   })
 
-/** Holds every request until it is released, and tells when one came. */
+/** Holds every request until it is released, and signals its arrival. */
 const holding = () => {
   const came = Deferred.unsafeMake<void>(FiberId.none)
   const released = Deferred.unsafeMake<void>(FiberId.none)
@@ -68,7 +68,7 @@ const holding = () => {
   return { decide, came: Deferred.await(came), release: Deferred.succeed(released, undefined) }
 }
 
-/** What a WeakRef was made of or asked for in a turn of the event loop is kept until its end. */
+/** The target of a WeakRef made or read in a turn of the event loop is kept until its end. */
 const collectGarbage = async (): Promise<void> => {
   setFlagsFromString("--expose-gc")
   await setImmediate()
@@ -78,7 +78,7 @@ const collectGarbage = async (): Promise<void> => {
 const to = (partition: number, value: string, topic = "orders"): ProducerRecord => ({ topic, partition, value })
 
 describe("KafkaProducer", () => {
-  it.scoped("publishes a record as it is given and tells where it landed", () =>
+  it.scoped("publishes a record and returns its partition and offset", () =>
     Effect.gen(function* () {
       const { broker, producer } = yield* setup()
       yield* TestClock.setTime(1_700_000_000_000)
@@ -107,7 +107,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("compresses, and takes headers as an object", () =>
+  it.scoped("compresses, and accepts headers as an object", () =>
     Effect.gen(function* () {
       const sizes: Array<number> = []
       const { broker, producer } = yield* setup({
@@ -125,7 +125,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("sends all in one request, in order within each partition, by Java's choice for keys", () =>
+  it.scoped("sends all in one request, in order within each partition, with Java's partitions for keys", () =>
     Effect.gen(function* () {
       const { producer, requests, values } = yield* setup({ topics: { orders: 6, others: 1 } })
       // By Java's producer: 21 and foobar to partition 0 of 6, a to 4, 日本 to 3.
@@ -168,7 +168,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("gathers what is sent while a request is in flight into the next", () =>
+  it.scoped("collects records sent while a request is in flight into the next", () =>
     Effect.gen(function* () {
       const { came, decide, release } = holding()
       const { producer, requests, values } = yield* setup({ decide })
@@ -193,7 +193,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("splits what exceeds a batch, in order", () =>
+  it.scoped("splits records over several batches, in order", () =>
     Effect.gen(function* () {
       const sizes: Array<number> = []
       const { producer, values } = yield* setup({
@@ -215,7 +215,7 @@ describe("KafkaProducer", () => {
   )
 
   describe("refuses before anything is sent", () => {
-    it.scoped("records that are too large, invalid, or name a partition that isn't there", () =>
+    it.scoped("records that are too large, invalid, or name a missing partition", () =>
       Effect.gen(function* () {
         const { producer, requests } = yield* setup({ maxBatchBytes: 1_024 })
         const good = to(0, "good")
@@ -281,7 +281,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("knows a topic's partitions, and says at once when there is no such topic", () =>
+  it.scoped("returns a topic's partitions, and fails at once for an unknown topic", () =>
     Effect.gen(function* () {
       const { producer } = yield* setup()
       assert.strictEqual(yield* producer.partitions("orders"), 3)
@@ -321,7 +321,7 @@ describe("KafkaProducer", () => {
         assert.strictEqual((yield* Fiber.join(later)).offset, 2)
         assert.deepStrictEqual(yield* values("orders", 1), ["b", "d", "e"])
         assert.sameMembers([...requests[0]!], ["orders-0", "orders-1", "orders-2"])
-        // The failed batch is sent again as it was, what came later follows.
+        // The failed batch is sent again unchanged; later records follow.
         assert.deepStrictEqual(requests.slice(1), [["orders-1"], ["orders-1"], ["orders-1"]])
       })
     )
@@ -341,7 +341,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("until the delivery timeout, naming what it met", () =>
+    it.scoped("until the delivery timeout, and names the last error", () =>
       Effect.gen(function* () {
         const { producer } = yield* setup({
           deliveryTimeout: "10 seconds",
@@ -377,7 +377,7 @@ describe("KafkaProducer", () => {
     )
   })
 
-  describe("fails what the broker refuses for good", () => {
+  describe("fails records that the broker refuses permanently", () => {
     it.scoped("with a reason, once every record has its result", () =>
       Effect.gen(function* () {
         const { producer, values } = yield* setup({
@@ -391,7 +391,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("batches that are too large for the topic in parts, failing only the record that is", () =>
+    it.scoped("splitting batches that are too large for the topic, and failing only the oversized record", () =>
       Effect.gen(function* () {
         const { producer, values } = yield* setup({ topics: [{ name: "orders", maxMessageBytes: 600 }] })
         const sizes = [100, 200, 300, 1_000, 100, 400, 10]
@@ -411,7 +411,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("only the record that is invalid, not those that share its batch", () =>
+    it.scoped("only the invalid record, not others in its batch", () =>
       Effect.gen(function* () {
         const isBad = (bytes: Uint8Array) =>
           RecordBatch.decode(bytes).batches.some((batch) =>
@@ -436,7 +436,7 @@ describe("KafkaProducer", () => {
     )
   })
 
-  it("loses, doubles and reorders nothing while brokers refuse at random", () =>
+  it("loses, duplicates and reorders nothing while brokers refuse at random", () =>
     FastCheck.assert(
       FastCheck.asyncProperty(
         FastCheck.array(
@@ -463,7 +463,7 @@ describe("KafkaProducer", () => {
                 const chosen = new Map(
                   request.topics[0]!.partitions.map(({ partition, records }) => {
                     const code = codes[next++]
-                    // A record alone that is too large would rightly be refused.
+                    // A single oversized record would rightly be refused.
                     return [partition, code === KafkaErrorCode.MESSAGE_TOO_LARGE && isAlone(records) ? undefined : code]
                   })
                 )
@@ -500,7 +500,7 @@ describe("KafkaProducer", () => {
     ))
 
   describe("interrupting a send", () => {
-    it.scoped("ends it at once, and keeps from the broker what was not in flight", () =>
+    it.scoped("ends it at once, and doesn't send records that were not in flight", () =>
       Effect.gen(function* () {
         const { came, decide, release } = holding()
         const { producer, values } = yield* setup({ decide })
@@ -519,7 +519,7 @@ describe("KafkaProducer", () => {
   })
 
   describe("closing", () => {
-    it.scoped("waits for what was accepted, and accepts no more", () =>
+    it.scoped("waits for accepted records, and accepts no more", () =>
       Effect.gen(function* () {
         const { came, decide, release } = holding()
         const { close, producer, values } = yield* setup({ decide })
@@ -540,7 +540,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("fails what isn't acknowledged by the deadline, whatever it waits for", () =>
+    it.scoped("fails records that aren't acknowledged by the deadline, in any state", () =>
       Effect.gen(function* () {
         const { close, producer, broker } = yield* setup({ decide: () => Effect.never, closeTimeout: "5 seconds" })
         yield* producer.partitions("orders")
@@ -575,7 +575,7 @@ describe("KafkaProducer", () => {
   })
 
   describe("lingers", () => {
-    it.scoped("for as long as it is told, each batch for its own first record", () =>
+    it.scoped("for the configured time, from each batch's first record", () =>
       Effect.gen(function* () {
         const { producer, requests, values } = yield* setup({ linger: "20 millis" })
         yield* producer.partitions("orders")
@@ -598,7 +598,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("no longer than its batch is full, by bytes or by records", () =>
+    it.scoped("until its batch is full, by bytes or by records", () =>
       Effect.gen(function* () {
         const { close, producer, values } = yield* setup({ linger: "1 hour", maxBatchBytes: 1_024, maxBatchRecords: 3 })
         yield* producer.partitions("orders")
@@ -613,7 +613,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("by default only while the broker is busy", () =>
+    it.scoped("only while the broker is busy, by default", () =>
       Effect.gen(function* () {
         const { came, decide, release } = holding()
         const { close, producer, requests } = yield* setup({ decide })
@@ -647,7 +647,7 @@ describe("KafkaProducer", () => {
     const small = { bufferMemory: 2_560, maxBatchBytes: 1_024, maxBlock: "10 seconds", linger: 0 } as const
     const filling = "x".repeat(700)
 
-    it.scoped("suspends further sends, and goes on in their order as room is freed", () =>
+    it.scoped("suspends further sends, and continues in order as room is freed", () =>
       Effect.gen(function* () {
         const { came, decide, release } = holding()
         const { producer, values } = yield* setup({ ...small, decide })
@@ -664,7 +664,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("sends all of a call that is larger than the buffer", () =>
+    it.scoped("sends all records of a call that is larger than the buffer", () =>
       Effect.gen(function* () {
         const { producer, values } = yield* setup(small)
         const records = Array.from({ length: 12 }, (_, i) => to(0, `${i}${filling}`))
@@ -676,7 +676,7 @@ describe("KafkaProducer", () => {
       })
     )
 
-    it.scoped("fails what found no room in time, and only that", () =>
+    it.scoped("fails only the records that found no room in time", () =>
       Effect.gen(function* () {
         const { came, decide, release } = holding()
         const { producer, values } = yield* setup({ ...small, decide })
@@ -695,16 +695,16 @@ describe("KafkaProducer", () => {
           results.map((result) => (result._tag === "Left" ? result.left.reason : result.right.offset)),
           [0, 0, "BufferFull"]
         )
-        // What it failed for is gone: there is room again.
+        // The buffer has room again.
         yield* producer.send(to(2, "on"))
         assert.deepStrictEqual(yield* values("orders", 2), ["on"])
       })
     )
 
-    it.live("holds nothing of calls that are over, however long it has been full", () =>
+    it.live("retains nothing of ended calls, even if it was full for long", () =>
       Effect.gen(function* () {
         const decide: Decide = (request, forward) => Effect.delay(forward(request), 5)
-        // Batches are shared by calls, and calls by batches: what holds one of them could lead to all.
+        // Calls share batches and batches share calls, so one retained object could keep all of them alive.
         const { producer } = yield* setup({ bufferMemory: 64 * 1024, maxBatchBytes: 64 * 1024, decide })
         const calls: Array<WeakRef<ReadonlyArray<ProducerRecord>>> = []
         const next = Effect.suspend(() => {
@@ -719,7 +719,7 @@ describe("KafkaProducer", () => {
       }).pipe(Effect.scoped)
     )
 
-    it.scoped("has room again for what interrupted or overdue senders leave behind", () =>
+    it.scoped("frees the room of interrupted and overdue sends", () =>
       Effect.gen(function* () {
         const { broker, producer, values } = yield* setup({ ...small, deliveryTimeout: "5 seconds" })
         yield* producer.partitions("orders")
@@ -742,7 +742,7 @@ describe("KafkaProducer", () => {
     )
   })
 
-  it.scoped("reports on each record of sendAllEither, sending the valid ones", () =>
+  it.scoped("returns one result per record of sendAllEither, and sends the valid ones", () =>
     Effect.gen(function* () {
       const { producer, requests, values } = yield* setup({
         decide: refusing((_, partition) => (partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined))
@@ -775,7 +775,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("asks a partitioner of yours, for every record that names no partition", () =>
+  it.scoped("calls a custom partitioner for every record without a partition", () =>
     Effect.gen(function* () {
       const { producer } = yield* setup({
         partitioner: ({ key, partitions, topic, value }) => {
@@ -796,7 +796,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("refuses at once, by its name, what is no partition of the topic", () =>
+  it.scoped("rejects a value that isn't a partition of the topic at once, and names it", () =>
     Effect.gen(function* () {
       const unhandled: Array<unknown> = []
       const onUnhandled = (reason: unknown) => void unhandled.push(reason)
@@ -825,7 +825,7 @@ describe("KafkaProducer", () => {
       ]
       let answer: unknown
       const { producer, requests } = yield* setup({ partitioner: () => answer as number })
-      // Its topic isn't known at the first, and is at the others.
+      // Its topic is unknown at the first send, and known at the others.
       for (const [given, shown] of cases) {
         answer = given
         const error = yield* Effect.flip(producer.send({ topic: "orders", value: "a" }))
@@ -848,7 +848,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("writes what it was given when the effect was run, whatever its caller changes afterwards", () =>
+  it.scoped("writes the values of the moment the effect ran, even if its caller changes them afterwards", () =>
     Effect.gen(function* () {
       let isRefusing = true
       const { broker, producer } = yield* setup({
@@ -876,7 +876,7 @@ describe("KafkaProducer", () => {
       const sends: ReadonlyArray<Effect.Effect<unknown, ProducerError>> = [
         producer.send(first.record),
         producer.sendAll(records),
-        // Its topic isn't known when it is run.
+        // Its topic is unknown when it runs.
         producer.send(Object.assign(second.record, { topic: "payments" }))
       ]
       const fibers = yield* Effect.forEach(sends, (send) => Effect.fork(send))
@@ -902,7 +902,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("writes headers in every shape, and refuses what holds none", () =>
+  it.scoped("writes headers in every shape, and rejects other values", () =>
     Effect.gen(function* () {
       const { broker, producer } = yield* setup()
       const pairs = [
@@ -957,7 +957,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("sees partitions that were added, by name at once and for keys in time", () =>
+  it.scoped("uses added partitions, by number at once and for keys in time", () =>
     Effect.gen(function* () {
       const { broker, producer, requests } = yield* setup({ topics: { orders: 1 }, metadataMaxAge: "1 minute" })
       yield* producer.send(to(0, "a"))
@@ -976,7 +976,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.scoped("counts what is acknowledged, and open producers", () =>
+  it.scoped("counts acknowledged records and open producers", () =>
     Effect.gen(function* () {
       const service = "kafka_producer_test"
       const metrics = yield* TransportMetrics.make({ service })
@@ -1010,7 +1010,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.effect("names every option that can't be used", () =>
+  it.effect("names every invalid option", () =>
     Effect.gen(function* () {
       const options = {
         maxBatchBytes: 0,
@@ -1028,7 +1028,7 @@ describe("KafkaProducer", () => {
     })
   )
 
-  it.effect("takes its options from the configuration", () =>
+  it.effect("reads its options from the configuration", () =>
     Effect.gen(function* () {
       const producer = yield* Producer
       assert.strictEqual((yield* Effect.flip(producer.send(to(0, "x".repeat(2_000))))).reason, "RecordTooLarge")

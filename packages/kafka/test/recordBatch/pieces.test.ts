@@ -14,7 +14,7 @@ const codec = (name: keyof typeof Compression.ids): Codec =>
 
 const collect = (pieces: Pieces.Pieces) => Pieces.collect(pieces, Number.POSITIVE_INFINITY)
 
-/** Bytes of every kind that compressors treat differently, in turn: noise, runs, words, and what came long before. */
+/** Every kind of bytes that compressors treat differently, in turn: noise, runs, words, and distant repetitions. */
 const mixture = (seed: number, size: number): Uint8Array => {
   const bytes = new Uint8Array(size)
   let state = seed | 1
@@ -50,13 +50,13 @@ const agrees = (name: "gzip" | "snappy" | "lz4" | "zstd", compress: (bytes: Uint
   )
 
 describe("pieces of compressed bytes", () => {
-  it("are what zlib compressed, by any level and strategy", () => {
+  it("equal the input of zlib, for any level and strategy", () => {
     agrees("gzip", (bytes, dice) =>
       Zlib.gzipSync(bytes, { level: dice % 10, strategy: Math.floor(dice / 10) % 5, memLevel: 1 + (dice % 9) })
     )
   })
 
-  it("are what several members of gzip hold, with every field of a header", () => {
+  it("equal the input of several gzip members, with every header field", () => {
     const [head, ...rest] = [Zlib.gzipSync("one"), Zlib.gzipSync("two")]
     const fields = Buffer.from([...head.subarray(0, 3), 2 | 4 | 8 | 16, ...head.subarray(4, 10), 3, 0, 1, 2, 3])
     const names = Buffer.from("name\0comment\0\0\0")
@@ -64,16 +64,16 @@ describe("pieces of compressed bytes", () => {
     assert.strictEqual(Buffer.from(collect(codec("gzip").pieces(packed))).toString(), "onetwo")
   })
 
-  it("are what snappy compressed, framed and bare", () => {
+  it("equal the input of snappy, framed and bare", () => {
     agrees("snappy", (bytes) => codec("snappy").compress(bytes))
     agrees("snappy", (bytes) => Snappy.compressSync(Buffer.from(bytes.buffer)))
   })
 
-  it("are what LZ4 compressed", () => {
+  it("equal the input of LZ4", () => {
     agrees("lz4", (bytes) => Lz4.compressFrameSync(Buffer.from(bytes.buffer)))
   })
 
-  it("are what Zstandard compressed, by any level", async () => {
+  it("equal the input of Zstandard, for any level", async () => {
     await Zstd.init()
     agrees("zstd", (bytes, dice) => {
       const [one, other] = [bytes.subarray(0, dice), bytes.subarray(dice)]
@@ -81,7 +81,7 @@ describe("pieces of compressed bytes", () => {
     })
   })
 
-  it("hold little of a hundred times as much", () => {
+  it("keep little in memory of a hundred times as much", () => {
     const zeros = new Uint8Array(20_000_000)
     for (const name of ["gzip", "snappy", "lz4", "zstd"] as const) {
       const pieces = codec(name).pieces(codec(name).compress(zeros))
@@ -95,7 +95,7 @@ describe("pieces of compressed bytes", () => {
     }
   })
 
-  it("throw, and neither hang nor go beyond their bounds, where bytes were damaged or cut off", () => {
+  it("throw, and neither hang nor exceed their limits, if bytes are damaged or cut off", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.constantFrom("gzip", "snappy", "lz4", "zstd"),
@@ -117,7 +117,7 @@ describe("pieces of compressed bytes", () => {
     )
   })
 
-  it("of an LZ4 frame don't end with what its header says it holds, and decompressing it whole is refused", () => {
+  it("of an LZ4 frame may exceed its header's content size, and decompressing it whole is rejected", () => {
     const honest = Lz4.compressFrameSync(Buffer.alloc(5_000_000))
     const flags = honest[4]!
     const said = Buffer.alloc(8)

@@ -13,7 +13,7 @@ const count = 5_000
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
-/** What `JavaClient.java` sends. */
+/** The records that `JavaClient.java` sends. */
 const expected = Array.from({ length: count }, (_, i) => ({
   key: `key-${i}`,
   value: `${i}: what a record says, ü. `.repeat(1 + (i % 7))

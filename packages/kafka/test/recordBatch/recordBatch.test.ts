@@ -199,7 +199,7 @@ describe("RecordBatch", () => {
       }
     })
 
-    it("gives every record the append time where the broker sets it", () => {
+    it("gives every record the append time if the broker sets it", () => {
       const batch = decodeOne(hex(fromJava.logAppendTime))
       assert.deepStrictEqual(
         batch.records.map((record) => record.timestamp),
@@ -207,7 +207,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("has no records of a control batch, and its next offset", () => {
+    it("returns no records for a control batch, and its next offset", () => {
       const batch = decodeOne(hex(fromJava.control))
       assert.isTrue(batch.isControl)
       assert.strictEqual(batch.nextOffset, 12)
@@ -239,7 +239,7 @@ describe("RecordBatch", () => {
       assert.strictEqual(batch.nextOffset, 15)
     })
 
-    it("reads consecutive batches, and leaves out a last one that is cut off, wherever the cut is", () => {
+    it("reads consecutive batches, and leaves out a last one that is cut off anywhere", () => {
       const first = RecordBatch.encode([record("a"), record("b")], { baseOffset: 10 })
       const second = RecordBatch.encode([record("c")], { baseOffset: 12, compression: "gzip" })
       const both = concat(first, second)
@@ -265,7 +265,7 @@ describe("RecordBatch", () => {
       assert.strictEqual(error?.baseOffset, 11)
     })
 
-    it("notices any flipped bit that the checksum covers", () => {
+    it("detects any flipped bit that the checksum covers", () => {
       const encoded = RecordBatch.encode(javaRecords)
       for (let bit = 17 * 8; bit < encoded.length * 8; bit++) {
         const copy = new Uint8Array(encoded)
@@ -276,7 +276,7 @@ describe("RecordBatch", () => {
       }
     })
 
-    it("refuses other formats by their magic byte", () => {
+    it("rejects other formats by their magic byte", () => {
       for (const magic of [0, 1, 3, -1]) {
         const old = new Uint8Array(RecordBatch.encode([record("a")], { baseOffset: 3 }))
         new DataView(old.buffer).setInt8(16, magic)
@@ -291,7 +291,7 @@ describe("RecordBatch", () => {
       assert.include(error.description, "unknown (7)")
     })
 
-    it("refuses offsets that a number can't hold", () => {
+    it("rejects offsets that a number can't hold", () => {
       const encoded = RecordBatch.encode([record("a"), record("b")], { baseOffset: 2 ** 53 - 3 })
       assert.deepStrictEqual(
         decodeOne(encoded).records.map((record) => record.offset),
@@ -301,7 +301,7 @@ describe("RecordBatch", () => {
       assert.strictEqual(errorOf(patched(encoded, (view) => view.setBigInt64(0, 2n ** 62n))).reason, "UnsafeOffset")
     })
 
-    it("refuses compressed data that is malformed or larger than allowed", () => {
+    it("rejects compressed data that is malformed or larger than allowed", () => {
       for (const [index, compression] of codecs.entries()) {
         const bomb = RecordBatch.encode([{ ...record(""), value: new Uint8Array(100_000) }], { compression })
         assert.isBelow(bomb.length, 10_000)
@@ -313,7 +313,7 @@ describe("RecordBatch", () => {
       }
     })
 
-    it("refuses compressed data that is cut off, wherever the cut is", () => {
+    it("rejects compressed data that is cut off anywhere", () => {
       const texts = Array.from({ length: 200 }, (_, i) => record(`${i}: what a record says`))
       for (const compression of codecs) {
         const encoded = RecordBatch.encode(texts, { compression })
@@ -324,7 +324,7 @@ describe("RecordBatch", () => {
       }
     })
 
-    it("never throws on compressed data that was changed", () => {
+    it("never throws on damaged compressed data", () => {
       const texts = Array.from({ length: 50 }, (_, i) => record(`${i}: what a record says`))
       FastCheck.assert(
         FastCheck.property(
@@ -347,7 +347,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("refuses counts and offsets that don't fit", () => {
+    it("rejects counts and offsets that don't fit", () => {
       const encoded = RecordBatch.encode([record("a"), record("b")])
       const corrupt = (patch: (view: DataView, bytes: Uint8Array) => void) => {
         assert.strictEqual(errorOf(patched(encoded, patch)).reason, "CorruptBatch")
@@ -372,7 +372,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("reads records of any bytes, or says that they are corrupt, with the checksum right", () => {
+    it("reads or reports as corrupt any record bytes behind a correct checksum", () => {
       const everyField = (bytes: Uint8Array) => {
         const { batches, error } = RecordBatch.decode(bytes)
         for (const batch of batches) {
@@ -420,7 +420,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("doesn't hold on to the response", () => {
+    it("doesn't retain the response", () => {
       const response = concat(RecordBatch.encode([record("first")]), RecordBatch.encode([record("second")]))
       const [first] = RecordBatch.decode(response).batches
       response.fill(0)
@@ -466,7 +466,7 @@ describe("RecordBatch", () => {
       })
     }
 
-    /** Which data is of a transaction that an abort marker ends, and where such transactions begin. */
+    /** The data of aborted transactions, and their first offsets. */
     const abortedOf = (entries: ReadonlyArray<Entry>) => {
       const aborted = new Set<number>()
       const transactions: Array<RecordBatch.AbortedTransaction & { readonly end: number }> = []
@@ -483,7 +483,7 @@ describe("RecordBatch", () => {
       return { aborted, transactions }
     }
 
-    it("leaves out exactly the records of those, however producers and transactions follow each other", () => {
+    it("leaves out exactly their records, for any order of producers and transactions", () => {
       FastCheck.assert(
         FastCheck.property(
           FastCheck.array(
@@ -496,7 +496,7 @@ describe("RecordBatch", () => {
           FastCheck.nat({ max: 29 }),
           (entries, from) => {
             const { aborted, transactions } = abortedOf(entries)
-            // A fetch may begin within transactions; a broker lists those that reach into it.
+            // A fetch may start within transactions; a broker lists the ones that reach into it.
             const read = entries.map((entry, offset) => encodeEntry(entry, offset)).slice(from)
             const { batches, error } = RecordBatch.decode(concat(...read), {
               abortedTransactions: transactions.filter(({ end }) => end >= from).reverse()
@@ -515,7 +515,7 @@ describe("RecordBatch", () => {
       )
     })
 
-    it("refuses a marker that can't be read, since its transaction is unknown", () => {
+    it("rejects a marker that can't be read, since its transaction is unknown", () => {
       const entries: ReadonlyArray<Entry> = [{ producerId: 1n, kind: "abort" }]
       const bytes = patched(encodeEntry(entries[0]!, 5), (view) => view.setInt32(57, 3))
       const abortedTransactions = [{ producerId: 1n, firstOffset: 3 }]
@@ -523,7 +523,7 @@ describe("RecordBatch", () => {
     })
   })
 
-  it("finds where a corrupt batch ends: by the next batch, else by its own header", () => {
+  it("finds the end of a corrupt batch by the next batch, else by its own header", () => {
     const first = RecordBatch.encode([record("a"), record("b")], { baseOffset: 10 })
     const next = RecordBatch.encode([record("c")], { baseOffset: 14 })
     const flipped = first.slice()
@@ -584,7 +584,7 @@ describe("RecordBatch", () => {
       assert.strictEqual(decodeOne(RecordBatch.withBaseOffset(encoded, 1)).partitionLeaderEpoch, 5)
     })
 
-    it("accepts one whole batch with the right checksum, nothing else", () => {
+    it("accepts one complete batch with a correct checksum, nothing else", () => {
       assert.strictEqual((RecordBatch.validate(encoded) as RecordBatch.BatchHeader).recordCount, 3)
       const flipped = new Uint8Array(encoded)
       flipped[70]! ^= 1
@@ -610,7 +610,7 @@ describe("RecordBatch", () => {
 
     const expected = decodeOne(encoded).records.map(plain)
 
-    it("reads gzip in members and with a low level", () => {
+    it("reads gzip with several members and of a low level", () => {
       const members = concat(Zlib.gzipSync(body.subarray(0, 5), { level: 1 }), Zlib.gzipSync(body.subarray(5)))
       assert.deepStrictEqual(compressedWith("gzip", members), expected)
     })
@@ -629,7 +629,7 @@ describe("RecordBatch", () => {
       assert.deepStrictEqual(compressedWith("snappy", frame), expected)
     })
 
-    it("reads LZ4 in frames of uncompressed blocks, with checksums and without", () => {
+    it("reads LZ4 frames of uncompressed blocks, with and without checksums", () => {
       const length = new Uint8Array(4)
       new DataView(length.buffer).setUint32(0, 0x80000000 + body.length, true)
       assert.deepStrictEqual(
@@ -640,8 +640,8 @@ describe("RecordBatch", () => {
       assert.deepStrictEqual(compressedWith("lz4", summed), expected)
     })
 
-    it("reads Zstandard in frames without a size, as streams write them", () => {
-      // One frame of one raw block, its header without a size.
+    it("reads Zstandard frames without a size, as written by streams", () => {
+      // One frame of one raw block, without a size in its header.
       const blockHeader = Uint8Array.of(((body.length << 3) & 0xff) | 1, (body.length << 3) >> 8, 0)
       const frame = (bytes: Uint8Array) => concat(hex("28b52ffd0058"), blockHeader, bytes)
       assert.deepStrictEqual(compressedWith("zstd", frame(body)), expected)

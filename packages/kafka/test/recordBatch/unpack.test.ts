@@ -24,7 +24,7 @@ const plain = ({ headers, key, offset, timestamp, value }: RecordBatch.DecodedRe
   headers
 })
 
-/** Everything, in slices of sizes that are taken in turn, each looked at before the next as a consumer does. */
+/** All records, in slices of the given sizes in turn, each read before the next as a consumer does. */
 const unpack = (
   bytes: Uint8Array,
   sizes: ReadonlyArray<number>,
@@ -93,7 +93,7 @@ const marker = (type: number): RecordBatch.EncodableRecord => ({
   timestamp: 0
 })
 
-/** A log of batches, and where transactions that are aborted in it begin. */
+/** A log of batches, and the first offsets of its aborted transactions. */
 const logOf = (batches: ReadonlyArray<typeof anyBatch extends FastCheck.Arbitrary<infer A> ? A : never>) => {
   let baseOffset = 0
   const begun = new Map<number, number>()
@@ -168,7 +168,7 @@ describe("unpacking", () => {
     )
   })
 
-  it("yields the same in slices of batches that are too large to be decompressed at once", () => {
+  it("yields the same in slices of batches too large to decompress at once", () => {
     const value = (i: number, size: number) => new Uint8Array(size).map((_, at) => (at * i) >> 3)
     for (const compression of compressions) {
       const records = Array.from({ length: 400 }, (_, i) => ({
@@ -191,7 +191,7 @@ describe("unpacking", () => {
     }
   })
 
-  it("holds no more than a slice, a window and a record, of batches that hold a thousand times as much", () => {
+  it("keeps only a slice, a window and a record in memory, of batches a thousand times as large", () => {
     for (const compression of compressions) {
       const bytes = RecordBatch.encode(zeros(200, 300_000), { compression })
       let most = 0
@@ -210,7 +210,7 @@ describe("unpacking", () => {
     assert.isAbove(slices, 12)
   })
 
-  it("refuses a compressed record above the limit by name, after those before it, and takes one below", () => {
+  it("rejects a compressed record above the limit with a typed error, after the records before it, and accepts one below", () => {
     for (const compression of compressions) {
       const bytes = RecordBatch.encode([...zeros(3, 10), ...zeros(1, 3_000_000), ...zeros(1, 10)], { compression })
       assert.strictEqual(unpack(bytes, [2 ** 20], { maxRecordBytes: 3_000_100 }).records.length, 5)
@@ -228,7 +228,7 @@ describe("unpacking", () => {
     }
   })
 
-  it("makes no room for records that a batch doesn't have, and yields those that it has", () => {
+  it("allocates nothing for missing records, and yields the existing ones", () => {
     for (const compression of compressions) {
       const bytes = recounted(RecordBatch.encode(zeros(5, 10), { compression }), 2 ** 31 - 1)
       const { error, records } = unpack(bytes, [2 ** 20])
@@ -241,7 +241,7 @@ describe("unpacking", () => {
     }
   })
 
-  it("of changed bytes yields records or says what is wrong, and never throws", () => {
+  it("of damaged bytes yields records or reports the damage, and never throws", () => {
     FastCheck.assert(
       FastCheck.property(
         someRecords,
@@ -260,7 +260,7 @@ describe("unpacking", () => {
     )
   })
 
-  it("knows what uncompressed batches unpack to, and of compressed ones that it doesn't", () => {
+  it("knows the unpacked size of uncompressed batches, and not of compressed ones", () => {
     const plainBatch = RecordBatch.encode(zeros(3, 10))
     const size = plainBatch.length - 12 + 3 * Unpack.recordOverhead
     assert.strictEqual(Unpack.unpackedBytes(concat([plainBatch, plainBatch, plainBatch.subarray(0, 50)])), 2 * size)

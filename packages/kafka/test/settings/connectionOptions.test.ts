@@ -5,7 +5,7 @@ import { formatEndpoint, parseEndpoint } from "../../src/internal/settings/conne
 const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6(), fc.constant("localhost"))
 
 describe("parseEndpoint", () => {
-  it("reads what formatEndpoint writes", () => {
+  it("reads the output of formatEndpoint", () => {
     fc.assert(
       fc.property(host, fc.integer({ min: 1, max: 65535 }), (host, port) => {
         assert.deepStrictEqual(parseEndpoint(formatEndpoint({ host, port })), { host, port })

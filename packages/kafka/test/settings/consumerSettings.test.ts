@@ -46,7 +46,7 @@ describe("consumerSettings", () => {
     })
   )
 
-  it.effect("takes any form of duration, and each topic once", () =>
+  it.effect("accepts any form of duration, and each topic once", () =>
     Effect.gen(function* () {
       const settings = yield* ConsumerSettings.decode({
         groupId: "g",
@@ -66,7 +66,7 @@ describe("consumerSettings", () => {
     })
   )
 
-  it("knows the values that its options may have", () => {
+  it("lists the values that its options may have", () => {
     for (const field of ["initialOffset", "offsetOutOfRange", "isolationLevel", "corruptBatch"] as const) {
       const description = errorOf({ ...group, [field]: "nothing" } as Parameters<typeof errorOf>[0])
       assert.match(description, new RegExp(`^${field}: must be one of [a-z_, ]+, not "nothing"$`))
@@ -126,7 +126,7 @@ describe("consumerSettings", () => {
     )
   })
 
-  it.effect("must ask for no larger responses than the wire reads, and says so by both options", () =>
+  it.effect("rejects a fetchMaxBytes above the wire's maxResponseBytes, and names both options", () =>
     Effect.gen(function* () {
       const settings = yield* ConsumerSettings.decode({ ...group, fetchMaxBytes: 2_000_000 })
       const { message, reason } = yield* Effect.flip(ConsumerSettings.checkResponses(settings, 2_000_000))

@@ -1,5 +1,5 @@
 /**
- * The admin client of kafkajs, for what tests do to brokers and Spillway's own doesn't.
+ * The admin client of kafkajs, for operations that Spillway's admin client lacks.
  */
 import * as Effect from "effect/Effect"
 import { type Admin, Kafka, logLevel } from "kafkajs"

@@ -1,4 +1,4 @@
-/** A certificate signed by itself, and its key, that no broker knows. */
+/** A self-signed certificate and its key, which no broker trusts. */
 export const certificate = `-----BEGIN CERTIFICATE-----
 MIIBdTCCARugAwIBAgIUAdYLY2srMu7H9K5+3YvfC/M8KkcwCgYIKoZIzj0EAwIw
 DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjUxMDAzMjNaGA8yMTI2MTEwMTEwMDMy

@@ -1,5 +1,5 @@
 /**
- * A consumer program in a process of its own, so that real signals hit it.
+ * A consumer program in its own process, so that real signals reach it.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -17,12 +17,12 @@ export interface Exited {
 export interface Child {
   /** The lines that it printed. */
   readonly lines: ReadonlyArray<string>
-  /** The records that it says it has handled, in order. */
+  /** The records that it has printed as handled, in order. */
   readonly handled: () => ReadonlyArray<{ readonly partition: number; readonly offset: number }>
-  /** Ends when it has printed this many lines (default: 1) that hold the text. */
+  /** Ends when it has printed this many lines (default: 1) that contain the text. */
   readonly prints: (text: string, times?: number) => Effect.Effect<void, Error>
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
-  /** Ends when the process has and everything that it printed was read. */
+  /** Ends when the process has ended and all its output was read. */
   readonly exited: Effect.Effect<Exited, Error>
 }
 

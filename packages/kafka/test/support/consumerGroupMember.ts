@@ -1,6 +1,6 @@
 /**
- * A member of the new group protocol (KIP-848), as far as tests beside classic members need it: ConsumerGroupHeartbeat v1
- * by hand, every 200 ms.
+ * A minimal member of the new group protocol (KIP-848), for tests beside classic members: it sends ConsumerGroupHeartbeat
+ * v1 every 200 ms.
  */
 import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { uniqueName } from "../../../../scripts/kafka/testing.js"
 import * as Fixture from "./fixture.js"
 
-/** Options of a consumer that notes what it handled and refuses what begins with "bad", under a group of its own. */
+/** Options of a consumer in its own group that records handled values and rejects values that start with "bad". */
 export const consumerOf = (...topics: ReadonlyArray<string>) => {
   const handled = Fixture.tally()
   const values: Array<string> = []

@@ -1,6 +1,6 @@
 /**
- * A program as users write it: a consumer under `Consumer.launch` on `NodeRuntime.runMain`. Prints a line for each
- * record that it has handled, at once.
+ * A program as users write it: a consumer under `Consumer.launch` on `NodeRuntime.runMain`. Prints one line at once for
+ * each handled record.
  */
 import { writeSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -18,7 +18,7 @@ export interface ProgramOptions {
   readonly brokers: string
   readonly groupId: string
   readonly topic: string
-  /** The value of a record to be retried after an hour. */
+  /** The value of a record that is retried after an hour. */
   readonly failing?: string | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * Shared by the tests of the consumer on a broker in memory.
+ * Shared by the tests of the consumer on a memory broker.
  */
 import { crc32c } from "@node-rs/crc32"
 import type { Api, FetchPartitionResponse, FetchRequest, FetchResponse } from "@spillway/kafka/Protocol"
@@ -25,7 +25,7 @@ export const group = "billing"
 
 export const topic = "orders"
 
-/** Options of a consumer of text that gives up nothing. */
+/** Options of a consumer of text that retries forever. */
 export const options = {
   groupId: group,
   topics: [topic],
@@ -33,18 +33,18 @@ export const options = {
   deadLetter: DeadLetter.none("skip")
 } satisfies Partial<KafkaConsumerOptions<string, never, never, never>>
 
-/** Runs a test on a broker of its own, which outlives the test's scope as it would the program. */
+/** Runs a test on its own broker, which outlives the test's scope, as a real one outlives the program. */
 export const onBroker =
   (options: MemoryBrokerOptions) =>
   <A, E>(test: Effect.Effect<A, E, MemoryBroker | Wire | Scope.Scope>): Effect.Effect<A, E | MemoryBrokerError> =>
     test.pipe(
-      // A test that fails leaves consumers behind whose drains need time.
+      // A failed test leaves consumers behind whose drains need time.
       Effect.onError(() => Effect.forkDaemon(TestClock.adjust("5 minutes"))),
       Effect.scoped,
       Effect.provide([memory(options), Logger.remove(Logger.defaultLogger)])
     )
 
-/** Lets everything happen that needs no time. */
+/** Runs everything that needs no time to pass. */
 export const quiet = TestClock.adjust(0)
 
 /** The group's committed offsets, by partition of the topic. */
@@ -67,7 +67,7 @@ export interface Call {
 
 export interface Calls {
   readonly all: Array<Call>
-  /** A handler that notes each call before it does what it is given. */
+  /** A handler that records each call before it runs the given effect. */
   readonly handler: <E, R>(
     handle: (envelope: Envelope<string>) => Effect.Effect<unknown, E, R>
   ) => (envelope: Envelope<string>) => Effect.Effect<unknown, E, R>
@@ -91,7 +91,7 @@ export const makeCalls = (): Calls => {
   }
 }
 
-/** A wire whose connections send their requests in another way. */
+/** A wire whose connections send their requests by another function. */
 const rewired = (wire: Wire["Type"], request: (connection: Connection) => Connection["request"]): Wire["Type"] => ({
   bootstrap: wire.bootstrap,
   connect: (endpoint, role) =>
@@ -112,14 +112,14 @@ export const observed = (
       Effect.zipRight(see(api, request), connection.request(api, request, limitMs))
   )
 
-/** A wire by which the answers to an api take their time. */
+/** A wire that delays the answers to an API. */
 export const delayed = (wire: Wire["Type"], slow: Api, delay: () => Duration.DurationInput): Wire["Type"] =>
   rewired(wire, (connection) => (api, request, limitMs) => {
     const answer = connection.request(api, request, limitMs)
     return api === slow ? Effect.tap(answer, () => Effect.sleep(delay())) : answer
   })
 
-/** A wire whose fetches are answered with what a function makes of each partition's answer. */
+/** A wire that maps each partition's fetch response by a function. */
 export const answering = (
   wire: Wire["Type"],
   change: (answer: FetchPartitionResponse, request: FetchRequest) => FetchPartitionResponse
@@ -140,7 +140,7 @@ export const answering = (
     })
   })
 
-/** Encoded batches with a change to each, its checksum made right again. */
+/** Encoded batches, each changed and with a correct checksum. */
 export const rewritten = (records: Uint8Array, change: (view: DataView, baseOffset: number) => void): Uint8Array => {
   const bytes = records.slice()
   const view = new DataView(bytes.buffer)

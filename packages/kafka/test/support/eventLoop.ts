@@ -1,6 +1,6 @@
 /**
- * A clock on which handlers compute: time passes while they run and nothing else does, timers that are due meanwhile
- * ring late, and one after the other. When no fiber computes, time moves on to the next timer at once.
+ * A clock for handlers that compute: time passes while a handler blocks the event loop, and due timers fire late, one
+ * after the other. When no fiber computes, time jumps to the next timer.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -12,7 +12,7 @@ export interface EventLoop {
   readonly now: () => number
   /** Blocks the event loop for this many milliseconds. */
   readonly compute: (millis: number) => void
-  /** The longest that a timer rang late, in milliseconds. */
+  /** The greatest lateness of a timer, in milliseconds. */
   readonly late: () => number
 }
 
@@ -27,7 +27,7 @@ export const make = (): EventLoop => {
   let late = 0
   let isTurning = false
 
-  /** Each timer rings in a turn of the real event loop of its own, so that fibers come to rest before the next one. */
+  /** Each timer fires in its own turn of the real event loop, so fibers come to rest before the next one. */
   const turn = () => {
     let first: Timer | undefined
     for (const timer of timers) if (first === undefined || timer.at < first.at) first = timer

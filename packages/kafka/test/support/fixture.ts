@@ -1,6 +1,6 @@
 /**
- * What the real-broker tests of the consumer share: topics with known records, what the broker holds afterwards, and
- * the count of what was handled.
+ * Shared by the real-broker tests of the consumer: topics with known records, the broker's contents afterwards, and the
+ * number of times each record was handled.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { ConsumedRecord, Envelope } from "@spillway/transport/Envelope"
@@ -21,7 +21,7 @@ import * as Journal from "./journal.js"
 
 export { committedOffsets, readTopic } from "../../../../scripts/kafka/inspect.js"
 
-/** What `layer` provides. */
+/** The services of `layer`. */
 export type Clients = Wire | Producer
 
 export const layer = (brokers: string, options?: KafkaProducer.KafkaProducerOptions) =>
@@ -44,7 +44,7 @@ export const run = <A, E>(
     )
   })
 
-/** Fails, naming what was awaited, rather than let the test run into its own limit. */
+/** Fails with the awaited condition before the test's own time limit. */
 export const within =
   (what: string, limit: Duration.DurationInput = "20 seconds") =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | Error, R> =>
@@ -68,7 +68,7 @@ export const produce = (topic: string, partitions: number, count: number, from =
     )
   )
 
-/** The offset that each partition of a topic is committed to once all its records have an outcome. */
+/** The committed offset of each partition of a topic once all its records have an outcome. */
 export const endOf = (topic: string, partitions: number, count: number): ReadonlyArray<CommittedOffset> =>
   Array.from({ length: partitions }, (_, partition) => ({
     topic,

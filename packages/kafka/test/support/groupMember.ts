@@ -1,5 +1,5 @@
 /**
- * A group member as tests move it, request by request, beside the consumers under test.
+ * A group member that a test drives request by request, beside the consumers under test.
  */
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { JoinGroupResponse } from "@spillway/kafka/Protocol"

@@ -1,5 +1,5 @@
 /**
- * Kafka's own Java client in a process beside the test, to write what it writes and to read what we write.
+ * Kafka's own Java client in a process beside the test, to check that each client reads the other's records.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import { classPath } from "../../../../scripts/kafka/distribution.js"
 
 export interface JavaClient {
-  /** Carries out one command of `JavaClient.java` and returns the lines of its answer. */
+  /** Runs one command of `JavaClient.java` and returns the lines of its answer. */
   readonly ask: (...words: ReadonlyArray<string | number>) => Effect.Effect<ReadonlyArray<string>, Error>
 }
 

@@ -14,7 +14,7 @@ export interface JavaMember {
   readonly handled: () => ReadonlyArray<{ readonly partition: number; readonly offset: number }>
   /** The partitions that it reports as assigned. */
   readonly owned: () => ReadonlyArray<number>
-  /** Ends when it is so. */
+  /** Ends when the condition holds. */
   readonly until: (what: string, isSo: () => boolean) => Effect.Effect<void, Error>
   /** Closes it, which leaves the group; ends when it has. */
   readonly stop: Effect.Effect<void, Error>

@@ -17,7 +17,7 @@ export interface Journal {
   readonly layer: Layer.Layer<never>
   readonly entries: ReadonlyArray<Entry>
   readonly print: () => void
-  /** Ends when this many messages (default: 1) that hold the text were logged, from the beginning. */
+  /** Ends when this many messages (default: 1) that contain the text have been logged since the start. */
   readonly logged: (text: string, times?: number) => Effect.Effect<ReadonlyArray<Entry>, Error>
 }
 

@@ -1,7 +1,7 @@
 import * as Metric from "effect/Metric"
 import * as MetricState from "effect/MetricState"
 
-/** The value of a series of this process, of a histogram its count; `undefined` where there is none. */
+/** The value of a series of this process, or a histogram's count; `undefined` if it doesn't exist. */
 export const metricValue = (name: string, labels: Readonly<Record<string, string>> = {}): number | undefined => {
   const wanted = Object.entries(labels)
   const found = Metric.unsafeSnapshot().find(

@@ -1,5 +1,5 @@
 /**
- * A wire that lets a test decide over each Produce request before the broker behind it sees it.
+ * A wire by which a test decides on each Produce request before the broker receives it.
  */
 import type { Request, Response } from "@spillway/kafka/Protocol"
 import { Wire, type WireError } from "@spillway/kafka/Wire"

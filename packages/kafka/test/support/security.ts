@@ -1,5 +1,5 @@
 /**
- * A broker whose listeners each ask for something else of who connects, and the certificates for it.
+ * A broker whose listeners each require a different authentication, and its certificates.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -29,7 +29,7 @@ export interface Certificates {
   readonly encryptedClientKey: string
 }
 
-/** Made by openssl in a folder that goes with the scope. The broker's certificate is for 127.0.0.1 and localhost. */
+/** Made by openssl in a folder that is deleted with the scope. The broker's certificate is for 127.0.0.1 and localhost. */
 export const makeCertificates = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-tls-"))),
@@ -78,7 +78,7 @@ export const plainModule = `${modules}.plain.PlainLoginModule required user_${us
 const scramModule = `${modules}.scram.ScramLoginModule required;`
 const oauthModule = `${modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`
 
-/** How long the broker takes requests on a connection to its listener `REAUTH`, in milliseconds. */
+/** How long the broker accepts requests on a connection to its listener `REAUTH`, in milliseconds. */
 export const sessionMs = 3_000
 
 /**
@@ -132,7 +132,7 @@ export const password = (
   password: string = secret
 ): KafkaJsWire.SaslOptions => ({ mechanism, username, password: Redacted.make(password) })
 
-/** A token as Kafka's unsecured validator takes it, until an hour from now. */
+/** A token that Kafka's unsecured validator accepts for an hour. */
 export const token = (expiresInSeconds = 3_600): string => {
   const now = Math.floor(Date.now() / 1_000)
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")

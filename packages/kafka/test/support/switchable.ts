@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 
 export interface Switchable {
   readonly wire: Wire["Type"]
-  /** New connections lead to the target; those of the roles given, or else all, are closed. */
+  /** New connections lead to the target; connections of the given roles, or else all, are closed. */
   readonly leadTo: (target: Wire["Type"], roles?: ReadonlyArray<Role>) => Effect.Effect<void>
 }
 

@@ -1,5 +1,5 @@
 /**
- * A TCP server that speaks the protocol's framing, for what a healthy broker never does.
+ * A TCP server that speaks the protocol's framing, and can do things that a healthy broker never does.
  */
 import * as net from "node:net"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,7 @@ export const frame = (correlationId: number, body: Buffer): Buffer => {
 
 const apiVersionsKey = 18
 
-/** The answer to ApiVersions: what Spillway speaks, but for `except`, and version 0 to 1 of `besides`. */
+/** The answer to ApiVersions: Spillway's versions except `except`, and versions 0 to 1 of `besides`. */
 export const apiVersionsBody = (
   except: Readonly<Record<number, readonly [min: number, max: number]>> = {},
   besides: ReadonlyArray<number> = []

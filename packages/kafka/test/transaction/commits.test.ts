@@ -16,7 +16,7 @@ const offsets = [
 ]
 
 describe("the commits of a transactional consumer", () => {
-  it.effect("leave out a partition that is lost while they ask what became of the last one", () =>
+  it.effect("leave out a partition that is lost while they look up the outcome of the last transaction", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       let ends = 0
@@ -61,7 +61,7 @@ describe("the commits of a transactional consumer", () => {
     }).pipe(onBroker({ topics: { [topic]: 2, results: 2 } }))
   )
 
-  it.effect("leave out a partition that is lost between their offsets being gathered and being sent", () =>
+  it.effect("leave out a partition that is lost between collecting and sending their offsets", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { commits, outputs } = yield* TransactionalParts.make(group, { transactionalId: "billing-1" }, 1_024)

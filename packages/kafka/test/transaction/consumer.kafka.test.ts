@@ -18,7 +18,7 @@ const records = 3_000
 
 describeKafka("A transactional consumer", (brokers) => {
   it.scopedLive(
-    "writes each result and dead letter once while members come and go, and fails when it is replaced",
+    "writes each result and dead letter once while members join and leave, and fails when it is replaced",
     () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {
@@ -67,7 +67,7 @@ describeKafka("A transactional consumer", (brokers) => {
           yield* one.close
           const three = yield* join("three")
           yield* settled.reaches(records)
-          // What another one takes over is over for the one before.
+          // The replaced consumer may no longer commit.
           yield* KafkaProducer.transactional({ transactionalId: `${groupId}-three` })
           yield* Fixture.produce(topic, partitions, partitions * 3, records)
           const failed = yield* Effect.flip(three.consumer.wait)

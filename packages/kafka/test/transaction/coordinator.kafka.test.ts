@@ -19,7 +19,7 @@ const transactionalId = "results-1"
 const batchOf = (transaction: string) =>
   Array.from({ length: count }, (_, i) => ({ topic, partition: i % partitions, key: transaction, value: String(i) }))
 
-/** How many records each transaction has for who reads committed. */
+/** The number of records of each transaction under `read_committed`. */
 const committed = Effect.suspend(() => {
   const counts: Record<string, number> = {}
   return Effect.as(
@@ -37,7 +37,7 @@ const committed = Effect.suspend(() => {
 
 describeOwnKafka("A transaction on three brokers", () => {
   it.scopedLive(
-    "counts as a whole or not at all though its coordinator is killed, and the next one goes on",
+    "commits as a whole or not at all although its coordinator is killed, and the next one continues",
     () =>
       Effect.gen(function* () {
         const brokers = yield* makeCluster(3, {

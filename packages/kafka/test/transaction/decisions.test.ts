@@ -16,7 +16,7 @@ const expected: Readonly<Record<string, ReadonlyArray<KafkaErrorName>>> = {
   "Fatal UnsupportedBroker": ["UNSUPPORTED_VERSION"]
 }
 
-describe("What a transactional producer does on", () => {
+describe("A transactional producer's reaction to", () => {
   for (const [reaction, names] of Object.entries(expected)) {
     for (const name of names) {
       it(`${name}: ${reaction}`, () => {
@@ -26,7 +26,7 @@ describe("What a transactional producer does on", () => {
     }
   }
 
-  it("INVALID_TXN_STATE to an abort: nothing, for nothing is open", () => {
+  it("INVALID_TXN_STATE to an abort: none, since no transaction is open", () => {
     assert.deepStrictEqual(Decisions.onAbort(KafkaErrorCode.INVALID_TXN_STATE), { _tag: "Ok" })
     assert.deepStrictEqual(Decisions.onAbort(KafkaErrorCode.PRODUCER_FENCED), { _tag: "Fenced" })
   })

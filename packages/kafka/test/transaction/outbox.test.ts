@@ -27,7 +27,7 @@ const recordOf = (of: Place): ConsumedRecord => ({
   headers: []
 })
 
-/** What came of a record, by name, and whether the record is kept. */
+/** A record's results, by name, and whether the record is kept. */
 interface Held extends Place {
   readonly name: string
   readonly bytes: number
@@ -37,7 +37,7 @@ interface Held extends Place {
 const ends = [0, 1].map((partition) => at({ partition, offset: 100 }))
 
 describe("outbox", () => {
-  it("holds what last came of each record that is neither committed nor dropped, in order", () => {
+  it("keeps the last results of each record that is neither committed nor dropped, in order", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(step, { maxLength: 40 }), (steps) => {
         const outbox = Outbox.make()
@@ -96,7 +96,7 @@ describe("outbox", () => {
           ]),
           expected.map(({ isKept, name, offset, partition }) => [partition, offset, name, isKept])
         )
-        // Those that wait for a record that is handled again keep nothing from starting.
+        // Partitions that wait for a record to be handled again don't keep other records from starting.
         const waiting = new Set(Array.from(repeated.values(), ({ partition }) => partition))
         assert.strictEqual(
           outbox.bytes,

@@ -10,7 +10,7 @@ import * as Fixture from "../support/fixture.js"
 
 const to = (topic: string, value: string) => ({ topic, partition: 0, value })
 
-/** Who reads committed, and what was read. */
+/** A `read_committed` consumer, and the records that it read. */
 const reading = Effect.fnUntraced(function* (topic: string) {
   const handled = Fixture.tally()
   const values: Array<string> = []
@@ -29,12 +29,12 @@ const reading = Effect.fnUntraced(function* (topic: string) {
 })
 
 describeKafka("Transaction", (brokers) => {
-  it.scopedLive("commits, aborts, is fenced and times out as in memory", () =>
+  it.scopedLive("commits, aborts, is fenced and times out like the memory broker's", () =>
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = yield* Fixture.createTopic(2)
         const groupId = uniqueName("group")
-        const nobody: GroupMember = { groupId, generationId: -1, memberId: "", groupInstanceId: null }
+        const outsider: GroupMember = { groupId, generationId: -1, memberId: "", groupInstanceId: null }
         const transactionalId = uniqueName("tx")
         const zombie = yield* KafkaProducer.transactional({ transactionalId })
         const failing = (value: string) =>
@@ -45,7 +45,7 @@ describeKafka("Transaction", (brokers) => {
         yield* zombie.transaction((transaction) =>
           Effect.all([
             transaction.sendAll([to(topic, "a"), to(topic, "b")]),
-            transaction.sendOffsets([{ topic, partition: 1, offset: 42, metadata: "mine" }], nobody)
+            transaction.sendOffsets([{ topic, partition: 1, offset: 42, metadata: "mine" }], outsider)
           ])
         )
         yield* failing("aborted between")
@@ -70,7 +70,7 @@ describeKafka("Transaction", (brokers) => {
           slow.transaction((transaction) =>
             Effect.zipRight(
               transaction.send(to(topic, "late")),
-              // Until the coordinator has aborted it.
+              // Waits until the coordinator has aborted it.
               Effect.repeat(transaction.send(to(topic, "later")), { until: () => false })
             )
           )

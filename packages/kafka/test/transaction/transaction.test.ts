@@ -33,7 +33,7 @@ const make = (
   wire: Context.Tag.Service<Wire> = broker.wire
 ) => Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0, ...options }), Wire, wire)
 
-const nobody: GroupMember = { groupId: "group", generationId: -1, memberId: "", groupInstanceId: null }
+const outsider: GroupMember = { groupId: "group", generationId: -1, memberId: "", groupInstanceId: null }
 
 const one = (producer: TransactionalProducer["Type"], value: string) =>
   producer.transaction((transaction) => transaction.send(to("orders", value)))
@@ -41,7 +41,7 @@ const one = (producer: TransactionalProducer["Type"], value: string) =>
 const refused = <E>(send: Effect.Effect<unknown, E>): Effect.Effect<E> =>
   Effect.catchAll(Effect.flip(send), () => Effect.dieMessage("it was sent"))
 
-/** Lets virtual time pass until the fibre is done. */
+/** Lets virtual time pass until the fiber is done. */
 const passing = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
   Effect.gen(function* () {
     while ((yield* Fiber.poll(fiber))._tag === "None") yield* TestClock.adjust("200 millis")
@@ -60,7 +60,7 @@ describe("Transaction", () => {
         Effect.gen(function* () {
           const first = yield* transaction.send(to("orders", "a"))
           yield* transaction.sendAll([to("orders", "b", 1), to("payments", "c")])
-          yield* transaction.sendOffsets([{ topic: "payments", partition: 0, offset: 7 }], nobody)
+          yield* transaction.sendOffsets([{ topic: "payments", partition: 0, offset: 7 }], outsider)
           assert.deepStrictEqual(yield* valuesOf(broker, "orders"), [])
           assert.deepStrictEqual(yield* broker.committed("group"), [])
           return first
@@ -73,32 +73,30 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped(
-    "fails when the coordinator has forgotten its producer id, though the errors of its records are caught",
-    () =>
-      Effect.gen(function* () {
-        const broker = yield* MemoryBroker.make({ topics })
-        const wire = yield* Faults.wrap(broker.wire, {
-          seed: 1,
-          rules: [
-            {
-              fault: { _tag: "Answer", code: KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING, when: "instead" },
-              apis: ["AddPartitionsToTxn"],
-              times: 1
-            }
-          ]
-        })
-        const producer = yield* make(broker, {}, wire)
-        const error = yield* inTime(
-          Effect.flip(producer.transaction((transaction) => Effect.ignore(transaction.send(to("orders", "a")))))
-        )
-        assert.strictEqual(error.reason, "Aborted")
-        yield* inTime(one(producer, "b"))
-        assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["b"])
+  it.scoped("fails if the coordinator has forgotten its producer id, even if its records' errors are caught", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics })
+      const wire = yield* Faults.wrap(broker.wire, {
+        seed: 1,
+        rules: [
+          {
+            fault: { _tag: "Answer", code: KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING, when: "instead" },
+            apis: ["AddPartitionsToTxn"],
+            times: 1
+          }
+        ]
       })
+      const producer = yield* make(broker, {}, wire)
+      const error = yield* inTime(
+        Effect.flip(producer.transaction((transaction) => Effect.ignore(transaction.send(to("orders", "a")))))
+      )
+      assert.strictEqual(error.reason, "Aborted")
+      yield* inTime(one(producer, "b"))
+      assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["b"])
+    })
   )
 
-  it.scoped("takes back its records and offsets when its effect fails, and begins anew", () =>
+  it.scoped("discards its records and offsets when its effect fails, and the next one starts cleanly", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -108,7 +106,7 @@ describe("Transaction", () => {
             transaction
               .sendAll([to("orders", "lost"), to("orders", "lost", 1)])
               .pipe(
-                Effect.zipRight(transaction.sendOffsets([{ topic: "payments", partition: 0, offset: 7 }], nobody)),
+                Effect.zipRight(transaction.sendOffsets([{ topic: "payments", partition: 0, offset: 7 }], outsider)),
                 Effect.zipRight(Effect.fail("no"))
               )
           )
@@ -121,7 +119,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("is aborted by an interruption, which waits for nothing else", () =>
+  it.scoped("is aborted by an interruption, which waits for the abort only", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -160,7 +158,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("waits for the end of the one before", () =>
+  it.scoped("waits for the previous one to end", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -176,7 +174,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("goes on where it was when the one before failed with nothing in it", () =>
+  it.scoped("continues after an empty one that failed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -190,7 +188,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("lets a program take part that knows of a producer only", () =>
+  it.scoped("includes records of a program that only uses a Producer", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -200,7 +198,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("commits what was sent by a fibre that was interrupted, and what lingers", () =>
+  it.scoped("commits the records of an interrupted fiber, and lingering ones", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker, { linger: "1 hour" })
@@ -213,19 +211,19 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("costs no request when nothing is in it", () =>
+  it.scoped("sends no request if it is empty", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const asked: Array<Api> = []
       const producer = yield* make(broker, {}, recording(broker.wire, asked))
       yield* producer.transaction(() => Effect.void)
       yield* Effect.ignore(producer.transaction(() => Effect.fail("no")))
-      // A connection is asked first which cluster it leads to.
+      // A new connection first asks for its cluster's id.
       assert.deepStrictEqual(asked, ["Metadata", "FindCoordinator", "InitProducerId"])
     })
   )
 
-  it.scoped("announces all partitions of a turn at once, and each once", () =>
+  it.scoped("adds all partitions of a turn in one request, each once", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const asked: Array<Api> = []
@@ -239,7 +237,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("is doomed by a record that isn't acknowledged, though its error is caught", () =>
+  it.scoped("must abort if a record isn't acknowledged, even if its error is caught", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics: [{ name: "orders" }, { name: "small", maxMessageBytes: 500 }] })
       const producer = yield* make(broker)
@@ -260,7 +258,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("goes on without a record that was refused before it left", () =>
+  it.scoped("continues without a record that was rejected before it was sent", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker, { maxBatchBytes: 1_024 })
@@ -319,7 +317,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("has TimedOut when the coordinator aborted it, and the next one does better", () =>
+  it.scoped("has TimedOut when the coordinator aborted it, and the next one succeeds", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker, { transactionTimeout: "1 second" })
@@ -341,7 +339,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("begins anew when the coordinator has forgotten its producer", () =>
+  it.scoped("starts over when the coordinator has forgotten its producer", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const fault = { _tag: "Answer", when: "instead", code: KafkaErrorCode.INVALID_PRODUCER_ID_MAPPING } as const
@@ -356,7 +354,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("commits no offsets of a member that is no more", () =>
+  it.scoped("commits no offsets of a member that has left", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const producer = yield* make(broker)
@@ -365,7 +363,7 @@ describe("Transaction", () => {
           Effect.zipRight(
             transaction.send(to("orders", "lost")),
             transaction.sendOffsets([{ topic: "payments", partition: 0, offset: 7 }], {
-              ...nobody,
+              ...outsider,
               generationId: 3,
               memberId: "gone"
             })
@@ -377,7 +375,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("waits while the end of the one before is written", () =>
+  it.scoped("waits while the previous one's end is written", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics, transactionCompletionDelay: "300 millis" })
       const producer = yield* make(broker)
@@ -391,7 +389,7 @@ describe("Transaction", () => {
     })
   )
 
-  it.scoped("needs a name, a time that the broker grants, and a defect tells a scope what it couldn't", () =>
+  it.scoped("requires an id and a timeout that the broker allows, and its scope dies if it can't commit", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker.make({ topics })
       const unnamed = yield* Effect.flip(make(broker, { transactionalId: " ", transactionTimeout: 0 }))
@@ -413,7 +411,7 @@ describe("Transaction", () => {
     })
   )
 
-  describe("holds whatever one request of it meets", () => {
+  describe("keeps its guarantees for any fault of one request:", () => {
     const apis: ReadonlyArray<Api> = [
       "InitProducerId",
       "AddPartitionsToTxn",
@@ -459,7 +457,7 @@ describe("Transaction", () => {
                   producer.transaction((transaction) =>
                     Effect.zipRight(
                       transaction.sendAll([to("orders", `${i}`), to("orders", `${i}`, 1)]),
-                      transaction.sendOffsets([offset], nobody)
+                      transaction.sendOffsets([offset], outsider)
                     )
                   )
                 )

@@ -53,7 +53,7 @@ describe("transactionState", () => {
     })
   })
 
-  it("begins none while one may be open at the coordinator", () => {
+  it("starts none while one may be open at the coordinator", () => {
     holds((before, event, after) => {
       if (after._tag === "InTransaction" && event !== "commit" && before !== after)
         assert.strictEqual(before._tag, "Ready")
@@ -61,7 +61,7 @@ describe("transactionState", () => {
     })
   })
 
-  it("leaves one that the coordinator may count unfinished until it is recovered", () => {
+  it("keeps one in recovery until its outcome at the coordinator is known", () => {
     holds((before, event, after) => {
       const open = State.openOf(before)
       if (event !== "aborted" || open === undefined || before._tag === "FatalError") return
@@ -69,7 +69,7 @@ describe("transactionState", () => {
     })
   })
 
-  it("keeps the first failure, and a fatal cause for good", () => {
+  it("keeps the first failure, and a fatal cause forever", () => {
     holds((before, event, after) => {
       const failure = State.failureOf(before)
       if (failure !== undefined && event !== "aborted") assert.strictEqual(State.failureOf(after), failure)

@@ -70,7 +70,7 @@ describe("Fetch", () => {
     assert.strictEqual(decoded.topics[0]?.partitions[0]?.records.buffer, response.buffer)
   })
 
-  it("names topics by their ids where all are known", () => {
+  it("names topics by id if all ids are known", () => {
     const topic = (topicId: string | undefined) => ({ topic: "orders", topicId, partitions: [] })
     assert.strictEqual(Fetch.newest({ ...request, topics: [topic("a"), topic("b")] }), 13)
     assert.strictEqual(Fetch.newest({ ...request, topics: [topic("a"), topic("")] }), 12)

@@ -12,7 +12,7 @@ const encode = (frames: ReadonlyArray<Uint8Array>): Buffer =>
   )
 
 describe("frames", () => {
-  it("come out as they went in, for any chunks", () => {
+  it("are reassembled from any chunks", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ minLength: 4, maxLength: 60 }), { maxLength: 8 }),
@@ -54,7 +54,7 @@ describe("frames", () => {
     })
   }
 
-  it("keeps no chunk in memory", () => {
+  it("retains no chunk", () => {
     const chunk = encode([new Uint8Array(5000), new Uint8Array(5000)])
     makeFrames(
       4,

@@ -25,7 +25,7 @@ const value = fc.record({
 })
 
 describe("Reader", () => {
-  it("reads what kafkajs's encoder writes, and refuses every cut of it", () => {
+  it("reads the output of kafkajs's encoder, and rejects every truncation of it", () => {
     fc.assert(
       fc.property(value, fc.nat(), (expected, cut) => {
         const bytes = encoded((out) => {
@@ -91,7 +91,7 @@ describe("Reader", () => {
     assert.strictEqual(reader.remaining, 0)
   })
 
-  it("gives bytes whose slice is a copy", () => {
+  it("returns bytes whose slice is a copy", () => {
     const frame = encoded((out) => writeBytes(out, new Uint8Array([1, 2])))
     const view = new Reader(frame).bytes()
     const copy = view.slice()

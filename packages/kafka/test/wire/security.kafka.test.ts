@@ -30,7 +30,7 @@ const metadata = Effect.fnUntraced(function* (at: string, options: Options) {
   return yield* connection.request("Metadata", { topics: [] })
 }, Effect.scoped)
 
-/** The error that connecting and asking meets, by the time a user would still wait for it. */
+/** The error of connecting and sending a request, within a time that a user would wait. */
 const refusal = (at: string, options: Options) =>
   Effect.orDie(Fixture.within("the refusal", "5 seconds")(Effect.flip(metadata(at, options))))
 
@@ -40,7 +40,7 @@ const hasNoSecret = (rendered: string): void => {
   for (const secret of [wrong, Security.secret, Security.keyPassphrase]) assert.notInclude(rendered, secret)
 }
 
-/** A journal, and everything that loggers would print, causes too. */
+/** A journal, and all that loggers would print, including causes. */
 const makeJournal = () => {
   const journal = Journal.make()
   const lines: Array<string> = []
@@ -258,7 +258,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
     Effect.gen(function* () {
       const journal = makeJournal()
       const topic = yield* topics(journal)
-      // Another broker that is away doesn't hide what this one says.
+      // An unreachable second broker doesn't hide this one's error.
       const refusedWire = wireOf("SASL", { sasl: Security.password("scram-sha-256", wrong) }, "127.0.0.1:1")
       const refusedProducer = Layer.provideMerge(KafkaProducer.layer(), refusedWire)
       const failure = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
@@ -298,7 +298,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
     })
   )
 
-  it.live("a consumer without SASL where it is asked for says so, once, and waits", () =>
+  it.live("a consumer without SASL on a SASL listener logs it once, and waits", () =>
     Effect.gen(function* () {
       const journal = makeJournal()
       const topic = yield* topics(journal)
@@ -311,7 +311,7 @@ describeOwnKafka("KafkaJsWire on a broker with security", () => {
     })
   )
 
-  it.live("connections are replaced before their sessions end, unnoticed by a consumer and a producer", () =>
+  it.live("connections are replaced before their sessions end, without errors in a consumer and a producer", () =>
     Effect.gen(function* () {
       const journal = makeJournal()
       const topic = yield* topics(journal)

@@ -16,7 +16,7 @@ describe("choose", () => {
     )
   })
 
-  it("takes none of an api that the broker doesn't know", () => {
+  it("chooses none of an API that the broker doesn't support", () => {
     assert.isUndefined(choose({ min: 0, max: 1 }, undefined))
   })
 })

@@ -29,7 +29,7 @@ const bytes = (value: string) => new TextEncoder().encode(value)
 const batch = (...values: ReadonlyArray<string>) =>
   RecordBatch.encode(values.map((value) => ({ key: null, value: bytes(value), headers: [], timestamp: 1_000 })))
 
-/** Asks again until it is so: a new topic's leader and a group's coordinator take a moment to serve. */
+/** Repeats until the condition holds: a new topic's leader and a group's coordinator take a moment to serve. */
 const until = <A, E>(ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean): Effect.Effect<A, E> =>
   Effect.flatMap(ask, (answer) => (isSo(answer) ? Effect.succeed(answer) : Effect.delay(until(ask, isSo), "20 millis")))
 
@@ -141,7 +141,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
     })
   )
 
-  it.scopedLive("carries a static member's life in its group", () =>
+  it.scopedLive("carries a static member's lifecycle in its group", () =>
     Effect.gen(function* () {
       const data = yield* connect(brokers, "data")
       const connection = yield* connect(brokers, "group")

@@ -81,7 +81,7 @@ const listenForClose = (options: Pick<Parameters<typeof TcpBroker.listen>[0], "o
 
 describe("KafkaJsWire", () => {
   describe("options", () => {
-    it.effect("names every value that can't be used, at once", () =>
+    it.effect("reports every invalid value at once", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(
           KafkaJsWire.make({
@@ -103,7 +103,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.effect("refuses an empty list of brokers", () =>
+    it.effect("rejects an empty list of brokers", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(KafkaJsWire.make({ brokers: [] }))
         assert.deepStrictEqual(
@@ -113,7 +113,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.effect("come from the configuration", () =>
+    it.effect("are read from the configuration", () =>
       Effect.gen(function* () {
         const wire = yield* Effect.provide(Wire, KafkaJsWire.layerConfig())
         assert.deepStrictEqual(wire.bootstrap, [
@@ -194,7 +194,7 @@ describe("KafkaJsWire", () => {
         ConfigProvider.fromMap(new Map(Object.entries({ KAFKA_BROKERS: "kafka-1:9092", ...entries })))
       )
 
-    it.effect("of TLS and SASL come from the configuration", () =>
+    it.effect("of TLS and SASL are read from the configuration", () =>
       Effect.gen(function* () {
         const folder = yield* Effect.acquireRelease(
           Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-config-"))),
@@ -282,7 +282,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it("refuses any kafkajs but the one it was tested with", () => {
+    it("rejects any kafkajs version but the tested one", () => {
       const folder = mkdtempSync(join(tmpdir(), "spillway-kafkajs-"))
       const require = createRequire(join(folder, "program.js"))
       try {
@@ -297,7 +297,7 @@ describe("KafkaJsWire", () => {
   })
 
   describe("connect", () => {
-    it.scoped("fails with Timeout when a TLS handshake or a token never comes", () =>
+    it.scoped("fails with Timeout if a TLS handshake or a token takes too long", () =>
       Effect.gen(function* () {
         const silent = yield* TcpBroker.listen({ handshake: false, onRequest: () => {} })
         assert.include(yield* reasonOf(connect(silent, { connectTimeout: 300, tls: true })), { reason: "Timeout" })
@@ -308,7 +308,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with ConnectFailed, and why, when there is no token", () =>
+    it.scoped("fails with ConnectFailed and the reason if the token can't be had", () =>
       Effect.gen(function* () {
         const { endpoint, closed } = yield* listenForClose({ onRequest: () => {} })
         const sasl: KafkaJsWire.SaslOptions = { mechanism: "oauthbearer", token: Effect.fail("the issuer is away") }
@@ -318,7 +318,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with ConnectFailed, not with Authentication, when the broker goes while it authenticates", () =>
+    it.scoped("fails with ConnectFailed, not Authentication, if the broker disconnects during authentication", () =>
       Effect.gen(function* () {
         const { endpoint } = yield* listenForClose({
           handshake: false,
@@ -393,7 +393,7 @@ describe("KafkaJsWire", () => {
   })
 
   describe("request", () => {
-    it.scoped("is pipelined, and answered in order when bytes come in fragments", () =>
+    it.scoped("is pipelined, and answered in order if bytes arrive in fragments", () =>
       Effect.gen(function* () {
         const count = 50
         const held: Array<TcpBroker.Received> = []
@@ -475,7 +475,7 @@ describe("KafkaJsWire", () => {
       )
     }
 
-    it.scoped("names the limits to change on a response above its limit, once it is known to be Kafka", () =>
+    it.scoped("names the limits to change on an oversized response of a server known to be Kafka", () =>
       Effect.gen(function* () {
         const above = ({ socket }: TcpBroker.Received) => void socket.write(Buffer.from([0x00, 0x01, 0x00, 0x00]))
         const connection = yield* connect(yield* TcpBroker.listen({ onRequest: above }), { maxResponseBytes: 65_535 })
@@ -486,7 +486,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with Malformed on more values than memory should hold, in a response within the limit", () =>
+    it.scoped("fails with Malformed on too many values, even in a response within the limit", () =>
       Effect.gen(function* () {
         const topic = Buffer.concat([Buffer.from([0, 0, 1]), Buffer.alloc(16, 1), Buffer.from([0, 1, 0, 0, 0, 0, 0])])
         const topics = 300_000
@@ -554,7 +554,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("may be given less time than it would have", () =>
+    it.scoped("may have a shorter timeout", () =>
       Effect.gen(function* () {
         const silent = yield* TcpBroker.listen({ onRequest: () => {} })
         const connection = yield* connect(silent)
@@ -566,7 +566,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("on a connection that was quiet for long is preceded by a probe that has to be answered soon", () =>
+    it.scoped("on a long idle connection follows a probe with a short timeout", () =>
       Effect.gen(function* () {
         const received: Array<number> = []
         let isSilent = false
@@ -596,7 +596,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("may take the wait that it asks for, and the next one no more than its own", () =>
+    it.scoped("may take as long as its own wait, and doesn't extend the next one's timeout", () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<TcpBroker.Received>()
         const endpoint = yield* TcpBroker.listen({
@@ -615,7 +615,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("to produce has its time in all, unless replicas may take too much of it", () =>
+    it.scoped("to produce has one timeout in total, unless replicas may use up too much of it", () =>
       Effect.gen(function* () {
         const silent = yield* TcpBroker.listen({ onRequest: () => {} })
         for (const [timeoutMs, expected] of [
@@ -635,7 +635,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("has all its time from when the one before it was answered", () =>
+    it.scoped("has its full timeout from the answer to the previous one", () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<void>()
         const held: Array<TcpBroker.Received> = []
@@ -675,7 +675,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("when interrupted leaves its connection to the others", () =>
+    it.scoped("keeps its connection for the others when interrupted", () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<void>()
         const held: Array<TcpBroker.Received> = []
@@ -693,7 +693,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("waits as long as the last response asked for", () =>
+    it.scoped("waits for the throttle time of the last response", () =>
       Effect.gen(function* () {
         const arrivals: Array<number> = []
         const endpoint = yield* TcpBroker.listen({
@@ -709,7 +709,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("names the api and both ranges when there is no common version", () =>
+    it.scoped("names the API and both ranges if the broker shares no version", () =>
       Effect.gen(function* () {
         const endpoint = yield* TcpBroker.listen({
           handshake: false,
@@ -743,7 +743,7 @@ describe("KafkaJsWire", () => {
       ]
     })
 
-    it.scoped("sends each partition's records in its place", () =>
+    it.scoped("sends the records of each partition in that partition's field", () =>
       Effect.gen(function* () {
         const received = yield* Deferred.make<unknown>()
         const endpoint = yield* TcpBroker.listen({
@@ -784,7 +784,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("without acknowledgement ends when it is written, and takes no other request's response", () =>
+    it.scoped("without acknowledgement ends when written, and takes no other request's response", () =>
       Effect.gen(function* () {
         const endpoint = yield* TcpBroker.listen({
           onRequest: ({ apiKey, reply }) => {
