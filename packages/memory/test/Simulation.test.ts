@@ -83,7 +83,7 @@ describe("Simulation", () => {
         })
       )
     )
-    assert.strictEqual(failure.violation.promise, "everything is handled in the end")
+    assert.strictEqual(failure.violation.promise, "every record is handled in the end")
     assert.isAtMost(failure.schedule.length, 3)
     assert.include(failure.message, "seed 3 breaks a promise")
   })

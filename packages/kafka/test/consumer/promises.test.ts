@@ -167,7 +167,7 @@ const play = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
     else if (step._tag === "Restart") {
       yield* stop(running)
       yield* note
-      assert.deepStrictEqual(committed, yield* firstUnsettled, "a clean drain commits all that settled")
+      assert.deepStrictEqual(committed, yield* firstUnsettled, "a clean drain commits every settled record")
       running = yield* start
     } else {
       yield* client.cut
@@ -202,13 +202,13 @@ const holds = (steps: FastCheck.Arbitrary<Step>, verify: (again: ReadonlyArray<s
 
 describe("promises", () => {
   it(
-    "whatever handlers do and whenever it is stopped, nothing unsettled is committed and nothing settled is repeated",
+    "commits no unsettled record and repeats no settled one, for any handler results and any stops",
     () => holds(step([restart]), (again) => assert.deepStrictEqual(again, []), 25),
     120_000
   )
 
   it(
-    "whenever it is cut off, nothing unsettled is committed and everything is handled",
+    "commits no unsettled record and handles every record, for any disconnects",
     () => holds(step([cut]), () => {}, 15),
     120_000
   )

@@ -285,7 +285,7 @@ export const make = <A, E, R, RD>(
   const drain = Effect.fnUntraced(function* (number: number, found: Running) {
     const { client, controls, member, process, scope } = found
     note(`member ${number} stops`)
-    const { troubles } = member
+    const { failures } = member
     const startedAt = time.now()
     const ownedBefore = new Set(member.owned.keys())
     const close = Effect.zipRight(
@@ -298,7 +298,7 @@ export const make = <A, E, R, RD>(
     const isClean =
       Exit.isSuccess(closed) &&
       (transactions?.sharedIds ?? 0) === 0 &&
-      member.troubles === troubles &&
+      member.failures === failures &&
       member.connecting === 0 &&
       tookMs < settings.drainTimeout - 1
     if (isClean) {
@@ -323,7 +323,7 @@ export const make = <A, E, R, RD>(
       for (const { name, offset } of oracle.settledBy(member)) {
         if (!ownedBefore.has(name) || offset < (offsets.get(name) ?? 0)) continue
         oracle.broken(
-          "a clean drain commits all that settled",
+          "a clean drain commits every settled record",
           `member ${member.number} settled ${name}@${offset}, but the group has committed ${offsets.get(name) ?? 0}`
         )
       }

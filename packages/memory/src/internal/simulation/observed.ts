@@ -91,7 +91,7 @@ export const client = (
     if (errorCode === Code.NONE) return
     onEvent(`member ${member.number}: ${api} answered ${KafkaErrorCode.nameOf(errorCode)}`)
     const isRebalance = errorCode === Code.REBALANCE_IN_PROGRESS && api === "Heartbeat"
-    if (!isRebalance) member.troubles++
+    if (!isRebalance) member.failures++
     // An answer to an earlier membership doesn't concern the current one.
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
@@ -101,7 +101,7 @@ export const client = (
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)
   }
   const failed = (api: Api) => () => {
-    member.troubles++
+    member.failures++
     onEvent(`member ${member.number}: ${api} failed`)
   }
   const observed = observing(wire, oracle.now, {
@@ -195,7 +195,7 @@ export const client = (
         return Effect.matchCauseEffect(restore(observed.connect(endpoint, role)), {
           onFailure: (cause) => {
             member.connecting--
-            member.troubles++
+            member.failures++
             return Effect.failCause(cause)
           },
           onSuccess: (connection) => {

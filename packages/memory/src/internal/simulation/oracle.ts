@@ -13,20 +13,20 @@ export interface Violation {
     | "no record is written twice"
     | "each record has its result exactly once"
     | "records are written in order"
-    | "nothing unsettled is committed"
+    | "no unsettled record is committed"
     | "only owners commit"
     | "commits never go backwards"
     | "records are handled in order"
-    | "a clean drain commits all that settled"
-    | "a drain takes part in no further rebalance"
-    | "a calm rebalance repeats nothing"
-    | "rebalances come to an end"
-    | "what is given up starts no record"
-    | "what is paused starts no record"
-    | "who is heard of in time stays a member"
+    | "a clean drain commits every settled record"
+    | "a draining member joins no rebalance"
+    | "a calm rebalance repeats no record"
+    | "every rebalance ends"
+    | "a revoked or lost partition starts no record"
+    | "a paused partition starts no record"
+    | "a member that is heard from in time stays in the group"
     | "memory is bounded"
     | "transient faults fail no consumer"
-    | "everything is handled in the end"
+    | "every record is handled in the end"
     | "nothing outlives a closed consumer"
   readonly description: string
   /** Milliseconds since the start. */
@@ -40,7 +40,7 @@ export interface Member {
   /** The paused partitions, and the times of the pauses. */
   readonly paused: Map<string, number>
   /** How often it got an error, no answer, or no connection. */
-  troubles: number
+  failures: number
   /** The number of connections that it waits for. */
   connecting: number
   isStopping: boolean
@@ -67,7 +67,7 @@ export interface Options extends Pick<Truth.Options, "skips" | "newDeadLetters">
   readonly keepsMembership: boolean
   /** The log may lose records that were read, and have other records at their offsets. */
   readonly losesTails: boolean
-  /** Whether what there was before the group has begun to read a partition needs no outcome. */
+  /** Whether records from before the group began to read a partition need no outcome. */
   readonly mayBeginAtEnd: (at: TopicPartition) => boolean
   /** Results and dead letters show only when they are committed, some time after the next record has started. */
   readonly outcomesAreDeferred: boolean
@@ -110,9 +110,9 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   readonly lost: (member: Member) => void
   /** A member learns the offset from which a partition is read. */
   readonly positioned: (member: Member, at: TopicPartition, offset: number) => void
-  /** A member holds so many records that are unpacked and haven't started. */
+  /** A member holds `records` unpacked records that haven't started. */
   readonly holds: (member: Member, records: number) => void
-  /** A member asks for more records, by an object that tells the answer. */
+  /** A member asks for more records; `request` identifies the answer. */
   readonly fetches: (member: Member, request: object) => void
   readonly fetched: (
     member: Member,
@@ -133,7 +133,7 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   readonly committed: (member: Member, at: TopicPartition, ownedByAnother: boolean) => void
   /** A member learns where a log ends, to begin there where nothing is committed. */
   readonly endsAt: (at: TopicPartition, offset: number) => void
-  /** What a member has settled of what it owns. */
+  /** The records that a member has settled in the partitions that it owns. */
   readonly settledBy: (member: Member) => ReadonlyArray<{ readonly name: string; readonly offset: number }>
 }
 
@@ -165,7 +165,7 @@ export const make = (options: Options): Oracle => {
     ...options,
     onDeadLetter: (record) => onEvent(`dead letter of ${record}`),
     onSettledAgain: (record) => {
-      if (calm) broken("a calm rebalance repeats nothing", `${record} settled again`)
+      if (calm) broken("a calm rebalance repeats no record", `${record} settled again`)
     }
   })
 
@@ -228,7 +228,7 @@ export const make = (options: Options): Oracle => {
       number,
       owned: new Map(),
       paused: new Map(),
-      troubles: 0,
+      failures: 0,
       connecting: 0,
       isStopping: false,
       mayFenceItself: false,
@@ -277,7 +277,7 @@ export const make = (options: Options): Oracle => {
     sought: (member, at, outcome) => {
       onEvent(`member ${member.number} has sought ${Truth.nameOf(at)}: ${outcome}`)
       const ownership = member.owned.get(Truth.nameOf(at))
-      if (outcome !== "moved") member.troubles++
+      if (outcome !== "moved") member.failures++
       if (ownership === undefined) return
       if (outcome === "moved") Ownership.endSeek(ownership)
       else if (outcome === "unchanged") ownership.seek = undefined
@@ -287,7 +287,7 @@ export const make = (options: Options): Oracle => {
       member.isJoining = true
       // Both may happen at the same instant.
       if (member.drainingSince !== undefined && now() > member.drainingSince) {
-        broken("a drain takes part in no further rebalance", `member ${member.number} joins while it drains`)
+        broken("a draining member joins no rebalance", `member ${member.number} joins while it drains`)
       }
       const names = new Set(owned.map(Truth.nameOf))
       for (const name of member.owned.keys()) if (!names.has(name)) member.owned.delete(name)
@@ -302,7 +302,10 @@ export const make = (options: Options): Oracle => {
     },
     lost: (member) => {
       if (keepsMembership && !member.isStopping) {
-        broken("who is heard of in time stays a member", `member ${member.number} is no member any more`)
+        broken(
+          "a member that is heard from in time stays in the group",
+          `member ${member.number} is no longer in the group`
+        )
       }
       member.mustRejoin = false
       member.lost = new Map(member.owned)
@@ -348,14 +351,17 @@ export const make = (options: Options): Oracle => {
       const ownership = ownershipOf(member, at)
       const pausedSince = member.paused.get(partition.name)
       if (pausedSince !== undefined && now() > pausedSince) {
-        broken("what is paused starts no record", `member ${member.number} starts ${record}, paused at ${pausedSince}`)
+        broken(
+          "a paused partition starts no record",
+          `member ${member.number} starts ${record}, paused at ${pausedSince}`
+        )
       }
       Ownership.onStart(ownership, isNext(ownership, offset))
       const { endingSince, expected, last, running } = ownership
       if (endingSince !== undefined && now() > endingSince + noticesWithinMs) {
         broken(
-          "what is given up starts no record",
-          `member ${member.number} starts ${record}, given up at ${endingSince}`
+          "a revoked or lost partition starts no record",
+          `member ${member.number} starts ${record}, revoked or lost at ${endingSince}`
         )
       }
       const disorder = (description: string) =>
@@ -394,7 +400,7 @@ export const make = (options: Options): Oracle => {
       const { seek } = known ?? (member.lostAt === now() ? member.lost.get(partition.name) : undefined) ?? {}
       if (seek !== undefined && offset >= seek.to) truth.skip(partition, seek.to)
       if (truth.settledTo(partition, offset) < offset) {
-        broken("nothing unsettled is committed", `${commit}, but @${partition.settledTo} has no outcome`)
+        broken("no unsettled record is committed", `${commit}, but @${partition.settledTo} has no outcome`)
       }
       if (known === undefined) return
       const goesBack = offset < known.sent && !(seek !== undefined && offset >= seek.to)

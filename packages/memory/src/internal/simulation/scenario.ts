@@ -95,7 +95,7 @@ export const make = (seed: number): Scenario => {
   const transactions = Settings.transactions(seed, calm)
   const codes = { ...Codes.transient, ...(transactions === undefined ? {} : Codes.ofTransactions) }
   const answerable = Object.keys(codes) as ReadonlyArray<Api>
-  const troubles = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
+  const faults = new Set<Kind>(calm ? [] : kinds.filter(() => dice.chance(0.3)))
   const nodes = dice.pick(size.nodes)
   const partitions = dice.pick(size.partitions)
   const span = dice.between(...size.span)
@@ -109,7 +109,7 @@ export const make = (seed: number): Scenario => {
     instances.set(member, member)
   }
   const produce = (at: number) => {
-    const acks = troubles.has("nodes") && dice.chance(0.3) ? "leader" : "all"
+    const acks = faults.has("nodes") && dice.chance(0.3) ? "leader" : "all"
     steps.push({ _tag: "Produce", at, count: dice.between(1, 5), acks })
   }
   for (let i = dice.between(...size.produces); i > 0; i--) produce(time())
@@ -121,8 +121,8 @@ export const make = (seed: number): Scenario => {
     instances.set(members, instance)
     steps.push({ _tag: "Start", at: at + dice.between(0, 2_500), member: members, instance })
   }
-  const comingsAndGoings = calm || troubles.has("members") ? dice.between(...size.turns) : dice.chance(0.3) ? 1 : 0
-  for (let i = 0; i < comingsAndGoings; i++) {
+  const turns = calm || faults.has("members") ? dice.between(...size.turns) : dice.chance(0.3) ? 1 : 0
+  for (let i = 0; i < turns; i++) {
     const at = time()
     if (dice.chance(0.6)) {
       const kills = !calm && dice.chance(0.5)
@@ -133,7 +133,7 @@ export const make = (seed: number): Scenario => {
   }
 
   const times = (kind: Kind, most: number, add: () => void) => {
-    if (troubles.has(kind)) for (let i = dice.between(1, most); i > 0; i--) add()
+    if (faults.has(kind)) for (let i = dice.between(1, most); i > 0; i--) add()
   }
   const lasting = (): number => dice.between(...size.lasting)
   const frozen = (): number => (dice.chance(0.5) ? lasting() : dice.between(...size.frozen))
@@ -249,8 +249,8 @@ export const make = (seed: number): Scenario => {
     partitions,
     deadLetterPartitions: dice.between(1, partitions),
     maxOpsBeforeYield: dice.pick([2_048, 2_048, 2_048, 2_048, 200, 30]),
-    replicationDelay: troubles.has("nodes") ? dice.pick([100, 3_000]) : 0,
-    settings: { ...Settings.make(seed, dice, calm, troubles.has("retention")), ...Rare.settings(rare) },
+    replicationDelay: faults.has("nodes") ? dice.pick([100, 3_000]) : 0,
+    settings: { ...Settings.make(seed, dice, calm, faults.has("retention")), ...Rare.settings(rare) },
     transactions,
     rare,
     steps,

@@ -258,7 +258,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         if (time.now() >= deadline) {
           const description = unassigned === undefined ? "the group" : unassigned.map(nameOf).join(" ")
           return oracle.broken(
-            "rebalances come to an end",
+            "every rebalance ends",
             `${description} not assigned after ${recoveryMs / 60_000} minutes`
           )
         }
@@ -279,7 +279,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
           const committed = yield* broker.committed(groupId)
           const description = committed.map((at) => `${nameOf(at)}@${at.offset}`).join(" ")
           oracle.broken(
-            "everything is handled in the end",
+            "every record is handled in the end",
             `committed after ${recoveryMs / 60_000} minutes: ${description}`
           )
           return
@@ -297,7 +297,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         yield* isBroken
         yield* Effect.sleep(500)
       }
-      if (members.running.size > 0) oracle.broken("everything is handled in the end", "a member never stopped")
+      if (members.running.size > 0) oracle.broken("every record is handled in the end", "a member never stopped")
     })
 
     const account = Effect.gen(function* () {
@@ -341,7 +341,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
   const rootProcess = time.process()
   const exit = time.run(fork(rootProcess, main, "root"), () => oracle?.violation() !== undefined)
   if (exit === undefined && oracle.violation() === undefined) {
-    oracle.broken("everything is handled in the end", "nothing is left that could go on, or time stands still")
+    oracle.broken("every record is handled in the end", "nothing is left to run, or time stands still")
   } else if (exit !== undefined && Exit.isFailure(exit)) {
     onFailure(exit.cause)
   }

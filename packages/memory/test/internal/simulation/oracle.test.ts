@@ -72,7 +72,7 @@ describe("oracle", () => {
     assert.strictEqual(seeking.oracle.outcome(at, 3), "skipped")
     const { member, oracle } = played([0])
     oracle.commits(member, at, 5)
-    assert.strictEqual(oracle.violation()?.promise, "nothing unsettled is committed")
+    assert.strictEqual(oracle.violation()?.promise, "no unsettled record is committed")
   })
 
   it("takes a seek that was refused for none", () => {
@@ -95,6 +95,6 @@ describe("oracle", () => {
       oracle.started(member, at, 0, 1)
       return oracle.violation()?.promise
     }
-    assert.deepStrictEqual([startedAt(false), startedAt(true)], ["what is paused starts no record", undefined])
+    assert.deepStrictEqual([startedAt(false), startedAt(true)], ["a paused partition starts no record", undefined])
   })
 })
