@@ -1,4 +1,5 @@
 /** Failures that are hard to render. Tests of logs, dead letters and traces fail handlers with them. */
+import { TemporaryError } from "@spillway/transport/HandlerError"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 
@@ -19,6 +20,9 @@ const revoked = (target: object): object => {
 const refuse = (): never => {
   throw new Error("refused by the proxy")
 }
+
+/** A proxy that is an instance of its target's class. */
+export const unreadable = (target: object): object => new Proxy(target, { get: refuse })
 
 const nested = (depth: number, wrap: (cause: unknown) => unknown): unknown => {
   let error: unknown = new Error("innermost")
@@ -82,6 +86,9 @@ export const errors: Readonly<Record<string, () => unknown>> = {
       getPrototypeOf: refuse,
       getOwnPropertyDescriptor: refuse
     }),
+  "a TemporaryError whose proxy refuses reads": () => unreadable(new TemporaryError({ cause: "busy" })),
+  "an aggregate of unknowable length": () =>
+    Object.defineProperty(new AggregateError([]), "errors", { value: { length: Symbol("length") } }),
   "a revoked proxy": () => revoked({}),
   "a revoked proxy of a function": () => revoked(() => {}),
   "an object without a prototype": () => Object.assign(Object.create(null), { code: 7 }),

@@ -72,7 +72,7 @@ export type Classify = (failure: HandlerFailure) => Decision
 /** Dead-letters a `NonRetryableError`, retries a `TemporaryError` after its delay, and retries everything else. */
 export const classify: Classify = ({ error }) => {
   if (Render.isInstance(error, NonRetryableError)) return deadLetter
-  if (Render.isInstance(error, TemporaryError)) return retry(error.delay)
+  if (Render.isInstance(error, TemporaryError)) return retry(Render.read(error, "delay") as TemporaryError["delay"])
   return retry()
 }
 
@@ -99,7 +99,7 @@ const unwrapped = (error: unknown): unknown => {
 /** A short text for any thrown or failed value, at most 4,096 characters. */
 export const messageOf = (error: unknown): string => {
   const inner = unwrapped(error)
-  return isWrapper(inner) ? inner._tag : Render.messageOf(inner)
+  return isWrapper(inner) ? Render.typeOf(inner) : Render.messageOf(inner)
 }
 
 /**
@@ -107,7 +107,7 @@ export const messageOf = (error: unknown): string => {
  */
 export const typeOf = (error: unknown): string => {
   const inner = unwrapped(error)
-  return isWrapper(error) && (typeof inner !== "object" || inner === null) ? error._tag : Render.typeOf(inner)
+  return Render.typeOf(isWrapper(error) && (typeof inner !== "object" || inner === null) ? error : inner)
 }
 
 /** An error's stack; for a wrapper, its cause's. Without a stack, its type and message. */

@@ -4,6 +4,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Redacted from "effect/Redacted"
+import * as Hostile from "../../../scripts/hostile.js"
 import * as HandlerError from "../src/HandlerError.js"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
@@ -20,6 +21,8 @@ describe("HandlerError", () => {
     )
     assert.deepStrictEqual(decide(new HandlerError.TemporaryError({ cause: "later" })), HandlerError.retry())
     assert.deepStrictEqual(decide(new Error("any")), HandlerError.retry())
+    const hidden = Hostile.unreadable(new HandlerError.NonRetryableError({ cause: "no" }))
+    assert.deepStrictEqual(decide(hidden), HandlerError.deadLetter)
   })
 
   it("finds the typed error before a defect, and a defect before an interruption", () => {
@@ -70,6 +73,7 @@ describe("HandlerError", () => {
       [cyclic, '{"self":[circular]}', "object"],
       [Object.create(null, { _tag: { value: Object.create(null) } }), "{}", "object"],
       [new AggregateError([new Error("one"), new Error("two")]), "one, two", "AggregateError"],
+      [Hostile.unreadable(new HandlerError.NonRetryableError({ cause: "no" })), "undefined", "Error"],
       [Redacted.make("secret"), '"<redacted>"', "object"]
     ]
     for (const [error, message, type] of rows) {

@@ -85,7 +85,8 @@ const aggregated = (error: Error): string => {
   const errors = read(error, "errors")
   const of = (index: number) => read(errors, index)
   const messages = [0, 1, 2].flatMap((index) => textOf(read(of(index), "message")) ?? [])
-  const more = Number(read(errors, "length")) - messages.length
+  const length = read(errors, "length")
+  const more = typeof length === "number" ? length - messages.length : 0
   return messages.length === 0 ? "" : truncate(messages.join(", "), maxMessage) + (more > 0 ? `, and ${more} more` : "")
 }
 
