@@ -255,13 +255,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "const now = () => clock.unsafeCurrentTimeMillis()"
   },
   {
-    name: "lanes never give up their turn",
+    name: "lanes never yield their turn",
     file: `${kafka}/lane/turn.ts`,
     replace: "    isOver = now >= endsAt\n",
     by: "    isOver = false\n"
   },
   {
-    name: "a lost join is repeated when the coordinator has given up",
+    name: "a lost join is repeated only after the coordinator's timeout",
     file: `${kafka}/concurrency/patience.ts`,
     replace: "  return Math.ceil(Math.min(first * 2 ** unanswered, removedAfterMs / 2))",
     by: "  return Math.ceil(10 * removedAfterMs + first + unanswered)"

@@ -35,7 +35,7 @@ describe("Simulation", () => {
     Effect.runSync(Simulation.run(seed))
   })
 
-  it("plays the same seed the same, to the last byte", () => {
+  it("plays a seed identically, to the last byte", () => {
     for (const seed of seeds(10, 7)) {
       const play = () => Effect.runSync(Simulation.run(seed, { trace: true }))
       const first = play()
@@ -69,7 +69,7 @@ describe("Simulation", () => {
     assert.isAbove(total.deadLettered, 10)
   })
 
-  it("names the promise that a user's consumer breaks, and the few steps that suffice", () => {
+  it("names the promise that a user's consumer breaks, and the few steps that break it", () => {
     const failure = Effect.runSync(
       Effect.flip(
         Simulation.run(3, {

@@ -1,5 +1,5 @@
 /**
- * Partitions by their place, alone and in lists as the protocol has them.
+ * Partitions by topic and number, alone and in lists as in the protocol.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 
@@ -9,10 +9,10 @@ export const placeOf = ({ partition, topic }: TopicPartition): TopicPartition =>
 export const byPlace = <A extends TopicPartition>(all: Iterable<A>): ReadonlyArray<A> =>
   Array.from(all).sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
 
-/** One text for each partition: topics may hold dashes, but no partition's number does. */
+/** A unique text for each partition: a topic may contain dashes, a partition's number doesn't. */
 export const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
 
-/** Those of `all` that aren't in `others`. */
+/** The partitions of `all` that aren't in `others`. */
 export const without = <A extends TopicPartition>(
   all: ReadonlyArray<A>,
   others: ReadonlyArray<TopicPartition>
@@ -21,7 +21,7 @@ export const without = <A extends TopicPartition>(
   return all.filter((one) => !excluded.has(keyOf(one)))
 }
 
-/** The partitions' numbers by topic, in the order they come. */
+/** The partitions' numbers by topic, in their order. */
 export const byTopic = (partitions: ReadonlyArray<TopicPartition>): Map<string, Array<number>> => {
   const topics = new Map<string, Array<number>>()
   for (const { topic, partition } of partitions) {

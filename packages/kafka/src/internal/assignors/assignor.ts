@@ -1,5 +1,5 @@
 /**
- * The assignors that a member offers its group, by the names that Kafka's clients use.
+ * The assignors that a member offers its group, under the names that Kafka's clients use.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as CooperativeSticky from "./cooperativeSticky.js"

@@ -1,7 +1,7 @@
 /**
- * Makes the promises of Java's `CooperativeStickyAssignor` (KIP-54, KIP-429): members with equal subscriptions get
- * equal counts, give or take one; nothing moves without need; and a partition that moves is assigned to no member until
- * the rebalance after the one in which its owner revokes it.
+ * Keeps the guarantees of Java's `CooperativeStickyAssignor` (KIP-54, KIP-429): members with equal subscriptions get
+ * equal counts, to within one; no partition moves without need; and a partition that moves stays unassigned until the
+ * rebalance after the one in which its owner revokes it.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import { keyOf } from "../topicPartition.js"

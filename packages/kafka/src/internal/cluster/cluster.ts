@@ -1,6 +1,6 @@
 /**
  * A client's view of the cluster: each partition's leader, and each group's coordinator. It retries nothing: callers
- * decide what a failure means to them. An address can come to lead to another cluster. So each connection is asked for
+ * decide what a failure means to them. An address may later lead to another cluster. So each connection is asked for
  * its cluster before it is used, and when the cluster has changed, everything known is dropped.
  */
 
@@ -83,7 +83,7 @@ export interface Cluster {
   readonly disconnect: (role: Role) => void
   /** Notified after each refresh: leaders may have changed. */
   readonly refreshed: Signal.Signal
-  /** How often the client has moved to another cluster. Anything learned before a move is void after it. */
+  /** How often the client has moved to another cluster. State from before a move is invalid after it. */
   readonly moves: () => number
   /** Calls back when the brokers belong to another cluster, before any further request is sent. */
   readonly onMove: (listener: () => void) => void
@@ -131,7 +131,7 @@ export const makeFor = Effect.fnUntraced(function* (
       for (const listener of listeners) listener()
       return Logging.log(
         LogLevel.Warning,
-        "The brokers belong to another cluster: dropping what was known of the previous one",
+        "The brokers belong to another cluster: dropping the state of the previous one",
         { clusterId: found, clusterIdBefore: before }
       )
     }).pipe(Effect.uninterruptible)

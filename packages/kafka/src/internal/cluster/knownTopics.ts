@@ -15,7 +15,7 @@ export interface KnownTopics {
   readonly isRecreated: (topic: string) => boolean
   /** The next response about the partition is accepted whatever its leader epoch. */
   readonly doubt: (topic: string, partition: number) => void
-  /** Drops what is known of a topic. */
+  /** Forgets a topic. */
   readonly forget: (topic: string) => void
   /** Forgets everything. */
   readonly clear: () => void

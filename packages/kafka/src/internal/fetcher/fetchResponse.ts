@@ -1,5 +1,5 @@
 /**
- * What follows a leader's answer for one partition: its records go to the partition, or its error is acted on.
+ * Handles a leader's response for one partition: passes its records to the partition, or reacts to its error.
  */
 
 import { ConsumerError } from "@spillway/transport/Consumer"
@@ -21,13 +21,13 @@ import type * as Validation from "./leaderEpochCheck.js"
 import type { Recreated } from "./recreatedTopics.js"
 
 export interface Answers {
-  /** What follows an error code of a request of this api. */
+  /** Reacts to an error code of a request of this API. */
   readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
-  /** The leader's log no longer holds what was read before the partition's position. */
+  /** The leader's log no longer has the records before the partition's position. */
   readonly truncated: (assigned: Partition, answer: Validation.Answer) => Effect.Effect<void>
   /** Restarts a partition whose topic was recreated. */
   readonly restart: (assigned: Partition) => Effect.Effect<void>
-  /** What follows where a batch of what a partition has received was found to be broken. */
+  /** Reacts to a corrupt batch among the partition's received ones, if any. */
   readonly broken: (assigned: Partition) => Effect.Effect<void>
   readonly receive: (assigned: Partition, answer: FetchPartitionResponse) => Effect.Effect<void>
   /** Fails the consumer at a partition's position. */
@@ -44,12 +44,12 @@ export const make = (options: {
   readonly settings: ConsumerSettings
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly metrics: (topic: string) => ConsumerMetrics
-  /** Runs an effect while no commit is in flight, so that a commit of before isn't taken for one of after. */
+  /** Runs an effect while no commit is in flight, so that an earlier commit isn't taken for a later one. */
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
   readonly recreated: Recreated
-  /** The partition is asked for again after a while. */
+  /** Fetches the partition again after a delay. */
   readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
-  /** Finds a new position for the partition in the background; it is not asked for until then. */
+  /** Finds a new position for the partition in the background; it is not fetched until then. */
   readonly repair: (assigned: Partition, effect: Effect.Effect<void>) => Effect.Effect<void>
 }): Answers => {
   const { cluster, fail, metrics, recreated, repair, retry, settings } = options
@@ -66,7 +66,7 @@ export const make = (options: {
       })
     )
 
-  /** Goes on at another offset, unless the partition was sought elsewhere meanwhile. */
+  /** Continues at another offset, unless a seek has moved the partition meanwhile. */
   const resume = (assigned: Partition, from: number, to: number, leaderEpoch: number) =>
     options.betweenCommits(
       Effect.sync(() => {
@@ -81,7 +81,7 @@ export const make = (options: {
 
   const restart: Answers["restart"] = (assigned) => orUnauthorized(assigned, recreated.restart(assigned))
 
-  /** What a log that differs from what was read calls for, unless it is that of a new topic. */
+  /** Applies the policy for a log that differs from the read records, unless the topic was recreated. */
   const unlessRecreated = (assigned: Partition, policy: Effect.Effect<void>): Effect.Effect<void> =>
     repair(
       assigned,
@@ -98,7 +98,7 @@ export const make = (options: {
       listOffset(cluster, assigned, earliestTimestamp),
       listOffset(cluster, assigned, latestTimestamp, settings.isolationLevel)
     ])
-    // Sought elsewhere meanwhile.
+    // A seek has moved it meanwhile.
     if (assigned.position !== offset) return
     if (policy === "fail") {
       return yield* failAt(assigned, "OffsetOutOfRange", `the log starts at ${start} and ends at ${end}`)
@@ -140,7 +140,7 @@ export const make = (options: {
       suspected.set(assigned, offset)
       return yield* Logging.log(
         LogLevel.Debug,
-        "A batch is corrupt; it is fetched once more, in case it was damaged on its way",
+        "A batch is corrupt; it is fetched once more, in case it was damaged in transit",
         { topic, partition, offset },
         Cause.fail(error)
       )
@@ -151,7 +151,7 @@ export const make = (options: {
       return yield* failAt(
         assigned,
         "CorruptBatch",
-        `${error.message}; it can't be skipped, for nothing tells its end`,
+        `${error.message}; it can't be skipped, because its end is unknown`,
         error
       )
     }

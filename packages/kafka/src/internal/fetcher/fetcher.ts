@@ -1,6 +1,6 @@
 /**
- * Reads the owned partitions: one loop for each broker, asking only for partitions that have room, so that one slow partition
- * never holds up another and memory stays within the buffer's bounds.
+ * Fetches the owned partitions. One loop per broker requests only partitions with room, so that a slow partition never
+ * holds up another and memory stays within the buffer's bounds.
  */
 
 import type { ConsumerError } from "@spillway/transport/Consumer"
@@ -33,13 +33,13 @@ import * as PartitionFailures from "./partitionFailures.js"
 import * as ReadReplica from "./readReplica.js"
 import * as Recreated from "./recreatedTopics.js"
 
-/** A long poll may hold up a partition that gets room meanwhile for this long, in milliseconds. */
+/** How long a long poll may hold up a partition that gets room meanwhile, in milliseconds. */
 const busyWaitMs = 50
 
 export interface Fetcher {
-  /** Whether the partition's topic was deleted, and another created by its name. */
+  /** Whether the partition's topic was deleted, and another one was created with its name. */
   readonly isGone: (assigned: Partition) => boolean
-  /** Stops fetching for good; what is parked at a broker is abandoned. */
+  /** Stops fetching permanently; parked requests are abandoned. */
   readonly stop: Effect.Effect<void>
 }
 
@@ -57,11 +57,11 @@ export const make = Effect.fnUntraced(function* (options: {
   const shareBuffer = () => {
     buffer.share = buffer.maxBytes / Math.max(1, open().length)
   }
-  /** Partitions that a response held records of are asked for last the next time, so that a full one starves no other. */
+  /** Partitions with records in a response come last in the next request, so that a full one starves no other. */
   const servedAt = new WeakMap<Partition, number>()
   let served = 0
   const changed = Signal.make()
-  /** Lanes come one soon after the other: the request after one came doesn't wait, so that the next needn't either. */
+  /** Partitions are added in quick succession: the request after an addition doesn't wait, so the next one needn't. */
   let isSettled = true
 
   const clock = yield* Effect.clock
@@ -78,13 +78,13 @@ export const make = Effect.fnUntraced(function* (options: {
   const validations = yield* Tasks.make<number>(lookAgain)
   const restarts = yield* Tasks.make<Partition>(lookAgain)
   const repairs = yield* Tasks.make<Partition>(lookAgain)
-  /** The positions at which partitions were when their repairs began. */
+  /** The positions of partitions when their repairs began. */
   const repairedAt = new WeakMap<Partition, number>()
-  /** One that was sought elsewhere needs none. */
+  /** A partition that a seek has moved needs no repair. */
   const isRepairing = (assigned: Partition) =>
     repairs.isRunning(assigned) && repairedAt.get(assigned) === assigned.position
 
-  /** Has a partition asked for again after a while, and its leader looked for meanwhile. */
+  /** Fetches a partition again after a delay, and looks up its leader meanwhile. */
   const retry = (assigned: Partition, failure: Failure): Effect.Effect<void> =>
     Effect.suspend(() => {
       search.doubt(assigned.topic)
@@ -104,14 +104,14 @@ export const make = Effect.fnUntraced(function* (options: {
   const validation = Validation.make(cluster, { ...answers, retry })
   const replicas = ReadReplica.make({ expiryMs: settings.metadataIntervalMs, now })
 
-  /** The broker that a partition reads from: only a leader can be asked whether its log is the one that was read before. */
+  /** The broker that a partition reads from. Only the leader can validate a position, so a due partition uses it. */
   const brokerOf = (assigned: Partition): number | undefined => {
     const leader = cluster.leader(assigned.topic, assigned.partition)?.leader
     const replica = leader === undefined ? undefined : replicas.of(assigned)
     return replica === undefined || validation.isDue(assigned) ? leader : replica
   }
 
-  /** Lets the leader be asked again, if the broker isn't it; true if so. */
+  /** Returns to the leader if the broker is a replica; true if so. */
   const leaveReplica = (assigned: Partition, nodeId: number): boolean => {
     const isReplica = replicas.leave(assigned, nodeId)
     if (isReplica) changed.notify()
@@ -169,7 +169,7 @@ export const make = Effect.fnUntraced(function* (options: {
     }
     for (const { topic, partitions } of response.topics) {
       for (const partition of partitions) {
-        // Unpacking a response with many partitions takes time, too.
+        // Unpacking a response of many partitions takes time, too.
         if (turn.isOver()) yield* turn.next
         const found = asked.get(keyOf({ topic, partition: partition.partition }))
         if (found === undefined || !assignedPartitions.isOpen(found.assigned)) continue
@@ -178,7 +178,7 @@ export const make = Effect.fnUntraced(function* (options: {
         if (found.assigned.isUnpacking()) continue
         if (recreated.isGone(found.assigned)) continue
         const { assigned } = found
-        // A follower that lags behind knows less than the leader: what it refuses is the leader's to say.
+        // A follower may lag behind, so the leader decides on its errors.
         if (partition.errorCode !== Code.NONE && leaveReplica(assigned, nodeId)) {
           search.doubt(topic)
           continue
@@ -195,7 +195,7 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  /** The broker answers for none of the partitions: their leaders may be others. */
+  /** The request failed for all partitions: they may have new leaders. */
   const unanswered = (nodeId: number, asked: ReadonlyArray<Partition>, cause: WireError | ResponseError) =>
     Effect.suspend(() => {
       for (const assigned of lanesOf(nodeId)) {
@@ -204,12 +204,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       return cause._tag === "WireError" && cause.reason === "Authentication"
         ? answers.failAt(asked[0]!, "Authorization", cause.message, cause)
-        : Logging.log(
-            LogLevel.Debug,
-            "Fetch failed, it will be repeated",
-            { groupId: settings.groupId },
-            Cause.fail(cause)
-          )
+        : Logging.log(LogLevel.Debug, "Fetch failed; retrying", { groupId: settings.groupId }, Cause.fail(cause))
     })
 
   const validate = (nodeId: number, due: ReadonlyArray<Partition>) =>
@@ -236,7 +231,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const wanted = open.filter((assigned) => failures.waitMs(assigned, at) === 0)
       const askable = wanted.filter((assigned) => !isRepairing(assigned))
       const behind = askable.filter((assigned) => validation.isBehind(assigned, at))
-      for (const assigned of behind) yield* retry(assigned, "the leader that is known is one of the past")
+      for (const assigned of behind) yield* retry(assigned, "the known leader is outdated")
       if (behind.length > 0) continue
       const due = askable.filter(validation.isDue)
       if (due.length > 0 && !validations.isRunning(nodeId)) {
@@ -275,7 +270,7 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  // A partition that has a new leader belongs to another loop from now on.
+  // A partition with a new leader now belongs to another loop.
   const follow = Effect.gen(function* () {
     while (true) {
       yield* cluster.refreshed.wait()

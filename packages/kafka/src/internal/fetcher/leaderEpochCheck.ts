@@ -1,5 +1,5 @@
 /**
- * Asks a new leader whether its log still holds what was read before, so that no truncation goes unnoticed (KIP-320).
+ * Asks a new leader whether its log still has the records that were read, to detect truncation (KIP-320).
  */
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
@@ -14,35 +14,35 @@ export type Answer = OffsetForLeaderEpochResponse["topics"][number]["partitions"
 
 export interface Validation {
   /**
-   * Whether the leader is one of the past, so that it can't be asked for anything: records of a later epoch were read.
-   * Not forever, since the topic may have been recreated.
+   * Whether the known leader is outdated, because records of a later epoch were read. Such a leader can't serve the
+   * partition. Not forever, since the topic may have been recreated.
    */
   readonly isBehind: (assigned: Partition, now: number) => boolean
   /** Whether the partition's position has to be validated before it is fetched from. */
   readonly isDue: (assigned: Partition) => boolean
-  /** Asks the leader about partitions that are due, and hands each answer on. */
+  /** Asks the leader about due partitions, and passes on each answer. */
   readonly ask: (nodeId: number, due: ReadonlyArray<Partition>) => Effect.Effect<void, WireError>
 }
 
-/** How long a broker may take to learn that another leads, in milliseconds; as long as its session and more. */
+/** How long a broker may take to learn of a new leader, in milliseconds: longer than its session. */
 const behindMs = 30_000
 
-/** Whether a log that answers so no longer holds the record before the position. */
+/** Whether the answer means that the log no longer has the record before the position. */
 const isTruncated = ({ endOffset }: Answer, position: number): boolean => endOffset < position
 
 export const make = (
   cluster: Cluster,
   options: {
-    /** A leader's error code, as a fetch would get it. */
+    /** Reacts to a leader's error code, as for a fetch. */
     readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
     readonly truncated: (assigned: Partition, answer: Answer) => Effect.Effect<void>
-    /** The partition is asked about again after a while. */
+    /** Asks about the partition again after a delay. */
     readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   }
 ): Validation => {
   /** The leader epochs in which positions were last validated. */
   const validated = new WeakMap<Partition, number>()
-  /** When partitions were first seen with a leader of the past, in milliseconds. */
+  /** When partitions were first seen with an outdated leader, in milliseconds. */
   const behindSince = new WeakMap<Partition, number>()
 
   const epochOf = (assigned: Partition): number => cluster.leader(assigned.topic, assigned.partition)?.leaderEpoch ?? -1
@@ -58,7 +58,7 @@ export const make = (
       behindSince.set(assigned, since)
       return now - since < behindMs
     },
-    // A leader of the epoch in which the last record was written has that record.
+    // The leader of the last record's epoch has that record.
     isDue: (assigned) => {
       const leaderEpoch = epochOf(assigned)
       const lastEpoch = assigned.leaderEpoch()

@@ -1,6 +1,6 @@
 /**
- * Looks for the leaders of partitions beside the fetching: metadata that is slow or can't be had delays no partition
- * whose leader is known.
+ * Looks up the leaders of partitions apart from fetching, so that slow or unavailable metadata delays no partition with
+ * a known leader.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -12,9 +12,9 @@ import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 
 export interface LeaderSearch {
-  /** Asks for the topic's metadata soon: the leader that is known may not be the leader any more. */
+  /** Requests the topic's metadata soon, because the known leader may be outdated. */
   readonly doubt: (topic: string) => void
-  /** Lets it look at which partitions have no leader. */
+  /** Checks which partitions have no leader. */
   readonly look: () => void
   readonly run: Effect.Effect<never>
 }
@@ -33,9 +33,9 @@ export const make = (options: {
   const doubted = new Set<string>()
   const changed = Signal.make()
   const unreachable = Backoff.make(baseMs, capMs)
-  /** The topics of partitions that had no leader when this was last looked at. */
+  /** The topics of partitions without a leader, at the last check. */
   let leaderless: ReadonlySet<string> = new Set()
-  /** How often they were asked for in turn, and when they are asked for again. */
+  /** How often they were requested in a row, and when they are requested again. */
   let attempts = 0
   let dueAt = 0
 
@@ -54,7 +54,7 @@ export const make = (options: {
   const next = Effect.flatMap(Random.next, (random) => {
     const before = leaderless
     leaderless = options.leaderless()
-    // One that has just lost its leader doesn't wait as long as those that have had none for a while.
+    // A topic that has just lost its leader doesn't wait as long as topics that have had none for a while.
     if (Array.from(leaderless).some((topic) => !before.has(topic))) attempts = dueAt = 0
     const now = Monotonic.millis(clock)
     const isDue = leaderless.size > 0 && now >= dueAt

@@ -1,6 +1,6 @@
 /**
- * Partitions whose last fetch failed. Each waits for a delay of its own before it is asked for again, so that it delays
- * no other.
+ * Partitions whose last fetch failed. Each waits for its own delay before it is fetched again, so it doesn't delay the
+ * others.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -10,13 +10,13 @@ import type { Failure, Retry } from "../concurrency/retries.js"
 import type { Partition } from "../lane/partition.js"
 
 export interface PartitionFailures {
-  /** Notes a failure, and lets the partition wait. */
+  /** Records a failure, and delays the partition's next fetch. */
   readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
-  /** Notes a failure that isn't the partition's own. */
+  /** Records a failure of the whole request, without a delay. */
   readonly note: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   readonly succeeded: (assigned: Partition) => Effect.Effect<void>
   readonly dropped: (assigned: Partition) => void
-  /** How many milliseconds the partition must not be asked for; 0 once it has a new leader or position. */
+  /** For how many milliseconds the partition must not be fetched; 0 once it has a new leader or position. */
   readonly waitMs: (assigned: Partition, now: number) => number
 }
 
@@ -34,7 +34,7 @@ interface Waiting {
 const baseMs = 50
 const capMs = 1_000
 
-/** Lanes that fail at about the same time are asked for again together: each time costs the others a request. */
+/** Partitions that fail at about the same time are retried together, since each retry costs the others a request. */
 const stepMs = 50
 
 export const make = (options: {

@@ -1,6 +1,6 @@
 /**
- * From which broker a partition reads: its partition's leader, or for a while the replica that the leader named as nearer to
- * the consumer's rack (KIP-392). One that failed isn't tried again for as long, even if the leader still names it.
+ * The broker that a partition reads from: its leader, or for a while the replica that the leader names as nearer to the
+ * consumer's rack (KIP-392). A replica that failed is avoided for as long, even if the leader still names it.
  */
 import type { Partition } from "../lane/partition.js"
 
@@ -8,14 +8,14 @@ export interface ReadReplica {
   /** The node id of the replica to read from; undefined for the leader. */
   readonly of: (assigned: Partition) => number | undefined
   readonly prefer: (assigned: Partition, nodeId: number) => void
-  /** The broker failed the partition: back to the leader, if it isn't that already; true if so. */
+  /** The broker failed the partition: returns to the leader if the broker is a replica; true if so. */
   readonly leave: (assigned: Partition, nodeId: number) => boolean
-  /** Whether a replica had better not be asked for. */
+  /** Whether the partition should avoid replicas. */
   readonly isLeft: (assigned: Partition) => boolean
 }
 
 export interface Options {
-  /** How long a replica is read from, or left alone, until the leader is asked again, in milliseconds. */
+  /** How long a replica is read from, or avoided, before the leader is asked again, in milliseconds. */
   readonly expiryMs: number
   /** In milliseconds. */
   readonly now: () => number

@@ -16,9 +16,9 @@ import type { ConsumerSettings } from "../settings/consumerSettings.js"
 export interface Recreated {
   /** Remembers the id of the partition's topic, once it is known. */
   readonly note: (assigned: Partition) => void
-  /** Whether the partition's topic was deleted, as far as is known. */
+  /** Whether the partition's topic is known to be deleted. */
   readonly isGone: (assigned: Partition) => boolean
-  /** Lets a partition whose topic is gone begin with the new one. */
+  /** Restarts a partition of a deleted topic at the start of the new one. */
   readonly restart: (assigned: Partition) => Effect.Effect<void, ResponseError>
 }
 
@@ -51,7 +51,11 @@ export const make = (options: {
     const { partition, position: offset, topic } = assigned
     const start = yield* listOffset(cluster, assigned, earliestTimestamp)
     const annotations = { groupId: settings.groupId, topic, partition, offset, resumedAt: start }
-    yield* Logging.log(LogLevel.Warning, "The topic was created anew: reading it from its start", annotations)
+    yield* Logging.log(
+      LogLevel.Warning,
+      "The topic was deleted and created again; reading it from its start",
+      annotations
+    )
     yield* betweenCommits(
       Effect.sync(() => {
         ids.delete(assigned)

@@ -22,7 +22,7 @@ export interface ConsumerTuning {
    * Which records of transactions are delivered. `read_committed`: those of committed transactions, so reading waits at
    * the first open transaction. `read_uncommitted`: all, including those of open and aborted transactions. Topics
    * without transactions read the same with both. Default: `read_committed`. Java's consumer defaults to
-   * `read_uncommitted`; but an aborted record is one that its producer has withdrawn.
+   * `read_uncommitted`; but a producer has withdrawn the records that it aborts.
    */
   readonly isolationLevel?: IsolationLevel | undefined
   /**
@@ -99,9 +99,9 @@ export interface ConsumerTuning {
 export interface ConsumerOptions extends ConsumerTuning {
   readonly groupId: string
   /**
-   * The topics by name, or every topic in whose name a pattern matches anywhere: `/^orders\./` for those that begin so.
+   * The topics by name, or every topic in whose name a pattern matches anywhere: `/^orders\./` for a prefix.
    * New topics are added, and deleted ones dropped, within `metadataInterval`. A pattern matches none of Kafka's
-   * internal topics, and not the dead letter topics of those that it matches.
+   * internal topics, and not the dead letter topics of the topics that it matches.
    */
   readonly topics: ReadonlyArray<string> | RegExp
 }

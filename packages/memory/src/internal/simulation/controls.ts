@@ -42,15 +42,15 @@ export const make = (
   return {
     pause: ({ member, millis, partition }) => {
       const places = placesOf(partition)
-      const tell = (member: Member, isPaused: boolean) =>
+      const report = (member: Member, isPaused: boolean) =>
         Effect.sync(() => {
           for (const at of places) oracle.pauses(member, at, isPaused)
         })
       const pause = members.control(member, (consumer, member) =>
-        Effect.zipRight(partition === undefined ? consumer.pause() : consumer.pause(places), tell(member, true))
+        Effect.zipRight(partition === undefined ? consumer.pause() : consumer.pause(places), report(member, true))
       )
       const resume = members.control(member, (consumer, member) =>
-        Effect.zipRight(tell(member, false), partition === undefined ? consumer.resume() : consumer.resume(places))
+        Effect.zipRight(report(member, false), partition === undefined ? consumer.resume() : consumer.resume(places))
       )
       return pause.pipe(Effect.zipRight(Effect.sleep(millis)), Effect.zipRight(resume))
     },

@@ -42,7 +42,7 @@ interface Running {
   /** The program's requests to it that haven't been answered. */
   readonly controls: Set<Fiber.RuntimeFiber<unknown, unknown>>
   consumer: Consumer | undefined
-  /** What it does now, where that is looked at. */
+  /** Its current state, if it is observed. */
   snapshot: (() => ConsumerSnapshot) | undefined
   stopping: boolean
 }

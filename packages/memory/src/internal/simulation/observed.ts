@@ -95,7 +95,7 @@ export const client = (
     // An answer to an earlier membership doesn't concern the current one.
     if (sent !== undefined && (sent.memberId !== joined?.memberId || sent.generationId !== joined.generationId)) return
     if (errorCode === Code.UNKNOWN_MEMBER_ID || errorCode === Code.FENCED_INSTANCE_ID) oracle.lost(member)
-    if (isRebalance && isEager && !member.isJoining) oracle.givesUp(member)
+    if (isRebalance && isEager && !member.isJoining) oracle.revokes(member)
     if (isRebalance && !isEager) member.mustRejoin = true
     // While it joins, it already belongs to the next generation.
     if (errorCode === Code.ILLEGAL_GENERATION && api === "Heartbeat" && !member.isJoining) oracle.lost(member)

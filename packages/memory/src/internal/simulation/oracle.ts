@@ -44,7 +44,7 @@ export interface Member {
   /** The number of connections that it waits for. */
   connecting: number
   isStopping: boolean
-  /** It gave up an InitProducerId, which fences it when it arrives after the next one. */
+  /** It has abandoned an InitProducerId, which fences it if it arrives after the next one. */
   mayFenceItself: boolean
   /** When the group last reported that it is no longer a member. The member learns of it an instant later. */
   lostAt: number
@@ -93,7 +93,7 @@ export interface Oracle extends Pick<Truth.Truth, "outcome" | "findDeadLetters" 
   /** A member begins to drain. */
   readonly drains: (member: Member) => void
   /** A member learns that its partitions are revoked or lost. */
-  readonly givesUp: (member: Member) => void
+  readonly revokes: (member: Member) => void
   /** A member that was frozen learns now of earlier answers. */
   readonly thaws: (member: Member) => void
   /** A member has paused a partition, or is about to resume it. */
@@ -207,7 +207,7 @@ export const make = (options: Options): Oracle => {
     return sum()
   }
 
-  const givesUp = (member: Member, isMoving: (name: string) => boolean = () => true) => {
+  const revokes = (member: Member, isMoving: (name: string) => boolean = () => true) => {
     for (const [name, ownership] of member.owned) if (isMoving(name)) ownership.endingSince ??= now()
   }
 
@@ -252,9 +252,9 @@ export const make = (options: Options): Oracle => {
     drains: (member) => {
       member.isStopping = true
       member.drainingSince = member.isJoining || member.mustRejoin ? undefined : now()
-      if (!member.isJoining) givesUp(member)
+      if (!member.isJoining) revokes(member)
     },
-    givesUp,
+    revokes,
     thaws: (member) => {
       for (const ownership of member.owned.values())
         if (ownership.endingSince !== undefined) ownership.endingSince = now()
@@ -297,7 +297,7 @@ export const make = (options: Options): Oracle => {
       member.isJoining = false
       member.mustRejoin = false
       const names = new Set(partitions.map(Truth.nameOf))
-      givesUp(member, (name) => !names.has(name))
+      revokes(member, (name) => !names.has(name))
       for (const at of partitions) ownershipOf(member, at).endingSince = undefined
     },
     lost: (member) => {

@@ -20,13 +20,13 @@ export interface Rare {
   readonly fails: boolean
   /** How many milliseconds each handler computes. */
   readonly computes: number
-  /** The group begins at the end of what there is, and reads what comes later from its start. */
+  /** The group starts at the end of existing partitions, and at the start of ones that are added later. */
   readonly latest: boolean
   /** No member is frozen, cut off for long, or lost: none loses its membership before it leaves. */
   readonly keepsMembership: boolean
   /** Records that unpack to far more than they take in their batches. */
   readonly packed: Packed | undefined
-  /** Members have instance ids, and who replaces one takes over its. */
+  /** Members have instance ids; a replacement takes over the id of the member that it replaces. */
   readonly isStatic: boolean
 }
 
@@ -37,11 +37,11 @@ export interface Packed {
   readonly maxBufferedBytes: number
 }
 
-/** The settings that differ from what is drawn for every seed. */
+/** The settings that differ from those drawn for every seed. */
 export const settings = ({ packed }: Pick<Rare, "packed">): { readonly maxBufferedBytes?: number } =>
   packed === undefined ? {} : { maxBufferedBytes: packed.maxBufferedBytes }
 
-/** What is drawn of a seed before. */
+/** The parts of a seed that are drawn first. */
 export interface Drawn {
   readonly seed: number
   readonly calm: boolean
@@ -131,7 +131,7 @@ const newPartitions: Draw<void> = (dice, { members, span }, add) =>
     const at = dice.between(500, span + 4_000)
     const records = dice.between(1, 4)
     add({ _tag: dice.chance(0.7) ? "AddPartition" : "CreateTopic", at, records })
-    // Who joins soon after is the first to hear of it.
+    // A member that joins soon after is the first to learn of it.
     if (dice.chance(0.5)) add({ _tag: "Kill", at: at + dice.between(0, 2_000), member: members })
   })
 
@@ -169,7 +169,7 @@ const silences: Draw<void> = (dice, drawn, add) =>
       const apis: ReadonlyArray<Api> = [dice.pick(["JoinGroup", "SyncGroup", "Heartbeat", "OffsetFetch", "Fetch"])]
       add(faultOf(dice, drawn, { _tag: "LoseResponse" }, { at, node, apis, millis: dice.between(1_000, 12_000) }))
     }
-    // A connection that waits between rebalances shows only at the next that it is dead.
+    // The next rebalance is the first to notice a dead join connection.
     if (members > 1) add({ _tag: "Kill", at: at + dice.between(100, 3_000), member: members })
   })
 
@@ -200,7 +200,7 @@ const computes: Draw<number> = (dice, { isTransactional }, add) => {
   return isTransactional ? Math.min(millis, 400) : millis
 }
 
-/** One join that is lost for each member: it asks again before its coordinator gives it up. */
+/** Loses one join of each member, which retries before its coordinator removes it. */
 const lostJoins: Draw<void> = (dice, drawn, add) => {
   const { at } = dice.pick(drawn.steps)
   const fault: Fault = { _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }
@@ -219,7 +219,7 @@ export const make = (drawn: Drawn): Rare => {
   const { calm, isTransactional, partitions, seed } = drawn
   const steps: Array<Step> = []
 
-  /** What is drawn, for this share of the seeds where it may happen at all. */
+  /** The draw, for this share of the seeds in which it may happen at all. */
   const draw = <A>(kind: string, share: number, draw: Draw<A>): A | undefined => {
     const dice = Dice.make(seed, kind)
     return dice.chance(share) ? draw(dice, drawn, (step) => steps.push(step)) : undefined

@@ -29,7 +29,7 @@ export type Step =
     }
   | { readonly _tag: "Retain"; readonly at: number; readonly partition: number; readonly last: number }
   | FaultStep
-  /** A topic that is consumed gets one more partition, or comes into being, with so many records at once. */
+  /** A consumed topic is created or gets one more partition, with this many records at once. */
   | { readonly _tag: "AddPartition"; readonly at: number; readonly records: number }
   | { readonly _tag: "CreateTopic"; readonly at: number; readonly records: number }
   /** Every handler fails, as when what they all depend on is down. */
@@ -61,7 +61,7 @@ export interface FaultStep {
   readonly roles?: ReadonlyArray<Role> | undefined
   readonly deadLetters: boolean
   readonly probability: number
-  /** How often it happens at most to each whom it befalls. */
+  /** The largest number of times that it happens to each target. */
   readonly times?: number | undefined
   readonly fault: Fault
 }

@@ -35,7 +35,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
   const dice = Dice.make(scenario.seed, "workload")
   const letters = scenario.calm ? "sssssswwtfn" : fails ? "swttffdlh" : "sssssssswwtfdinlh"
   const drawn = dice.chance(0.3) ? 0 : dice.next() * 0.6
-  const trouble = fails ? 0.8 : drawn
+  const failureRate = fails ? 0.8 : drawn
   const outages = scenario.steps.filter((step) => step._tag === "Outage")
   /** How often each record was handled. Attempts that the breaker absorbs have the same number. */
   const calls = new Map<string, number>()
@@ -69,7 +69,7 @@ export const make = (scenario: Scenario): Subject<string, unknown, never, Produc
     isFast: true,
     context: Context.empty(),
     record: (index, dice) => {
-      const script = dice.chance(trouble)
+      const script = dice.chance(failureRate)
         ? Array.from({ length: dice.between(1, 4) }, () => dice.pick([...letters])).join("")
         : "s"
       const padded = script.padEnd(packed?.value ?? 0, "s")

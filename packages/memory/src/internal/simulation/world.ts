@@ -52,7 +52,7 @@ export interface Played {
 /** How long the rest may take to be handled after the last fault, in milliseconds. */
 const recoveryMs = 4 * 60_000
 
-/** What is unpacked at once comes on top of the buffer. */
+/** Records that are unpacked at once are added to the buffer's limit. */
 const maxUnpacked = (packed: Packed | undefined): number =>
   packed === undefined ? Number.POSITIVE_INFINITY : (2 * packed.maxBufferedBytes + 128 * 1_024) / packed.value + 2
 
@@ -109,8 +109,8 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       clusterScope
     )
     /**
-     * Partitions that came when the group had begun: all of their records are its own. A topic that is read by its name
-     * tells nothing of when it came, so it takes a leader that was there before it: one of these.
+     * Partitions that were added after the group started: the group must handle all of their records. For a topic that
+     * is read by name, the group knows that it is new only if its leader was there before: these are such leaders.
      */
     const later = new Map<string, "always" | ReadonlySet<string>>()
     const mayBeginAtEnd = (at: TopicPartition): boolean => {
@@ -120,9 +120,9 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
     }
     const recordsOf = (names: ReadonlyArray<string>) =>
       Effect.map(Effect.forEach(names, broker.records), (all) => all.flat())
-    /** Then batches tell nothing of how much of them is unpacked. */
+    /** If so, batches don't show how much of them is unpacked. */
     const isPacked = scenario.rare.packed !== undefined
-    // Else what can't be decoded leaves no trace when it is done with.
+    // Otherwise an undecodable record leaves no trace when it is done.
     const showsDeadLetters = destination._tag === "Topic" && scenario.transactions === undefined
     oracle = Oracle.make({
       now: sinceStart,
@@ -133,7 +133,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       mayBeginAtEnd,
       skips: destination._tag === "None" && destination.otherwise === "skip",
       outcomesAreDeferred: scenario.transactions !== undefined,
-      // From several nodes it asks at once.
+      // A member fetches from several nodes at once.
       maxBytesToAsk: scenario.nodes === 1 && showsDeadLetters && !isPacked ? settings.maxBufferedBytes : undefined,
       maxBytes: (largestBatch) =>
         isPacked
@@ -175,7 +175,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
       layout.set(topic, partition + 1)
       const committed = yield* broker.committed(groupId)
       const { members, state } = yield* broker.group(groupId)
-      // A group that has committed nothing may begin after it.
+      // A group without commits may start after it.
       if (partition > 0 && committed.some((one) => one.topic === topic))
         later.set(nameOf({ topic, partition }), "always")
       else if (partition === 0 && state === "Stable") {
@@ -287,7 +287,7 @@ export const play = <A, E, R, RD>(scenario: Scenario, subject: Subject<A, E, R, 
         yield* Effect.sleep(500)
       }
       yield* awaitAssignment(deadline)
-      // Stopping all of them would cost more than it shows.
+      // Stopping all of them would cost more than it would find.
       const partings = Dice.make(seed, "partings")
       for (const number of [...members.running.keys()]) {
         yield* partings.chance(0.3) ? members.stop(number) : members.kill(number)

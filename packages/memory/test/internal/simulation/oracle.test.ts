@@ -48,7 +48,7 @@ describe("oracle", () => {
     return { oracle, member }
   }
 
-  it("lets a member that seeks go back to where it seeks, and to no other record", () => {
+  it("lets a seek go back to its target, and to no other record", () => {
     const after = (next: number) => {
       const { member, oracle } = played([0, 1, 2])
       oracle.commits(member, at, 3)
@@ -75,7 +75,7 @@ describe("oracle", () => {
     assert.strictEqual(oracle.violation()?.promise, "no unsettled record is committed")
   })
 
-  it("takes a seek that was refused for none", () => {
+  it("ignores a refused seek", () => {
     const { member, oracle } = played([0, 1])
     oracle.seeks(member, at, 0)
     oracle.sought(member, at, "unchanged")
@@ -83,7 +83,7 @@ describe("oracle", () => {
     assert.strictEqual(oracle.violation()?.promise, "records are handled in order")
   })
 
-  it("lets a paused partition start no record later, until it is resumed", () => {
+  it("reports a record that a paused partition starts, until it is resumed", () => {
     const startedAt = (resumes: boolean) => {
       let now = 0
       const oracle = make(() => now)
