@@ -168,8 +168,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a record that was interrupted counts as handled",
     file: `${kafka}/lane/lane.ts`,
-    replace: "        attempted()\n        failed(cause)\n",
-    by: '        attempted()\n        if (Cause.isInterruptedOnly(cause)) settle("handled")\n        else failed(cause)\n'
+    replace: "      attemptEnded()\n      failed(cause)\n",
+    by: '      attemptEnded()\n      if (Cause.isInterruptedOnly(cause)) settle("handled")\n      else failed(cause)\n'
   },
   {
     name: "a drain follows rebalances",
@@ -311,16 +311,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "Gate.passes(gate, turn.now()) &&"
   },
   {
-    name: "a handler's first attempt may hang for ever",
-    file: `${kafka}/lane/watchdog.ts`,
-    replace: "  watchdog.over = attempt\n  return true",
+    name: "an attempt may hang for ever",
+    file: `${kafka}/lane/handlerTimeout.ts`,
+    replace: "  watchdog.interrupted = attempts\n  return true",
     by: "  return false"
   },
   {
     name: "a retry may hang for ever",
-    file: "packages/transport/src/Processor.ts",
-    replace: "duration: handlerTimeout",
-    by: 'duration: "2 hours"'
+    file: `${kafka}/lane/lane.ts`,
+    replace: "    begin()\n    return processor.attempt(current!, retry)",
+    by: "    return processor.attempt(current!, retry)"
   },
   {
     name: "a commit that is partly refused counts as acknowledged",

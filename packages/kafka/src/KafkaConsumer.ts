@@ -65,7 +65,6 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
   const settings = yield* ConsumerSettings.decode(options)
   yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
   const health = yield* ConsumerHealth.make(settings)
-  const counts: internal.Counts = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
   const processor = yield* Processor.make({
     groupId: settings.groupId,
     topics: settings.topics,
@@ -76,14 +75,11 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
     classify: options.classify,
     logPayloads: options.logPayloads,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
-    onRetry: () => {
-      counts.retried++
-    },
     onBlocked: health.onBlocked
   })
   return transactional === undefined
-    ? yield* internal.make(settings, processor, counts, health)
-    : yield* internal.make(settings, transactional.outputs.recovering(processor), counts, health, transactional.commits)
+    ? yield* internal.make(settings, processor, health)
+    : yield* internal.make(settings, transactional.outputs.recovering(processor), health, transactional.commits)
 })
 
 /** A consumer as a Layer: built when it has first joined its group, drained when the layer is released. */

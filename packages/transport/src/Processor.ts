@@ -1,11 +1,13 @@
 /**
- * For runtimes: turns a handler's result for a record into the record's one outcome, with retries and dead letters.
+ * For runtimes: what an attempt at a record is, and what follows a failed one: a retry, a dead letter or neither.
+ *
+ * A lane makes the attempts. It interrupts them after the consumer's `handlerTimeout`, and reports those that succeed.
+ * The lanes of `@spillway/kafka` are the only ones; this package's tests play a lane without a time limit.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Caller } from "./CircuitBreaker.js"
 import type { Decoder } from "./Codec.js"
@@ -21,7 +23,6 @@ import * as DeadLetterPublisher from "./internal/deadLetterPublisher.js"
 import * as RecordLog from "./internal/recordLog.js"
 import * as ScheduleCursor from "./internal/scheduleCursor.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as Concurrency from "./runtime/Concurrency.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
 
@@ -37,33 +38,56 @@ export type Outcome = "handled" | "deadLettered" | "discarded"
  */
 export type Wait = (delay: Duration.Duration, before: "attempt" | "publish") => Effect.Effect<boolean>
 
-/** The current step for a record whose first attempt failed. */
-export type RecoveryStep = Extract<LaneActivity, "handling" | "waiting" | "deadLettering">
+/** The current step for a record whose last attempt failed. */
+export type RecoveryStep = Extract<LaneActivity, "waiting" | "deadLettering">
 
-/** The lane of a record whose first attempt failed, as `recover` sees it. */
+/** The lane of a record whose last attempt failed, as `recover` sees it. */
 export interface RecordLane {
   readonly wait: Wait
   /** Called as each step begins. */
   readonly onStep?: ((step: RecoveryStep) => void) | undefined
-  /** Begins a call for each attempt; `recover` reports how each ends. */
+  /** Begins a call for each attempt; `recover` reports to it how a failed one counts. */
   readonly caller?: Caller | undefined
 }
 
+/** An attempt after the first. */
+export interface Retry {
+  readonly _tag: "Retry"
+  /** The number of the attempt; that of the failed one if the circuit breaker absorbed the failure. */
+  readonly attempt: number
+  /** Where the retry policy stands. */
+  readonly cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>
+}
+
+/** A failed attempt. */
+export interface FailedAttempt {
+  /** Not of an interruption of the caller's own fiber. */
+  readonly cause: Cause.Cause<unknown>
+  /** `undefined` for a record's first attempt. */
+  readonly retry: Retry | undefined
+}
+
+/**
+ * What follows a failed attempt.
+ *
+ * - `Retry`: the wait for it is over, the lane makes it now
+ * - `Settled`: the record has its outcome
+ * - `Unsettled`: the lane has closed, and the record is redelivered
+ */
+export type Recovery = Retry | { readonly _tag: "Settled"; readonly outcome: Outcome } | { readonly _tag: "Unsettled" }
+
+const settled = (outcome: Outcome): Recovery => ({ _tag: "Settled", outcome })
+const unsettled: Recovery = { _tag: "Unsettled" }
+
 export interface Processor<out R> {
-  /**
-   * The first attempt: decodes and runs the handler, adding nothing to it. The caller enforces the timeout: it
-   * interrupts this and calls `recover` with a `HandlerTimeout`.
-   */
-  readonly attempt: (record: ConsumedRecord) => Effect.Effect<unknown, unknown, R>
-  /**
-   * Continues from a failed first attempt to the record's outcome; `none` if the lane closes first, and the record is
-   * redelivered. The caller must not pass the cause of its own fiber's interruption.
-   */
+  /** An attempt, the first or a retry: decodes and runs the handler, adding nothing to it. */
+  readonly attempt: (record: ConsumedRecord, retry?: Retry | undefined) => Effect.Effect<unknown, unknown, R>
+  /** Continues from a failed attempt to the next one or to the record's outcome. */
   readonly recover: (
     record: ConsumedRecord,
-    cause: Cause.Cause<unknown>,
+    failed: FailedAttempt,
     lane: RecordLane
-  ) => Effect.Effect<Option.Option<Outcome>, ConsumerError, R>
+  ) => Effect.Effect<Recovery, ConsumerError>
   /** The dead letter topic for a topic's records; undefined if there is none. */
   readonly deadLetterTopicOf: (topic: string) => string | undefined
   /** Checks the dead letter topics of topics that were unknown at construction, as `make` does. */
@@ -81,12 +105,10 @@ export interface ProcessorOptions<A, E, R, RD> {
   readonly deadLetter: DeadLetterPolicy<RD>
   /** Default: `HandlerError.classify`. */
   readonly classify?: HandlerError.Classify | undefined
-  /** Interrupts a retry that runs longer. */
+  /** A span shows an attempt as timed out if it was interrupted after this time. */
   readonly handlerTimeout: Duration.Duration
   /** Whether log lines about a record include 1,024 characters of its key and of its value, as text. Default: false. */
   readonly logPayloads?: boolean | undefined
-  /** Called before each attempt after the first. */
-  readonly onRetry?: ((record: ConsumedRecord) => void) | undefined
   /**
    * Called with each error that blocks a dead letter, and with the change that fixes it if retrying can't; with
    * `undefined` when nothing blocks one any longer.
@@ -102,7 +124,7 @@ export interface ProcessorOptions<A, E, R, RD> {
 export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   options: ProcessorOptions<A, E, R, RD>
 ): Effect.fn.Return<Processor<R>, ConsumerError, RD> {
-  const { classify = HandlerError.classify, groupId, handlerTimeout, retry = RetryPolicy.exponential() } = options
+  const { classify = HandlerError.classify, groupId, retry: policy = RetryPolicy.exponential() } = options
   const metrics = yield* TransportMetrics
   const tracing = yield* TransportTracing
   const { attempt, following } = tracing.processing(Attempt.make(options.value, options.handler), options)
@@ -113,59 +135,32 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   yield* checkTopics(options.topics)
   const settleFailed = yield* makeSettleFailed(options, destination, log)
 
-  const retried = Effect.fnUntraced(function* (record: ConsumedRecord, number: number) {
-    const { processingDuration, retried } = metrics.consumer({ topic: record.topic, groupId })
-    options.onRetry?.(record)
-    retried(1)
-    const start = yield* Clock.currentTimeNanos
-    const exit = yield* Effect.exit(
-      Concurrency.timeoutFail(Effect.map(attempt(record, number), Attempt.awaited), {
-        duration: handlerTimeout,
-        onTimeout: () => new HandlerError.HandlerTimeout({ timeout: handlerTimeout })
-      })
-    )
-    processingDuration(Number((yield* Clock.currentTimeNanos) - start) / 1e9)
-    return exit
-  })
-
   const recover = Effect.fnUntraced(function* (
     record: ConsumedRecord,
-    first: Cause.Cause<unknown>,
+    { cause, retry }: FailedAttempt,
     { caller, onStep = () => {}, wait }: RecordLane
   ) {
-    const { failed } = metrics.consumer({ topic: record.topic, groupId })
-    let failure = HandlerError.failureOf(first, 1)
-    let cursor = ScheduleCursor.make(retry)
-    while (true) {
-      const { error } = original(failure)
-      failed(error)
-      const step = yield* nextAttempt(classify, cursor, failure, caller, (defect) =>
-        log.policyFailed({ record, attempt: failure.attempt, error: defect, cause: Cause.die(defect) })
-      )
-      if (Option.isNone(step)) {
-        onStep("deadLettering")
-        return yield* settleFailed(record, failure, wait)
-      }
-      onStep("waiting")
-      const { attempt, delay } = step.value
-      const more = attempt === failure.attempt ? RecordLog.untilAdmitted : RecordLog.delayed(delay)
-      yield* log.retrying({ record, attempt: failure.attempt, error, more })
-      if (!(yield* wait(delay, "attempt"))) return Option.none()
-      onStep("handling")
-      const exit = yield* retried(record, attempt)
-      if (Exit.isSuccess(exit)) {
-        caller?.succeeded()
-        metrics.consumer({ topic: record.topic, groupId }).processed("success", 1)
-        return Option.some<Outcome>("handled")
-      }
-      failure = HandlerError.failureOf(exit.cause, attempt)
-      cursor = step.value.cursor
+    const failure = HandlerError.failureOf(cause, retry?.attempt ?? 1)
+    const { error } = original(failure)
+    metrics.consumer({ topic: record.topic, groupId }).failed(error)
+    const next = yield* nextAttempt(classify, retry?.cursor ?? ScheduleCursor.make(policy), failure, caller, (defect) =>
+      log.policyFailed({ record, attempt: failure.attempt, error: defect, cause: Cause.die(defect) })
+    )
+    if (Option.isNone(next)) {
+      onStep("deadLettering")
+      return yield* settleFailed(record, failure, wait)
     }
+    onStep("waiting")
+    const { attempt, cursor, delay } = next.value
+    const more = attempt === failure.attempt ? RecordLog.untilAdmitted : RecordLog.delayed(delay)
+    yield* log.retrying({ record, attempt: failure.attempt, error, more })
+    return (yield* wait(delay, "attempt")) ? ({ _tag: "Retry", attempt, cursor } satisfies Recovery) : unsettled
   })
 
   return {
-    attempt: (record) => attempt(record, 1),
-    recover: (record, cause, lane) => following(record, recover(record, cause, lane)),
+    attempt: (record, retry) =>
+      retry === undefined ? attempt(record, 1) : following(record, attempt(record, retry.attempt)),
+    recover: (record, failed, lane) => following(record, recover(record, failed, lane)),
     checkTopics,
     deadLetterTopicOf: (topic) =>
       destination._tag === "None" ? undefined : Option.getOrUndefined(Option.liftThrowable(destination.topicOf)(topic))
@@ -205,7 +200,7 @@ type SettleFailed = (
   record: ConsumedRecord,
   failure: HandlerError.HandlerFailure,
   wait: Wait
-) => Effect.Effect<Option.Option<Outcome>, ConsumerError>
+) => Effect.Effect<Recovery, ConsumerError>
 
 const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
   { groupId, onBlocked = () => {} }: ProcessorOptions<A, E, R, RD>,
@@ -225,7 +220,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
       return Effect.zipRight(
         line({ record, attempt: failure.attempt, error, cause }),
         isSkipped
-          ? Effect.succeedSome<Outcome>("discarded")
+          ? Effect.succeed(settled("discarded"))
           : new ConsumerError({ reason: "HandlingFailed", groupId, description, cause: Diagnosis.carried(error) })
       )
     }
@@ -246,10 +241,10 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
       publish({ record, error, attempts: failure.attempt, failedAt, groupId }, (delay) => wait(delay, "publish")),
       () => Effect.sync(() => consumerMetrics(record).processed("error", 1))
     )
-    if (Option.isNone(published)) return Option.none()
+    if (Option.isNone(published)) return unsettled
     consumerMetrics(record).processed("error", 1)
     consumerMetrics(record).deadLettered(1)
-    return Option.some<Outcome>("deadLettered")
+    return settled("deadLettered")
   })
 })
 

@@ -24,6 +24,7 @@ import {
   makeWorld,
   process,
   producerLayer,
+  sleepThrough,
   source,
   type TextHandler,
   times,
@@ -199,9 +200,12 @@ describe("tracing of a consumer", () => {
       yield* TestClock.adjust("5 minutes")
       yield* Fiber.interrupt(watched)
       const timeout = new HandlerError.HandlerTimeout({ timeout: Duration.minutes(5) })
-      yield* inTime(
-        processor.recover(record, Cause.fail(timeout), { wait: (delay) => Effect.as(Effect.sleep(delay), true) })
+      const retry = yield* inTime(
+        processor.recover(record, { cause: Cause.fail(timeout), retry: undefined }, { wait: sleepThrough })
       )
+      const retried = yield* Effect.fork(processor.attempt(record, retry._tag === "Retry" ? retry : undefined))
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.interrupt(retried)
       assert.deepStrictEqual(
         recorder.spans.map(({ attributes }) => attributes.get("error.type")),
         ["InterruptedException", "HandlerTimeout", "HandlerTimeout"]

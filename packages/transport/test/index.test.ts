@@ -4,7 +4,6 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
@@ -53,9 +52,9 @@ describe("@spillway/transport", () => {
         headers: []
       }
       const outcome = yield* Effect.catchAllCause(processor.attempt(record), (cause) =>
-        processor.recover(record, cause, { wait: () => Effect.succeed(true) })
+        processor.recover(record, { cause, retry: undefined }, { wait: () => Effect.succeed(true) })
       ).pipe(Effect.provideService(Billing, { charge: ({ card }) => new CardDeclined({ card }) }))
-      assert.deepStrictEqual(outcome, Option.some("deadLettered"))
+      assert.deepStrictEqual(outcome, { _tag: "Settled", outcome: "deadLettered" })
       assert.deepStrictEqual(
         sent.map(({ topic, value }) => [topic, value]),
         [["dead-orders", record.value]]

@@ -3,7 +3,7 @@ import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as Processor from "@spillway/transport/Processor"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
-import { TransportMetrics } from "@spillway/transport/TransportMetrics"
+import { type ConsumerMetrics, TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,9 +33,12 @@ const owned = { topic: "t", partition: 0, position: 0, leaderEpoch: -1, committe
 
 const make = Effect.fnUntraced(function* <E>(
   handle: (value: string) => Effect.Effect<unknown, E>,
-  maxBufferedBytes = 1_000_000
+  maxBufferedBytes = 1_000_000,
+  retry: RetryPolicy.RetryPolicy = RetryPolicy.none
 ) {
   const outcomes: Array<Processor.Outcome> = []
+  const metered: Array<readonly [name: string, value: unknown]> = []
+  const retries = { count: 0 }
   const context: Partition.PartitionContext<never> = {
     processor: yield* Processor.make({
       groupId: "g",
@@ -43,7 +46,7 @@ const make = Effect.fnUntraced(function* <E>(
       value: Codec.text,
       handler: ({ value }) => handle(value),
       deadLetter: DeadLetter.none("skip"),
-      retry: RetryPolicy.none,
+      retry,
       handlerTimeout: Duration.seconds(1)
     }),
     handlerTimeout: Duration.seconds(1),
@@ -52,17 +55,25 @@ const make = Effect.fnUntraced(function* <E>(
     buffer: Queue.makeBuffer(maxBufferedBytes),
     maxRecordBytes: 64 * 1024 * 1024,
     turn: Turn.of(yield* Effect.clock),
-    handling: Signal.make(),
+    attemptBegun: Signal.make(),
     isPaused: () => false,
     onOutcome: (outcome) => {
       outcomes.push(outcome)
     },
+    onRetry: () => {
+      retries.count++
+    },
     onFailure: (error) => Effect.die(error)
   }
-  const metrics = (yield* TransportMetrics).consumer({ topic: "t", groupId: "g" })
+  const metrics: ConsumerMetrics = {
+    ...(yield* TransportMetrics).consumer({ topic: "t", groupId: "g" }),
+    processed: (status) => metered.push(["processed", status]),
+    processingDuration: (seconds) => metered.push(["duration", seconds]),
+    retried: (attempts) => metered.push(["retried", attempts])
+  }
   const open = (partition: number) =>
-    Effect.acquireRelease(Partition.make(context, metrics, false, { ...owned, partition }), (opened) => opened.abort)
-  return { context, partition: yield* open(0), open, outcomes }
+    Effect.acquireRelease(Partition.make(context, metrics, true, { ...owned, partition }), (opened) => opened.abort)
+  return { context, partition: yield* open(0), open, outcomes, metered, retries }
 })
 
 describe("partition", () => {
@@ -92,6 +103,68 @@ describe("partition", () => {
       assert.deepStrictEqual(seen, ["first", "second", "second"])
       assert.strictEqual(partition.settledTo(), 2)
       assert.deepStrictEqual(outcomes, ["handled", "handled"])
+    })
+  )
+
+  it.scoped("counts and times the first attempt and the retries alike, and the outcome once", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const slowThenQuick = Effect.suspend(() => {
+        attempts++
+        const fails = attempts < 3 ? Effect.fail("down") : Effect.void
+        return Effect.delay(fails, `${attempts} seconds`)
+      })
+      const { metered, outcomes, partition, retries } = yield* make(
+        () => slowThenQuick,
+        1_000_000,
+        RetryPolicy.fixed({ retries: 2, delay: "10 seconds" })
+      )
+      partition.receive(batches(0, "a"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(metered, [
+        ["duration", 1],
+        ["retried", 1],
+        ["duration", 2],
+        ["retried", 1],
+        ["duration", 3],
+        ["processed", "success"]
+      ])
+      assert.strictEqual(retries.count, 2)
+      assert.deepStrictEqual(outcomes, ["handled"])
+      // Three attempts and two waits.
+      assert.strictEqual(partition.snapshot().steps, 5)
+    })
+  )
+
+  it.scoped("times each retry on its own, and interrupts it once it has run for the timeout", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const { partition, outcomes } = yield* make(
+        () => Effect.suspend(() => (++attempts === 1 ? Effect.fail("down") : Effect.never)),
+        1_000_000,
+        RetryPolicy.fixed({ retries: 2, delay: 0 })
+      )
+      partition.receive(batches(0, "a"))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(attempts, 2)
+      const snapshot = partition.snapshot()
+      assert.deepStrictEqual([snapshot.activity, partition.isHandling()], ["handling", true])
+      for (const [now, begun] of [
+        [0, 2],
+        [999, 2],
+        [1_000, 3],
+        [1_999, 3],
+        [2_998, 3]
+      ] as const) {
+        yield* partition.watch(now)
+        yield* TestClock.adjust(0)
+        assert.strictEqual(attempts, begun, `at ${now}`)
+      }
+      assert.deepStrictEqual(outcomes, [])
+      yield* partition.watch(2_999)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(attempts, 3)
+      assert.deepStrictEqual(outcomes, ["discarded"])
     })
   )
 

@@ -59,11 +59,10 @@ export interface World {
     readonly text: string
     readonly annotations: object
   }>
-  readonly retries: Array<ConsumedRecord>
   readonly blocked: Array<ProducerErrorReason | undefined>
 }
 
-export const makeWorld = (): World => ({ tried: [], acknowledged: [], metrics: [], logs: [], retries: [], blocked: [] })
+export const makeWorld = (): World => ({ tried: [], acknowledged: [], metrics: [], logs: [], blocked: [] })
 
 export const producerError = (reason: ProducerErrorReason, topic: string) =>
   new ProducerError({ reason, topic, description: "refused" })
@@ -141,22 +140,37 @@ export const makeProcessor = (world: World, handler: TextHandler, options: Optio
     deadLetter: DeadLetter.topic(),
     handlerTimeout: Duration.minutes(5),
     retry: RetryPolicy.exponential({ jitter: false }),
-    onRetry: (record) => world.retries.push(record),
     onBlocked: (_, error) => world.blocked.push(error?.reason),
     ...options
   })
 
 export const sleepThrough: Processor.Wait = (delay) => Effect.as(Effect.sleep(delay), true)
 
-/** A lane's work: the first attempt, then the recovery from its failure. */
+type Handled = Effect.Effect<Option.Option<Processor.Outcome>, ConsumerError>
+
+/** A lane's work: attempts, and the recovery from each failure. */
 export const process = (
   processor: Processor.Processor<never>,
   record: ConsumedRecord,
+  wait?: Processor.Wait | undefined,
+  retry?: Processor.Retry | undefined
+): Handled =>
+  Effect.matchCauseEffect(Effect.map(processor.attempt(record, retry), Processor.awaited), {
+    onFailure: (cause) => recover(processor, record, { cause, retry }, wait),
+    onSuccess: () => Effect.succeedSome("handled")
+  })
+
+/** A lane's work after a failed attempt. */
+export const recover = (
+  processor: Processor.Processor<never>,
+  record: ConsumedRecord,
+  failed: Processor.FailedAttempt,
   wait: Processor.Wait = sleepThrough
-) =>
-  Effect.catchAllCause(Effect.as(processor.attempt(record), Option.some<Processor.Outcome>("handled")), (cause) =>
-    processor.recover(record, cause, { wait })
-  )
+): Handled =>
+  Effect.flatMap(processor.recover(record, failed, { wait }), (recovery): Handled => {
+    if (recovery._tag === "Retry") return process(processor, record, wait, recovery)
+    return recovery._tag === "Settled" ? Effect.succeedSome(recovery.outcome) : Effect.succeedNone
+  })
 
 /** Advances time until the effect is done. */
 export const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

@@ -20,7 +20,6 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
 import * as Cluster from "../cluster/cluster.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Until from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
@@ -29,6 +28,7 @@ import * as Membership from "../group/membership.js"
 import * as Subscription from "../group/subscription.js"
 import * as AssignedPartitions from "../lane/assignedPartitions.js"
 import * as Gate from "../lane/gate.js"
+import * as HandlerTimeout from "../lane/handlerTimeout.js"
 import type { PartitionContext } from "../lane/partition.js"
 import * as Queue from "../lane/queue.js"
 import * as Turn from "../lane/turn.js"
@@ -45,18 +45,10 @@ import * as Pauses from "./pauses.js"
 /** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
 const finalCommitMs = 5_000
 
-export interface Counts {
-  handled: number
-  retried: number
-  deadLettered: number
-  discarded: number
-}
-
 /** A consumer that has joined its group; closing the scope drains it. */
 export const make = Effect.fnUntraced(function* <R>(
   settings: ConsumerSettings,
   processor: Processor<R>,
-  counts: Counts,
   health: ConsumerHealth,
   commits?: Commits | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
@@ -65,6 +57,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const metrics = yield* TransportMetrics
   const clock = yield* Effect.clock
   const lifecycle = yield* Lifecycle.make
+  const counts = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
   const joined = yield* Deferred.make<unknown, ConsumerError>()
   /** Succeeds to ask for a drain, fails to end the consumer with an error. */
   const stopping = yield* Deferred.make<void, ConsumerError>()
@@ -100,11 +93,14 @@ export const make = Effect.fnUntraced(function* <R>(
     buffer: Queue.makeBuffer(settings.maxBufferedBytes),
     maxRecordBytes: settings.maxRecordBytes,
     turn: Turn.of(clock),
-    handling: Signal.make(),
+    attemptBegun: Signal.make(),
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
     onOutcome: (outcome: Outcome, record) => {
       counts[outcome]++
       commits?.settled(record)
+    },
+    onRetry: () => {
+      counts.retried++
     },
     onFailure: (error) => fail(Cause.isCause(error) ? unexpected(error) : error)
   }
@@ -231,26 +227,17 @@ export const make = Effect.fnUntraced(function* <R>(
     }
   })
 
-  const isHandling = () => Array.from(partitions.all).some((assigned) => assigned.isHandling())
-
-  // One watchdog serves all partitions: a record needs no timer, and an idle consumer none either.
-  const watching = Effect.gen(function* () {
-    while (true) {
-      if (!isHandling()) {
-        yield* context.handling.wait()
-        continue
-      }
-      yield* Effect.sleep(Math.ceil(settings.handlerTimeoutMs / 10))
-      const now = Monotonic.millis(clock)
-      for (const assigned of partitions.all) yield* assigned.watch(now)
-    }
-  })
-
   const background = <E>(effect: Effect.Effect<never, E>) => Effect.forkIn(effect, runtime)
 
   const main = Effect.gen(function* () {
     yield* background(commitWhenDue)
-    yield* background(watching)
+    yield* background(
+      HandlerTimeout.watch({
+        all: partitions.all,
+        timeoutMs: settings.handlerTimeoutMs,
+        attemptBegun: context.attemptBegun
+      })
+    )
     yield* background(
       Effect.catchAllCause(membership.run, (cause) =>
         Cause.isInterruptedOnly(cause)

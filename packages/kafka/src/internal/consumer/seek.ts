@@ -11,7 +11,7 @@ import { listOffset } from "../cluster/listOffsets.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Concurrently from "../concurrency/parallel.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
-import { Handling } from "../lane/currentHandler.js"
+import { CurrentHandler } from "../lane/currentHandler.js"
 import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { placeOf } from "../topicPartition.js"
@@ -34,7 +34,7 @@ export const make = (options: {
   readonly assignment: ConsumerAssignment
   readonly partitions: AssignedPartitions
   readonly committer: Committer
-  /** What `Handling` is in the handlers of this consumer. */
+  /** What `CurrentHandler` is in the handlers of this consumer. */
   readonly context: object
   readonly isRunning: Effect.Effect<boolean>
 }): Seek => {
@@ -140,7 +140,7 @@ export const make = (options: {
     const targets = yield* Concurrently.forEach(targeted, (assigned) =>
       Effect.map(resolve(position, assigned), (offset): Target => ({ assigned, offset }))
     )
-    const inHandler = (yield* Handling) === options.context
+    const inHandler = (yield* CurrentHandler) === options.context
     yield* Effect.acquireUseRelease(
       Effect.sync(() => {
         for (const assigned of targeted) assigned.hold()

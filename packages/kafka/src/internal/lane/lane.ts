@@ -6,12 +6,11 @@ import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
-import { HandlerTimeout } from "@spillway/transport/HandlerError"
-import { awaited, type Outcome, type Processor, type RecoveryStep } from "@spillway/transport/Processor"
+import { awaited, type FailedAttempt, type Outcome, type Processor, type Retry } from "@spillway/transport/Processor"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -20,14 +19,14 @@ import { forkQuietly } from "../concurrency/forkQuietly.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Admission from "./admission.js"
-import { Handling } from "./currentHandler.js"
+import { CurrentHandler } from "./currentHandler.js"
 import type { Gate } from "./gate.js"
+import * as HandlerTimeout from "./handlerTimeout.js"
 import * as Queue from "./queue.js"
 import { LaneRecord } from "./record.js"
-import * as Waiting from "./retryWait.js"
+import * as RetryWait from "./retryWait.js"
 import type { Settlement } from "./settlement.js"
 import type { Turn } from "./turn.js"
-import * as Watchdog from "./watchdog.js"
 
 /** What the lanes of one consumer share. */
 export interface LaneContext<R> {
@@ -39,11 +38,15 @@ export interface LaneContext<R> {
   readonly breaker?: CircuitBreakerRuntime | undefined
   readonly turn: Turn
   /** Notified when an attempt begins. */
-  readonly handling: Signal.Signal
+  readonly attemptBegun: Signal.Signal
+  /** Called before each attempt after a record's first. */
+  readonly onRetry: () => void
   readonly onFailure: (error: ConsumerError | Cause.Cause<never>) => Effect.Effect<void>
 }
 
-export interface Lane extends Pick<Admission.Admission, "isPaused" | "setPaused" | "hold" | "release"> {
+export interface Lane
+  extends HandlerTimeout.Watched,
+    Pick<Admission.Admission, "isPaused" | "setPaused" | "hold" | "release"> {
   readonly isOpen: () => boolean
   /** Looks at the queue and the gate again. */
   readonly wake: () => void
@@ -59,10 +62,6 @@ export interface Lane extends Pick<Admission.Admission, "isPaused" | "setPaused"
   readonly hasEnded: () => boolean
   /** Closes the lane and interrupts the record in flight; nothing settles any more. */
   readonly abort: Effect.Effect<void>
-  /** Whether an attempt is running. */
-  readonly isHandling: () => boolean
-  /** Interrupts a handler that has been running for `handlerTimeout`. The watchdog calls it at intervals. */
-  readonly watch: (now: number) => Effect.Effect<void>
   /** The record in flight, and since when. */
   readonly snapshot: () => Pick<LaneSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
 }
@@ -72,8 +71,8 @@ type Life = "Open" | "Closed" | "Aborted"
 
 /**
  * - `Idle`: no record is in flight
- * - `Attempting`: the first attempt at a record runs
- * - `Recovering`: the first attempt failed; the record is retried, dead-lettered, or waits for either
+ * - `Attempting`: an attempt at a record runs
+ * - `Recovering`: the last attempt failed; the record waits for its retry or its dead letter
  */
 type Activity = "Idle" | "Attempting" | "Recovering"
 
@@ -97,25 +96,24 @@ export const make = Effect.fnUntraced(function* <R>(
   const { gate, processor, turn } = context
   const caller = context.breaker?.caller()
   const clock = yield* Effect.clock
-  const timeoutMillis = Duration.toMillis(context.handlerTimeout)
   const wake = Signal.make()
   const rests = Signal.make()
   const admission = Admission.make(gate, turn, caller, wake.notify)
-  const watchdog = Watchdog.make()
+  const watchdog = HandlerTimeout.make(context.handlerTimeout)
 
   let life: Life = "Open"
   let activity: Activity = "Idle"
   /** The record in flight and the chunk that it was taken from, unless the lane is idle. */
   let current: ConsumedRecord | undefined
   let currentChunk: Queue.Chunk | undefined
-  /** Why the first attempt failed, while the lane recovers. */
-  let failure: Cause.Cause<unknown> | undefined
+  /** The attempt that failed, while the lane recovers. */
+  let failure: FailedAttempt | undefined
+  /** The attempt at the record, after the first. */
+  let retry: Retry | undefined
   /** The queue was cleared since the current record started: it isn't retried. */
   let isCleared = false
-  let step: RecoveryStep = "handling"
+  let step: LaneSnapshot["activity"] = "handling"
   let recoverySteps = 0
-  /** Counts first attempts, so that the watchdog distinguishes a long one from many short ones. */
-  let attempts = 0
   let startedAt = 0
 
   const settle = (outcome: Outcome) => {
@@ -130,13 +128,15 @@ export const make = Effect.fnUntraced(function* <R>(
   const giveBack = () => {
     caller?.ignored()
     current = undefined
+    retry = undefined
     activity = "Idle"
     Queue.putBack(queue, currentChunk!)
   }
 
-  const failed = (cause: Cause.Cause<unknown>) => {
-    failure = cause
-    activity = "Recovering"
+  const begin = () => {
+    HandlerTimeout.begin(watchdog)
+    activity = "Attempting"
+    context.attemptBegun.notify()
   }
 
   const start = () => {
@@ -144,14 +144,12 @@ export const make = Effect.fnUntraced(function* <R>(
     current = new LaneRecord(topic, partition, chunk.records[chunk.next - 1]!)
     currentChunk = chunk
     isCleared = false
-    attempts++
-    activity = "Attempting"
-    context.handling.notify()
+    begin()
     return processor.attempt(current)
   }
 
   // One record starts when the one before ends, so that a record costs one look at the clock.
-  const attempted = () => {
+  const attemptEnded = () => {
     if (!timed) return
     const now = Monotonic.millis(clock)
     metrics.processingDuration((now - startedAt) / 1e3)
@@ -159,35 +157,57 @@ export const make = Effect.fnUntraced(function* <R>(
     turn.look(now)
   }
 
+  const succeeded = (result: unknown) => {
+    // Throws, which makes a defect: an Effect for it would cost as much as a short handler.
+    if (result !== undefined) awaited(result)
+    attemptEnded()
+    caller?.succeeded()
+    metrics.processed("success", 1)
+    settle("handled")
+  }
+
+  const failed = (cause: Cause.Cause<unknown>) => {
+    failure = { cause, retry }
+    activity = "Recovering"
+  }
+
+  const attemptFailed = (cause: Cause.Cause<unknown>) =>
+    Effect.sync(() => {
+      attemptEnded()
+      failed(cause)
+    })
+
   /** Asked right after a look: by `work`, or as an attempt ended. */
   const turnIsOver = timed ? turn.wasOver : turn.isOver
 
   const handleQueued = Effect.whileLoop({
     while: () => life === "Open" && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
     body: start,
-    step: (result) => {
-      // Throws, which makes a defect: an Effect for it would cost as much as a short handler.
-      if (result !== undefined) awaited(result)
-      attempted()
-      caller?.succeeded()
-      metrics.processed("success", 1)
-      settle("handled")
-    }
-  }).pipe(
-    Effect.catchAllCause((cause) =>
-      Effect.sync(() => {
-        attempted()
-        failed(cause)
-      })
-    )
-  )
+    step: succeeded
+  }).pipe(Effect.catchAllCause(attemptFailed))
 
   const handleInOrder = Effect.suspend(() => {
     if (timed) startedAt = Monotonic.millis(clock)
     return handleQueued
   })
 
-  const wait = Waiting.make({
+  const handleAgain = Effect.suspend(() => {
+    metrics.retried(1)
+    context.onRetry()
+    if (timed) startedAt = Monotonic.millis(clock)
+    begin()
+    return processor.attempt(current!, retry)
+  }).pipe(
+    Effect.flatMap((result) =>
+      Effect.sync(() => {
+        succeeded(result)
+        retry = undefined
+      })
+    ),
+    Effect.catchAllCause(attemptFailed)
+  )
+
+  const wait = RetryWait.make({
     admission,
     gate,
     turn,
@@ -195,22 +215,24 @@ export const make = Effect.fnUntraced(function* <R>(
     isCut: () => life !== "Open" || admission.isHeld() || isCleared
   })
 
-  const onStep = (begun: RecoveryStep) => {
+  const onStep = (begun: typeof step) => {
     step = begun
     recoverySteps++
   }
 
-  const recover = (record: ConsumedRecord, cause: Cause.Cause<unknown>) =>
-    Effect.map(processor.recover(record, cause, { wait, onStep, caller }), (outcome) => {
+  const recover = (record: ConsumedRecord, failed: FailedAttempt) =>
+    Effect.map(processor.recover(record, failed, { wait, onStep, caller }), (recovery) => {
       failure = undefined
       step = "handling"
-      if (Option.isSome(outcome)) settle(outcome.value)
-      else giveBack()
+      retry = recovery._tag === "Retry" ? recovery : undefined
+      if (recovery._tag === "Settled") settle(recovery.outcome)
+      else if (recovery._tag === "Unsettled") giveBack()
     })
 
   const work = Effect.gen(function* () {
     while (true) {
       if (failure !== undefined) yield* recover(current!, failure)
+      else if (retry !== undefined) yield* handleAgain
       else if (life !== "Open") return
       else if (!admission.admits() || Queue.isEmpty(queue)) {
         rests.notify()
@@ -224,19 +246,17 @@ export const make = Effect.fnUntraced(function* <R>(
   let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
   const drive = Effect.gen(function* () {
     while (true) {
-      fiber = yield* forkQuietly(Effect.provideService(work, Handling, context))
+      fiber = yield* forkQuietly(Effect.provideService(work, CurrentHandler, context))
       const exit = yield* Fiber.await(fiber)
       if (Exit.isSuccess(exit)) return
       // Only an interruption ends the work while a handler runs, even if the handler's finalizers add to the cause.
       if (life === "Aborted" || !(activity === "Attempting" || Cause.isInterruptedOnly(exit.cause))) return yield* exit
-      const interrupted = watchdog.over
-      watchdog.over = -1
+      const cause = HandlerTimeout.causeOf(watchdog, exit.cause)
       if (activity !== "Attempting") continue
-      attempted()
-      if (interrupted === attempts) failed(Cause.fail(new HandlerTimeout({ timeout: context.handlerTimeout })))
-      else if (interrupted === -1) failed(exit.cause)
-      // The watchdog's interruption came after the handler had ended, and hit the next record.
-      else giveBack()
+      attemptEnded()
+      // The interruption was meant for an attempt before, and hit the next record.
+      if (cause === undefined) giveBack()
+      else failed(cause)
     }
   })
 
@@ -291,11 +311,11 @@ export const make = Effect.fnUntraced(function* <R>(
     }),
     isHandling: () => activity === "Attempting",
     watch: (now) =>
-      activity === "Attempting" && fiber !== undefined && Watchdog.look(watchdog, attempts, now, timeoutMillis)
+      activity === "Attempting" && fiber !== undefined && HandlerTimeout.look(watchdog, now)
         ? Fiber.interruptFork(fiber)
         : Effect.void,
     snapshot: () => {
-      const steps = attempts + recoverySteps
+      const steps = watchdog.attempts + recoverySteps
       if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentChunk!.fetchedAt, steps }
       const oldestFetchedAt = Queue.oldestFetchedAt(queue)
       return { activity: oldestFetchedAt === undefined ? "idle" : "queued", inFlight: 0, oldestFetchedAt, steps }

@@ -142,8 +142,8 @@ export const make = (options: {
     },
     recovering: (processor) => ({
       ...processor,
-      recover: (record, cause, lane) =>
-        Effect.provideService(processor.recover(record, cause, lane), Recovering, record)
+      recover: (record, failed, lane) =>
+        Effect.provideService(processor.recover(record, failed, lane), Recovering, record)
     }),
     refuse: (refused) => {
       // A topic that is gone is looked up again.
