@@ -18,12 +18,12 @@ const topics = { [topic]: 1 }
 const faults = {
   "is never answered": { _tag: "LoseRequest" },
   "is always refused": { _tag: "Answer", code: KafkaErrorCode.UNKNOWN_SERVER_ERROR, when: "instead" },
-  "reaches nobody": { _tag: "Refuse" }
+  "reaches no broker": { _tag: "Refuse" }
 } as const satisfies Record<string, Faults.Fault>
 
 type Kind = keyof typeof faults
 
-/** Faults from the tenth second to the hundred and fiftieth of a test. */
+/** Faults from second 10 to second 150 of a test. */
 const faulty = (kind: Kind, apis: ReadonlyArray<Api>) =>
   Effect.flatMap(Wire, (wire) =>
     Faults.wrap(wire, {
@@ -33,7 +33,7 @@ const faulty = (kind: Kind, apis: ReadonlyArray<Api>) =>
           fault: faults[kind],
           from: "10 seconds",
           until: "150 seconds",
-          ...(kind === "reaches nobody" ? {} : { apis })
+          ...(kind === "reaches no broker" ? {} : { apis })
         }
       ]
     })
@@ -47,7 +47,7 @@ const retries = (health: Health["Type"]) =>
     })
   )
 
-/** The lines about an operation, which is failing from the tenth second to the hundred and fiftieth. */
+/** The lines about an operation, which fails from second 10 to second 150. */
 const observe = (lines: ReadonlyArray<Line>, operation: string, error: RegExp) =>
   Effect.gen(function* () {
     const health = yield* Health
@@ -79,14 +79,14 @@ interface Row {
   readonly api: Api
   readonly kinds: ReadonlyArray<Kind>
   readonly operation: string
-  /** Of the error named, by kind of fault. */
+  /** Matches the error, by kind of fault. */
   readonly error: RegExp
 }
 
 const rows: ReadonlyArray<Row> = [
   {
     api: "Metadata",
-    kinds: ["is never answered", "reaches nobody"],
+    kinds: ["is never answered", "reaches no broker"],
     operation: "Metadata",
     error: /Timeout|ConnectFailed/
   },
@@ -115,7 +115,7 @@ const rows: ReadonlyArray<Row> = [
 describe("a consumer that starts while", () => {
   for (const { api, error, kinds, operation } of rows) {
     for (const kind of kinds) {
-      it.effect(`${api} ${kind} says so now and then, and when it is over`, () =>
+      it.effect(`${api} ${kind} warns at intervals, and reports the recovery`, () =>
         logged((lines) =>
           Effect.gen(function* () {
             const wire = yield* faulty(kind, [api])
@@ -139,7 +139,7 @@ describe("a consumer that starts while", () => {
 describe("a consumer that runs while", () => {
   for (const api of ["Heartbeat", "OffsetCommit"] as const) {
     for (const kind of ["is never answered", "is always refused"] as const) {
-      it.effect(`${api} ${kind} says so now and then, and when it is over`, () =>
+      it.effect(`${api} ${kind} warns at intervals, and reports the recovery`, () =>
         logged((lines) =>
           Effect.gen(function* () {
             const broker = yield* MemoryBroker
@@ -159,7 +159,7 @@ describe("a consumer that runs while", () => {
 
 describe("a producer that sends while", () => {
   for (const api of ["InitProducerId", "Produce"] as const) {
-    it.effect(`${api} is never answered says so now and then, and when it is over`, () =>
+    it.effect(`${api} is never answered warns at intervals, and reports the recovery`, () =>
       logged((lines) =>
         Effect.gen(function* () {
           const wire = yield* faulty("is never answered", [api])

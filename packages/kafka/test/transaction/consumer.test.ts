@@ -23,7 +23,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { committed, group, observed, onBroker, options, topic } from "../support/consumerTesting.js"
 
-/** Frees what nothing holds. */
+/** Collects garbage. */
 const collectGarbage = Effect.async<void>((resume) => {
   setImmediate(() => {
     setFlagsFromString("--expose-gc")
@@ -73,11 +73,11 @@ const started = <E, R>(overrides: Options<E, R>) =>
     ...overrides
   })
 
-/** Lets time pass until it is so. */
+/** Advances the clock until the condition holds. */
 const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
   Effect.zipRight(TestClock.adjust("200 millis"), isSo).pipe(
-    Effect.repeat({ until: (so) => so, times: 2_000 }),
-    Effect.filterOrDieMessage((so) => so, "it never was so")
+    Effect.repeat({ until: (holds) => holds, times: 2_000 }),
+    Effect.filterOrDieMessage((holds) => holds, "the condition never held")
   )
 
 const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -90,7 +90,7 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const written = (count: number, name = "results") => until(Effect.map(valuesOf(name), ({ length }) => length >= count))
 
 describe("KafkaConsumer, transactional", () => {
-  it.effect("writes what its handler returns with the offsets, in few transactions", () =>
+  it.effect("writes its handler's results with the offsets, in few transactions", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* produce(numbered(200))
@@ -142,7 +142,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("commits when it drains, and what it hands on is handled once", () =>
+  it.effect("commits when it drains, and the next owner handles the rest once", () =>
     Effect.gen(function* () {
       yield* produce(numbered(20))
       const consumer = yield* make({ commitInterval: "1 hour" })
@@ -157,7 +157,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("repeats a transaction that was aborted with the same records, which it doesn't handle again", () =>
+  it.effect("repeats an aborted transaction with the same records, without handling them again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* produce(numbered(10))
@@ -186,7 +186,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("makes a failure of its handler what can't be written", () =>
+  it.effect("treats a result that can't be written as a failure of its handler", () =>
     Effect.gen(function* () {
       yield* produce(["fine", "large", "refused", "nowhere", "invalid"], 1)
       const records: Readonly<Record<string, ProducerRecord>> = {
@@ -222,7 +222,7 @@ describe("KafkaConsumer, transactional", () => {
     )
   )
 
-  describe("when a broker refuses what came of some records", () => {
+  describe("when a broker refuses the results of some records", () => {
     const topicsWithSmall = [
       ...Object.entries(topics).map(([name, partitions]) => ({ name, partitions })),
       { name: "small", maxMessageBytes: 500 }
@@ -259,12 +259,12 @@ describe("KafkaConsumer, transactional", () => {
       })
 
     for (const count of [1, 5]) {
-      it.effect(`handles only those again: ${count} of 100`, () =>
+      it.effect(`handles only those records again: ${count} of 100`, () =>
         refusedOf(count, 100).pipe(onBroker({ topics: topicsWithSmall }))
       )
     }
 
-    it.effect("handles those again though the outbox is full of what came of the records behind them", () =>
+    it.effect("handles those records again even if the outbox is full of later results", () =>
       Effect.gen(function* () {
         yield* produce(["refused", ...numbered(30)], 1)
         let calls = 0
@@ -286,7 +286,7 @@ describe("KafkaConsumer, transactional", () => {
       }).pipe(onBroker({ topics: topicsWithSmall }))
     )
 
-    it.effect("lets the other partitions go on while one of those waits for its retry", () =>
+    it.effect("continues the other partitions while one of those records waits for its retry", () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         yield* produce(["refused", ...numbered(20)], 1)
@@ -312,7 +312,7 @@ describe("KafkaConsumer, transactional", () => {
       }).pipe(onBroker({ topics: topicsWithSmall }))
     )
 
-    it.effect("keeps nothing of it in memory once their dead letters are committed", () =>
+    it.effect("keeps no results in memory once the dead letters are committed", () =>
       Effect.gen(function* () {
         const size = 500_000
         const count = 40
@@ -322,13 +322,13 @@ describe("KafkaConsumer, transactional", () => {
         yield* make({ handler: () => Effect.sync(() => [{ topic: "small", value: new Uint8Array(size) }]) })
         yield* written(count, "orders-dlq")
         yield* until(Effect.map(committed, ({ 0: offset }) => offset === count))
-        // Freed bytes are given back some time after the collection that finds them.
+        // Freed bytes are released some time after the collection that finds them.
         yield* until(Effect.map(held, (bytes) => bytes - before < 10 * size))
       }).pipe(onBroker({ topics: topicsWithSmall }))
     )
   })
 
-  it.effect("starts no record while as much is to be written as may, and commits it at once", () =>
+  it.effect("starts no record while the outbox is full, and commits it at once", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       yield* produce(numbered(40), 1)
@@ -358,7 +358,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("follows a rebalance while the transaction that commits its first positions can't be ended", () =>
+  it.effect("follows a rebalance while the transaction of its start offsets can't end", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const wire = yield* Faults.wrap(broker.wire, {
@@ -388,20 +388,20 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("fails by the first commit that another one's transactional id keeps out", () =>
+  it.effect("fails at its first commit after another consumer has taken over its transactional id", () =>
     Effect.gen(function* () {
       const consumer = yield* make({ commitInterval: "1 minute" })
       yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
       yield* produce(numbered(2))
       const failed = yield* Effect.fork(Effect.flip(consumer.wait))
-      // The drain that follows doesn't repeat what is refused for good.
+      // The following drain doesn't repeat a permanently refused commit.
       yield* TestClock.adjust("61 seconds")
       assert(Option.isSome(yield* Fiber.poll(failed)))
       assert.strictEqual((yield* Fiber.join(failed)).reason, "FencedProducer")
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("waits for offsets that a transaction may yet commit, whatever else it may read", () =>
+  it.effect("waits for offsets that an open transaction may still commit, with either isolation level", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const asked: Array<unknown> = []
@@ -415,7 +415,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("fails when another one takes over its transactional id", () =>
+  it.effect("fails when another consumer takes over its transactional id", () =>
     Effect.gen(function* () {
       const consumer = yield* make()
       yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
@@ -426,7 +426,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("needs a name, and a bound", () =>
+  it.effect("requires a transactional id, and a bound on its results", () =>
     Effect.gen(function* () {
       const unnamed = yield* Effect.flip(make({ transactionalId: "" }))
       assert.include(String(unnamed), "transactionalId must not be empty")
@@ -460,7 +460,7 @@ describe("KafkaConsumer, transactional", () => {
     )
 
     for (const assignor of ["range", "cooperative-sticky"] as const) {
-      it.effect(`members come, go and crash: ${assignor}`, () =>
+      it.effect(`members join, leave and crash: ${assignor}`, () =>
         Effect.gen(function* () {
           const broker = yield* MemoryBroker
           yield* produce(numbered(count))
@@ -482,7 +482,7 @@ describe("KafkaConsumer, transactional", () => {
           yield* TestClock.adjust("300 millis")
           const two = yield* member(2)
           yield* TestClock.adjust("2 seconds")
-          // A crash: the broker hears no more of it.
+          // A crash: the broker receives nothing more from it.
           yield* one.client.cut
           yield* TestClock.adjust("500 millis")
           const three = yield* member(3)
@@ -542,7 +542,7 @@ describe("KafkaConsumer, transactional", () => {
       )
     }
 
-    it.effect("nobody answers whether it was committed", () =>
+    it.effect("no broker answers whether it was committed", () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
         yield* produce(numbered(count))
@@ -553,7 +553,7 @@ describe("KafkaConsumer, transactional", () => {
             Effect.map(broker.wire.connect(endpoint, role), (connection) => ({
               closed: connection.closed,
               request: (api, request) =>
-                // Each other commit is made, and never answered.
+                // Every second commit is made, and never answered.
                 api === "EndTxn" && "committed" in request && request.committed && commits++ % 2 === 1
                   ? Effect.zipRight(connection.request(api, request), Effect.never)
                   : connection.request(api, request)
@@ -568,7 +568,7 @@ describe("KafkaConsumer, transactional", () => {
     )
   })
 
-  it.effect("commits nothing of what came of a partition before it was lost, though the partition comes back", () =>
+  it.effect("commits no results from before a partition was lost, even if the partition is assigned again", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const { cut, restore, wire } = yield* broker.client()
@@ -590,7 +590,7 @@ describe("KafkaConsumer, transactional", () => {
     }).pipe(onBroker({ topics }))
   )
 
-  it.effect("begins again where it is sought to, and what came of the records from there on before is replaced", () =>
+  it.effect("restarts at a seek's target, and replaces the earlier results from there on", () =>
     Effect.gen(function* () {
       yield* produce(numbered(6), 1)
       let round = 0
