@@ -3,26 +3,25 @@
  * its own, in turn, round after round, on one broker.
  */
 import * as Effect from "effect/Effect"
-import { median, numberArgument } from "./arguments.js"
+import { choicesArgument, median, numberArgument } from "./arguments.js"
 import * as Brokers from "./brokers.js"
 import { measure } from "./contender.js"
 import type { Measurement } from "./contenders/measure.js"
 import * as Preload from "./preload.js"
 
-const contenders = ["spillway", "eachBatch", "eachMessage", "effectKafka"] as const
+const choices = ["spillway", "reader", "eachBatch", "eachMessage", "effectKafka"] as const
 
-type Contender = (typeof contenders)[number]
+type Contender = (typeof choices)[number]
 
 const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
   const records = numberArgument("records", 300_000)
   const rounds = numberArgument("rounds", 5)
+  const contenders = choicesArgument("contenders", choices)
   const topic = yield* Preload.topic(brokers, records)
-  const measurements: Record<Contender, Array<Measurement>> = {
-    spillway: [],
-    eachBatch: [],
-    eachMessage: [],
-    effectKafka: []
-  }
+  const measurements = Object.fromEntries(choices.map((name) => [name, [] as Array<Measurement>])) as Record<
+    Contender,
+    Array<Measurement>
+  >
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const name = contenders[(round + turn) % contenders.length]!
@@ -39,19 +38,11 @@ const compare = Effect.fnUntraced(function* (brokers: ReadonlyArray<string>) {
     recordsPerSecond: Math.round(median(measurements[name].map((one) => one.recordsPerSecond))),
     cpuMicrosPerRecord: Number(median(measurements[name].map((one) => one.cpuMicrosPerRecord)).toFixed(3))
   }))
-  const rate = (name: Contender): number => medians.find((one) => one.name === name)!.recordsPerSecond
-  const ratio = (peer: Contender): number => Number((rate("spillway") / rate(peer)).toFixed(2))
-  console.log(
-    JSON.stringify({
-      benchmark: "consume",
-      contenders: medians,
-      ratios: {
-        vsEachBatch: ratio("eachBatch"),
-        vsEachMessage: ratio("eachMessage"),
-        vsEffectKafka: ratio("effectKafka")
-      }
-    })
-  )
+  const rateOf = (name: Contender): number => medians.find((one) => one.name === name)?.recordsPerSecond ?? Number.NaN
+  const ratios = contenders
+    .filter((name) => name !== "spillway")
+    .map((name) => [name, Number((rateOf("spillway") / rateOf(name)).toFixed(2))])
+  console.log(JSON.stringify({ benchmark: "consume", contenders: medians, spillwayTo: Object.fromEntries(ratios) }))
 })
 
 export const consume = Effect.scoped(Effect.flatMap(Brokers.given, compare))

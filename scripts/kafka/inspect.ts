@@ -4,57 +4,30 @@
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import * as Cluster from "../../packages/kafka/src/internal/cluster/cluster.js"
-import { nameOf } from "../../packages/kafka/src/KafkaErrorCode.js"
+import * as KafkaReader from "../../packages/kafka/src/KafkaReader.js"
 import type { IsolationLevel } from "../../packages/kafka/src/Protocol.js"
-import * as RecordBatch from "../../packages/kafka/src/RecordBatch.js"
 
-/**
- * Passes on all records of a topic, partition by partition, read from the leaders. Optionally ends at the last stable
- * offset.
- */
+/** Passes on all records of a topic, in order within each partition. Optionally ends at the last stable offset. */
 export const forEachRecord = (
   topic: string,
   onRecord: (record: ConsumedRecord) => void,
   isolationLevel: IsolationLevel = "read_uncommitted"
 ) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make
-      const [metadata] = yield* cluster.refresh([topic])
-      for (const { leader, partition } of metadata!.partitions) {
-        let fetchOffset = 0
-        let end = 1
-        while (fetchOffset < end) {
-          const response = yield* cluster.request(leader, "fetch", "Fetch", {
-            maxWaitMs: 100,
-            minBytes: 1,
-            maxBytes: 10_000_000,
-            isolationLevel,
-            rackId: "",
-            topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: -1, fetchOffset, maxBytes: 10_000_000 }] }]
-          })
-          const { abortedTransactions, errorCode, highWatermark, records } = response.topics[0]!.partitions[0]!
-          if (errorCode !== 0) return yield* Effect.fail(new Error(`Fetch answered ${nameOf(errorCode)}`))
-          end = highWatermark
-          for (const batch of RecordBatch.decode(records, { abortedTransactions }).batches) {
-            for (const { headers, key, offset, timestamp, value } of batch.records) {
-              onRecord({ topic, partition, offset, timestamp, key, value, headers })
-            }
-            fetchOffset = batch.nextOffset
-          }
-        }
-      }
+  Stream.runForEachChunk(KafkaReader.read({ topic, isolationLevel }), (records) =>
+    Effect.sync(() => {
+      for (const record of records) onRecord(record)
     })
   )
 
-/** All records of a topic. */
+/** All records of a topic, partition by partition. */
 export const readTopic = (topic: string) =>
   Effect.suspend(() => {
     const found: Array<ConsumedRecord> = []
-    return Effect.as(
+    return Effect.map(
       forEachRecord(topic, (record) => void found.push(record)),
-      found
+      () => found.sort((one, other) => one.partition - other.partition)
     )
   })
 

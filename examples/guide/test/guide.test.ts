@@ -27,6 +27,7 @@ import * as deadLetters from "../src/deadLetters.js"
 import * as events from "../src/events.js"
 import * as handlers from "../src/handlers.js"
 import { place } from "../src/publishing.js"
+import * as reading from "../src/reading.js"
 import * as retries from "../src/retries.js"
 import * as simulation from "../src/simulation.js"
 
@@ -71,6 +72,21 @@ const consume = <E, R>(options: {
   }).pipe(Effect.scoped, Effect.provide(Cluster))
 
 const done = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
+
+describe("the guide: reading", () => {
+  it.effect("counts the records of the last hour", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.MemoryBroker
+      const now = Date.now()
+      yield* broker.produce("orders", [
+        { value: "old", timestamp: now - 2 * 60 * 60 * 1000 },
+        { value: "new", timestamp: now - 60_000 },
+        { value: "newer", timestamp: now }
+      ])
+      assert.strictEqual(yield* reading.count, 2)
+    }).pipe(Effect.provide(Cluster))
+  )
+})
 
 describe("The guide", () => {
   it.effect("handles errors as documented", () =>

@@ -8,6 +8,7 @@ import { groups } from "./conformance/groups.js"
 import type { Suite } from "./conformance/harness.js"
 import { idempotence } from "./conformance/idempotence.js"
 import { offsets } from "./conformance/offsets.js"
+import { readers } from "./conformance/readers.js"
 import { records } from "./conformance/records.js"
 import { transactions } from "./conformance/transactions.js"
 
@@ -19,5 +20,6 @@ export const wireConformance = (suite: Suite): void => {
   describe(`${suite.name}: groups`, () => groups(suite))
   describe(`${suite.name}: offsets`, () => offsets(suite))
   describe(`${suite.name}: transactions`, () => transactions(suite))
+  describe(`${suite.name}: readers`, () => readers(suite))
   describe(`${suite.name}: consumers`, () => consumers(suite))
 }

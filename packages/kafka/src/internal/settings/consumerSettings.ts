@@ -251,7 +251,7 @@ export const decode = (options: Parameters<typeof check>[0]): Effect.Effect<Cons
   })
 
 /** The bytes of a response besides records. */
-const responseOverhead = 64 * 1024
+export const responseOverhead = 64 * 1024
 
 /** Fails if the responses that the consumer asks for may exceed what the connections read. */
 export const checkResponses = (
