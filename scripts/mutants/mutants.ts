@@ -331,7 +331,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "an assignment doesn't wait for the end of transactions",
     file: `${kafka}/consumer/consumer.ts`,
-    replace: 'requireStable: commits !== undefined || settings.isolationLevel === "read_committed"',
+    replace: 'requireStable: transactions !== undefined || settings.isolationLevel === "read_committed"',
     by: "requireStable: false"
   },
   {

@@ -40,7 +40,7 @@ describe("the commits of a transactional consumer", () => {
             }
           }),
         repeat: () => {},
-        nudge: () => {},
+        wakeLanes: () => {},
         fail: Effect.die
       }
       const unanswered = yield* Effect.fork(Effect.flip(commits.commit(member, offsets, consumer)))
@@ -71,7 +71,7 @@ describe("the commits of a transactional consumer", () => {
       const consumer: CommittingConsumer = {
         fetchOffsets: () => Effect.dieMessage("nothing is in doubt"),
         repeat: () => {},
-        nudge: () => {},
+        wakeLanes: () => {},
         fail: Effect.die
       }
       commits.begin()

@@ -11,11 +11,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
-import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Retry } from "../concurrency/retries.js"
-import type { Reaction } from "../group/decisions.js"
+import type { OffsetCommits } from "../group/offsetCommits.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import type { Partition } from "../lane/partition.js"
 import { byPlace } from "../topicPartition.js"
@@ -24,12 +23,7 @@ import { isFatal } from "../transaction/commits.js"
 
 export interface CommitterOptions {
   readonly partitions: Pick<AssignedPartitions, "all">
-  /** Called when the offsets of a commit are gathered. */
-  readonly onGather?: (() => void) | undefined
-  /** Sends offsets in the member's present generation; `undefined` while the phase lets no commit through. */
-  readonly send: (topics: OffsetCommitRequest["topics"]) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
-  /** What an error code of a partition means; anything but `Ok` and `Retry` is also acted on there. */
-  readonly react: (code: number) => Effect.Effect<Reaction>
+  readonly commits: OffsetCommits
   /** Whether the partition's topic was deleted: committed to a topic recreated by that name, its offsets would skip records. */
   readonly isStale: (assigned: Partition) => boolean
   /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
@@ -66,7 +60,7 @@ interface Sent {
 }
 
 export const make = (options: CommitterOptions): Committer => {
-  const { metrics, partitions: assignedPartitions, retry } = options
+  const { commits, metrics, partitions: assignedPartitions, retry } = options
   const committed = new Map<string, CommittedOffset>()
   /** When the last commit began, in monotonic milliseconds. */
   let attemptedAt = 0
@@ -88,15 +82,15 @@ export const make = (options: CommitterOptions): Committer => {
 
   const attempt = Effect.gen(function* (): Effect.fn.Return<Attempted, CommitError> {
     attemptedAt = yield* Monotonic.now
-    options.onGather?.()
+    commits.begin()
     const topics = collect()
     if (topics.size === 0) {
       retry.dropped()
       return "Complete"
     }
     const startedAt = yield* Clock.currentTimeNanos
-    const answer = yield* options
-      .send(
+    const answer = yield* commits
+      .commit(
         Array.from(topics, ([topic, partitions]) => ({
           topic,
           partitions: Array.from(partitions, ([partition, { leaderEpoch, offset }]) => ({
@@ -126,7 +120,7 @@ export const make = (options: CommitterOptions): Committer => {
           continue
         }
         if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
-        const reaction = yield* options.react(errorCode)
+        const reaction = yield* commits.onError(errorCode)
         refusal ??= `OffsetCommit answered ${nameOf(errorCode)} for ${topic}-${partition}`
         // What is refused for good ends the consumer: repeating it would only delay that.
         if (reaction._tag !== "Fatal") complete = false

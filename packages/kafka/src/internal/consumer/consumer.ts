@@ -25,6 +25,7 @@ import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
 import * as Member from "../group/member.js"
 import * as Membership from "../group/membership.js"
+import * as OffsetCommits from "../group/offsetCommits.js"
 import * as Subscription from "../group/subscription.js"
 import * as AssignedPartitions from "../lane/assignedPartitions.js"
 import * as Gate from "../lane/gate.js"
@@ -50,7 +51,7 @@ export const make = Effect.fnUntraced(function* <R>(
   settings: ConsumerSettings,
   processor: Processor<R>,
   health: ConsumerHealth,
-  commits?: Commits | undefined
+  transactions?: Commits | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
   const { groupId } = settings
   const supervisor = yield* ConsumerSupervisor
@@ -88,7 +89,7 @@ export const make = Effect.fnUntraced(function* <R>(
     processor,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
     maxRecords: settings.maxLaneRecords,
-    gate: Gate.make(commits?.isFull ?? (() => false)),
+    gate: Gate.make(transactions?.isFull ?? (() => false)),
     breaker,
     buffer: Queue.makeBuffer(settings.maxBufferedBytes),
     maxRecordBytes: settings.maxRecordBytes,
@@ -97,7 +98,7 @@ export const make = Effect.fnUntraced(function* <R>(
     isPaused: (partition) => Pauses.isPaused(pauses.current, partition),
     onOutcome: (outcome: Outcome, record) => {
       counts[outcome]++
-      commits?.settled(record)
+      transactions?.settled(record)
     },
     onRetry: () => {
       counts.retried++
@@ -109,11 +110,26 @@ export const make = Effect.fnUntraced(function* <R>(
   const cluster = yield* Scope.extend(Cluster.makeFor({ groupId }), runtime)
   const subscription = Subscription.make({ cluster, settings, deadLetterTopicOf: processor.deadLetterTopicOf })
   const member = Member.make(cluster, settings)
+  const committing: CommittingConsumer = {
+    fetchOffsets: (request) => member.toCoordinator("data", "OffsetFetch", request),
+    repeat: (record) => {
+      // A partition that is being revoked, too: the next owner handles its records from there on.
+      for (const assigned of partitions.all) if (keyOf(assigned) === keyOf(record)) assigned.repeat(record)
+    },
+    wakeLanes: partitions.wake,
+    fail
+  }
+  const offsetCommits = OffsetCommits.make({
+    cluster,
+    member,
+    inTransactions: transactions && {
+      begin: transactions.begin,
+      commit: (of, topics) => transactions.commit(of, topics, committing)
+    }
+  })
   const committer = Committer.make({
     partitions,
-    onGather: commits?.begin,
-    send: (topics) => membership.commit(topics),
-    react: (code) => membership.onCommitError(code),
+    commits: offsetCommits,
     isStale: (assigned) => fetcher.isGone(assigned),
     isGone: (topic) =>
       Effect.match(cluster.refresh([topic]), {
@@ -146,20 +162,11 @@ export const make = Effect.fnUntraced(function* <R>(
       partitions,
       fail,
       toCoordinator: member.toCoordinator,
-      requireStable: commits !== undefined || settings.isolationLevel === "read_committed",
-      onReassigned: (partition) => commits?.forget(partition)
+      requireStable: transactions !== undefined || settings.isolationLevel === "read_committed",
+      onReassigned: (partition) => transactions?.forget(partition)
     }),
     runtime
   )
-  const committing: CommittingConsumer = {
-    fetchOffsets: (request) => member.toCoordinator("data", "OffsetFetch", request),
-    repeat: (record) => {
-      // A partition that is being revoked, too: the next owner handles its records from there on.
-      for (const assigned of partitions.all) if (keyOf(assigned) === keyOf(record)) assigned.repeat(record)
-    },
-    nudge: partitions.wake,
-    fail
-  }
   const control = Control.make({
     settings,
     subscription,
@@ -175,7 +182,7 @@ export const make = Effect.fnUntraced(function* <R>(
     Effect.zipRight(Deferred.succeed(joined, undefined)),
     Effect.zipRight(health.onJoined)
   )
-  const membership: Membership.Membership = yield* Scope.extend(
+  const membership = yield* Scope.extend(
     Membership.make({
       cluster,
       settings,
@@ -184,11 +191,7 @@ export const make = Effect.fnUntraced(function* <R>(
       member,
       assignment,
       fail,
-      onJoined,
-      sendOffsets: (of, topics) =>
-        commits === undefined
-          ? member.toCoordinator("group", "OffsetCommit", { ...of, topics })
-          : commits.commit(of, topics, committing)
+      onJoined
     }),
     runtime
   )
@@ -216,8 +219,10 @@ export const make = Effect.fnUntraced(function* <R>(
   const interval = Effect.sleep(settings.commitIntervalMs)
   /** After a commit that failed it isn't due before the interval is over, however much waits. */
   const due = (isComplete: boolean) => {
-    if (commits === undefined) return interval
-    return isComplete && commits.isFull() ? Effect.void : Until.notified(commits.filled, settings.commitIntervalMs)
+    if (transactions === undefined) return interval
+    return isComplete && transactions.isFull()
+      ? Effect.void
+      : Until.notified(transactions.filled, settings.commitIntervalMs)
   }
   const commitWhenDue = Effect.gen(function* () {
     let isComplete = true

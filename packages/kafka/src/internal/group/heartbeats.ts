@@ -2,7 +2,6 @@
  * Heartbeats, on their own timer from the first generation to the end of the membership, and the session deadline that
  * they extend.
  */
-import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -28,11 +27,8 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly setSession: (endsAt: number, now: number) => void
   /** Called when the current generation is being rebalanced. */
   readonly onRebalance: () => void
-  /** Called when the partitions are lost. */
-  readonly onLost: (memberIdKept: boolean) => void
-  readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }): Effect.fn.Return<Heartbeats, never, Scope.Scope> {
-  const { cluster, fail, member, setSession, settings } = options
+  const { cluster, member, setSession, settings } = options
   const retry = cluster.retries.of("Heartbeat")
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
@@ -69,7 +65,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const sent = member.identity()
       const code = yield* Effect.matchEffect(member.toCoordinator("group", "Heartbeat", sent), {
         onFailure: (cause) =>
-          Effect.catchAll(member.rejectFatal(cause), fail).pipe(
+          Effect.catchAll(member.rejectFatal(cause), member.fail).pipe(
             Effect.zipRight(retry.failed(cause, sentAt)),
             Effect.as(undefined)
           ),
@@ -97,10 +93,10 @@ export const make = Effect.fnUntraced(function* (options: {
           options.onRebalance()
           break
         case "Lost":
-          options.onLost(reaction.memberIdKept)
+          member.lose(reaction.memberIdKept)
           return
         case "Fatal":
-          yield* fail(member.refused(reaction, "Heartbeat", code!))
+          yield* member.fail(member.refused(reaction, "Heartbeat", code!))
           return
         case "FindCoordinator":
           cluster.forgetCoordinator(sent.groupId)

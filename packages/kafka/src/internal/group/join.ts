@@ -44,8 +44,6 @@ export interface JoinOptions {
   readonly groupStart: GroupStart.GroupStart
   /** The coordinator has begun a generation with this member: the session is new, the assignment still pending. */
   readonly onGeneration: Effect.Effect<void>
-  /** Called when the partitions are lost: interrupts the join. */
-  readonly onLost: (memberIdKept: boolean) => void
   /** Called after each attempt that was answered. */
   readonly onAttempted: () => void
 }
@@ -110,7 +108,7 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
         cluster.forgetCoordinator(settings.groupId)
         return backoff.next
       case "Lost":
-        options.onLost(reaction.memberIdKept)
+        member.lose(reaction.memberIdKept)
         return Effect.never
       case "Retry":
       case "Rejoin":

@@ -41,6 +41,12 @@ export interface Member {
   readonly error: (reason: ConsumerError["reason"], description: string, cause?: unknown) => ConsumerError
   /** The error for a code that a retry can't fix. */
   readonly refused: (reaction: Decisions.Fatal, api: Api, code: number) => ConsumerError
+  /** The coordinator no longer knows the member's generation, or the member itself: the partitions are lost. */
+  readonly lose: (memberIdKept: boolean) => void
+  /** Fails the consumer: a retry can't fix the error. */
+  readonly fail: (error: ConsumerError) => Effect.Effect<void>
+  /** Sets the actions of `lose` and `fail`. */
+  readonly follow: (membership: Pick<Member, "lose" | "fail">) => void
   /** Fails on an error that a retry can't fix. */
   readonly rejectFatal: (cause: WireError | ResponseError) => Effect.Effect<void, ConsumerError>
   /** Logs with the member's identity as annotations. */
@@ -53,6 +59,8 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
 
   const error: Member["error"] = (reason, description, cause) =>
     new ConsumerError({ reason, groupId, description, cause })
+
+  let followed: Pick<Member, "lose" | "fail"> | undefined
 
   const member: Member = {
     protocol: protocolOf(settings.assignors),
@@ -79,6 +87,11 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
     }),
     error,
     refused: ({ reason }, api, code) => error(reason, `${api} answered ${nameOf(code)}${hint(settings, code)}`),
+    lose: (memberIdKept) => followed?.lose(memberIdKept),
+    fail: (error) => Effect.suspend(() => followed?.fail(error) ?? Effect.void),
+    follow: (membership) => {
+      followed = membership
+    },
     rejectFatal: (cause) => {
       if (cause._tag === "ResponseError") {
         const reaction = Decisions.onFindCoordinator(cause.code)

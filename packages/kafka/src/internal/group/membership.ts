@@ -7,15 +7,12 @@ import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
-import type { GroupMember } from "../../Transaction.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Result from "../concurrency/completion.js"
 import * as Until from "../concurrency/runUntil.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { show, without } from "../topicPartition.js"
-import type { CommitError } from "../transaction/commitError.js"
 import * as Decisions from "./decisions.js"
 import * as GroupStart from "./groupStart.js"
 import * as Heartbeats from "./heartbeats.js"
@@ -54,11 +51,6 @@ export interface Membership {
    * can still be committed. Heartbeats continue until `leave`.
    */
   readonly stop: Effect.Effect<void>
-  /** Sends a commit in the current generation; `undefined` if the phase doesn't allow one. */
-  readonly commit: (
-    topics: OffsetCommitRequest["topics"]
-  ) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
-  readonly onCommitError: (code: number) => Effect.Effect<Decisions.Reaction>
   /** Ends heartbeats and sends LeaveGroup, best effort. */
   readonly leave: Effect.Effect<void>
   readonly view: () => { readonly memberId: string; readonly generationId: number; readonly isStable: boolean }
@@ -76,11 +68,6 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly assignment: Assignment
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly onJoined: Effect.Effect<void>
-  /** Commits offsets as the member of a generation. */
-  readonly sendOffsets: (
-    member: GroupMember,
-    topics: OffsetCommitRequest["topics"]
-  ) => Effect.Effect<OffsetCommitResponse, CommitError>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {
   const { assignment, checkTopics, cluster, member, settings, subscription } = options
   const scope = yield* Effect.scope
@@ -92,8 +79,6 @@ export const make = Effect.fnUntraced(function* (options: {
   /** LeaveGroup was sent: the coordinator then answers parked requests as if the member were unknown. */
   let hasLeft = false
   let checked = false
-  /** The member identity of the commit in flight. */
-  let committing = member.identity()
   /** Set when the current generation is being rebalanced. */
   let rebalance = Result.make<void, ConsumerError>()
   /** Set when the partitions are lost. */
@@ -101,7 +86,7 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Set when no further generation follows: the membership was lost, or is about to end. */
   let over = Result.make<void, ConsumerError>()
 
-  const onLost = (memberIdKept: boolean): void => {
+  const lose = (memberIdKept: boolean): void => {
     if (hasLeft) return
     if (!memberIdKept) member.memberId = ""
     lost.done(Effect.void)
@@ -111,20 +96,18 @@ export const make = Effect.fnUntraced(function* (options: {
   // The other cluster has its own group of this name, with its own members, generations and offsets.
   cluster.onMove(() => {
     assignment.abandon()
-    onLost(false)
+    lose(false)
   })
 
   /** A fenced member's partitions already belong to another member: there is nothing to settle. */
   const loseIfFenced = (error: ConsumerError) => (error.reason === "FencedInstance" ? assignment.lose : Effect.void)
 
-  const fail = (error: ConsumerError) => Effect.zipRight(loseIfFenced(error), options.fail(error))
+  member.follow({ lose, fail: (error) => Effect.zipRight(loseIfFenced(error), options.fail(error)) })
 
   const heartbeats = yield* Heartbeats.make({
     cluster,
     member,
     settings,
-    fail,
-    onLost,
     onRebalance: () => rebalance.done(Effect.void),
     setSession: assignment.setSession
   })
@@ -141,7 +124,6 @@ export const make = Effect.fnUntraced(function* (options: {
     cluster,
     member,
     settings,
-    onLost,
     owned: assignment.owned,
     topics: subscription.refresh,
     countPartitions: topics.countPartitions,
@@ -230,23 +212,6 @@ export const make = Effect.fnUntraced(function* (options: {
       over.done(Effect.void)
       return halted.wait
     }),
-    commit: (topics) =>
-      Effect.suspend(() => {
-        if (!Decisions.mayCommit(member.protocol, member.phase)) return Effect.succeed(undefined)
-        committing = member.identity()
-        return options.sendOffsets(committing, topics)
-      }),
-    onCommitError: (code) =>
-      Effect.suspend((): Effect.Effect<Decisions.Reaction> => {
-        const { generationId, memberId } = committing
-        const isCurrent = generationId === member.generationId && memberId === member.memberId
-        const reaction = Decisions.onOffsetCommit(code, isCurrent)
-        if (reaction._tag === "FindCoordinator") cluster.forgetCoordinator(settings.groupId)
-        if (reaction._tag === "Lost") onLost(reaction.memberIdKept)
-        return reaction._tag === "Fatal"
-          ? Effect.as(fail(member.refused(reaction, "OffsetCommit", code)), reaction)
-          : Effect.succeed(reaction)
-      }),
     leave: Effect.suspend(() => {
       hasLeft = true
       over.done(Effect.void)

@@ -57,7 +57,7 @@ export interface CommittingConsumer {
   /** Takes a record's outcome back and handles it again, if its partition is still owned. */
   readonly repeat: (record: ConsumedRecord) => void
   /** Lets lanes look again whether they may start. */
-  readonly nudge: () => void
+  readonly wakeLanes: () => void
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }
 
@@ -224,7 +224,7 @@ export const make = (options: {
       if (done._tag === "Right") {
         doubt = undefined
         settle(offsets)
-        consumer.nudge()
+        consumer.wakeLanes()
         return answer(topics, 0)
       }
       const error = causeOf(done.left)
