@@ -143,9 +143,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "buffers have no bound",
     file: `${kafka}/fetcher/fetcher.ts`,
     replace: `        buffer.bytes < settings.maxBufferedBytes
-          ? askable.filter((assigned) => assigned.hasRoom() && !validation.isDue(assigned))
+          ? askable.filter((assigned) => assigned.hasRoom() && !epochCheck.isDue(assigned))
           : []`,
-    by: "        askable.filter((assigned) => !validation.isDue(assigned))"
+    by: "        askable.filter((assigned) => !epochCheck.isDue(assigned))"
   },
   {
     name: "an offset out of range continues at the end",

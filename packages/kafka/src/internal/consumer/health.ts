@@ -13,7 +13,7 @@ import type { Cluster } from "../cluster/cluster.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Subscription } from "../group/subscription.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
-import * as Checks from "./healthChecks.js"
+import * as HealthChecks from "./healthChecks.js"
 import * as Progress from "./progress.js"
 
 /** Where a consumer that has been put together is read. */
@@ -21,7 +21,7 @@ export interface Sources {
   readonly cluster: Cluster
   readonly subscription: Subscription
   readonly snapshot: () => ConsumerSnapshot
-  readonly membership: () => Checks.MembershipView
+  readonly membership: () => HealthChecks.MembershipView
   readonly failure: () => ConsumerError | undefined
 }
 
@@ -47,7 +47,7 @@ export const make = Effect.fnUntraced(function* (
     stalledAfterMs: Duration.toMillis(health.stalledAfter),
     handlerTimeoutMs: settings.handlerTimeoutMs
   }
-  const blocked = new Map<string, Checks.BlockedRecord>()
+  const blocked = new Map<string, HealthChecks.BlockedRecord>()
   let progress = Progress.start(now())
   let sources: Sources | undefined
 
@@ -59,9 +59,9 @@ export const make = Effect.fnUntraced(function* (
   }
 
   yield* health.register(`consumer ${settings.groupId}`, () => {
-    if (sources === undefined) return Checks.starting
+    if (sources === undefined) return HealthChecks.starting
     const { cluster, failure, membership, snapshot, subscription } = sources
-    return Checks.checks({
+    return HealthChecks.checks({
       snapshot: snapshot(),
       failure: failure(),
       reachability: cluster.reachability(),

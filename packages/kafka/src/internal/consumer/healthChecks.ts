@@ -7,8 +7,8 @@ import type { ConsumerError, ConsumerStatus, TopicPartition } from "@spillway/tr
 import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthChecks } from "@spillway/transport/Health"
 import type { Reachability } from "../cluster/cluster.js"
-import * as Brokers from "../cluster/health.js"
-import * as Retries from "../cluster/retryHealth.js"
+import * as ClusterHealth from "../cluster/health.js"
+import * as RetryHealth from "../cluster/retryHealth.js"
 import type { Lasting } from "../concurrency/retries.js"
 import * as Progress from "./progress.js"
 
@@ -105,9 +105,9 @@ export const checks = (view: ConsumerView): HealthChecks => {
   const mayStart = view.membership.isAlive && (circuitBreaker === undefined || circuitBreaker === "closed")
   return {
     lifecycle: lifecycle(snapshot.status, view.failure),
-    brokers: Brokers.check(view.reachability),
+    brokers: ClusterHealth.check(view.reachability),
     membership: membership(view.membership, snapshot),
-    retries: Retries.check(view.retries),
+    retries: RetryHealth.check(view.retries),
     topics: topics(view.missingTopics),
     progress: Progress.check(view.progress, { ...view.limits, mayStart }),
     deadLetters: deadLetters(view),

@@ -17,14 +17,14 @@ import { listOffset } from "../cluster/listOffsets.js"
 import type { Failure } from "../concurrency/retries.js"
 import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
-import type * as Validation from "./leaderEpochCheck.js"
-import type { Recreated } from "./recreatedTopics.js"
+import type { EpochEnd } from "./leaderEpochCheck.js"
+import type { RecreatedTopics } from "./recreatedTopics.js"
 
-export interface Answers {
+export interface Reactions {
   /** Reacts to an error code of a request of this API. */
   readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
   /** The leader's log no longer has the records before the partition's position. */
-  readonly truncated: (assigned: Partition, answer: Validation.Answer) => Effect.Effect<void>
+  readonly truncated: (assigned: Partition, answer: EpochEnd) => Effect.Effect<void>
   /** Restarts a partition whose topic was recreated. */
   readonly restart: (assigned: Partition) => Effect.Effect<void>
   /** Reacts to a corrupt batch among the partition's received ones, if any. */
@@ -46,17 +46,17 @@ export const make = (options: {
   readonly metrics: (topic: string) => ConsumerMetrics
   /** Runs an effect while no commit is in flight, so that an earlier commit isn't taken for a later one. */
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
-  readonly recreated: Recreated
+  readonly recreated: RecreatedTopics
   /** Fetches the partition again after a delay. */
   readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   /** Finds a new position for the partition in the background; it is not fetched until then. */
   readonly repair: (assigned: Partition, effect: Effect.Effect<void>) => Effect.Effect<void>
-}): Answers => {
+}): Reactions => {
   const { cluster, fail, metrics, recreated, repair, retry, settings } = options
   /** Positions at which a batch was found corrupt once. */
   const suspected = new WeakMap<Partition, number>()
 
-  const failAt: Answers["failAt"] = (assigned, reason, description, cause) =>
+  const failAt: Reactions["failAt"] = (assigned, reason, description, cause) =>
     fail(
       new ConsumerError({
         reason,
@@ -79,7 +79,7 @@ export const make = (options: {
   const orUnauthorized = (assigned: Partition, effect: Effect.Effect<void, ResponseError>) =>
     Effect.catchAll(effect, (cause) => failAt(assigned, "Authorization", cause.message, cause))
 
-  const restart: Answers["restart"] = (assigned) => orUnauthorized(assigned, recreated.restart(assigned))
+  const restart: Reactions["restart"] = (assigned) => orUnauthorized(assigned, recreated.restart(assigned))
 
   /** Applies the policy for a log that differs from the read records, unless the topic was recreated. */
   const unlessRecreated = (assigned: Partition, policy: Effect.Effect<void>): Effect.Effect<void> =>
@@ -110,9 +110,9 @@ export const make = (options: {
     yield* resume(assigned, offset, resumedAt, -1)
   })
 
-  const truncated: Answers["truncated"] = (assigned, answer) => unlessRecreated(assigned, cutBack(assigned, answer))
+  const truncated: Reactions["truncated"] = (assigned, answer) => unlessRecreated(assigned, cutBack(assigned, answer))
 
-  const cutBack = Effect.fnUntraced(function* (assigned: Partition, { endOffset, leaderEpoch }: Validation.Answer) {
+  const cutBack = Effect.fnUntraced(function* (assigned: Partition, { endOffset, leaderEpoch }: EpochEnd) {
     const { partition, position: offset, topic } = assigned
     const readEpoch = assigned.leaderEpoch()
     if (settings.offsetOutOfRange === "fail") {
@@ -161,7 +161,7 @@ export const make = (options: {
     metrics(topic).skipped(nextOffset - offset)
   })
 
-  const refused: Answers["refused"] = (assigned, api, errorCode) => {
+  const refused: Reactions["refused"] = (assigned, api, errorCode) => {
     switch (errorCode) {
       case Code.OFFSET_OUT_OF_RANGE:
         return unlessRecreated(assigned, outOfRange(assigned))
@@ -179,13 +179,13 @@ export const make = (options: {
     return retry(assigned, new ResponseError({ api, code: errorCode }))
   }
 
-  const broken: Answers["broken"] = (assigned) =>
+  const broken: Reactions["broken"] = (assigned) =>
     Effect.suspend(() => {
       const error = assigned.takeFailure()
       return error === undefined ? Effect.void : corrupt(assigned, error)
     })
 
-  const receive: Answers["receive"] = Effect.fnUntraced(function* (assigned, answer) {
+  const receive: Reactions["receive"] = Effect.fnUntraced(function* (assigned, answer) {
     if (answer.errorCode !== Code.NONE) return yield* refused(assigned, "Fetch", answer.errorCode)
     assigned.receive(answer)
     yield* broken(assigned)

@@ -26,12 +26,12 @@ import type { Partition, PartitionContext } from "../lane/partition.js"
 import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { keyOf } from "../topicPartition.js"
-import * as Answers from "./fetchResponse.js"
-import * as Validation from "./leaderEpochCheck.js"
+import * as FetchResponse from "./fetchResponse.js"
+import * as LeaderEpochCheck from "./leaderEpochCheck.js"
 import * as LeaderSearch from "./leaderSearch.js"
 import * as PartitionFailures from "./partitionFailures.js"
 import * as ReadReplica from "./readReplica.js"
-import * as Recreated from "./recreatedTopics.js"
+import * as RecreatedTopics from "./recreatedTopics.js"
 
 /** How long a long poll may hold up a partition that gets room meanwhile, in milliseconds. */
 const busyWaitMs = 50
@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function* (options: {
   })
   const lookAgain = () => buffer.room.notify()
   const loops = yield* Tasks.make<number>(() => changed.notify())
-  const validations = yield* Tasks.make<number>(lookAgain)
+  const epochChecks = yield* Tasks.make<number>(lookAgain)
   const restarts = yield* Tasks.make<Partition>(lookAgain)
   const repairs = yield* Tasks.make<Partition>(lookAgain)
   /** The positions of partitions when their repairs began. */
@@ -99,16 +99,16 @@ export const make = Effect.fnUntraced(function* (options: {
       return repairs.start(assigned, effect)
     })
 
-  const recreated = Recreated.make(options)
-  const answers = Answers.make({ ...options, recreated, retry, repair })
-  const validation = Validation.make(cluster, { ...answers, retry })
+  const recreated = RecreatedTopics.make(options)
+  const reactions = FetchResponse.make({ ...options, recreated, retry, repair })
+  const epochCheck = LeaderEpochCheck.make(cluster, { ...reactions, retry })
   const replicas = ReadReplica.make({ expiryMs: settings.metadataIntervalMs, now })
 
   /** The broker that a partition reads from. Only the leader can validate a position, so a due partition uses it. */
   const brokerOf = (assigned: Partition): number | undefined => {
     const leader = cluster.leader(assigned.topic, assigned.partition)?.leader
     const replica = leader === undefined ? undefined : replicas.of(assigned)
-    return replica === undefined || validation.isDue(assigned) ? leader : replica
+    return replica === undefined || epochCheck.isDue(assigned) ? leader : replica
   }
 
   /** Returns to the leader if the broker is a replica; true if so. */
@@ -187,7 +187,7 @@ export const make = Effect.fnUntraced(function* (options: {
           replicas.prefer(assigned, partition.preferredReadReplica)
           changed.notify()
         }
-        yield* answers.receive(assigned, partition)
+        yield* reactions.receive(assigned, partition)
         if (partition.errorCode !== Code.NONE) continue
         yield* failures.succeeded(assigned)
         if (partition.records.byteLength > 0) servedAt.set(assigned, ++served)
@@ -203,14 +203,14 @@ export const make = Effect.fnUntraced(function* (options: {
         search.doubt(assigned.topic)
       }
       return cause._tag === "WireError" && cause.reason === "Authentication"
-        ? answers.failAt(asked[0]!, "Authorization", cause.message, cause)
+        ? reactions.failAt(asked[0]!, "Authorization", cause.message, cause)
         : Logging.log(LogLevel.Debug, "Fetch failed; retrying", { groupId: settings.groupId }, Cause.fail(cause))
     })
 
-  const validate = (nodeId: number, due: ReadonlyArray<Partition>) =>
-    validations.start(
+  const checkEpochs = (nodeId: number, due: ReadonlyArray<Partition>) =>
+    epochChecks.start(
       nodeId,
-      Effect.catchAll(validation.ask(nodeId, due), (cause) =>
+      Effect.catchAll(epochCheck.ask(nodeId, due), (cause) =>
         Effect.zipRight(
           unanswered(nodeId, due, cause),
           Effect.forEach(due, (assigned) => retry(assigned, cause), { discard: true })
@@ -224,23 +224,23 @@ export const make = Effect.fnUntraced(function* (options: {
       const room = buffer.room.wait()
       const led = lanesOf(nodeId)
       if (led.length === 0) return
-      for (const assigned of led) yield* answers.broken(assigned)
+      for (const assigned of led) yield* reactions.broken(assigned)
       const at = now()
       const open = led.filter((assigned) => !assigned.isPaused() && !recreated.isGone(assigned))
       const retryMs = Math.min(...open.map((assigned) => failures.waitMs(assigned, at) || Infinity))
       const wanted = open.filter((assigned) => failures.waitMs(assigned, at) === 0)
       const askable = wanted.filter((assigned) => !isRepairing(assigned))
-      const behind = askable.filter((assigned) => validation.isBehind(assigned, at))
+      const behind = askable.filter((assigned) => epochCheck.isBehind(assigned, at))
       for (const assigned of behind) yield* retry(assigned, "the known leader is outdated")
       if (behind.length > 0) continue
-      const due = askable.filter(validation.isDue)
-      if (due.length > 0 && !validations.isRunning(nodeId)) {
-        yield* validate(nodeId, due)
+      const due = askable.filter(epochCheck.isDue)
+      if (due.length > 0 && !epochChecks.isRunning(nodeId)) {
+        yield* checkEpochs(nodeId, due)
         continue
       }
       const ready =
         buffer.bytes < settings.maxBufferedBytes
-          ? askable.filter((assigned) => assigned.hasRoom() && !validation.isDue(assigned))
+          ? askable.filter((assigned) => assigned.hasRoom() && !epochCheck.isDue(assigned))
           : []
       if (ready.length === 0) {
         yield* retryMs === Infinity ? room : Until.notified(buffer.room, retryMs, room)
@@ -276,7 +276,7 @@ export const make = Effect.fnUntraced(function* (options: {
       yield* cluster.refreshed.wait()
       for (const assigned of open()) {
         recreated.note(assigned)
-        if (recreated.isGone(assigned)) yield* restarts.start(assigned, answers.restart(assigned))
+        if (recreated.isGone(assigned)) yield* restarts.start(assigned, reactions.restart(assigned))
       }
       changed.notify()
       buffer.room.notify()
@@ -307,7 +307,7 @@ export const make = Effect.fnUntraced(function* (options: {
   return {
     isGone: recreated.isGone,
     stop: Effect.all(
-      [Fiber.interruptAll(fibers), loops.stopAll, validations.stopAll, restarts.stopAll, repairs.stopAll],
+      [Fiber.interruptAll(fibers), loops.stopAll, epochChecks.stopAll, restarts.stopAll, repairs.stopAll],
       { discard: true }
     )
   }

@@ -10,9 +10,9 @@ import type { Failure } from "../concurrency/retries.js"
 import type { Partition } from "../lane/partition.js"
 import { keyOf } from "../topicPartition.js"
 
-export type Answer = OffsetForLeaderEpochResponse["topics"][number]["partitions"][number]
+export type EpochEnd = OffsetForLeaderEpochResponse["topics"][number]["partitions"][number]
 
-export interface Validation {
+export interface LeaderEpochCheck {
   /**
    * Whether the known leader is outdated, because records of a later epoch were read. Such a leader can't serve the
    * partition. Not forever, since the topic may have been recreated.
@@ -28,18 +28,18 @@ export interface Validation {
 const behindMs = 30_000
 
 /** Whether the answer means that the log no longer has the record before the position. */
-const isTruncated = ({ endOffset }: Answer, position: number): boolean => endOffset < position
+const isTruncated = ({ endOffset }: EpochEnd, position: number): boolean => endOffset < position
 
 export const make = (
   cluster: Cluster,
   options: {
     /** Reacts to a leader's error code, as for a fetch. */
     readonly refused: (assigned: Partition, api: Api, errorCode: number) => Effect.Effect<void>
-    readonly truncated: (assigned: Partition, answer: Answer) => Effect.Effect<void>
+    readonly truncated: (assigned: Partition, answer: EpochEnd) => Effect.Effect<void>
     /** Asks about the partition again after a delay. */
     readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   }
-): Validation => {
+): LeaderEpochCheck => {
   /** The leader epochs in which positions were last validated. */
   const validated = new WeakMap<Partition, number>()
   /** When partitions were first seen with an outdated leader, in milliseconds. */

@@ -22,7 +22,7 @@ export interface PartitionFailures {
 
 type Leader = Pick<PartitionMetadata, "leader" | "leaderEpoch">
 
-interface Waiting {
+interface Delayed {
   readonly failures: number
   /** In milliseconds. */
   readonly until: number
@@ -45,10 +45,10 @@ export const make = (options: {
   readonly isOwned: (assigned: Partition) => boolean
 }): PartitionFailures => {
   const { isOwned, leaderOf, now, retryOf } = options
-  const waiting = new WeakMap<Partition, Waiting>()
+  const delayed = new WeakMap<Partition, Delayed>()
   const noted = new WeakSet<Partition>()
 
-  const isOutdated = (assigned: Partition, { leader, position }: Waiting): boolean => {
+  const isOutdated = (assigned: Partition, { leader, position }: Delayed): boolean => {
     const present = leaderOf(assigned)
     return (
       assigned.position !== position ||
@@ -68,20 +68,20 @@ export const make = (options: {
     note,
     retry: (assigned, failure) =>
       Effect.flatMap(Random.next, (random) => {
-        const failures = (waiting.get(assigned)?.failures ?? 0) + 1
+        const failures = (delayed.get(assigned)?.failures ?? 0) + 1
         const until = stepMs * Math.ceil((now() + delayAfter(failures, random, baseMs, capMs)) / stepMs)
-        waiting.set(assigned, { failures, until, position: assigned.position, leader: leaderOf(assigned) })
+        delayed.set(assigned, { failures, until, position: assigned.position, leader: leaderOf(assigned) })
         return note(assigned, failure)
       }),
     succeeded: (assigned) => {
-      waiting.delete(assigned)
+      delayed.delete(assigned)
       return noted.delete(assigned) ? retryOf(assigned).succeeded : Effect.void
     },
     dropped: (assigned) => {
       if (noted.delete(assigned)) retryOf(assigned).dropped()
     },
     waitMs: (assigned, at) => {
-      const found = waiting.get(assigned)
+      const found = delayed.get(assigned)
       return found === undefined || isOutdated(assigned, found) ? 0 : Math.max(0, found.until - at)
     }
   }

@@ -13,7 +13,7 @@ import { listOffset } from "../cluster/listOffsets.js"
 import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 
-export interface Recreated {
+export interface RecreatedTopics {
   /** Remembers the id of the partition's topic, once it is known. */
   readonly note: (assigned: Partition) => void
   /** Whether the partition's topic is known to be deleted. */
@@ -28,7 +28,7 @@ export const make = (options: {
   readonly metrics: (topic: string) => ConsumerMetrics
   /** Runs an effect while no commit is in flight. */
   readonly betweenCommits: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
-}): Recreated => {
+}): RecreatedTopics => {
   const { betweenCommits, cluster, metrics, settings } = options
   /** The topics that partitions read. */
   const ids = new WeakMap<Partition, string>()

@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function* <R>(
         return false
       }
       found = advance(fetched)
-      Queue.hold(queue, fetched.unpacking.isDone() ? undefined : fetched)
+      Queue.setFetched(queue, fetched.unpacking.isDone() ? undefined : fetched)
     }
     return found
   }
@@ -209,7 +209,7 @@ export const make = Effect.fnUntraced(function* <R>(
       const fetched = { unpacking, bytes: bytes.byteLength, fetchedAt: Monotonic.millis(clock) }
       if (unpacking.isDone()) failure = cutOff(position, bytes)
       else if (isEager) while (!unpacking.isDone()) advance(fetched)
-      else Queue.hold(queue, fetched)
+      else Queue.setFetched(queue, fetched)
       lane.wake()
     },
     takeFailure: () => {
@@ -226,7 +226,7 @@ export const make = Effect.fnUntraced(function* <R>(
     },
     isAbandoned: () => isAbandoned,
     resumeAt: (offset, leaderEpoch) => {
-      Queue.hold(queue, undefined)
+      Queue.setFetched(queue, undefined)
       failure = undefined
       position = offset
       if (offset >= ledger.end) {

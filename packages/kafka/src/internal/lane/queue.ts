@@ -91,7 +91,7 @@ export const make = (buffer: Buffer, maxRecords: number, unpack: () => boolean):
 })
 
 /** Holds what was fetched, or nothing more of it, beside the chunks; called again when some of it was unpacked. */
-export const hold = (queue: Queue, fetched: Fetched | undefined): void => {
+export const setFetched = (queue: Queue, fetched: Fetched | undefined): void => {
   const { buffer } = queue
   const state = fetched?.unpacking.heldBytes() ?? 0
   const more = (fetched?.bytes ?? 0) - (queue.fetched?.bytes ?? 0)
@@ -160,5 +160,5 @@ export const clear = (queue: Queue): void => {
   queue.records = 0
   queue.chunks.length = 0
   count(queue, -queue.bytes)
-  hold(queue, undefined)
+  setFetched(queue, undefined)
 }
