@@ -171,7 +171,7 @@ export const recovery = Effect.gen(function* () {
   const members = joined.flat()
 
   /** Ends when the group has handled, in each partition, a record that was written from now on. */
-  const goesOn = ({ reached }: Group) =>
+  const continues = ({ reached }: Group) =>
     Effect.suspend(() => {
       const from = new Map(written)
       return until(() => Array.from(from).every(([partition, offset]) => (reached.get(partition) ?? -1) > offset))
@@ -188,7 +188,7 @@ export const recovery = Effect.gen(function* () {
   const both = (event: string) =>
     Effect.forEach(
       names,
-      (name) => Effect.tap(timed(goesOn(groups[name])), ([ms]) => Effect.sync(() => note(event, name, ms))),
+      (name) => Effect.tap(timed(continues(groups[name])), ([ms]) => Effect.sync(() => note(event, name, ms))),
       {
         concurrency: "unbounded",
         discard: true
@@ -219,7 +219,7 @@ export const recovery = Effect.gen(function* () {
 
   const settle = Effect.zipRight(
     inSync(addresses),
-    Effect.forEach(names, (name) => goesOn(groups[name]))
+    Effect.forEach(names, (name) => continues(groups[name]))
   )
   const kill = (nodeId: number, event: string) =>
     Effect.gen(function* () {
@@ -237,7 +237,9 @@ export const recovery = Effect.gen(function* () {
       yield* settle
       const [ms, { leave }] = yield* timed(groups[name].join)
       note("memberJoins", name, ms)
-      const left = Effect.tap(timed(goesOn(groups[name])), ([ms]) => Effect.sync(() => note("memberLeaves", name, ms)))
+      const left = Effect.tap(timed(continues(groups[name])), ([ms]) =>
+        Effect.sync(() => note("memberLeaves", name, ms))
+      )
       yield* Effect.all([leave, left], { concurrency: "unbounded" })
     }
     yield* Effect.forEach(names, staticRestart)

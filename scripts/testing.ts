@@ -4,8 +4,8 @@
 import { describe, it } from "vitest"
 
 /**
- * `describe` if nothing is missing. Otherwise the suite is skipped, or fails under `CI=true`. The check prints what is
- * missing.
+ * `describe` if nothing is missing. Otherwise the suite is skipped, or fails under `CI=true`. The check prints the
+ * missing programs.
  */
 export const describeUnless = (missing: string | undefined, name: string, define: () => void): void => {
   if (missing === undefined) {

@@ -11,7 +11,7 @@ export interface Handling {
   readonly offset: number
 }
 
-/** What happened to the members; times in milliseconds since the epoch. */
+/** The faults of the members; times in milliseconds since the epoch. */
 export interface History {
   /** The times at which each member was killed. */
   readonly killed: ReadonlyMap<string, number>

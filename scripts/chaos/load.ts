@@ -1,6 +1,6 @@
 /**
- * The load of a chaos run: an idempotent producer sends numbered records at a steady rate, whatever happens to the
- * brokers.
+ * The load of a chaos run: an idempotent producer sends numbered records at a steady rate, regardless of the state of
+ * the brokers.
  */
 import { Producer, type ProducerRecord } from "@spillway/transport/Producer"
 import * as Effect from "effect/Effect"

@@ -178,7 +178,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "yield* generations"
   },
   {
-    name: "a batch that is sent again is a new one to the broker",
+    name: "the broker takes a batch that is sent again for a new one",
     file: `${kafka}/producer/partitionQueue.ts`,
     replace: "if (queue.sequence === undefined || own.numbers !== undefined) return",
     by: "if (queue.sequence === undefined) return"
@@ -190,7 +190,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: ""
   },
   {
-    name: "a batch that is refused counts as written",
+    name: "a refused batch counts as written",
     file: `${kafka}/producer/produceResponse.ts`,
     replace: "errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER",
     by: "errorCode >= 0"
@@ -212,7 +212,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${kafka}/transaction/commits.ts`,
     replace: '        if (error.reason !== "Unknown") doubt = undefined\n',
     by: "        doubt = undefined\n",
-    // It needs the answers of a coordinator that is asked for longer than any fault lasts.
+    // It needs answers of a coordinator over a longer time than any fault lasts.
     heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
@@ -220,7 +220,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${kafka}/transaction/commits.ts`,
     replace: "      Outbox.drop(outbox, partition)\n",
     by: "",
-    // It needs a partition that is lost with uncommitted results and is assigned again.
+    // It needs a partition that is lost with uncommitted results and then assigned again.
     heldBy: ["packages/kafka/test/transaction/consumer.test.ts"]
   },
   {
@@ -249,7 +249,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "Effect.sync(() => move(() => Machine.tick(machine, now()))))\n        : Effect.void"
   },
   {
-    name: "a breaker goes by the wall clock",
+    name: "a breaker uses the wall clock",
     file: "packages/transport/src/CircuitBreaker.ts",
     replace: "const now = () => Monotonic.millis(clock)",
     by: "const now = () => clock.unsafeCurrentTimeMillis()"
@@ -267,7 +267,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "  return Math.ceil(10 * removedAfterMs + first + unanswered)"
   },
   {
-    name: "each member decides for itself what latest means",
+    name: "each member decides for itself where latest starts",
     file: `${kafka}/consumer/assignment.ts`,
     replace: '      (StartCounts.isLater(startCounts, owned, cluster.topic(owned.topic)?.topicId ?? "") ??\n',
     by: "      (undefined ??\n"
@@ -281,7 +281,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     heldBy: ["packages/kafka/test/fetcher/partitionErrors.test.ts"]
   },
   {
-    name: "what was fetched is unpacked at once",
+    name: "fetched batches are unpacked at once",
     file: `${kafka}/lane/partition.ts`,
     replace: "Math.max(minSliceBytes, Math.min(maxSliceBytes, buffer.share))",
     by: "1e9 + maxSliceBytes + minSliceBytes"
@@ -293,7 +293,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "      return lost(false)"
   },
   {
-    name: "a seek keeps what is queued",
+    name: "a seek keeps queued records",
     file: `${kafka}/lane/partition.ts`,
     replace: "      lane.clear()\n",
     by: ""
@@ -305,19 +305,19 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: 'isCut: () => life !== "Open"'
   },
   {
-    name: "a pause holds up nothing",
+    name: "a pause has no effect",
     file: `${kafka}/lane/admission.ts`,
     replace: "Gate.passes(gate, turn.now()) && !paused &&",
     by: "Gate.passes(gate, turn.now()) &&"
   },
   {
-    name: "an attempt may hang for ever",
+    name: "an attempt may hang forever",
     file: `${kafka}/lane/handlerTimeout.ts`,
     replace: "  watchdog.interrupted = attempts\n  return true",
     by: "  return false"
   },
   {
-    name: "a retry may hang for ever",
+    name: "a retry may hang forever",
     file: `${kafka}/lane/lane.ts`,
     replace: "    begin()\n    return processor.attempt(current!, retry)",
     by: "    return processor.attempt(current!, retry)"
@@ -335,7 +335,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "requireStable: false"
   },
   {
-    name: "an offset that is pending counts as none",
+    name: "a pending offset counts as none",
     file: `${kafka}/consumer/committedOffsets.ts`,
     replace: "if (found?.errorCode === 0) onFound",
     by: "if (found !== undefined) onFound"
@@ -349,11 +349,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     heldBy: ["packages/kafka/test/consumer/static.test.ts"]
   },
   {
-    name: "a static member knows nothing of generations that it has missed",
+    name: "a static member ignores missed generations",
     file: `${kafka}/group/decisions.ts`,
     replace: "  isStatic && before >= 0 && now > before + 1",
     by: "  isStatic && before > now",
-    // Two generations must pass while its JoinGroup is on its way, and its partitions move in both.
+    // Two generations must pass while its JoinGroup is in flight, and its partitions must move in both.
     heldBy: ["packages/kafka/test/group/decisions.test.ts"]
   }
 ]

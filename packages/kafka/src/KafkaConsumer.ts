@@ -39,7 +39,7 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly handler: Handler<A, E, R>
   /** Default: `RetryPolicy.exponential()`, 3 retries after 1, 2 and 4 seconds at most. */
   readonly retry?: RetryPolicy | undefined
-  /** The destination of records whose handling failed for good. */
+  /** The destination of records whose handling failed permanently. */
   readonly deadLetter: DeadLetterPolicy<RD>
   /** Replaces the classification of failures; default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined

@@ -44,7 +44,7 @@ describe("traps", () => {
     }).pipe(onBroker(two))
   )
 
-  it.effect("trap 6 (#1732): a broker that comes back is fetched from within a second", () =>
+  it.effect("trap 6 (#1732): a returning broker is fetched from within a second", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

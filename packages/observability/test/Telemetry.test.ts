@@ -140,7 +140,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("logs that exports fail, once, whatever the status", () =>
+  it.scopedLive("logs failed exports once, for any status", () =>
     Effect.gen(function* () {
       const { lines } = yield* exported(Effect.withSpan(Effect.void, "checkout"), {}, [401, 401])
       const warnings = lines.map((line) => JSON.parse(line)).filter(({ logLevel }) => logLevel === "WARN")

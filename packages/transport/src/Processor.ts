@@ -1,5 +1,5 @@
 /**
- * For runtimes: what an attempt at a record is, and what follows a failed one: a retry, a dead letter or neither.
+ * For runtimes: an attempt at a record, and the reaction to a failed one: a retry, a dead letter or neither.
  *
  * A lane makes the attempts. It interrupts them after the consumer's `handlerTimeout`, and reports those that succeed.
  * The lanes of `@spillway/kafka` are the only ones; this package's tests play a lane without a time limit.
@@ -68,7 +68,7 @@ export interface FailedAttempt {
 }
 
 /**
- * What follows a failed attempt.
+ * The reaction to a failed attempt.
  *
  * - `Retry`: the wait for it is over, the lane makes it now
  * - `Settled`: the record has its outcome

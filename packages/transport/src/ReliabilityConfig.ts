@@ -29,7 +29,7 @@ export interface ReliabilityConfig {
   /** Whether records whose handling fails permanently become dead letters. Default: true. */
   readonly dlqEnabled?: boolean | undefined
   /**
-   * What happens to them if `dlqEnabled` is false: `"stop"` fails the consumer at the record, which stays uncommitted;
+   * Their handling if `dlqEnabled` is false: `"stop"` fails the consumer at the record, which stays uncommitted;
    * `"skip"` logs, counts and discards it. Default: `"stop"`.
    */
   readonly withoutDlq?: "stop" | "skip" | undefined

@@ -68,7 +68,7 @@ describe("Codec.json", () => {
     assert.strictEqual(value(Codec.json(Schema.Number).decode(utf8("\uFEFF1"))), 1)
   })
 
-  it("reports what is wrong", () => {
+  it("reports the error", () => {
     assert.strictEqual(error(order.decode(null)).reason, "Null")
     assert.strictEqual(error(order.decode(Uint8Array.of(0xc0))).reason, "InvalidUtf8")
     assert.strictEqual(error(order.decode(utf8("{"))).reason, "InvalidJson")

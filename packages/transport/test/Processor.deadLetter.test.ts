@@ -135,7 +135,7 @@ describe("Processor.recover: dead letters", () => {
     )
   }
 
-  it.effect("that are blocked are given back when the lane closes", () =>
+  it.effect("that are blocked end without an outcome when the lane closes", () =>
     Effect.gen(function* () {
       const world = makeWorld()
       const waits: Array<number> = []
@@ -275,7 +275,7 @@ describe("Processor.recover: no dead letters", () => {
     })
   )
 
-  it.effect("come after the retries", () =>
+  it.effect("follow the retries", () =>
     Effect.gen(function* () {
       const ran = yield* run(times(9, Effect.fail("failed")), { deadLetter: DeadLetter.none("skip") })
       assert.strictEqual(succeeded(ran), "discarded")

@@ -110,7 +110,7 @@ describe("tracing of a consumer", () => {
     })
   )
 
-  it.effect("starts a trace for a record without one, whatever span the consumer started in", () =>
+  it.effect("starts a trace for a record without one, regardless of the span that the consumer started in", () =>
     Effect.gen(function* () {
       const { recorder } = yield* Effect.withSpan(
         run([sentIn(undefined)], () => Effect.void),

@@ -9,7 +9,7 @@ const before = handling("a", 1_000)
 const again = handling("b", 5_000)
 
 describe("The account of a chaos run", () => {
-  it("says why a record was handled again", () => {
+  it("reports why a record was handled again", () => {
     assert.strictEqual(why(calm, before, again), "unexplained")
     assert.strictEqual(why({ ...calm, killed: new Map([["a", 2_000]]) }, before, again), "memberKilled")
     const frozen = [{ member: "a", from: 1_500, until: 4_000 }]
@@ -18,7 +18,7 @@ describe("The account of a chaos run", () => {
     assert.strictEqual(why({ ...calm, frozen, lost }, before, again), "memberFrozen")
   })
 
-  it("knows a handler that a freeze held up until the next owner had handled its record", () => {
+  it("accepts a handler that a freeze delayed until the next owner had handled its record", () => {
     const frozen = [{ member: "b", from: 500, until: 4_900 }]
     const lost = [{ member: "b", at: 5_500 }]
     assert.strictEqual(why({ ...calm, frozen, lost }, before, again), "memberFrozen")
@@ -35,7 +35,7 @@ describe("The account of a chaos run", () => {
     assert.strictEqual(why({ ...calm, lost: [{ member: "a", at: 500 }] }, before, again), "unexplained")
   })
 
-  it("finds what is lost, written twice and handled again", () => {
+  it("finds records that are lost, written twice and handled again", () => {
     const found = account({
       acknowledged: new Set([1, 2, 3]),
       handlings: new Map([

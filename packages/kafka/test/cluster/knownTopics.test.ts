@@ -54,7 +54,7 @@ describe("knownTopics", () => {
     assert.isTrue(topics.learn(topic("a"), 2 * KnownTopics.doubtMs + 2))
     assert.isFalse(topics.learn(topic("a"), 2 * KnownTopics.doubtMs + 3))
     assert.strictEqual(topics.get("orders")?.topicId, "a")
-    assert.isTrue(topics.learn(topic("b"), 2 * KnownTopics.doubtMs + 4), "it is the one that was replaced now")
+    assert.isTrue(topics.learn(topic("b"), 2 * KnownTopics.doubtMs + 4), "the id counts as replaced now")
   })
 
   for (const id of ["", "a"]) {

@@ -1,7 +1,7 @@
 /**
  * Bad topics and records. For dead letter topics see consumer/badDeadLetterTopic.kafka.test.ts, for records over the
- * broker's limit producer/producer.kafka.test.ts, and for invalid options, such as an empty list of brokers or a negative
- * retry count, the tests of each module and consumer/config.test.ts.
+ * broker's limit producer/producer.kafka.test.ts, and for invalid options, such as an empty list of brokers or a
+ * negative retry count, the tests of each module and consumer/config.test.ts.
  */
 import { createHash } from "node:crypto"
 import { assert, it } from "@effect/vitest"
@@ -53,13 +53,13 @@ describeKafka("A bad topic", (brokers) => {
     () =>
       Fixture.run(brokers, () =>
         Effect.gen(function* () {
-          const [doomed, other] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
-          const { handled, options, values } = consumerOf(doomed, other)
+          const [deleted, other] = [yield* Fixture.createTopic(1), yield* Fixture.createTopic(1)]
+          const { handled, options, values } = consumerOf(deleted, other)
           const consumer = yield* KafkaConsumer.make(options)
           const { send } = yield* Producer
-          yield* send({ topic: doomed, value: "first" })
+          yield* send({ topic: deleted, value: "first" })
           yield* handled.reaches(1)
-          yield* KafkaAdmin.deleteTopics([doomed])
+          yield* KafkaAdmin.deleteTopics([deleted])
           const alone = Effect.gen(function* () {
             const isIt = ({ topic }: TopicPartition, i: number) => i === 0 && topic === other
             let assignment = yield* consumer.assignment
@@ -72,10 +72,10 @@ describeKafka("A bad topic", (brokers) => {
           yield* send({ topic: other, value: "beside" })
           yield* handled.reaches(2)
           assert.strictEqual(yield* consumer.status, "Running")
-          yield* Fixture.createTopic(1, doomed)
+          yield* Fixture.createTopic(1, deleted)
           const late = yield* KafkaProducer.make()
-          // The new topic's first record has the place of the old one's.
-          yield* late.sendAll(["again", "and again"].map((value) => ({ topic: doomed, value })))
+          // The new topic's first record has the same offset as the old one's.
+          yield* late.sendAll(["again", "and again"].map((value) => ({ topic: deleted, value })))
           yield* handled.reaches(3)
           assert.deepStrictEqual(values, ["first", "beside", "again", "and again"])
         })

@@ -51,7 +51,7 @@ describeOwnKafka("A consumer", () => {
             yield* journal.logged("The broker can't be reached")
             yield* broker.start
             const consumer = yield* Fixture.within("the first join")(Fiber.join(starting))
-            yield* Fixture.within("what was sent before there was a broker")(Fiber.join(early))
+            yield* Fixture.within("the records sent before the broker started")(Fiber.join(early))
             const acknowledged = new Set(["early"])
             const publish = (partition: number) => {
               let count = 0

@@ -35,9 +35,9 @@ const onEventLoop = (
     )
   })
 
-const until = (isSo: () => boolean) =>
-  Effect.repeat(Effect.sleep("10 millis"), { until: isSo, times: 100_000 }).pipe(
-    Effect.tap(() => assert.isTrue(isSo(), "it came to be so"))
+const until = (holds: () => boolean) =>
+  Effect.repeat(Effect.sleep("10 millis"), { until: holds, times: 100_000 }).pipe(
+    Effect.tap(() => assert.isTrue(holds(), "the condition holds"))
   )
 
 /** The sum of the group's committed offsets. */

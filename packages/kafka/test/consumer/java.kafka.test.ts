@@ -45,10 +45,10 @@ const spillway = (groupId: string, topic: string, assignor: Assignor) =>
         }),
       deadLetter: DeadLetter.none("stop")
     }).pipe(Scope.extend(scope))
-    const until = (what: string, isSo: Effect.Effect<boolean>) =>
+    const until = (what: string, holds: Effect.Effect<boolean>) =>
       Effect.repeat(
-        Effect.tap(isSo, (so) => (so ? Effect.void : Effect.race(changed.wait(), Effect.sleep("50 millis")))),
-        { until: (so) => so }
+        Effect.tap(holds, (held) => (held ? Effect.void : Effect.race(changed.wait(), Effect.sleep("50 millis")))),
+        { until: (holds) => holds }
       ).pipe(Fixture.within(what, "40 seconds"))
     const member: Member = {
       handled: () => handled,

@@ -18,7 +18,7 @@ const [first, second] = [0, 1].map((partition) => ({ topic, partition })) as [
 ]
 
 describe("pause", () => {
-  it.effect("starts nothing more, lets what is in flight end and be committed, and stays a member", () =>
+  it.effect("starts nothing more, lets records in flight end and be committed, and stays a member", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const calls = makeCalls()

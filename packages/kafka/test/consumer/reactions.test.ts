@@ -132,7 +132,7 @@ const goesOn = (row: Row) =>
     const { memberId } = sent[met - 1]!
     const after = sent.slice(met)
     const again = after.findIndex(({ api }) => api === (row.api === "SyncGroup" ? "JoinGroup" : row.api))
-    assert.isAbove(again, -1, "it is asked again")
+    assert.isAbove(again, -1, "the request is repeated")
     if (beforeJoin.includes(row.api)) return "again"
     const rejoin = after.find(({ api }) => api === "JoinGroup")
     const shown = [

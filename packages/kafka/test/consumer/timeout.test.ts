@@ -55,7 +55,7 @@ describe("handlerTimeout", () => {
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("is named in the log and in the dead letter, whichever attempt it ends", () =>
+  it.effect("is named in the log and in the dead letter, for any attempt", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
       const producer = yield* KafkaProducer.make()

@@ -106,7 +106,7 @@ describe("the errors of one partition", () => {
             api === "Fetch" &&
             (request as FetchRequest).topics.some((one) => one.partitions.some(({ partition }) => partition === 0))
         )
-        assert.isAtMost(failing.length, 40, "partition 0 is asked for")
+        assert.isAtMost(failing.length, 40, "partition 0 is fetched")
         assert.isAtMost(asked.filter(({ api }) => api === "Metadata").length, 40)
         assert.isAtMost(asked.filter(({ api }) => api === "Fetch").length, 400)
       }).pipe(onTwoPartitions)

@@ -58,14 +58,14 @@ const setup = ({ decide = (request, forward) => forward(request), topics = { ord
 
 /** Holds every request until it is released, and signals its arrival. */
 const holding = () => {
-  const came = Deferred.unsafeMake<void>(FiberId.none)
+  const arrived = Deferred.unsafeMake<void>(FiberId.none)
   const released = Deferred.unsafeMake<void>(FiberId.none)
   const decide: Decide = (request, forward) =>
-    Deferred.succeed(came, undefined).pipe(
+    Deferred.succeed(arrived, undefined).pipe(
       Effect.zipRight(Deferred.await(released)),
       Effect.zipRight(Effect.suspend(() => forward(request)))
     )
-  return { decide, came: Deferred.await(came), release: Deferred.succeed(released, undefined) }
+  return { decide, arrived: Deferred.await(arrived), release: Deferred.succeed(released, undefined) }
 }
 
 /** The target of a WeakRef made or read in a turn of the event loop is kept until its end. */
@@ -170,11 +170,11 @@ describe("KafkaProducer", () => {
 
   it.scoped("collects records sent while a request is in flight into the next", () =>
     Effect.gen(function* () {
-      const { came, decide, release } = holding()
+      const { arrived, decide, release } = holding()
       const { producer, requests, values } = yield* setup({ decide })
       yield* producer.partitions("orders")
       const first = yield* Effect.fork(producer.send(to(0, "first")))
-      yield* came
+      yield* arrived
       const rest = Array.from({ length: 50 }, (_, i) => `${i}`)
       const others = yield* Effect.fork(
         Effect.forEach(rest, (value, i) => producer.send(to(i % 2, value)), { concurrency: "unbounded" })
@@ -502,10 +502,10 @@ describe("KafkaProducer", () => {
   describe("interrupting a send", () => {
     it.scoped("ends it at once, and doesn't send records that were not in flight", () =>
       Effect.gen(function* () {
-        const { came, decide, release } = holding()
+        const { arrived, decide, release } = holding()
         const { producer, values } = yield* setup({ decide })
         const first = yield* Effect.fork(producer.send(to(0, "in flight")))
-        yield* came
+        yield* arrived
         const queued = yield* Effect.fork(producer.send(to(0, "queued")))
         const kept = yield* Effect.fork(producer.send(to(0, "kept")))
         yield* Effect.yieldNow()
@@ -521,10 +521,10 @@ describe("KafkaProducer", () => {
   describe("closing", () => {
     it.scoped("waits for accepted records, and accepts no more", () =>
       Effect.gen(function* () {
-        const { came, decide, release } = holding()
+        const { arrived, decide, release } = holding()
         const { close, producer, values } = yield* setup({ decide })
         const first = yield* Effect.fork(producer.send(to(0, "first")))
-        yield* came
+        yield* arrived
         const second = yield* Effect.fork(producer.send(to(0, "second")))
         yield* Effect.yieldNow()
         const closing = yield* Effect.fork(close)
@@ -615,11 +615,11 @@ describe("KafkaProducer", () => {
 
     it.scoped("only while the broker is busy, by default", () =>
       Effect.gen(function* () {
-        const { came, decide, release } = holding()
+        const { arrived, decide, release } = holding()
         const { close, producer, requests } = yield* setup({ decide })
         yield* producer.partitions("orders")
         yield* Effect.fork(producer.send(to(0, "at once")))
-        yield* came
+        yield* arrived
         yield* Effect.fork(producer.send(to(1, "a")))
         yield* Effect.fork(producer.send(to(2, "b")))
         yield* TestClock.adjust("4 millis")
@@ -649,13 +649,13 @@ describe("KafkaProducer", () => {
 
     it.scoped("suspends further sends, and continues in order as room is freed", () =>
       Effect.gen(function* () {
-        const { came, decide, release } = holding()
+        const { arrived, decide, release } = holding()
         const { producer, values } = yield* setup({ ...small, decide })
         const texts = Array.from({ length: 12 }, (_, i) => `${i}${filling}`)
         const sent = yield* Effect.fork(
           Effect.forEach(texts, (text) => producer.send(to(0, text)), { concurrency: "unbounded" })
         )
-        yield* came
+        yield* arrived
         yield* TestClock.adjust("5 seconds")
         assert.isNull(sent.unsafePoll())
         yield* release
@@ -678,12 +678,12 @@ describe("KafkaProducer", () => {
 
     it.scoped("fails only the records that found no room in time", () =>
       Effect.gen(function* () {
-        const { came, decide, release } = holding()
+        const { arrived, decide, release } = holding()
         const { producer, values } = yield* setup({ ...small, decide })
         const sent = yield* Effect.fork(
           producer.sendAllEither([to(0, `a${filling}`), to(1, `b${filling}`), to(0, `c${filling}`)])
         )
-        yield* came
+        yield* arrived
         const late = yield* Effect.fork(Effect.flip(producer.send(to(2, "late"))))
         yield* TestClock.adjust("10 seconds")
         const error = yield* Fiber.join(late)
@@ -938,13 +938,13 @@ describe("KafkaProducer", () => {
 
   it.scoped("publishes streams, in order, several chunks at a time", () =>
     Effect.gen(function* () {
-      const { came, decide, release } = holding()
+      const { arrived, decide, release } = holding()
       const { producer, values } = yield* setup({ decide })
       const texts = Array.from({ length: 50 }, (_, i) => `${i}`)
       const source = Stream.fromIterable(texts.map((value) => to(0, value))).pipe(Stream.rechunk(7))
       const provided = Effect.provideService(Producer, producer)
       const landed = yield* Effect.fork(source.pipe(stream(), Stream.runCollect, provided))
-      yield* came
+      yield* arrived
       yield* release
       assert.deepStrictEqual(
         Array.from(yield* Fiber.join(landed), ({ offset }) => offset),
@@ -987,7 +987,7 @@ describe("KafkaProducer", () => {
         if (MetricState.isGaugeState(state)) return Number(state.value)
         return MetricState.isHistogramState(state) ? state.count : Number.NaN
       }
-      const { came, decide: hold } = holding()
+      const { arrived, decide: hold } = holding()
       let answered = 0
       const refuse = refusing((_, partition) =>
         partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined
@@ -1000,7 +1000,7 @@ describe("KafkaProducer", () => {
       yield* producer.sendAll([to(0, "a"), to(1, "b"), to(0, "c")])
       yield* Effect.flip(producer.sendAll([to(0, "d"), to(2, "e")]))
       const abandoned = yield* Effect.fork(producer.sendAll([to(0, "held"), to(1, "held")]))
-      yield* came
+      yield* arrived
       yield* Fiber.interrupt(abandoned)
       assert.strictEqual(value("messages_abandoned_total"), 2)
       assert.strictEqual(value("messages_sent_total"), 4)

@@ -15,7 +15,7 @@ export interface JavaMember {
   /** The partitions that it reports as assigned. */
   readonly owned: () => ReadonlyArray<number>
   /** Ends when the condition holds. */
-  readonly until: (what: string, isSo: () => boolean) => Effect.Effect<void, Error>
+  readonly until: (what: string, holds: () => boolean) => Effect.Effect<void, Error>
   /** Closes it, which leaves the group; ends when it has. */
   readonly stop: Effect.Effect<void, Error>
 }
@@ -58,9 +58,9 @@ export const make = Effect.fnUntraced(function* (brokers: string): Effect.fn.Ret
         const id = `java-${++count}`
         java.stdin.write(`start ${id} ${groupId} ${topic} ${assignor}\n`)
         const mine = () => lines.filter(([of]) => of === id)
-        const until: JavaMember["until"] = (what, isSo) =>
+        const until: JavaMember["until"] = (what, holds) =>
           Effect.gen(function* () {
-            while (!isSo()) {
+            while (!holds()) {
               if (ended) return yield* Effect.fail(new Error(`the Java members ended:\n${errors}`))
               yield* changed.wait()
             }

@@ -77,7 +77,7 @@ describeKafka("A transactional consumer", (brokers) => {
             Fixture.committedOffsets(groupId),
             (offsets) => JSON.stringify(offsets) === JSON.stringify(end)
           )
-          yield* Effect.repeat(atEnd, { until: (so) => so, schedule: Schedule.spaced("50 millis") }).pipe(
+          yield* Effect.repeat(atEnd, { until: (holds) => holds, schedule: Schedule.spaced("50 millis") }).pipe(
             Fixture.within("commit all")
           )
           yield* two.close

@@ -74,8 +74,8 @@ const started = <E, R>(overrides: Options<E, R>) =>
   })
 
 /** Advances the clock until the condition holds. */
-const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
-  Effect.zipRight(TestClock.adjust("200 millis"), isSo).pipe(
+const until = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
+  Effect.zipRight(TestClock.adjust("200 millis"), holds).pipe(
     Effect.repeat({ until: (holds) => holds, times: 2_000 }),
     Effect.filterOrDieMessage((holds) => holds, "the condition never held")
   )

@@ -30,8 +30,10 @@ const batch = (...values: ReadonlyArray<string>) =>
   RecordBatch.encode(values.map((value) => ({ key: null, value: bytes(value), headers: [], timestamp: 1_000 })))
 
 /** Repeats until the condition holds: a new topic's leader and a group's coordinator take a moment to serve. */
-const until = <A, E>(ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean): Effect.Effect<A, E> =>
-  Effect.flatMap(ask, (answer) => (isSo(answer) ? Effect.succeed(answer) : Effect.delay(until(ask, isSo), "20 millis")))
+const until = <A, E>(ask: Effect.Effect<A, E>, holds: (answer: A) => boolean): Effect.Effect<A, E> =>
+  Effect.flatMap(ask, (answer) =>
+    holds(answer) ? Effect.succeed(answer) : Effect.delay(until(ask, holds), "20 millis")
+  )
 
 const createTopic = Effect.fnUntraced(function* (connection: Connection, topic: string, partitions: number) {
   const topics = [{ topic, partitions, replicationFactor: -1, configs: [{ name: "retention.ms", value: "-1" }] }]

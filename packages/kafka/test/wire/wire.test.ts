@@ -308,7 +308,7 @@ describe("KafkaJsWire", () => {
       })
     )
 
-    it.scoped("fails with ConnectFailed and the reason if the token can't be had", () =>
+    it.scoped("fails with ConnectFailed and the reason if the token effect fails", () =>
       Effect.gen(function* () {
         const { endpoint, closed } = yield* listenForClose({ onRequest: () => {} })
         const sasl: KafkaJsWire.SaslOptions = { mechanism: "oauthbearer", token: Effect.fail("the issuer is away") }

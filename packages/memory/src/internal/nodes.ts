@@ -11,7 +11,7 @@ import type { Topics } from "./topics.js"
 export interface StopOptions {
   /** When the other nodes notice, and take over the node's partitions and groups. Default: at once. */
   readonly electAfter?: Duration.DurationInput | undefined
-  /** What happens to records that only this node had. Default: `kept`, as on a clean shutdown. */
+  /** The fate of records that only this node had. Default: `kept`, as on a clean shutdown. */
   readonly tail?: "kept" | "lost" | undefined
 }
 

@@ -49,12 +49,12 @@ const produce = ({ data }: Session, topic: string) =>
 
 /** How the tests wait: a virtual clock is advanced; a real one advances while the broker is polled. */
 const waiting = (harness: Harness, session: Session) => {
-  const until = <E>(isSo: Effect.Effect<boolean, E>) =>
+  const until = <E>(holds: Effect.Effect<boolean, E>) =>
     eventually(
       session.data
         .request("Metadata", { topics: [] })
-        .pipe(Effect.zipRight(harness.elapse("50 millis")), Effect.zipRight(isSo)),
-      (so) => so
+        .pipe(Effect.zipRight(harness.elapse("50 millis")), Effect.zipRight(holds)),
+      (holds) => holds
     )
   const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
     Effect.gen(function* () {

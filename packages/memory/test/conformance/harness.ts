@@ -1,5 +1,5 @@
 /**
- * What the conformance suite needs from a Kafka, in memory or real, and the clients and group members with which it
+ * The conformance suite's interface to a Kafka, in memory or real, and the clients and group members with which it
  * drives it.
  */
 import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
@@ -38,7 +38,7 @@ export const eventually = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.zipLeft(ask, Effect.yieldNow()).pipe(
     Effect.repeat({ until, times: 50_000 }),
-    Effect.filterOrDieMessage(until, "the awaited answer never came")
+    Effect.filterOrDieMessage(until, "the awaited answer never arrived")
   )
 
 /** Connections of one client to the broker, by role. */

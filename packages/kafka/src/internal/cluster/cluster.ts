@@ -68,7 +68,7 @@ export interface Cluster {
   readonly leader: (topic: string, partition: number) => PartitionMetadata | undefined
   /** Whether another topic had that name before. */
   readonly isRecreated: (topic: string) => boolean
-  /** A leader refused the partition: the next metadata is accepted whatever its leader epoch. */
+  /** A leader refused the partition: the next metadata is accepted with any leader epoch. */
   readonly doubt: (topic: string, partition: number) => void
   /** Drops the known metadata of a topic. */
   readonly forgetTopic: (topic: string) => void

@@ -13,7 +13,7 @@ export interface KnownTopics {
   readonly retain: (topics: ReadonlyArray<TopicMetadata>) => void
   /** Whether another topic had that name before. */
   readonly isRecreated: (topic: string) => boolean
-  /** The next response about the partition is accepted whatever its leader epoch. */
+  /** The next response about the partition is accepted with any leader epoch. */
   readonly doubt: (topic: string, partition: number) => void
   /** Forgets a topic. */
   readonly forget: (topic: string) => void

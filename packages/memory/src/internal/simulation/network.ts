@@ -12,7 +12,7 @@ import * as FaultyConnection from "../faultyConnection.js"
 import * as VirtualTime from "../virtualTime.js"
 import type { Scenario } from "./scenario.js"
 import type { Stage } from "./stage.js"
-import type { Whom } from "./steps.js"
+import type { Target } from "./steps.js"
 
 /** An unanswered request fails after this long, in milliseconds. */
 const requestTimeoutMs = 5_000
@@ -25,9 +25,9 @@ export interface Options {
   readonly note: ((event: string) => void) | undefined
 }
 
-const rulesFor = ({ deadLetterTopics, scenario }: Options, whom: Whom): ReadonlyArray<FaultRule> =>
+const rulesFor = ({ deadLetterTopics, scenario }: Options, target: Target): ReadonlyArray<FaultRule> =>
   scenario.steps.flatMap((step) => {
-    if (step._tag !== "Fault" || (step.whom !== "all" && step.whom !== whom)) return []
+    if (step._tag !== "Fault" || (step.target !== "all" && step.target !== target)) return []
     return {
       fault: step.fault,
       apis: step.apis,
@@ -43,20 +43,20 @@ const rulesFor = ({ deadLetterTopics, scenario }: Options, whom: Whom): Readonly
 
 export const make =
   (options: Options): Stage["faulty"] =>
-  (wire: Context.Tag.Service<Wire>, whom: Whom) => {
+  (wire: Context.Tag.Service<Wire>, target: Target) => {
     const { clock, note, runtime, scenario } = options
-    const rules = rulesFor(options, whom)
+    const rules = rulesFor(options, target)
     if (rules.length === 0) return wire
     return FaultyConnection.wrap(wire, {
       runtime,
       clock,
       rules: FaultRules.make(
-        { seed: Dice.make(scenario.seed, "faults", whom).below(2 ** 31), rules },
+        { seed: Dice.make(scenario.seed, "faults", target).below(2 ** 31), rules },
         VirtualTime.epoch
       ),
       requestTimeoutMs,
       connectTimeoutMs: requestTimeoutMs,
       onFault: ({ api, endpoint, fault }) =>
-        note?.(`network of ${whom}: ${api ?? "connect"} to ${endpoint}: ${JSON.stringify(fault)}`)
+        note?.(`network of ${target}: ${api ?? "connect"} to ${endpoint}: ${JSON.stringify(fault)}`)
     })
   }

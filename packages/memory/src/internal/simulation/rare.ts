@@ -90,7 +90,7 @@ const faultOf = (dice: Dice.Dice, drawn: Drawn, fault: Fault, given: Partial<Fau
   _tag: "Fault",
   at: soonAfter(dice, drawn),
   millis: dice.between(300, 3_000),
-  whom: dice.chance(0.5) ? "all" : memberOf(dice, drawn),
+  target: dice.chance(0.5) ? "all" : memberOf(dice, drawn),
   node: undefined,
   apis: undefined,
   deadLetters: false,
@@ -184,7 +184,7 @@ const partial: Draw<void> = (dice, drawn, add) =>
     }
     const given = {
       apis: [api],
-      whom: api === "Produce" ? ("producers" as const) : ("all" as const),
+      target: api === "Produce" ? ("producers" as const) : ("all" as const),
       millis: dice.between(500, 8_000),
       probability: dice.pick([0.5, 1])
     }
@@ -205,7 +205,7 @@ const lostJoins: Draw<void> = (dice, drawn, add) => {
   const { at } = dice.pick(drawn.steps)
   const fault: Fault = { _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }
   const apis: ReadonlyArray<Api> = [dice.pick(["JoinGroup", "SyncGroup"])]
-  add(faultOf(dice, drawn, fault, { at, apis, whom: "all", millis: 5_000, times: 1 }))
+  add(faultOf(dice, drawn, fault, { at, apis, target: "all", millis: 5_000, times: 1 }))
 }
 
 const packed: Draw<Packed> = (dice, { span }, add) => {

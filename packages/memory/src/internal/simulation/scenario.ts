@@ -9,7 +9,7 @@ import * as Dice from "../dice.js"
 import * as Codes from "./codes.js"
 import * as Rare from "./rare.js"
 import * as Settings from "./settings.js"
-import type { FaultStep, Step, Whom } from "./steps.js"
+import type { FaultStep, Step, Target } from "./steps.js"
 
 export interface Scenario {
   readonly seed: number
@@ -137,15 +137,15 @@ export const make = (seed: number): Scenario => {
   }
   const lasting = (): number => dice.between(...size.lasting)
   const frozen = (): number => (dice.chance(0.5) ? lasting() : dice.between(...size.frozen))
-  const whom = (): Whom => (dice.chance(0.2) ? "all" : dice.chance(0.2) ? "producers" : member())
+  const target = (): Target => (dice.chance(0.2) ? "all" : dice.chance(0.2) ? "producers" : member())
   /** Often just before another step. */
   const about = (): number => (dice.chance(0.5) ? time() : Math.max(0, dice.pick(steps).at - dice.between(0, 300)))
-  const befall = (fault: Fault, some: Partial<FaultStep> = {}) =>
+  const addFault = (fault: Fault, some: Partial<FaultStep> = {}) =>
     steps.push({
       _tag: "Fault",
       at: about(),
       millis: lasting(),
-      whom: whom(),
+      target: target(),
       node: dice.chance(0.4) ? node() : undefined,
       apis: undefined,
       deadLetters: false,
@@ -155,15 +155,15 @@ export const make = (seed: number): Scenario => {
     })
   /** A fault of all requests, or of one kind. */
   const befallSome = (fault: Fault, probability: number) => {
-    const some = whom()
+    const some = target()
     const apis: ReadonlyArray<Api> = [some === "producers" ? "Produce" : dice.pick(answerable)]
-    befall(fault, { whom: some, apis: dice.chance(0.5) ? apis : undefined, probability })
+    addFault(fault, { target: some, apis: dice.chance(0.5) ? apis : undefined, probability })
   }
 
   times("delays", 3, () => befallSome({ _tag: "Delay", min: 0, max: dice.pick([20, 500, 5_000]) }, 0.5))
   times("losses", 3, () => befallSome({ _tag: dice.chance(0.5) ? "LoseRequest" : "LoseResponse" }, 0.3))
   times("disconnects", 3, () => befallSome({ _tag: "Disconnect", when: dice.chance(0.5) ? "before" : "after" }, 0.3))
-  times("disconnects", 1, () => befall({ _tag: "Refuse" }))
+  times("disconnects", 1, () => addFault({ _tag: "Refuse" }))
   times("codes", 3, () => {
     const api = dice.chance(0.3) ? "OffsetCommit" : dice.pick(answerable)
     const after = Codes.after[api]
@@ -173,17 +173,17 @@ export const make = (seed: number): Scenario => {
         : { _tag: "Answer", code: dice.pick(codes[api]!), when: "instead" }
     // Commits are infrequent.
     const millis = api === "OffsetCommit" ? dice.between(1_000, 8_000) : lasting()
-    befall(fault, { apis: [api], whom: dice.chance(0.5) ? "all" : whom(), millis })
+    addFault(fault, { apis: [api], target: dice.chance(0.5) ? "all" : target(), millis })
   })
   // Records that are sent while the broker is frozen are in flight together.
   times("sends", 2, () => {
     const at = time()
-    befall({ _tag: "Freeze" }, { at, apis: ["Produce"], whom: "producers", node: undefined })
+    addFault({ _tag: "Freeze" }, { at, apis: ["Produce"], target: "producers", node: undefined })
     for (let i = 1; i <= 2; i++) produce(at + dice.between(0, 200))
   })
-  times("freezes", 2, () => befall({ _tag: "Freeze" }, { millis: frozen(), whom: "all", node: node() }))
+  times("freezes", 2, () => addFault({ _tag: "Freeze" }, { millis: frozen(), target: "all", node: node() }))
   times("deadLetters", 2, () =>
-    befall(
+    addFault(
       dice.pick<Fault>([
         { _tag: "Answer", code: dice.pick(Codes.transient.Produce!), when: "instead" },
         { _tag: "Answer", code: Code.POLICY_VIOLATION, when: "instead" },
@@ -192,7 +192,7 @@ export const make = (seed: number): Scenario => {
       ]),
       {
         millis: dice.between(500, 6_000),
-        whom: "all",
+        target: "all",
         node: undefined,
         apis: ["Produce"],
         deadLetters: true,

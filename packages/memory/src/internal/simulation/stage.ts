@@ -9,7 +9,7 @@ import type { MemoryBroker } from "../../MemoryBroker.js"
 import type * as VirtualTime from "../virtualTime.js"
 import type { Oracle } from "./oracle.js"
 import type { Scenario } from "./scenario.js"
-import type { Whom } from "./steps.js"
+import type { Target } from "./steps.js"
 
 export interface Stage {
   readonly scenario: Scenario
@@ -27,5 +27,5 @@ export interface Stage {
     ...part: ReadonlyArray<string | number>
   ) => Fiber.RuntimeFiber<A, E>
   /** The scenario's faults for one member or the producers. */
-  readonly faulty: (wire: Context.Tag.Service<Wire>, whom: Whom) => Context.Tag.Service<Wire>
+  readonly faulty: (wire: Context.Tag.Service<Wire>, target: Target) => Context.Tag.Service<Wire>
 }

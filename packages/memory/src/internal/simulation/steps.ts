@@ -6,7 +6,7 @@ import type { Role } from "@spillway/kafka/Wire"
 import type { Fault } from "../../Faults.js"
 
 /** The target of a network fault: a member by its number, the producers, or all of them. */
-export type Whom = number | "producers" | "all"
+export type Target = number | "producers" | "all"
 
 /** Times are in milliseconds since the start. Members are numbered from 1, and no number is used twice. */
 export type Step =
@@ -55,7 +55,7 @@ export interface FaultStep {
   readonly _tag: "Fault"
   readonly at: number
   readonly millis: number
-  readonly whom: Whom
+  readonly target: Target
   readonly node: number | undefined
   readonly apis: ReadonlyArray<Api> | undefined
   readonly roles?: ReadonlyArray<Role> | undefined
