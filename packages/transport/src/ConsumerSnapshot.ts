@@ -12,11 +12,11 @@ import type { ConsumerStatus, TopicPartition } from "./Consumer.js"
  * - `waiting`: for a retry
  * - `deadLettering`: handling failed permanently, and the dead letter isn't acknowledged yet
  */
-export type LaneActivity = "idle" | "queued" | "handling" | "waiting" | "deadLettering"
+export type PartitionActivity = "idle" | "queued" | "handling" | "waiting" | "deadLettering"
 
 /** One assigned partition. */
-export interface LaneSnapshot extends TopicPartition {
-  readonly activity: LaneActivity
+export interface PartitionSnapshot extends TopicPartition {
+  readonly activity: PartitionActivity
   readonly paused: boolean
   /** Every record before this offset has its outcome. */
   readonly settledTo: number
@@ -42,5 +42,5 @@ export interface ConsumerSnapshot {
   readonly status: ConsumerStatus
   /** `undefined` if the consumer has none. */
   readonly circuitBreaker: CircuitBreakerState | undefined
-  readonly lanes: ReadonlyArray<LaneSnapshot>
+  readonly partitions: ReadonlyArray<PartitionSnapshot>
 }

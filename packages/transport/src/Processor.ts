@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import type { Caller } from "./CircuitBreaker.js"
 import type { Decoder } from "./Codec.js"
 import { ConsumerError } from "./Consumer.js"
-import type { LaneActivity } from "./ConsumerSnapshot.js"
+import type { PartitionActivity } from "./ConsumerSnapshot.js"
 import type { DeadLetterPolicy, Destination } from "./DeadLetter.js"
 import * as Diagnosis from "./Diagnosis.js"
 import type { ConsumedRecord } from "./Envelope.js"
@@ -39,7 +39,7 @@ export type Outcome = "handled" | "deadLettered" | "discarded"
 export type Wait = (delay: Duration.Duration, before: "attempt" | "publish") => Effect.Effect<boolean>
 
 /** The current step for a record whose last attempt failed. */
-export type RecoveryStep = Extract<LaneActivity, "waiting" | "deadLettering">
+export type RecoveryStep = Extract<PartitionActivity, "waiting" | "deadLettering">
 
 /** The lane of a record whose last attempt failed, as `recover` sees it. */
 export interface RecordLane {

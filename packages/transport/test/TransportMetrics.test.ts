@@ -42,7 +42,7 @@ const values = (service: string): Record<string, number> =>
     ])
   )
 
-const starting: ConsumerSnapshot = { status: "Starting", circuitBreaker: undefined, lanes: [] }
+const starting: ConsumerSnapshot = { status: "Starting", circuitBreaker: undefined, partitions: [] }
 
 describe("TransportMetrics", () => {
   it.scoped("is off by default and registers nothing", () =>

@@ -6,14 +6,14 @@ import * as Health from "../../src/internal/consumer/healthChecks.js"
 import * as Progress from "../../src/internal/consumer/progress.js"
 import * as Producer from "../../src/internal/producer/health.js"
 
-const lane = { topic: "orders", partition: 0, activity: "idle", paused: false, settledTo: 5 } as const
+const assigned = { topic: "orders", partition: 0, activity: "idle", paused: false, settledTo: 5 } as const
 
 const running: ConsumerSnapshot = {
   status: "Running",
   circuitBreaker: undefined,
-  lanes: [
+  partitions: [
     {
-      ...lane,
+      ...assigned,
       highWatermark: 5,
       inFlight: 0,
       bufferedRecords: 0,
@@ -43,8 +43,8 @@ const check = (name: string, change: Partial<Health.ConsumerView>) => {
   return [state, status, live, ready]
 }
 
-const inStatus = (status: ConsumerStatus, lanes = running.lanes): Partial<Health.ConsumerView> => ({
-  snapshot: { ...running, status, lanes }
+const inStatus = (status: ConsumerStatus, partitions = running.partitions): Partial<Health.ConsumerView> => ({
+  snapshot: { ...running, status, partitions }
 })
 
 describe("the health of a consumer", () => {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import * as Progress from "../../src/internal/consumer/progress.js"
 
-const lane: LaneSnapshot = {
+const snapshot: PartitionSnapshot = {
   topic: "orders",
   partition: 3,
   activity: "handling",
@@ -18,20 +18,20 @@ const lane: LaneSnapshot = {
 
 const limits: Progress.Limits = { stalledAfterMs: 60_000, handlerTimeoutMs: 300_000, mayStart: true }
 
-/** Looks once a second, at a lane as it is at each second. */
-const after = (seconds: number, at: (second: number) => Partial<LaneSnapshot>) => {
+/** Looks once a second, at a partition as it is at each second. */
+const after = (seconds: number, at: (second: number) => Partial<PartitionSnapshot>) => {
   let progress = Progress.start(0)
   for (let second = 0; second <= seconds; second++) {
-    progress = Progress.look(progress, [{ ...lane, ...at(second) }], second * 1_000)
+    progress = Progress.look(progress, [{ ...snapshot, ...at(second) }], second * 1_000)
   }
   return progress
 }
 
-const stateAfter = (seconds: number, at: (second: number) => Partial<LaneSnapshot>, given = limits) =>
+const stateAfter = (seconds: number, at: (second: number) => Partial<PartitionSnapshot>, given = limits) =>
   Progress.check(after(seconds, at), given).state
 
 describe("progress", () => {
-  it("names a lane whose handler runs for longer than the threshold", () => {
+  it("names a partition whose handler runs for longer than the threshold", () => {
     assert.strictEqual(
       stateAfter(60, () => ({})),
       "working"
@@ -69,7 +69,7 @@ describe("progress", () => {
     assert.deepStrictEqual({ status, state, live }, { status: "down", state: "stuck", live: false })
   })
 
-  it("counts each settled or started record, and an empty lane, as progress", () => {
+  it("counts each settled or started record, and an empty snapshot, as progress", () => {
     assert.strictEqual(
       stateAfter(600, (second) => ({ settledTo: Math.floor(second / 50), steps: second })),
       "working"
@@ -85,7 +85,7 @@ describe("progress", () => {
   })
 
   it("distinguishes a record that keeps failing from a handler that runs long", () => {
-    const retrying = (second: number): Partial<LaneSnapshot> => ({
+    const retrying = (second: number): Partial<PartitionSnapshot> => ({
       activity: second % 20 < 10 ? "waiting" : "handling",
       steps: Math.floor(second / 10)
     })
@@ -95,7 +95,7 @@ describe("progress", () => {
     }
   })
 
-  it("reports no lane that is paused, may not start, or waits for its dead letter", () => {
+  it("reports no partition that is paused, may not start, or waits for its dead letter", () => {
     assert.strictEqual(
       stateAfter(600, () => ({ activity: "queued", inFlight: 0, paused: true })),
       "idle"
@@ -129,7 +129,7 @@ describe("progress", () => {
     )
   })
 
-  it("still reports a long handler in a paused lane or behind an open breaker", () => {
+  it("still reports a long handler in a paused partition or behind an open breaker", () => {
     assert.strictEqual(
       stateAfter(61, () => ({ paused: true })),
       "stalled"
@@ -143,24 +143,24 @@ describe("progress", () => {
   it("doesn't count time in which the process itself stood still", () => {
     const progress = Progress.look(
       after(10, () => ({})),
-      [lane],
+      [snapshot],
       1_000_000
     )
     assert.strictEqual(Progress.check(progress, limits).state, "working")
-    assert.strictEqual(Progress.check(Progress.look(progress, [lane], 0), limits).state, "working")
+    assert.strictEqual(Progress.check(Progress.look(progress, [snapshot], 0), limits).state, "working")
   })
 
-  it("forgets revoked lanes, and starts over when they are assigned again", () => {
+  it("forgets revoked partitions, and starts over when they are assigned again", () => {
     const long = after(600, () => ({}))
     const without = Progress.look(long, [], 601_000)
     assert.strictEqual(Progress.check(without, limits).state, "idle")
-    assert.strictEqual(Progress.check(Progress.look(without, [lane], 602_000), limits).state, "working")
+    assert.strictEqual(Progress.check(Progress.look(without, [snapshot], 602_000), limits).state, "working")
   })
 
   it("names the worst of several, and twenty at most", () => {
     let progress = Progress.start(0)
-    const lanes = Array.from({ length: 25 }, (_, partition): LaneSnapshot => ({ ...lane, partition }))
-    const mixed: ReadonlyArray<LaneSnapshot> = [{ ...lane, topic: "refunds", activity: "waiting" }, ...lanes]
+    const many = Array.from({ length: 25 }, (_, partition): PartitionSnapshot => ({ ...snapshot, partition }))
+    const mixed: ReadonlyArray<PartitionSnapshot> = [{ ...snapshot, topic: "refunds", activity: "waiting" }, ...many]
     for (let second = 0; second <= 61; second++) progress = Progress.look(progress, mixed, second * 1_000)
     const { details, state } = Progress.check(progress, limits)
     assert.strictEqual(state, "stalled")

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { CircuitBreakerState } from "../CircuitBreaker.js"
 import type { ConsumerStatus } from "../Consumer.js"
-import type { ConsumerSnapshot, LaneSnapshot } from "../ConsumerSnapshot.js"
+import type { ConsumerSnapshot, PartitionSnapshot } from "../ConsumerSnapshot.js"
 import type { Metrics } from "../runtime/Metrics.js"
 import * as MetricSeries from "./metricSeries.js"
 import * as Monotonic from "./monotonic.js"
@@ -33,28 +33,31 @@ const series = (gauge: MetricSeries.Gauge, combine: (values: Iterable<number>) =
   }
 }
 
-/** The totals of one topic's lanes. */
-const ofTopic: ReadonlyArray<readonly [name: string, description: string, of: (lane: LaneSnapshot) => number]> = [
+/** The totals of one topic's partitions. */
+const ofTopic: ReadonlyArray<
+  readonly [name: string, description: string, of: (assigned: PartitionSnapshot) => number]
+> = [
   ["assigned_partitions", "Partitions owned", () => 1],
-  ["in_flight_records", "Records started without an outcome", (lane) => lane.inFlight],
-  ["buffered_records", "Records fetched and not started", (lane) => lane.bufferedRecords],
-  ["buffered_bytes", "Bytes of fetched batches not handled yet", (lane) => lane.bufferedBytes],
-  ["paused_partitions", "Owned partitions that are paused", (lane) => (lane.paused ? 1 : 0)],
-  ["retries_waiting", "Records waiting for a retry", (lane) => (lane.activity === "waiting" ? 1 : 0)]
+  ["in_flight_records", "Records started without an outcome", (assigned) => assigned.inFlight],
+  ["buffered_records", "Records fetched and not started", (assigned) => assigned.bufferedRecords],
+  ["buffered_bytes", "Bytes of fetched batches not handled yet", (assigned) => assigned.bufferedBytes],
+  ["paused_partitions", "Owned partitions that are paused", (assigned) => (assigned.paused ? 1 : 0)],
+  ["retries_waiting", "Records waiting for a retry", (assigned) => (assigned.activity === "waiting" ? 1 : 0)]
 ]
 
 const ofPartition: ReadonlyArray<
-  readonly [name: string, description: string, of: (lane: LaneSnapshot, now: number) => number]
+  readonly [name: string, description: string, of: (assigned: PartitionSnapshot, now: number) => number]
 > = [
   [
     "consumer_lag_records",
     "Records from the settled offset to the log's end as last fetched",
-    (lane) => Math.max(0, lane.highWatermark - lane.settledTo)
+    (assigned) => Math.max(0, assigned.highWatermark - assigned.settledTo)
   ],
   [
     "oldest_unsettled_age_seconds",
     "Seconds since the oldest record without an outcome was fetched",
-    (lane, now) => (lane.oldestFetchedAt === undefined ? 0 : Math.max(0, now - lane.oldestFetchedAt) / 1_000)
+    (assigned, now) =>
+      assigned.oldestFetchedAt === undefined ? 0 : Math.max(0, now - assigned.oldestFetchedAt) / 1_000
   ]
 ]
 
@@ -93,10 +96,10 @@ export const make = (service: string): Metrics["observeConsumer"] => {
     for (const name of statuses) add(status(groupId, name), name === snapshot.status ? 1 : 0)
     add(breaker(groupId), breakerValues[snapshot.circuitBreaker ?? "closed"])
     for (const { seriesOf } of topicSeries) for (const topic of topics) add(seriesOf(topic, groupId), 0)
-    for (const lane of snapshot.lanes) {
-      for (const { of, seriesOf } of topicSeries) add(seriesOf(lane.topic, groupId), of(lane))
+    for (const assigned of snapshot.partitions) {
+      for (const { of, seriesOf } of topicSeries) add(seriesOf(assigned.topic, groupId), of(assigned))
       for (const { of, seriesOf } of partitionSeries) {
-        add(seriesOf(lane.topic, String(lane.partition), groupId), of(lane, now))
+        add(seriesOf(assigned.topic, String(assigned.partition), groupId), of(assigned, now))
       }
     }
     return values

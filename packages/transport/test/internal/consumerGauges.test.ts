@@ -5,11 +5,11 @@ import * as Metric from "effect/Metric"
 import type { MetricState } from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import type { ConsumerSnapshot, LaneSnapshot } from "../../src/ConsumerSnapshot.js"
+import type { ConsumerSnapshot, PartitionSnapshot } from "../../src/ConsumerSnapshot.js"
 import * as TransportMetrics from "../../src/TransportMetrics.js"
 import { unevenly } from "../support/unevenClock.js"
 
-const idle: LaneSnapshot = {
+const idle: PartitionSnapshot = {
   topic: "orders",
   partition: 0,
   activity: "idle",
@@ -23,10 +23,10 @@ const idle: LaneSnapshot = {
   steps: 0
 }
 
-const running = (...lanes: ReadonlyArray<Partial<LaneSnapshot>>): ConsumerSnapshot => ({
+const running = (...partitions: ReadonlyArray<Partial<PartitionSnapshot>>): ConsumerSnapshot => ({
   status: "Running",
   circuitBreaker: undefined,
-  lanes: lanes.map((lane) => ({ ...idle, ...lane }))
+  partitions: partitions.map((one) => ({ ...idle, ...one }))
 })
 
 /** The non-zero gauges of a service. */
@@ -55,7 +55,7 @@ const observe = Effect.fnUntraced(function* (service: string, ...first: Readonly
 })
 
 describe("consumerGauges", () => {
-  it.scoped("show the totals of a topic's lanes", () =>
+  it.scoped("show the totals of a topic's partitions", () =>
     Effect.gen(function* () {
       yield* observe(
         "gauges_topic",

@@ -199,7 +199,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const snapshot = (): ConsumerSnapshot => ({
     status: lifecycle.now(),
     circuitBreaker: breaker?.now(),
-    lanes: Array.from(partitions.all, (assigned) => assigned.snapshot())
+    partitions: Array.from(partitions.all, (assigned) => assigned.snapshot())
   })
   let failure: ConsumerError | undefined
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)

@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.suspend(() => {
         sources = given
         const look = Effect.sync(() => {
-          progress = Progress.look(progress, given.snapshot().lanes, now())
+          progress = Progress.look(progress, given.snapshot().partitions, now())
         })
         return Effect.asVoid(
           Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(look, Progress.intervalMs))))

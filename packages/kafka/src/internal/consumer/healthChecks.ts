@@ -66,14 +66,14 @@ const lifecycle = (status: ConsumerStatus, failure: ConsumerError | undefined): 
 
 const membership = (
   { generationId, isAlive, isStable, memberId }: MembershipView,
-  { lanes, status }: ConsumerSnapshot
+  { partitions, status }: ConsumerSnapshot
 ): HealthCheck => {
-  const details = { memberId, generationId, assigned: lanes.length }
+  const details = { memberId, generationId, assigned: partitions.length }
   if (status === "Starting") return { status: "degraded", state: "joining", ready: false }
   if (status !== "Running" && status !== "Paused") return { status: "up", state: "leaving" }
   if (!isAlive) return { status: "down", state: "expired", ready: false, details }
   // Partitions that stay through a cooperative rebalance continue.
-  if (!isStable) return { status: "degraded", state: "rebalancing", ready: lanes.length > 0, details }
+  if (!isStable) return { status: "degraded", state: "rebalancing", ready: partitions.length > 0, details }
   return { status: "up", state: "stable", details }
 }
 

@@ -1,48 +1,48 @@
 /**
- * Whether the lanes get on: how long each has settled nothing though it had work, and how long it has been at the same
- * thing. Pure: looked at once a second.
+ * Whether the assigned partitions make progress: how long each has had work and settled nothing, and how long its lane
+ * has been in the same step. Pure: given a snapshot once a second.
  */
-import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthStatus } from "@spillway/transport/Health"
 
-/** How often the lanes are looked at, in milliseconds. */
+/** The time between two looks, in milliseconds. */
 export const intervalMs = 1_000
 
-/** A look that comes late counts as no more than this, so that a process that was frozen blames no lane. */
+/** A late look counts for at most this time, so that a process that was frozen reports nothing as stalled. */
 const longestStepMs = 2 * intervalMs
 
 interface Tracked {
-  readonly lane: LaneSnapshot
-  /** For how long it has had work and settled nothing, in milliseconds. */
+  readonly snapshot: PartitionSnapshot
+  /** How long it has had work and settled nothing, in milliseconds. */
   readonly unsettledMs: number
-  /** For how long it has been at the same thing, in milliseconds. */
+  /** How long it has been in the same step, in milliseconds. */
   readonly stepMs: number
 }
 
-/** What the looks up to `at` have shown. */
+/** The results of the looks up to `at`. */
 export interface Progress {
   readonly at: number
-  readonly lanes: ReadonlyMap<string, Tracked>
+  readonly partitions: ReadonlyMap<string, Tracked>
 }
 
-export const start = (now: number): Progress => ({ at: now, lanes: new Map() })
+export const start = (now: number): Progress => ({ at: now, partitions: new Map() })
 
 /** One more look. */
-export const look = (before: Progress, lanes: ReadonlyArray<LaneSnapshot>, now: number): Progress => {
+export const look = (before: Progress, snapshots: ReadonlyArray<PartitionSnapshot>, now: number): Progress => {
   const elapsed = Math.min(Math.max(0, now - before.at), longestStepMs)
   return {
     at: now,
-    lanes: new Map(
-      lanes.map((lane) => {
-        const key = `${lane.topic}/${lane.partition}`
-        const last = before.lanes.get(key)
-        const isSame = last !== undefined && last.lane.settledTo === lane.settledTo && hasWork(lane)
+    partitions: new Map(
+      snapshots.map((snapshot) => {
+        const key = `${snapshot.topic}/${snapshot.partition}`
+        const last = before.partitions.get(key)
+        const isSame = last !== undefined && last.snapshot.settledTo === snapshot.settledTo && hasWork(snapshot)
         return [
           key,
           {
-            lane,
+            snapshot,
             unsettledMs: isSame ? last.unsettledMs + elapsed : 0,
-            stepMs: isSame && last.lane.steps === lane.steps ? last.stepMs + elapsed : 0
+            stepMs: isSame && last.snapshot.steps === snapshot.steps ? last.stepMs + elapsed : 0
           }
         ]
       })
@@ -50,14 +50,14 @@ export const look = (before: Progress, lanes: ReadonlyArray<LaneSnapshot>, now: 
   }
 }
 
-/** A paused lane has nothing to do but finish what is in flight. */
-const hasWork = ({ activity, paused }: LaneSnapshot): boolean =>
+/** A paused partition only finishes its record in flight. */
+const hasWork = ({ activity, paused }: PartitionSnapshot): boolean =>
   activity !== "idle" && !(activity === "queued" && paused)
 
 export interface Limits {
   readonly stalledAfterMs: number
   readonly handlerTimeoutMs: number
-  /** Whether lanes may start records: not while the session has expired or the circuit breaker is open. */
+  /** Whether records may start: not while the session has expired or the circuit breaker is open. */
   readonly mayStart: boolean
 }
 
@@ -73,8 +73,8 @@ const statuses: Readonly<Record<Trouble, HealthStatus>> = { stuck: "down", stall
 /** The watchdog interrupts within a fifth more than `handlerTimeout`; a handler that still runs then never ends. */
 const stuckAfter = (handlerTimeoutMs: number): number => handlerTimeoutMs * 1.2 + longestStepMs
 
-const troubleOf = ({ lane, stepMs, unsettledMs }: Tracked, limits: Limits): Trouble | undefined => {
-  const { activity } = lane
+const troubleOf = ({ snapshot, stepMs, unsettledMs }: Tracked, limits: Limits): Trouble | undefined => {
+  const { activity } = snapshot
   if (activity === "handling" && stepMs > stuckAfter(limits.handlerTimeoutMs)) return "stuck"
   if (unsettledMs <= limits.stalledAfterMs || activity === "deadLettering") return undefined
   if (activity === "queued" || activity === "waiting") {
@@ -84,25 +84,27 @@ const troubleOf = ({ lane, stepMs, unsettledMs }: Tracked, limits: Limits): Trou
   return stepMs > limits.stalledAfterMs ? "stalled" : "retrying"
 }
 
-/** Lanes whose record has waited for longer than the threshold for its dead letter. */
+/** Partitions whose record has waited for longer than the threshold for its dead letter. */
 export const deadLettering = (progress: Progress, { stalledAfterMs }: Pick<Limits, "stalledAfterMs">) =>
-  Array.from(progress.lanes.values()).flatMap(({ lane, stepMs }) =>
-    lane.activity === "deadLettering" && stepMs > stalledAfterMs
-      ? [{ topic: lane.topic, partition: lane.partition, offset: lane.settledTo, seconds: Math.round(stepMs / 1_000) }]
+  Array.from(progress.partitions.values()).flatMap(({ snapshot, stepMs }) =>
+    snapshot.activity === "deadLettering" && stepMs > stalledAfterMs
+      ? [{ ...placeOf(snapshot), seconds: Math.round(stepMs / 1_000) }]
       : []
   )
 
-/** So many lanes are named. */
+/** The most partitions that a report names. */
 const named = 20
 
+const placeOf = ({ partition, settledTo, topic }: PartitionSnapshot) => ({ topic, partition, offset: settledTo })
+
 export const check = (progress: Progress, limits: Limits): HealthCheck => {
-  const tracked = Array.from(progress.lanes.values())
+  const tracked = Array.from(progress.partitions.values())
   const troubled = tracked.flatMap((one) => {
     const trouble = troubleOf(one, limits)
     return trouble === undefined ? [] : [{ trouble, ...one }]
   })
   if (troubled.length === 0) {
-    return { status: "up", state: tracked.some(({ lane }) => hasWork(lane)) ? "working" : "idle" }
+    return { status: "up", state: tracked.some(({ snapshot }) => hasWork(snapshot)) ? "working" : "idle" }
   }
   const worst = (["stuck", "stalled", "retrying"] as const).find((state) =>
     troubled.some(({ trouble }) => trouble === state)
@@ -113,10 +115,8 @@ export const check = (progress: Progress, limits: Limits): HealthCheck => {
     live: worst !== "stuck",
     details: {
       count: troubled.length,
-      lanes: troubled.slice(0, named).map(({ lane, trouble, unsettledMs }) => ({
-        topic: lane.topic,
-        partition: lane.partition,
-        offset: lane.settledTo,
+      lanes: troubled.slice(0, named).map(({ snapshot, trouble, unsettledMs }) => ({
+        ...placeOf(snapshot),
         state: trouble,
         seconds: Math.round(unsettledMs / 1_000)
       }))

@@ -4,7 +4,7 @@
 
 import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
-import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { awaited, type FailedAttempt, type Outcome, type Processor, type Retry } from "@spillway/transport/Processor"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -63,7 +63,7 @@ export interface Lane
   /** Closes the lane and interrupts the record in flight; nothing settles any more. */
   readonly abort: Effect.Effect<void>
   /** The record in flight, and since when. */
-  readonly snapshot: () => Pick<LaneSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
+  readonly snapshot: () => Pick<PartitionSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
 }
 
 /** `Closed` lanes start no further record; `Aborted` lanes settle nothing any more. */
@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let retry: Retry | undefined
   /** The queue was cleared since the current record started: it isn't retried. */
   let isCleared = false
-  let step: LaneSnapshot["activity"] = "handling"
+  let step: PartitionSnapshot["activity"] = "handling"
   let recoverySteps = 0
   let startedAt = 0
 

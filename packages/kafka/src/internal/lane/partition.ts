@@ -3,7 +3,7 @@
  * from its assignment until it is revoked or lost. Only this file writes its state.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import type { LaneSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import type { Outcome } from "@spillway/transport/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
@@ -88,7 +88,7 @@ export interface Partition extends TopicPartition, Omit<Lane.Lane, "clear"> {
   readonly restartAt: (offset: number) => void
   /** Takes a record's outcome back, and handles it again before the queued records. */
   readonly repeat: (record: ConsumedRecord) => void
-  readonly snapshot: () => LaneSnapshot
+  readonly snapshot: () => PartitionSnapshot
 }
 
 export interface Start extends TopicPartition {

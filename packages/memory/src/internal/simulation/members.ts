@@ -155,7 +155,7 @@ export const make = <A, E, R, RD>(
     if (snapshot === undefined) return
     oracle.holds(
       member,
-      snapshot().lanes.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0)
+      snapshot().partitions.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0)
     )
   }
 
