@@ -179,15 +179,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the broker takes a batch that is sent again for a new one",
-    file: `${kafka}/producer/partitionQueue.ts`,
-    replace: "if (queue.sequence === undefined || own.numbers !== undefined) return",
+    file: `${kafka}/producer/numbering.ts`,
+    replace: "if (queue.sequence === undefined || batch.numbers !== undefined) return",
     by: "if (queue.sequence === undefined) return"
   },
   {
     name: "batches have no sequence",
-    file: `${kafka}/producer/partitionQueue.ts`,
-    replace: "  own.numbers = numbers\n",
-    by: ""
+    file: `${kafka}/producer/numbering.ts`,
+    replace: "  ownBatch(batch).numbers = numbers\n  queue",
+    by: "  queue"
   },
   {
     name: "a refused batch counts as written",

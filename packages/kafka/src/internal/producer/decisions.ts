@@ -77,6 +77,12 @@ export const ofCode = (code: number): Verdict => {
   }
 }
 
+/** The failure of records that are refused though an attempt before may have written them. */
+export const inDoubt = (failure: Failure): Failure => ({
+  ...failure,
+  description: `${failure.description}; an earlier attempt may have written it`
+})
+
 /** What it means that no answer came. */
 export const ofWireError = (cause: WireError): Verdict => {
   const { message: description } = cause

@@ -1,12 +1,13 @@
 /**
- * The state machine of a partition's batches: which may be sent now, under which numbers, and what follows each result.
- * Nothing else writes queues and batches.
+ * The state machine of a partition's batches: which may be sent now, and what follows each result. With `numbering.ts`,
+ * which numbers them, it alone writes queues and batches.
  */
 import * as RecordBatch from "../../RecordBatch.js"
 import * as Backoff from "../concurrency/backoff.js"
 import type { Failure, Verdict } from "./decisions.js"
+import * as Numbering from "./numbering.js"
 import * as Sequence from "./sequence.js"
-import type { Batch, Entry, Numbering, Own, PartitionQueue, Retry } from "./types.js"
+import type { Batch, Entry, Own, PartitionQueue, Retry } from "./types.js"
 
 export type { Batch, PartitionQueue, Retry }
 
@@ -16,9 +17,6 @@ type OwnBatch = Own<Batch>
 const ownQueue = (queue: PartitionQueue): OwnQueue => queue as OwnQueue
 const ownBatch = (batch: Batch): OwnBatch => batch as OwnBatch
 
-const inOrder: Numbering = { _tag: "InOrder" }
-const mustRenumber: Numbering = { _tag: "Renumber" }
-
 export const make = (topic: string, partition: number, maxBytes: number): PartitionQueue => ({
   topic,
   partition,
@@ -27,7 +25,8 @@ export const make = (topic: string, partition: number, maxBytes: number): Partit
   retrying: undefined,
   sequence: undefined,
   exhaustedId: undefined,
-  numbering: inOrder,
+  hasGap: false,
+  probed: undefined,
   nodeId: -1,
   isOffered: false,
   maxBytes,
@@ -43,9 +42,10 @@ const makeBatch = (queue: PartitionQueue, entries: ReadonlyArray<Entry>, ready: 
     bytes: entries.reduce((sum, entry) => sum + entry.size, RecordBatch.batchOverhead),
     ready,
     sent: false,
-    attempts: 0,
+    inFlight: false,
     numbers: undefined,
-    baseSequence: undefined
+    written: "no",
+    whole: undefined
   }
   for (const entry of entries) (entry as Own<Entry>).batch = batch
   return batch
@@ -78,9 +78,10 @@ export const recordCount = (batch: Batch): number => batch.entries.length - batc
 
 /** Takes the batch out of its queue. */
 export const remove = (batch: Batch): void => {
-  const { batches } = ownQueue(batch.queue)
-  const at = batches.indexOf(batch)
-  if (at >= 0) batches.splice(at, 1)
+  const queue = ownQueue(batch.queue)
+  const at = queue.batches.indexOf(batch)
+  if (at >= 0) queue.batches.splice(at, 1)
+  if (queue.probed === batch) queue.probed = undefined
 }
 
 /** Lets go of the batch's records; it must have been removed. */
@@ -119,153 +120,126 @@ export const beginSequence = (queue: PartitionQueue, identity: Sequence.Producer
   ownQueue(queue).sequence = Sequence.begin(identity)
 }
 
-/** In a transaction what was refused makes place for what follows, under the same epoch: none of it was written. */
-const renumberFromSplit = (queue: OwnQueue, sequence: Sequence.Sequence): void => {
-  const from = queue.batches.findIndex(({ numbers }) => numbers === undefined)
-  for (const batch of queue.batches.slice(from)) ownBatch(batch).numbers = undefined
-  queue.sequence = { ...sequence, next: queue.batches[from]?.baseSequence ?? sequence.next }
-}
-
-const renumber = (queue: OwnQueue): void => {
-  const { sequence } = queue
-  queue.numbering = inOrder
-  if (sequence?.isTransactional === true) {
-    renumberFromSplit(queue, sequence)
-    return
-  }
-  for (const batch of queue.batches) ownBatch(batch).numbers = undefined
-  if (sequence === undefined) return
-  queue.sequence = Sequence.beginAnew(sequence)
-  if (queue.sequence === undefined) queue.exhaustedId = sequence.producerId
-}
-
 /**
  * The most batches in flight: one, so that none overtakes another, unless the broker keeps their order by their
  * sequence, as it does once it has seen one.
  */
 const maxInFlight = ({ sequence }: PartitionQueue): number => (sequence?.isEstablished === true ? 5 : 1)
 
-const isNumbered = (batch: Batch | undefined): boolean => batch?.numbers !== undefined
+/** Whether no batch in flight is behind one that isn't, as it is behind one that was split. */
+const isNextInOrder = ({ batches, inFlight }: PartitionQueue): boolean => {
+  for (let at = 0; at < inFlight; at++) if (batches[at]?.inFlight !== true) return false
+  return true
+}
 
 /** The batch to send next, if one may be sent now. */
 export const next = (queue: PartitionQueue): Batch | undefined => {
   const own = ownQueue(queue)
   if (own.retrying !== undefined) return undefined
-  if (own.numbering._tag !== "InOrder") {
-    if (own.inFlight > 0) return undefined
-    if (own.numbering._tag === "Renumber") renumber(own)
-    else {
-      const probed = own.batches[own.numbering.at]
-      if (isNumbered(probed)) return probed
-      own.numbering = inOrder
-    }
-  }
-  if (own.inFlight >= maxInFlight(own)) return undefined
+  if (own.probed !== undefined) return own.inFlight > 0 ? undefined : own.probed
+  if (own.inFlight >= maxInFlight(own) || !isNextInOrder(own)) return undefined
   while (true) {
     const { batches, inFlight } = own
     const batch = batches[inFlight]
     // A batch that isn't the last is full.
     if (batch === undefined || !(batch.ready || batch.sent || inFlight + 1 < batches.length)) return undefined
     if (batch.withdrawn > 0) compact(batch)
-    if (batch.entries.length > 0) return batch
+    if (batch.entries.length === 0) continue
+    // Another epoch begins once all batches of the one before have their results.
+    if (own.hasGap && batch.numbers === undefined && (inFlight > 0 || !Numbering.closeGap(own))) return undefined
+    return batch
   }
 }
+
+/**
+ * Whether a batch can be dropped since all of its callers were interrupted or have failed. Once it is numbered, it is
+ * sent again for what the broker says of those before it.
+ */
+export const isAbandoned = (batch: Batch): boolean =>
+  batch.entries.every((entry) => entry.settled) && (batch.numbers === undefined || batch.queue.batches[0] === batch)
 
 /** Moves a batch in flight to a broker, numbered where the queue has a sequence. */
 export const take = (batch: Batch, nodeId: number): void => {
   const own = ownBatch(batch)
   const queue = ownQueue(batch.queue)
   own.sent = true
-  own.attempts++
+  own.inFlight = true
   queue.inFlight++
   queue.nodeId = nodeId
-  if (queue.sequence === undefined || own.numbers !== undefined) return
-  const [numbers, next] = Sequence.number(queue.sequence, own.entries.length)
-  own.numbers = numbers
-  queue.sequence = next
+  Numbering.assign(queue, batch)
 }
 
-/**
- * The broker acknowledged a batch in flight. Returns the batches that are written by it, in their order: where it was
- * probed those before it too, since brokers write in sequence.
- */
-export const acknowledged = (batch: Batch): ReadonlyArray<Batch> => {
+const land = (batch: Batch): OwnQueue => {
   const queue = ownQueue(batch.queue)
+  ownBatch(batch).inFlight = false
   queue.inFlight--
+  return queue
+}
+
+/** The broker acknowledged a batch in flight. Returns the batches that have their results by it, in their order. */
+export const acknowledged = (batch: Batch): ReadonlyArray<Batch> => {
+  const queue = land(batch)
   recovered(queue)
-  if (queue.sequence?.isEstablished === false) queue.sequence = { ...queue.sequence, isEstablished: true }
-  if (queue.numbering._tag !== "Probe") return [batch]
-  const written = [...queue.batches.slice(0, queue.numbering.at), batch]
-  queue.numbering = inOrder
-  return written
+  return [...Numbering.acknowledged(queue, batch), batch]
 }
 
 /** What follows a batch's failure. */
 export type Reaction =
   /** The queue pauses, then its batches are sent again. */
   | { readonly _tag: "Pause"; readonly retry: Retry }
-  /** The batch's records fail. */
-  | { readonly _tag: "Reject"; readonly failure: Failure }
+  /** The records of these batches fail. */
+  | { readonly _tag: "Reject"; readonly batches: ReadonlyArray<Batch>; readonly failure: Failure }
   /** The batch was replaced by its halves. */
   | { readonly _tag: "Split" }
+  /** It is known to be written, by an attempt before. */
+  | { readonly _tag: "Written" }
 
 /** A batch in flight has failed. */
 export const failed = (batch: Batch, verdict: Verdict, isTransactional: boolean): Reaction => {
-  const queue = ownQueue(batch.queue)
+  const queue = land(batch)
   const { failure } = verdict
-  queue.inFlight--
+  if (verdict._tag === "Retry") {
+    Numbering.unanswered(batch)
+    return { _tag: "Pause", retry: verdict }
+  }
+  if (failure.reason === "Fenced") Numbering.fenced(queue, batch)
+  // A transaction is aborted by any failure.
+  if (batch.written === "yes" && !isTransactional) return { _tag: "Written" }
+  const reject: Reaction = { _tag: "Reject", batches: [batch], failure }
   switch (verdict._tag) {
-    case "Retry":
-      return { _tag: "Pause", retry: verdict }
-    case "OutOfOrder":
-      if (queue.batches[0] === batch && isTransactional) return { _tag: "Reject", failure }
-      outOfOrder(queue, batch)
+    case "OutOfOrder": {
+      if (queue.batches[0] === batch && isTransactional) return reject
+      const batches = Numbering.outOfOrder(queue, batch)
+      if (batches.length > 0) return { ...reject, batches }
       return { _tag: "Pause", retry: { _tag: "Retry", failure, unknownTopic: false } }
+    }
     case "TooLarge":
       queue.maxBytes = Math.min(queue.maxBytes, Math.max(RecordBatch.batchOverhead, Math.ceil(batch.bytes / 2)))
-      return split(batch) ? { _tag: "Split" } : { _tag: "Reject", failure }
+      return split(queue, batch) ? { _tag: "Split" } : reject
     case "BadRecord":
-      return split(batch) ? { _tag: "Split" } : { _tag: "Reject", failure }
+      return split(queue, batch) ? { _tag: "Split" } : reject
     case "Fail":
-      if (failure.reason === "Fenced") fenced(queue)
-      return { _tag: "Reject", failure }
+      return reject
   }
 }
 
-const outOfOrder = (queue: OwnQueue, batch: Batch): void => {
-  const at = queue.batches.indexOf(batch)
-  // Behind one that is to be sent again, that is to be expected.
-  if (at !== (queue.numbering._tag === "Probe" ? queue.numbering.at : 0)) return
-  const mayBeWritten = at > 0 || batch.attempts > 1
-  queue.numbering = mayBeWritten && isNumbered(queue.batches[at + 1]) ? { _tag: "Probe", at: at + 1 } : mustRenumber
-}
-
-/** The broker takes nothing more under the queue's producer id. */
-const fenced = (queue: OwnQueue): void => {
-  queue.exhaustedId = queue.sequence?.producerId
-  queue.sequence = undefined
-  queue.numbering = mustRenumber
-}
-
 /** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
-const split = (batch: Batch): boolean => {
-  const { entries, numbers } = batch
-  const queue = ownQueue(batch.queue)
+const split = (queue: OwnQueue, batch: Batch): boolean => {
+  const { entries } = batch
   if (entries.length < 2) return false
   const middle = Math.ceil(entries.length / 2)
-  const halves = [makeBatch(queue, entries.slice(0, middle), true), makeBatch(queue, entries.slice(middle), true)]
-  ownBatch(halves[0]!).baseSequence = numbers?.baseSequence
-  queue.batches.splice(queue.batches.indexOf(batch), 1, ...halves)
-  if (numbers !== undefined) queue.numbering = mustRenumber
+  const first = makeBatch(queue, entries.slice(0, middle), true)
+  const second = makeBatch(queue, entries.slice(middle), true)
+  const at = queue.batches.indexOf(batch)
+  Numbering.divided(queue, at, first, second)
+  remove(batch)
+  queue.batches.splice(at, 0, first, second)
   return true
 }
 
-/**
- * Takes a batch whose records fail out of the queue. Those after it are out of order, unless it was written by an
- * attempt before.
- */
+/** Takes a batch out of the queue that isn't acknowledged, and won't be sent again. */
 export const reject = (batch: Batch): void => {
-  if (batch.numbers !== undefined && batch.attempts === 1) ownQueue(batch.queue).numbering = mustRenumber
+  Numbering.givenUp(ownQueue(batch.queue), batch.queue.batches.indexOf(batch))
   remove(batch)
 }
 
@@ -301,8 +275,9 @@ export const moved = (queue: PartitionQueue): void => {
   const own = ownQueue(queue)
   own.sequence = undefined
   own.exhaustedId = undefined
-  own.numbering = mustRenumber
-  for (const batch of own.batches) ownBatch(batch).attempts = 0
+  own.hasGap = false
+  own.probed = undefined
+  for (const batch of own.batches) Numbering.clear(batch)
 }
 
 /** Whether it holds nothing, and nothing that is under way concerns it. */
@@ -318,9 +293,9 @@ export const reset = (queue: PartitionQueue, isNewEpoch: boolean): void => {
   own.batches = []
   own.retrying = undefined
   recovered(own)
-  if (own.numbering._tag === "Probe") own.numbering = inOrder
+  own.probed = undefined
   if (!isNewEpoch) return
   own.sequence = undefined
   own.exhaustedId = undefined
-  own.numbering = inOrder
+  own.hasGap = false
 }

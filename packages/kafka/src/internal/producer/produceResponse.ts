@@ -15,6 +15,7 @@ import type { Retries, Retry } from "../concurrency/retries.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import { keyOf } from "../topicPartition.js"
 import * as Decisions from "./decisions.js"
+import * as Numbering from "./numbering.js"
 import * as PartitionQueue from "./partitionQueue.js"
 import * as PendingSend from "./pendingSend.js"
 import { type Answer, answersOf } from "./produceRequest.js"
@@ -26,8 +27,8 @@ export interface ProduceResponses {
   readonly conclude: (batches: ReadonlyArray<PartitionQueue.Batch>, exit: Exit.Exit<ProduceResponse, WireError>) => void
   /** Sends nothing of the queue until all in flight has its result, a backoff has passed and the topic was looked up. */
   readonly pause: (queue: PartitionQueue.PartitionQueue, retry: PartitionQueue.Retry) => void
-  /** Takes a batch whose records are settled, or have their results, out of its queue. */
-  readonly end: (batch: PartitionQueue.Batch) => void
+  /** Takes a batch whose records are settled out of its queue, unsent. */
+  readonly drop: (batch: PartitionQueue.Batch) => void
   /** Fails all that a queue holds. */
   readonly rejectAll: (queue: PartitionQueue.PartitionQueue, failure: Decisions.Failure) => void
 }
@@ -113,10 +114,17 @@ export const make = (options: Options): ProduceResponses => {
     PartitionQueue.clear(batch)
   }
 
-  const reject = (batch: PartitionQueue.Batch, failure: Decisions.Failure): void => {
-    const { entries } = batch
+  const drop = (batch: PartitionQueue.Batch): void => {
     PartitionQueue.reject(batch)
     end(batch)
+  }
+
+  const reject = (batch: PartitionQueue.Batch, reason: Decisions.Failure): void => {
+    const { entries } = batch
+    // An aborted transaction isn't visible, whatever was written of it.
+    const isInDoubt = Numbering.mayBeWritten(batch) && readiness().transactionalId === null
+    const failure = isInDoubt ? Decisions.inDoubt(reason) : reason
+    drop(batch)
     for (const entry of entries) PendingSend.reject(entry, failure)
     readiness().onFailed(failure)
   }
@@ -158,7 +166,8 @@ export const make = (options: Options): ProduceResponses => {
       pause(queue, reaction.retry)
       return
     }
-    if (reaction._tag === "Reject") reject(batch, reaction.failure)
+    if (reaction._tag === "Reject") for (const one of reaction.batches) reject(one, reaction.failure)
+    if (reaction._tag === "Written") confirm(batch, unplaced)
     if (queue.retrying === undefined) PartitionQueue.recovered(queue)
     else pause(queue, queue.retrying)
   }
@@ -192,5 +201,5 @@ export const make = (options: Options): ProduceResponses => {
     )
   }
 
-  return { conclude, pause, end, rejectAll }
+  return { conclude, pause, drop, rejectAll }
 }

@@ -62,10 +62,10 @@ export const make = (options: Options): Sender => {
   const next = (queue: PartitionQueue.PartitionQueue): PartitionQueue.Batch | undefined => {
     while (true) {
       const batch = PartitionQueue.next(queue)
-      if (batch === undefined || batch.entries.some((entry) => !entry.settled)) return batch
-      // It was sent before and its callers were interrupted; but a transaction must know whether it holds it.
-      if (readiness().transactionalId !== null) return batch
-      responses.end(batch)
+      // A transaction must know whether it holds what was sent before its callers were interrupted.
+      if (batch === undefined || readiness().transactionalId !== null) return batch
+      if (!PartitionQueue.isAbandoned(batch)) return batch
+      responses.drop(batch)
     }
   }
 

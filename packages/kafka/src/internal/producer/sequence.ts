@@ -24,10 +24,19 @@ export interface BatchNumbers extends ProducerIdAndEpoch {
   readonly baseSequence: number
 }
 
-/** The numbers of the next batch, and the sequence after it; sequences begin again after the last int32. */
+/** Sequences begin again after the last int32. */
+const add = (sequence: number, records: number): number => (sequence + records) % 0x80000000
+
+/** The numbers that follow a number of records. */
+export const after = (numbers: BatchNumbers, records: number): BatchNumbers => ({
+  ...numbers,
+  baseSequence: add(numbers.baseSequence, records)
+})
+
+/** The numbers of the next batch, and the sequence after it. */
 export const number = (sequence: Sequence, records: number): readonly [BatchNumbers, Sequence] => {
   const { isEstablished, isTransactional, next: baseSequence, producerEpoch, producerId } = sequence
-  const next = (baseSequence + records) % 0x80000000
+  const next = add(baseSequence, records)
   return [
     { producerId, producerEpoch, isTransactional, baseSequence },
     { producerId, producerEpoch, isTransactional, next, isEstablished }

@@ -1,6 +1,7 @@
 /**
  * A send and its records, and the batches and the queue that they wait in. They refer to each other. `pendingSend.ts`
- * alone writes sends, `partitionQueue.ts` alone queues and batches; an entry's fields say which of the two writes them.
+ * alone writes sends, `partitionQueue.ts` and its `numbering.ts` alone write queues and batches; an entry's fields say
+ * which of the two writes them.
  */
 import type { ProducerError, ProducerRecord, RecordMetadata } from "@spillway/transport/Producer"
 import type { EncodableRecord } from "../../RecordBatch.js"
@@ -57,31 +58,30 @@ export interface Batch {
   readonly ready: boolean
   /** It was sent at least once: its records may have been written, and it takes and loses none. */
   readonly sent: boolean
-  /** How often it was sent to this cluster. */
-  readonly attempts: number
+  /** It is in flight now. */
+  readonly inFlight: boolean
   /** Its place in the sequence, from its first departure on; undefined when the producer isn't idempotent. */
   readonly numbers: BatchNumbers | undefined
-  /** Where the batch was numbered that this is the first half of. */
-  readonly baseSequence: number | undefined
+  /** Whether it is written under its numbers. */
+  readonly written: Written
+  /** The numbers of the batch that it was split from, if that one may be written whole. */
+  readonly whole: BatchNumbers | undefined
 }
 
-export type Retry = Extract<Verdict, { readonly _tag: "Retry" }>
+/** What is known of whether a batch is written. */
+export type Written =
+  | "no"
+  /** An attempt had no answer. It isn't written if the broker refuses it, and all numbered behind it, as out of order. */
+  | "perhaps"
+  /**
+   * As above, but only an acknowledgement decides it: a batch behind it that may be written was split or given up, and a
+   * broker may remember that one alone.
+   */
+  | "undecidable"
+  /** A batch behind it was acknowledged. It is sent again for its offset. */
+  | "yes"
 
-/** What the queue knows of the numbers of its batches. */
-export type Numbering =
-  /** The broker expects the batches by their numbers. */
-  | { readonly _tag: "InOrder" }
-  /**
-   * The broker refuses the oldest batch as out of order, or will refuse those after it: as soon as nothing is in flight
-   * they get new numbers. Nothing after the oldest was written, for brokers write in sequence.
-   */
-  | { readonly _tag: "Renumber" }
-  /**
-   * The batches before the one at this place were refused as out of order though they may have been written, and it is
-   * sent next, alone. A broker that took over or restarted may remember the last batch only: where it knows this one
-   * as written, so were those before.
-   */
-  | { readonly _tag: "Probe"; readonly at: number }
+export type Retry = Extract<Verdict, { readonly _tag: "Retry" }>
 
 /** The batches on their way to one partition: first those in flight, last the one that still fills. */
 export interface PartitionQueue {
@@ -96,7 +96,14 @@ export interface PartitionQueue {
   readonly sequence: Sequence | undefined
   /** The producer id that its next sequence can't have. */
   readonly exhaustedId: bigint | undefined
-  readonly numbering: Numbering
+  /** Its sequence has numbers that no batch has any more: before another batch is numbered, it begins again. */
+  readonly hasGap: boolean
+  /**
+   * The batches before this one were refused as out of order though they may be written, and it is sent next, alone. A
+   * broker that took over or restarted may remember the last batch only: if it acknowledges this one, those before are
+   * written.
+   */
+  readonly probed: Batch | undefined
   /** The node id of the broker that its batches in flight were sent to. */
   readonly nodeId: number
   /** It waits for its turn in a request. */
