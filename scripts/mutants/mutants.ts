@@ -275,8 +275,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a partition that fails holds up the others of its broker",
     file: `${kafka}/fetcher/fetcher.ts`,
-    replace: "open.filter((assigned) => failures.waitMs(assigned, at) === 0)",
-    by: "open.filter(() => open.every((assigned) => failures.waitMs(assigned, at) === 0))",
+    replace: "open.filter((assigned) => backoffs.waitMs(assigned, at) === 0)",
+    by: "open.filter(() => open.every((assigned) => backoffs.waitMs(assigned, at) === 0))",
     // It delays records, and loses or repeats none.
     heldBy: ["packages/kafka/test/fetcher/partitionErrors.test.ts"]
   },

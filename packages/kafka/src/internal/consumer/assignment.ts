@@ -14,7 +14,7 @@ import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import * as Concurrently from "../concurrency/parallel.js"
 import type { Member } from "../group/member.js"
-import type { Assignment } from "../group/membership.js"
+import type { RebalanceHandler } from "../group/membership.js"
 import * as StartCounts from "../group/startCounts.js"
 import type { Subscription } from "../group/subscription.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
@@ -25,7 +25,7 @@ import { keyOf } from "../topicPartition.js"
 import * as CommittedOffsets from "./committedOffsets.js"
 import type { Committer } from "./committer.js"
 
-export interface ConsumerAssignment extends Assignment {
+export interface Assignment extends RebalanceHandler {
   /** Whether all of the last assignment is open: no partition is being opened or revoked. */
   readonly isComplete: () => boolean
   /** Lets records in flight settle for up to `timeoutMs`, interrupts the rest, and commits within the time given then. */
@@ -52,7 +52,7 @@ export const make = <R>(options: {
   readonly requireStable: boolean
   /** A partition is assigned, or no longer assigned: results of an assignment before no longer count. */
   readonly onReassigned: (partition: TopicPartition) => void
-}): Effect.Effect<ConsumerAssignment, never, R | Scope.Scope> =>
+}): Effect.Effect<Assignment, never, R | Scope.Scope> =>
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
     const { cluster, committer, context, fail, partitions: assigned, requireStable, settings } = options
     const { groupId } = settings

@@ -36,7 +36,7 @@ import * as Turn from "../lane/turn.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, keyOf, placeOf } from "../topicPartition.js"
 import type { Commits, CommittingConsumer } from "../transaction/commits.js"
-import * as ConsumerAssignment from "./assignment.js"
+import * as Assignment from "./assignment.js"
 import * as Committer from "./committer.js"
 import * as Control from "./control.js"
 import type { ConsumerHealth } from "./health.js"
@@ -152,7 +152,7 @@ export const make = Effect.fnUntraced(function* <R>(
     runtime
   )
   const assignment = yield* Scope.extend(
-    ConsumerAssignment.make({
+    Assignment.make({
       cluster,
       settings,
       subscription,

@@ -9,7 +9,7 @@ import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import type { PartitionContext } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { byPlace, placeOf } from "../topicPartition.js"
-import type { ConsumerAssignment } from "./assignment.js"
+import type { Assignment } from "./assignment.js"
 import type { Committer } from "./committer.js"
 import type { Lifecycle } from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
@@ -23,7 +23,7 @@ export interface Control extends Pick<Consumer, "pause" | "resume" | "paused" | 
 export const make = (options: {
   readonly settings: ConsumerSettings
   readonly cluster: Cluster
-  readonly assignment: ConsumerAssignment
+  readonly assignment: Assignment
   readonly partitions: AssignedPartitions
   readonly subscription: Subscription
   readonly committer: Committer

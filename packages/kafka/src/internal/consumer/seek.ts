@@ -15,7 +15,7 @@ import { CurrentHandler } from "../lane/currentHandler.js"
 import type { Partition } from "../lane/partition.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { placeOf } from "../topicPartition.js"
-import type { ConsumerAssignment } from "./assignment.js"
+import type { Assignment } from "./assignment.js"
 import type { Committer } from "./committer.js"
 
 interface Target {
@@ -31,7 +31,7 @@ export type Seek = (
 export const make = (options: {
   readonly settings: ConsumerSettings
   readonly cluster: Cluster
-  readonly assignment: ConsumerAssignment
+  readonly assignment: Assignment
   readonly partitions: AssignedPartitions
   readonly committer: Committer
   /** What `CurrentHandler` is in the handlers of this consumer. */

@@ -29,7 +29,7 @@ import { keyOf } from "../topicPartition.js"
 import * as FetchResponse from "./fetchResponse.js"
 import * as LeaderEpochCheck from "./leaderEpochCheck.js"
 import * as LeaderSearch from "./leaderSearch.js"
-import * as PartitionFailures from "./partitionFailures.js"
+import * as PartitionBackoff from "./partitionBackoff.js"
 import * as ReadReplica from "./readReplica.js"
 import * as RecreatedTopics from "./recreatedTopics.js"
 
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const clock = yield* Effect.clock
   const turn = Turn.of(clock)
   const now = () => Monotonic.millis(clock)
-  const failures = PartitionFailures.make({
+  const backoffs = PartitionBackoff.make({
     now,
     leaderOf: (assigned) => cluster.leader(assigned.topic, assigned.partition),
     retryOf: (assigned) => cluster.retries.of("Fetch", keyOf(assigned)),
@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const retry = (assigned: Partition, failure: Failure): Effect.Effect<void> =>
     Effect.suspend(() => {
       search.doubt(assigned.topic)
-      return failures.retry(assigned, failure)
+      return backoffs.retry(assigned, failure)
     })
 
   const repair = (assigned: Partition, effect: Effect.Effect<void>): Effect.Effect<void> =>
@@ -189,7 +189,7 @@ export const make = Effect.fnUntraced(function* (options: {
         }
         yield* reactions.receive(assigned, partition)
         if (partition.errorCode !== Code.NONE) continue
-        yield* failures.succeeded(assigned)
+        yield* backoffs.succeeded(assigned)
         if (partition.records.byteLength > 0) servedAt.set(assigned, ++served)
       }
     }
@@ -227,8 +227,8 @@ export const make = Effect.fnUntraced(function* (options: {
       for (const assigned of led) yield* reactions.broken(assigned)
       const at = now()
       const open = led.filter((assigned) => !assigned.isPaused() && !recreated.isGone(assigned))
-      const retryMs = Math.min(...open.map((assigned) => failures.waitMs(assigned, at) || Infinity))
-      const wanted = open.filter((assigned) => failures.waitMs(assigned, at) === 0)
+      const retryMs = Math.min(...open.map((assigned) => backoffs.waitMs(assigned, at) || Infinity))
+      const wanted = open.filter((assigned) => backoffs.waitMs(assigned, at) === 0)
       const askable = wanted.filter((assigned) => !isRepairing(assigned))
       const behind = askable.filter((assigned) => epochCheck.isBehind(assigned, at))
       for (const assigned of behind) yield* retry(assigned, "the known leader is outdated")
@@ -253,7 +253,7 @@ export const make = Effect.fnUntraced(function* (options: {
         continue
       }
       yield* unanswered(nodeId, ready, answered.left)
-      for (const assigned of ready) yield* failures.note(assigned, answered.left)
+      for (const assigned of ready) yield* backoffs.note(assigned, answered.left)
       yield* backoff.next
     }
   })
@@ -298,7 +298,7 @@ export const make = Effect.fnUntraced(function* (options: {
       shareBuffer()
       repairs.stop(assigned)
       restarts.stop(assigned)
-      failures.dropped(assigned)
+      backoffs.dropped(assigned)
       changed.notify()
       buffer.room.notify()
     }

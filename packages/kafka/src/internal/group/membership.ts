@@ -1,6 +1,6 @@
 /**
  * Group membership: joins, follows rebalances by the eager or the cooperative protocol, and leaves. `decisions.ts`
- * decides how to react to each response; the `Assignment` that is passed in handles the partitions.
+ * decides how to react to each response; the `RebalanceHandler` that is passed in handles the partitions.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -23,7 +23,7 @@ import type { Subscription } from "./subscription.js"
 import * as Topics from "./topics.js"
 
 /** Handles partitions as they are assigned, revoked and lost. */
-export interface Assignment {
+export interface RebalanceHandler {
   /** The assigned partitions, with those that are being opened. */
   readonly owned: () => ReadonlyArray<TopicPartition>
   /**
@@ -65,7 +65,7 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Fails if a subscribed topic can't be read safely. */
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
   readonly member: Member.Member
-  readonly assignment: Assignment
+  readonly assignment: RebalanceHandler
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
   readonly onJoined: Effect.Effect<void>
 }): Effect.fn.Return<Membership, never, Scope.Scope> {

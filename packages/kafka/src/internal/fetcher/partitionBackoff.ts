@@ -9,7 +9,7 @@ import { delayAfter } from "../concurrency/backoff.js"
 import type { Failure, Retry } from "../concurrency/retries.js"
 import type { Partition } from "../lane/partition.js"
 
-export interface PartitionFailures {
+export interface PartitionBackoff {
   /** Records a failure, and delays the partition's next fetch. */
   readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
   /** Records a failure of the whole request, without a delay. */
@@ -43,7 +43,7 @@ export const make = (options: {
   readonly leaderOf: (assigned: Partition) => Leader | undefined
   readonly retryOf: (assigned: Partition) => Retry
   readonly isOwned: (assigned: Partition) => boolean
-}): PartitionFailures => {
+}): PartitionBackoff => {
   const { isOwned, leaderOf, now, retryOf } = options
   const delayed = new WeakMap<Partition, Delayed>()
   const noted = new WeakSet<Partition>()
@@ -57,7 +57,7 @@ export const make = (options: {
     )
   }
 
-  const note: PartitionFailures["note"] = (assigned, failure) =>
+  const note: PartitionBackoff["note"] = (assigned, failure) =>
     Effect.suspend(() => {
       if (!isOwned(assigned)) return Effect.void
       noted.add(assigned)
