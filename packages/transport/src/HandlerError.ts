@@ -42,10 +42,13 @@ export class HandlerTimeout extends Data.TaggedError("HandlerTimeout")<{ readonl
   }
 }
 
-/** The handler succeeded with a Promise, or returned one. Nothing awaits it, so its work may not be done. */
+/**
+ * The handler returned a Promise, or succeeded with one or with an array, Option or Either that holds one. Nothing awaits
+ * it, so its work may not be done.
+ */
 export class UnawaitedPromise extends Data.TaggedError("UnawaitedPromise") {
   override get message(): string {
-    return "the handler's result is a Promise, which is not awaited: use Effect.promise or Effect.tryPromise"
+    return "the handler's result is or holds a Promise, which is not awaited: use Effect.promise or Effect.tryPromise"
   }
 }
 

@@ -23,7 +23,7 @@ export type HeadersInput =
   | Iterable<readonly [name: string, value: HeaderValue]>
   | Readonly<Record<string, HeaderValue>>
 
-export const empty: Headers = []
+export const empty: Headers = Object.freeze([])
 
 /** Headers from pairs, in the given order. */
 export const make = (entries: Iterable<readonly [name: string, value: HeaderValue]>): Headers =>

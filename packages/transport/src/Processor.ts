@@ -26,7 +26,7 @@ import * as RetryPolicy from "./RetryPolicy.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
 
-/** The result of a handler. Throws an `UnawaitedPromise` if it is a Promise, and then takes note of its rejection. */
+/** The result of a handler. Throws an `UnawaitedPromise` if it is or holds a Promise, and takes note of its rejection. */
 export const awaited: <A>(result: A) => A = Attempt.awaited
 
 /** The outcome of a record. Each record has exactly one. */

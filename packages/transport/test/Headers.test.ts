@@ -32,6 +32,11 @@ describe("Headers", () => {
     ])
   })
 
+  it("shares no headers that one holder could change for all others", () => {
+    assert.throws(() => (Headers.fromInput() as Array<Headers.Header>).push(["x", null]))
+    assert.deepStrictEqual(Headers.empty, [])
+  })
+
   it("returns the last value of a name", () => {
     fc.assert(
       fc.property(headers, (headers) => {

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -405,6 +406,9 @@ describe("A Promise as a handler's result", () => {
   const handlers: Readonly<Record<string, () => Effect.Effect<unknown>>> = {
     "of Effect.sync": () => Effect.sync(rejecting),
     "of Effect.succeed": () => Effect.succeed(rejecting()),
+    "in an array": () => Effect.sync(() => [1, Promise.resolve(), rejecting(), rejecting()]),
+    "in an Option": () => Effect.sync(() => Option.some(rejecting())),
+    "in an Either": () => Effect.sync(() => Either.right(rejecting())),
     "of Effect.map": () => Effect.map(Effect.yieldNow(), rejecting),
     "instead of an Effect": () => rejecting() as unknown as Effect.Effect<unknown>,
     "that is a query builder's": () => Effect.succeed(thenable("Query", () => assert.fail("the query ran"))),

@@ -28,6 +28,13 @@ import * as TestContext from "effect/TestContext"
 import * as FastCheck from "fast-check"
 import { type Decide, intercept, partitionsOf, refusing } from "../support/producerFaults.js"
 
+/** An object that can't be looked into. */
+const unreadable = (target: object): object => {
+  const { proxy, revoke } = Proxy.revocable(target, {})
+  revoke()
+  return proxy
+}
+
 const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : new TextDecoder().decode(bytes))
 
 interface Setup extends KafkaProducer.KafkaProducerOptions {
@@ -228,6 +235,9 @@ describe("KafkaProducer", () => {
           [{ ...good, value: undefined as unknown as null }, "InvalidRecord"],
           [{ ...good, key: 1 as unknown as string }, "InvalidRecord"],
           [{ ...good, headers: [["a", 1 as unknown as null]] }, "InvalidRecord"],
+          [{ ...good, topic: unreadable({}) as unknown as string }, "InvalidRecord"],
+          [{ ...good, value: unreadable(new Uint8Array(1)) as unknown as Uint8Array }, "InvalidRecord"],
+          [unreadable(good) as unknown as ProducerRecord, "InvalidRecord"],
           [{ ...good, topic: "" }, "InvalidRecord"]
         ]
         for (const [record, reason] of cases) {
@@ -820,6 +830,7 @@ describe("KafkaProducer", () => {
         [Symbol("odd"), "not Symbol(odd)"],
         [{}, "not an object"],
         [unprintable, "not an object"],
+        [unreadable({}), "not an unreadable object"],
         [Promise.resolve(1), "not a Promise"],
         [Promise.reject(new Error("late")), "not a Promise"]
       ]

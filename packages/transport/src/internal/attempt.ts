@@ -1,7 +1,9 @@
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { Decoder } from "../Codec.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
@@ -68,12 +70,32 @@ const effectOf = <A extends Effect.Effect<unknown, unknown, unknown>>(returned: 
   throw new TypeError(`the ${by} returned a value that is not an Effect`)
 }
 
-/** The result of an Effect. Throws if it is a Promise, since nothing awaits it, and takes note of its rejection. */
+/**
+ * The result of an Effect. Throws if it is a Promise, or an array, Option or Either that holds one, since nothing awaits
+ * it, and takes note of rejections.
+ */
 export const awaited = <A>(result: A): A => {
-  if ((typeof result !== "object" && typeof result !== "function") || result === null) return result
-  if (typeof Render.read(result, "then") !== "function") return result
-  observe(result)
+  if (!isObject(result)) return result
+  const promises = isThenable(result) ? [result] : heldBy(result).filter(isThenable)
+  if (promises.length === 0) return result
+  promises.forEach(observe)
   throw new UnawaitedPromise()
+}
+
+const isObject = (value: unknown): value is object =>
+  (typeof value === "object" || typeof value === "function") && value !== null
+
+const isThenable = (value: unknown): value is object =>
+  isObject(value) && typeof Render.read(value, "then") === "function"
+
+const heldBy = (result: object): ReadonlyArray<unknown> => {
+  try {
+    if (Array.isArray(result)) return result
+    if (Option.isOption(result)) return Option.toArray(result)
+    return Either.isEither(result) && Either.isRight(result) ? [result.right] : []
+  } catch {
+    return []
+  }
 }
 
 /** Never calls another thenable's `then`: a query builder's would run the query. */

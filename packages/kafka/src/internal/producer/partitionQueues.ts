@@ -69,7 +69,7 @@ export const make = ({ cluster, random, settings }: Options): PartitionQueues =>
     const issue = Partitioner.issueOf(answer, partitions)
     if (issue === undefined) return answer as number
     // It is refused whatever becomes of it, which would go unhandled.
-    if (answer instanceof Promise) answer.catch(() => {})
+    if (Partitioner.isPromise(answer)) answer.catch(() => {})
     return { reason: "InvalidRecord", description: `the partitioner must answer with undefined or ${issue}` }
   }
 

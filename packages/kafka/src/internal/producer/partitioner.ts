@@ -43,8 +43,25 @@ export const nextSticky = (
   return others[Math.floor(random * others.length)]
 }
 
+/** Whether a value is a Promise; a proxy may refuse to say. */
+export const isPromise = (value: unknown): value is Promise<unknown> => {
+  try {
+    return value instanceof Promise
+  } catch {
+    return false
+  }
+}
+
 /** What a value is, for an error that refuses it as a partition; it may be anything, as types don't hold in JavaScript. */
 const show = (value: unknown): string => {
+  try {
+    return kindOf(value)
+  } catch {
+    return "an unreadable object"
+  }
+}
+
+const kindOf = (value: unknown): string => {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value.slice(0, 100))
@@ -54,7 +71,7 @@ const show = (value: unknown): string => {
       return "a function"
     case "object":
       if (value === null) return "null"
-      return value instanceof Promise ? "a Promise" : Array.isArray(value) ? "an array" : "an object"
+      return isPromise(value) ? "a Promise" : Array.isArray(value) ? "an array" : "an object"
     default:
       return String(value)
   }

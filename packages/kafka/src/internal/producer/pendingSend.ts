@@ -29,6 +29,16 @@ export const make = (
   onDone
 })
 
+/** The topic and partition that a record names, which may be neither text nor a number, nor readable. */
+const coordinatesOf = (record: ProducerRecord): Pick<ProducerRecord, "topic" | "partition"> => {
+  try {
+    const { partition, topic } = record
+    return { topic: String(topic), partition: typeof partition === "number" ? partition : undefined }
+  } catch {
+    return { topic: String(undefined) }
+  }
+}
+
 export const errorOf = (
   records: ReadonlyArray<ProducerRecord>,
   index: number,
@@ -36,10 +46,11 @@ export const errorOf = (
   { cause, description, reason }: Failure
 ): ProducerError => {
   const record = records[index]!
+  const given = coordinatesOf(record)
   return new ProducerError({
     reason,
-    topic: record?.topic,
-    partition: partition ?? record?.partition,
+    topic: given.topic,
+    partition: partition ?? given.partition,
     description: records.length === 1 ? description : `record ${index} of ${records.length}: ${description}`,
     cause,
     record

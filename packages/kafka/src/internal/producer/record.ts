@@ -1,6 +1,7 @@
 /**
  * From the records that users give to those that are encoded.
  */
+import * as Diagnosis from "@spillway/transport/Diagnosis"
 import * as Headers from "@spillway/transport/Headers"
 import type { ProducerRecord } from "@spillway/transport/Producer"
 import type { EncodableRecord } from "../../RecordBatch.js"
@@ -22,6 +23,14 @@ const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
 
 /** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
 export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
+  try {
+    return read(record, now)
+  } catch (cause) {
+    return { ...invalid("it can't be read"), cause: Diagnosis.carried(cause) }
+  }
+}
+
+const read = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
   if (typeof record !== "object" || record === null) return invalid("it must be an object")
   const { key = null, partition, timestamp = now, topic, value } = record
   if (typeof topic !== "string" || topic === "") return invalid("its topic must be a name")
