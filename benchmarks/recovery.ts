@@ -137,7 +137,10 @@ export const recovery = Effect.gen(function* () {
   const rounds = numberArgument("rounds", 5)
   const brokers = yield* Broker.makeCluster(3, durable)
   const addresses = brokers.map(({ bootstrap }) => bootstrap)
-  yield* Effect.provide(KafkaAdmin.createTopics([{ topic, partitions, replicationFactor: 3 }]), wireOf(addresses))
+  yield* Effect.provide(
+    KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions, replicationFactor: 3 }])),
+    wireOf(addresses)
+  )
 
   /** The last offset acknowledged, by partition. Each partition gets a record every 20 ms. */
   const written = new Map<number, number>()

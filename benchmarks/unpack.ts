@@ -91,7 +91,9 @@ const lies: Readonly<Record<string, Liar.Lie>> = {
 
 /** Appends a batch `count` times to a partition that is created for it. */
 const write = Effect.fnUntraced(function* (topic: string, bytes: Uint8Array, times: number) {
-  yield* KafkaAdmin.createTopics([{ topic, configs: { "max.message.bytes": "100000000", "retention.ms": "-1" } }])
+  yield* KafkaAdmin.once((admin) =>
+    admin.createTopics([{ topic, configs: { "max.message.bytes": "100000000", "retention.ms": "-1" } }])
+  )
   const { bootstrap, connect } = yield* Wire
   const connection = yield* connect(bootstrap[0]!, "data")
   for (let i = 0; i < times; i++) {

@@ -73,8 +73,8 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
     const [topic, deadLetterTopic, groupId] = ["orders", "orders-dlq", "billing"] as const
 
     return yield* Effect.gen(function* () {
-      yield* KafkaAdmin.createTopics(
-        [topic, deadLetterTopic].map((topic) => ({ topic, partitions, replicationFactor: 3 }))
+      yield* KafkaAdmin.once((admin) =>
+        admin.createTopics([topic, deadLetterTopic].map((topic) => ({ topic, partitions, replicationFactor: 3 })))
       )
       const members = yield* Members.make({ brokers: addresses, groupId, topic, deadLetterTopic })
       yield* Effect.replicateEffect(members.start, memberCount)

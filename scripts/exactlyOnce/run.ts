@@ -100,7 +100,9 @@ export const run = ({ brokers, kills, onEvent, records, seed }: ExactlyOnceOptio
       deadLetterTopic: `${id}-dlq`
     }
     const { deadLetterTopic, groupId, input, output } = options
-    yield* KafkaAdmin.createTopics([input, output, deadLetterTopic].map((topic) => ({ topic, partitions })))
+    yield* KafkaAdmin.once((admin) =>
+      admin.createTopics([input, output, deadLetterTopic].map((topic) => ({ topic, partitions })))
+    )
     const producer = yield* Producer
     const numbers = Array.from({ length: records }, (_, number) => number)
     yield* producer.sendAll(

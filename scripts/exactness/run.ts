@@ -77,7 +77,10 @@ export const run = ({ killEveryMs, onEvent, records, seed }: ExactnessOptions) =
     const brokers = yield* makeCluster(3, durable)
     const addresses = brokers.map(({ bootstrap }) => bootstrap)
     const wire = KafkaJsWire.layer({ brokers: addresses })
-    yield* Effect.provide(KafkaAdmin.createTopics([{ topic, partitions: 6, replicationFactor: 3 }]), wire)
+    yield* Effect.provide(
+      KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 6, replicationFactor: 3 }])),
+      wire
+    )
 
     const faults: Record<string, number> = {}
     const plan: Faults.FaultPlan = {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
@@ -19,6 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
+import * as administration from "../src/administration.js"
 import { BankUnavailable, Billing, CardDeclined, type ChargeError, Order, RateLimited } from "../src/Billing.js"
 import * as configuration from "../src/configuration.js"
 import * as connecting from "../src/connecting.js"
@@ -85,6 +87,23 @@ describe("the guide: reading", () => {
       ])
       assert.strictEqual(yield* reading.count, 2)
     }).pipe(Effect.provide(Cluster))
+  )
+})
+
+describe("the guide: administration", () => {
+  it.effect("creates topics at the start, finds those without a leader, and deletes them", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.MemoryBroker
+      yield* Layer.build(administration.Topics)
+      yield* broker.moveLeader("payments", 11, -1)
+      assert.deepStrictEqual(
+        (yield* administration.leaderless).map(({ topic }) => topic),
+        ["payments"]
+      )
+      yield* administration.clean(["payments", "payments-dlq"])
+      yield* administration.clean(["payments"])
+      assert.strictEqual((yield* Effect.flip(administration.clean([""]))).reason, "InvalidArgument")
+    }).pipe(Effect.scoped, Effect.provide(KafkaAdmin.layer()), Effect.provide(MemoryBroker.layer()))
   )
 })
 

@@ -13,13 +13,9 @@ import { place } from "../src/publishing.js"
 describeKafka("The program of the README", (brokers) => {
   it.live("runs on Kafka, and drains on SIGTERM", () =>
     Effect.gen(function* () {
-      for (const topic of ["orders", "orders-dlq"]) {
-        yield* Effect.catchIf(
-          KafkaAdmin.createTopics([{ topic, partitions: 3 }]),
-          ({ reason }) => reason === "TopicAlreadyExists",
-          () => Effect.void
-        )
-      }
+      yield* KafkaAdmin.once((admin) =>
+        admin.ensureTopics(["orders", "orders-dlq"].map((topic) => ({ topic, partitions: 3 })))
+      )
       yield* place({ id: "a", amount: 10 })
       assert.include(yield* Effect.promise(run), "Consumer stopped")
     }).pipe(

@@ -22,15 +22,7 @@ const wire = Layer.unwrapEffect(
   )
 )
 
-const createIfMissing = (topic: string) =>
-  KafkaAdmin.createTopics([{ topic, partitions: 3 }]).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason === "TopicAlreadyExists",
-      () => Effect.void
-    )
-  )
-
-const topics = Layer.effectDiscard(Effect.forEach([ordersTopic, deadLetterTopic], createIfMissing, { discard: true }))
+const topics = KafkaAdmin.ensureTopics([ordersTopic, deadLetterTopic].map((topic) => ({ topic, partitions: 3 })))
 
 /** A cluster that has the example's topics. */
 export const layer = Layer.provideMerge(topics, wire)

@@ -1,235 +1,108 @@
 /**
- * Creating and deleting topics.
+ * Administration of a cluster: its topics. One client serves a program's whole life.
  */
-import * as Concurrency from "@spillway/transport/runtime/Concurrency"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Cluster from "./internal/cluster/cluster.js"
-import * as Backoff from "./internal/concurrency/backoff.js"
-import { KafkaErrorCode, nameOf } from "./KafkaErrorCode.js"
-import type { TopicMetadata } from "./Protocol.js"
-import type { Wire, WireError } from "./Wire.js"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as AdminSettings from "./internal/admin/adminSettings.js"
+import * as Client from "./internal/admin/client.js"
+import * as Topics from "./internal/admin/topics.js"
+import {
+  type AdminFailure,
+  type AdminOptions,
+  KafkaAdminError,
+  type KafkaAdminErrorReason,
+  type NewTopic,
+  type PartitionDescription,
+  type TopicDescription,
+  type TopicListing
+} from "./internal/admin/types.js"
+import type { Wire } from "./Wire.js"
 
-export type KafkaAdminErrorReason =
-  | "TopicAlreadyExists"
-  | "UnknownTopic"
-  | "InvalidTopic"
-  | "InvalidConfiguration"
-  | "Authorization"
-  /** Not done within the timeout; it may still complete later. */
-  | "Timeout"
-  | "Broker"
-
-export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<{
-  readonly reason: KafkaAdminErrorReason
-  /** The topic that failed; others may have succeeded. */
-  readonly topic: string
-  readonly description: string
-  readonly cause?: unknown
-}> {
-  override get message(): string {
-    return `${this.reason}: ${this.topic}: ${this.description}`
-  }
+export {
+  type AdminFailure,
+  type AdminOptions,
+  KafkaAdminError,
+  type KafkaAdminErrorReason,
+  type NewTopic,
+  type PartitionDescription,
+  type TopicDescription,
+  type TopicListing
 }
-
-export interface NewTopic {
-  readonly topic: string
-  /** Default: 1. */
-  readonly partitions?: number | undefined
-  /** Default: the broker's. */
-  readonly replicationFactor?: number | undefined
-  /** Topic settings such as `cleanup.policy`. Default: the broker's. */
-  readonly configs?: Readonly<Record<string, string>> | undefined
-}
-
-export interface AdminOptions {
-  /** Default: 30 seconds. */
-  readonly timeout?: Duration.DurationInput | undefined
-}
-
-const reasonOf = (code: number): KafkaAdminErrorReason | "Retry" => {
-  switch (code) {
-    case KafkaErrorCode.TOPIC_ALREADY_EXISTS:
-      return "TopicAlreadyExists"
-    case KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
-      return "UnknownTopic"
-    case KafkaErrorCode.INVALID_TOPIC_EXCEPTION:
-      return "InvalidTopic"
-    case KafkaErrorCode.INVALID_PARTITIONS:
-    case KafkaErrorCode.INVALID_REPLICATION_FACTOR:
-    case KafkaErrorCode.INVALID_REPLICA_ASSIGNMENT:
-    case KafkaErrorCode.INVALID_CONFIG:
-    case KafkaErrorCode.INVALID_REQUEST:
-    case KafkaErrorCode.POLICY_VIOLATION:
-      return "InvalidConfiguration"
-    case KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED:
-    case KafkaErrorCode.CLUSTER_AUTHORIZATION_FAILED:
-      return "Authorization"
-    case KafkaErrorCode.REQUEST_TIMED_OUT:
-      return "Timeout"
-    case KafkaErrorCode.NOT_CONTROLLER:
-    case KafkaErrorCode.THROTTLING_QUOTA_EXCEEDED:
-      return "Retry"
-    default:
-      return "Broker"
-  }
-}
-
-interface Answer {
-  readonly topic: string
-  readonly errorCode: number
-  readonly errorMessage?: string | null
-}
-
-const errorOf = ({ errorCode, errorMessage, topic }: Answer): KafkaAdminError => {
-  const reason = reasonOf(errorCode)
-  const description = errorMessage ?? `the broker answered ${nameOf(errorCode)}`
-  return new KafkaAdminError({ reason: reason === "Retry" ? "Broker" : reason, topic, description })
-}
-
-/** Only a failure before anything was sent can be retried without colliding with the first attempt's success. */
-const isRepeatable = ({ reason }: WireError): boolean => reason === "ConnectFailed"
-
-const fromWire = (topic: string, cause: WireError): KafkaAdminError =>
-  new KafkaAdminError({
-    reason: cause.reason === "Authentication" ? "Authorization" : cause.reason === "Timeout" ? "Timeout" : "Broker",
-    topic,
-    description: cause.message,
-    cause
-  })
-
-/** Retries the topics that the controller wasn't ready for; fails with the first other error. */
-const change = (
-  topics: ReadonlyArray<string>,
-  isFine: (errorCode: number) => boolean,
-  attempt: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Answer>, WireError>
-): Effect.Effect<void, KafkaAdminError> =>
-  Effect.gen(function* () {
-    const backoff = Backoff.make()
-    let left = topics
-    while (left.length > 0) {
-      const answer = yield* Effect.either(attempt(left))
-      if (answer._tag === "Right") {
-        const failed = answer.right.filter(({ errorCode }) => !isFine(errorCode))
-        const fatal = failed.find(({ errorCode }) => reasonOf(errorCode) !== "Retry")
-        if (fatal !== undefined) return yield* errorOf(fatal)
-        left = failed.map(({ topic }) => topic)
-      } else if (!isRepeatable(answer.left)) return yield* fromWire(left[0]!, answer.left)
-      if (left.length > 0) yield* backoff.next
-    }
-  })
-
-/** Waits until a broker reports the expected state of every topic. */
-const awaitMetadata = (
-  cluster: Cluster.Cluster,
-  topics: ReadonlyArray<string>,
-  isDone: (metadata: TopicMetadata | undefined) => boolean
-): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const backoff = Backoff.make(20, 500)
-    while (true) {
-      const answer = yield* Effect.either(cluster.refresh(topics))
-      if (answer._tag === "Right") {
-        const byName = new Map(answer.right.map((metadata) => [metadata.topic, metadata]))
-        if (topics.every((topic) => isDone(byName.get(topic)))) return
-      }
-      yield* backoff.next
-    }
-  })
-
-const run = (
-  topics: ReadonlyArray<string>,
-  options: AdminOptions | undefined,
-  body: (cluster: Cluster.Cluster, timeoutMs: number) => Effect.Effect<void, KafkaAdminError>
-): Effect.Effect<void, KafkaAdminError, Wire> => {
-  const timeout = Duration.decode(options?.timeout ?? "30 seconds")
-  return topics.length === 0
-    ? Effect.void
-    : Concurrency.timeoutFail(
-        Effect.scoped(Effect.flatMap(Cluster.make, (cluster) => body(cluster, Math.ceil(Duration.toMillis(timeout))))),
-        {
-          duration: timeout,
-          onTimeout: () =>
-            new KafkaAdminError({
-              reason: "Timeout",
-              topic: topics[0]!,
-              description: `not done within ${Duration.format(timeout)}`
-            })
-        }
-      )
-}
-
-const create = (
-  topics: ReadonlyArray<NewTopic>,
-  options: AdminOptions | undefined,
-  isFine: (errorCode: number) => boolean
-): Effect.Effect<void, KafkaAdminError, Wire> => {
-  const byName = new Map(topics.map((topic) => [topic.topic, topic]))
-  const names = [...byName.keys()]
-  return run(names, options, (cluster, timeoutMs) =>
-    Effect.zipRight(
-      change(names, isFine, (left) =>
-        Effect.map(
-          cluster.requestController("CreateTopics", {
-            timeoutMs,
-            topics: left.map((topic) => {
-              const { configs = {}, partitions = 1, replicationFactor = -1 } = byName.get(topic) ?? {}
-              const pairs = Object.entries(configs).map(([name, value]) => ({ name, value }))
-              return { topic, partitions, replicationFactor, configs: pairs }
-            })
-          }),
-          (response) => response.topics
-        )
-      ),
-      awaitMetadata(
-        cluster,
-        names,
-        (metadata) =>
-          metadata?.errorCode === KafkaErrorCode.NONE &&
-          metadata.partitions.length > 0 &&
-          metadata.partitions.every(({ leader }) => leader >= 0)
-      )
-    )
-  )
-}
-
-const isNone = (errorCode: number): boolean => errorCode === KafkaErrorCode.NONE
 
 /**
- * Creates topics and waits until every partition has a leader. Fails with the first topic's error; the other topics are
- * still created.
+ * Operations on a cluster. An operation on several items attempts all of them. If any fails, the operation fails with
+ * one error that lists every failed item (`failures`); the others were carried out. Results are in the order of the
+ * arguments. No items: nothing is sent.
+ *
+ * Each operation retries until its `timeout` while a controller, leader or coordinator moves or loads, or a broker
+ * can't be reached.
  */
-export const createTopics = (
-  topics: ReadonlyArray<NewTopic>,
-  options?: AdminOptions | undefined
-): Effect.Effect<void, KafkaAdminError, Wire> => create(topics, options, isNone)
+export class KafkaAdmin extends Context.Tag("@spillway/kafka/KafkaAdmin")<
+  KafkaAdmin,
+  {
+    /** Every topic of the cluster that may be seen, internal ones too, by name. */
+    readonly listTopics: (
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<TopicListing>, KafkaAdminError>
 
-/** `createTopics` that leaves existing topics unchanged. */
+    /** Topics with their partitions, leaders and replicas. */
+    readonly describeTopics: (
+      topics: ReadonlyArray<string>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<TopicDescription>, KafkaAdminError>
+
+    /** Creates topics and waits until every partition has a leader. */
+    readonly createTopics: (
+      topics: ReadonlyArray<NewTopic>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /** `createTopics` that leaves existing topics unchanged. */
+    readonly ensureTopics: (
+      topics: ReadonlyArray<NewTopic>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /** Deletes topics and waits until a broker no longer knows them. */
+    readonly deleteTopics: (
+      topics: ReadonlyArray<string>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+  }
+>() {}
+
+const serve = (client: Client.Client): Context.Tag.Service<KafkaAdmin> => ({
+  listTopics: Topics.list(client),
+  describeTopics: Topics.describe(client),
+  createTopics: Topics.create(client),
+  ensureTopics: Topics.ensure(client),
+  deleteTopics: Topics.remove(client)
+})
+
+/** A client whose connections open when they are needed and close with the scope. `options`: for every operation. */
+export const make = (
+  options?: AdminOptions | undefined
+): Effect.Effect<Context.Tag.Service<KafkaAdmin>, InvalidOptions, Wire | Scope.Scope> =>
+  Effect.map(Effect.flatMap(AdminSettings.decode(options), Client.make), serve)
+
+/** `make` as a Layer. */
+export const layer = (options?: AdminOptions | undefined): Layer.Layer<KafkaAdmin, InvalidOptions, Wire> =>
+  Layer.scoped(KafkaAdmin, make(options))
+
+/** Runs an effect with a client of its own, which closes with it: for a script that needs one once. */
+export const once = <A, E, R>(
+  run: (admin: Context.Tag.Service<KafkaAdmin>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Wire> =>
+  Effect.scoped(Effect.flatMap(Client.make(AdminSettings.defaults), (client) => run(serve(client))))
+
+/**
+ * Creates the topics that are missing, before the layers that it is provided to start. Existing topics stay unchanged.
+ */
 export const ensureTopics = (
   topics: ReadonlyArray<NewTopic>,
   options?: AdminOptions | undefined
-): Effect.Effect<void, KafkaAdminError, Wire> =>
-  create(topics, options, (errorCode) => isNone(errorCode) || errorCode === KafkaErrorCode.TOPIC_ALREADY_EXISTS)
-
-/**
- * Deletes topics and waits until a broker no longer knows them. Fails with the first topic's error; the other topics
- * are still deleted.
- */
-export const deleteTopics = (
-  topics: ReadonlyArray<string>,
-  options?: AdminOptions | undefined
-): Effect.Effect<void, KafkaAdminError, Wire> => {
-  const names = Array.from(new Set(topics))
-  return run(names, options, (cluster, timeoutMs) =>
-    Effect.zipRight(
-      change(names, isNone, (left) =>
-        Effect.map(
-          cluster.requestController("DeleteTopics", { timeoutMs, topics: left }),
-          (response) => response.topics
-        )
-      ),
-      awaitMetadata(cluster, names, (metadata) => metadata?.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    )
-  )
-}
+): Layer.Layer<never, KafkaAdminError, Wire> =>
+  Layer.effectDiscard(once((admin) => admin.ensureTopics(topics, options)))

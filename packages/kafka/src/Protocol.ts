@@ -12,6 +12,8 @@ export interface BrokerEndpoint {
 export interface MetadataRequest {
   /** null requests all topics. */
   readonly topics: ReadonlyArray<string> | null
+  /** Whether the response shall have the partitions' replicas, which take memory. Default: false. */
+  readonly withReplicas?: boolean | undefined
 }
 
 export interface PartitionMetadata {
@@ -21,6 +23,10 @@ export interface PartitionMetadata {
   readonly leader: number
   /** -1 if the version doesn't report it. */
   readonly leaderEpoch: number
+  /** The node ids of the replicas, the preferred leader first; present if the request asks for them. */
+  readonly replicas?: ReadonlyArray<number> | undefined
+  /** The node ids of the replicas in sync; present if the request asks for replicas. */
+  readonly isr?: ReadonlyArray<number> | undefined
 }
 
 export interface TopicMetadata {

@@ -22,7 +22,7 @@ export interface Endpoint {
  *   AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, InitProducerId with a transactional id
  * - `fetch`: Fetch, OffsetForLeaderEpoch
  * - `data`: OffsetFetch, since heartbeats would wait behind one that isn't answered; Produce, InitProducerId without a
- *   transactional id, Metadata, ListOffsets, CreateTopics, DeleteTopics
+ *   transactional id, Metadata, ListOffsets, and the requests of administration
  */
 export type Role = "join" | "group" | "fetch" | "data"
 

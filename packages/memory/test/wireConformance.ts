@@ -3,6 +3,7 @@
  * faithful.
  */
 import { describe } from "@effect/vitest"
+import { admin } from "./conformance/admin.js"
 import { consumers } from "./conformance/consumers.js"
 import { groups } from "./conformance/groups.js"
 import type { Suite } from "./conformance/harness.js"
@@ -21,5 +22,6 @@ export const wireConformance = (suite: Suite): void => {
   describe(`${suite.name}: offsets`, () => offsets(suite))
   describe(`${suite.name}: transactions`, () => transactions(suite))
   describe(`${suite.name}: readers`, () => readers(suite))
+  describe(`${suite.name}: admin`, () => admin(suite))
   describe(`${suite.name}: consumers`, () => consumers(suite))
 }

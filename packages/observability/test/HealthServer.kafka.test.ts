@@ -35,7 +35,7 @@ describeOwnKafka("Health, when the broker", () => {
           Effect.gen(function* () {
             // One partition per broker, so that the consumer fetches from the one that is killed.
             const topic = uniqueName("orders")
-            yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
+            yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 3 }]))
             yield* consume(topic)
             yield* shows("200 200 200", healthy)
             yield* brokers[2]!.kill
@@ -284,7 +284,7 @@ describeKafka("Health", (brokers) => {
       Effect.gen(function* () {
         const [topic, dead] = yield* Effect.all([createTopic(), createTopic()])
         yield* consume(topic, { ...unwanted, deadLetter: DeadLetter.topic(dead) })
-        yield* KafkaAdmin.deleteTopics([dead])
+        yield* KafkaAdmin.once((admin) => admin.deleteTopics([dead]))
         yield* publish(topic)
         const details = yield* shows("200 200 200", {
           "consumer.deadLetters": "delayed",
@@ -310,7 +310,7 @@ describeKafka("Health", (brokers) => {
         const options = { closeTimeout: "1 second", unknownTopicTimeout: "1 minute" } as const
         const producer = yield* Scope.extend(KafkaProducer.make(options), scope)
         yield* producer.send({ topic, value: "x" })
-        yield* KafkaAdmin.deleteTopics([topic])
+        yield* KafkaAdmin.once((admin) => admin.deleteTopics([topic]))
         const sending = yield* Effect.fork(Effect.flip(producer.send({ topic, value: "x" })))
         yield* shows("200 200 200", { "producer #2.sending": "waiting" })
         const closing = yield* Effect.fork(Scope.close(scope, Exit.void))

@@ -76,10 +76,12 @@ describeKafka("Telemetry on Kafka", (brokers) => {
       })
       const Kafka = KafkaJsWire.layer({ brokers: brokers.split(",") })
       yield* Effect.provide(
-        KafkaAdmin.createTopics([
-          { topic: orders, partitions: 1 },
-          { topic: deadLetters, partitions: 1 }
-        ]),
+        KafkaAdmin.once((admin) =>
+          admin.createTopics([
+            { topic: orders, partitions: 1 },
+            { topic: deadLetters, partitions: 1 }
+          ])
+        ),
         Kafka
       )
       yield* program.pipe(

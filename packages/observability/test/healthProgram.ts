@@ -76,7 +76,10 @@ export const shows = (status: string, states: Readonly<Record<string, string>>) 
   )
 
 export const createTopic = (configs: Readonly<Record<string, string>> = {}, topic = uniqueName("orders")) =>
-  Effect.as(KafkaAdmin.createTopics([{ topic, partitions: 1, configs }]), topic)
+  Effect.as(
+    KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 1, configs }])),
+    topic
+  )
 
 /** A compacted topic rejects records without a key. */
 export const refusing = { "cleanup.policy": "compact" }

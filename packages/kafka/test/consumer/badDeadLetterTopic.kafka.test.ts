@@ -19,7 +19,9 @@ describeKafka("A bad dead letter topic", (brokers) => {
       Effect.gen(function* () {
         const [topic, letters] = [yield* Fixture.createTopic(2), uniqueName("dlq")]
         // A compacted topic takes no record without a key.
-        yield* KafkaAdmin.createTopics([{ topic: letters, configs: { "cleanup.policy": "compact" } }])
+        yield* KafkaAdmin.once((admin) =>
+          admin.createTopics([{ topic: letters, configs: { "cleanup.policy": "compact" } }])
+        )
         const { sendAll } = yield* Producer
         yield* sendAll(["bad", "behind"].map((value) => ({ topic, partition: 0, value })))
         const { groupId, handled, options, values } = consumerOf(topic)
@@ -55,7 +57,9 @@ describeKafka("A bad dead letter topic", (brokers) => {
   const tooSmall = (limit: number) => {
     const letters = uniqueName("dlq")
     return Effect.as(
-      KafkaAdmin.createTopics([{ topic: letters, configs: { "max.message.bytes": String(limit) } }]),
+      KafkaAdmin.once((admin) =>
+        admin.createTopics([{ topic: letters, configs: { "max.message.bytes": String(limit) } }])
+      ),
       letters
     )
   }

@@ -59,7 +59,7 @@ describeKafka("A bad topic", (brokers) => {
           const { send } = yield* Producer
           yield* send({ topic: deleted, value: "first" })
           yield* handled.reaches(1)
-          yield* KafkaAdmin.deleteTopics([deleted])
+          yield* KafkaAdmin.once((admin) => admin.deleteTopics([deleted]))
           const alone = Effect.gen(function* () {
             const isIt = ({ topic }: TopicPartition, i: number) => i === 0 && topic === other
             let assignment = yield* consumer.assignment
@@ -122,7 +122,7 @@ describeKafka("A bad record", (brokers) => {
     Fixture.run(brokers, () =>
       Effect.gen(function* () {
         const topic = uniqueName("large")
-        yield* KafkaAdmin.createTopics([{ topic, configs: { "max.message.bytes": "6000000" } }])
+        yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, configs: { "max.message.bytes": "6000000" } }]))
         const large = Array.from({ length: 3 }, (_, i) => new Uint8Array(5_000_000).fill(i + 1))
         const small = yield* KafkaProducer.make()
         const refused = yield* Effect.flip(small.send({ topic, value: large[0]! }))

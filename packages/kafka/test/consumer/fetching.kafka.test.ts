@@ -26,7 +26,7 @@ describeOwnKafka("Fetching from a broker", () => {
               "segment.ms": "200",
               "min.cleanable.dirty.ratio": "0.0001"
             }
-            yield* KafkaAdmin.createTopics([{ topic, partitions: 1, configs }])
+            yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 1, configs }]))
             const { send } = yield* Producer
             const put = (key: string, value: string) => send({ topic, key, value })
 

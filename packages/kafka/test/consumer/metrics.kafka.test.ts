@@ -93,7 +93,9 @@ describeKafka("The metrics of a consumer", (brokers) => {
         const topic = yield* Fixture.createTopic(1)
         // A compacted topic takes no record without a key.
         const dead = uniqueName("dead")
-        yield* KafkaAdmin.createTopics([{ topic: dead, partitions: 1, configs: { "cleanup.policy": "compact" } }])
+        yield* KafkaAdmin.once((admin) =>
+          admin.createTopics([{ topic: dead, partitions: 1, configs: { "cleanup.policy": "compact" } }])
+        )
         yield* KafkaConsumer.make({
           groupId,
           topics: [topic],

@@ -47,7 +47,7 @@ describeKafka("Topics by a pattern", (brokers) => {
         yield* Fixture.produce(us, 2, 4)
         yield* handled.reaches(8)
         yield* assigned(`${eu}/0`, `${eu}/1`, `${us}/0`, `${us}/1`)
-        yield* KafkaAdmin.deleteTopics([eu])
+        yield* KafkaAdmin.once((admin) => admin.deleteTopics([eu]))
         yield* assigned(`${us}/0`, `${us}/1`)
         yield* Effect.all(members.map(({ close }) => close))
         assert.strictEqual(handled.duplicates(), 0)

@@ -28,7 +28,7 @@ describeOwnKafka("A consumer in a rack of three brokers", () => {
         yield* Fixture.run(bootstrap.join(), () =>
           Effect.gen(function* () {
             const topic = uniqueName("topic")
-            yield* KafkaAdmin.createTopics([{ topic, partitions: 1, replicationFactor: 3 }])
+            yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 1, replicationFactor: 3 }]))
             const cluster = yield* Cluster.make
             yield* cluster.refresh([topic])
             const leader = cluster.leader(topic, 0)!.leader

@@ -36,7 +36,7 @@ describeKafka("A topic that is deleted and created again on Kafka", (brokers) =>
         yield* member
         yield* Fixture.produce(topic, 2, 6)
         yield* handled.reaches(6)
-        yield* KafkaAdmin.deleteTopics([topic])
+        yield* KafkaAdmin.once((admin) => admin.deleteTopics([topic]))
         yield* Effect.retry(Fixture.createTopic(2, topic), Schedule.spaced("20 millis"))
         yield* Fixture.produce(topic, 2, 12, 100)
         yield* handled.reaches(18)

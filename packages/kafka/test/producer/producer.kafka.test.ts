@@ -52,7 +52,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   it.live("writes once and in order to forgotten topics, whose sequences Kafka remembers", () =>
     Effect.gen(function* () {
       const [topic, other] = [uniqueName("idle"), uniqueName("busy")]
-      yield* KafkaAdmin.createTopics([topic, other].map((topic) => ({ topic, partitions: 1 })))
+      yield* KafkaAdmin.once((admin) => admin.createTopics([topic, other].map((topic) => ({ topic, partitions: 1 }))))
       const clock = yield* Effect.clock
       let aheadMs = 0
       const ahead: typeof clock = Object.assign(Object.create(clock), {
@@ -87,7 +87,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   it.live("publishes records that Kafka returns byte for byte", () =>
     Effect.gen(function* () {
       const topic = uniqueName("producer")
-      yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
+      yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 3 }]))
       const producer = yield* Producer
       const headers = Headers.make([
         ["a", "1"],
@@ -116,7 +116,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
         landed.slice(1).map((metadata) => metadata.offset)
       )
       assert.strictEqual(yield* producer.partitions(topic), 3)
-      yield* KafkaAdmin.deleteTopics([topic])
+      yield* KafkaAdmin.once((admin) => admin.deleteTopics([topic]))
     }).pipe(Effect.provide(live()))
   )
 
@@ -126,7 +126,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
       (compression) =>
         Effect.gen(function* () {
           const topic = uniqueName("many")
-          yield* KafkaAdmin.createTopics([{ topic, partitions: 2 }])
+          yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 2 }]))
           const producer = yield* Producer
           const records = Array.from(
             { length: 5_000 },
@@ -152,7 +152,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   it.live("sends single records of many concurrent callers", () =>
     Effect.gen(function* () {
       const topic = uniqueName("callers")
-      yield* KafkaAdmin.createTopics([{ topic, partitions: 3 }])
+      yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions: 3 }]))
       const producer = yield* Producer
       const landed = yield* Effect.forEach(
         Array.from({ length: 1_000 }, (_, i) => i),
@@ -171,7 +171,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   it.live("splits batches above the topic's own limit, and reports the record that is too large", () =>
     Effect.gen(function* () {
       const topic = uniqueName("small")
-      yield* KafkaAdmin.createTopics([{ topic, configs: { "max.message.bytes": "2000" } }])
+      yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, configs: { "max.message.bytes": "2000" } }]))
       const producer = yield* Producer
       const value = (size: number) => ({ topic, value: "x".repeat(size) })
       yield* producer.sendAll(Array.from({ length: 20 }, () => value(500)))
@@ -188,7 +188,9 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
   it.live("returns log-append time from the broker", () =>
     Effect.gen(function* () {
       const topic = uniqueName("append")
-      yield* KafkaAdmin.createTopics([{ topic, configs: { "message.timestamp.type": "LogAppendTime" } }])
+      yield* KafkaAdmin.once((admin) =>
+        admin.createTopics([{ topic, configs: { "message.timestamp.type": "LogAppendTime" } }])
+      )
       const producer = yield* Producer
       const landed = yield* producer.send({ topic, value: "a", timestamp: 1_000 })
       assert.isAbove(landed.timestamp, 1_700_000_000_000)
@@ -202,10 +204,18 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
       const producer = yield* Producer
       assert.strictEqual((yield* Effect.flip(producer.partitions(topic))).reason, "UnknownTopic")
       assert.strictEqual((yield* Effect.flip(producer.send({ topic, value: "a" }))).reason, "UnknownTopic")
-      assert.strictEqual((yield* Effect.flip(KafkaAdmin.deleteTopics([topic]))).reason, "UnknownTopic")
-      yield* KafkaAdmin.createTopics([{ topic }])
-      assert.strictEqual((yield* Effect.flip(KafkaAdmin.createTopics([{ topic }]))).reason, "TopicAlreadyExists")
-      const invalid = KafkaAdmin.createTopics([{ topic: uniqueName("bad"), configs: { "no.such": "thing" } }])
+      assert.strictEqual(
+        (yield* Effect.flip(KafkaAdmin.once((admin) => admin.deleteTopics([topic])))).reason,
+        "UnknownTopic"
+      )
+      yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic }]))
+      assert.strictEqual(
+        (yield* Effect.flip(KafkaAdmin.once((admin) => admin.createTopics([{ topic }])))).reason,
+        "TopicAlreadyExists"
+      )
+      const invalid = KafkaAdmin.once((admin) =>
+        admin.createTopics([{ topic: uniqueName("bad"), configs: { "no.such": "thing" } }])
+      )
       assert.strictEqual((yield* Effect.flip(invalid)).reason, "InvalidConfiguration")
     }).pipe(Effect.provide(live({ unknownTopicTimeout: "100 millis" })))
   )

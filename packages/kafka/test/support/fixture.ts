@@ -54,7 +54,10 @@ export const within =
     })
 
 export const createTopic = (partitions: number, name = uniqueName("topic")) =>
-  Effect.as(KafkaAdmin.createTopics([{ topic: name, partitions }]), name)
+  Effect.as(
+    KafkaAdmin.once((admin) => admin.createTopics([{ topic: name, partitions }])),
+    name
+  )
 
 /** Publishes the numbers from `from` on as text, over the partitions in turn. */
 export const produce = (topic: string, partitions: number, count: number, from = 0) =>

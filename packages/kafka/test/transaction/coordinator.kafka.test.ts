@@ -48,7 +48,7 @@ describeOwnKafka("A transaction on three brokers", () => {
         const addresses = brokers.map(({ bootstrap }) => bootstrap)
         const wire = KafkaJsWire.layer({ brokers: addresses, requestTimeout: "2 seconds" })
         yield* Effect.gen(function* () {
-          yield* KafkaAdmin.createTopics([{ topic, partitions, replicationFactor: 3 }])
+          yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions, replicationFactor: 3 }]))
           const { transaction } = yield* KafkaProducer.transactional({
             transactionalId,
             acknowledgeTimeout: "1 second"

@@ -10,6 +10,7 @@ import type {
   DeleteTopicsResponse,
   MetadataRequest,
   MetadataResponse,
+  PartitionMetadata,
   TopicMetadata
 } from "@spillway/kafka/Protocol"
 import * as Log from "./log.js"
@@ -141,7 +142,15 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
     return KafkaErrorCode.NONE
   }
 
-  const describe = (name: string): TopicMetadata => {
+  const replicasOf = (leader: number): Pick<PartitionMetadata, "replicas" | "isr"> => {
+    const ordered = [...placement.nodes].sort(
+      (one, other) => Number(other.nodeId === leader) - Number(one.nodeId === leader)
+    )
+    const replicas = ordered.map(({ nodeId }) => nodeId)
+    return { replicas, isr: replicas.filter(placement.isLive) }
+  }
+
+  const describe = (name: string, withReplicas: boolean): TopicMetadata => {
     const topic = topics.get(name)
     if (topic === undefined) {
       const errorCode = isValidName(name)
@@ -153,7 +162,8 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
       errorCode: leader === -1 ? KafkaErrorCode.LEADER_NOT_AVAILABLE : KafkaErrorCode.NONE,
       partition,
       leader,
-      leaderEpoch
+      leaderEpoch,
+      ...(withReplicas ? replicasOf(leader) : {})
     }))
     return {
       errorCode: KafkaErrorCode.NONE,
@@ -231,7 +241,7 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
       clusterId,
       brokers: placement.live(),
       controllerId: placement.controllerId(),
-      topics: (request.topics ?? [...topics.keys()]).map(describe)
+      topics: (request.topics ?? [...topics.keys()]).map((topic) => describe(topic, request.withReplicas === true))
     }),
     createTopics: (request) => ({
       topics: request.topics.map((topic) => ({ topic: topic.topic, errorCode: createOne(topic), errorMessage: null }))

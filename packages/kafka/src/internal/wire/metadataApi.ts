@@ -40,12 +40,32 @@ const readPartition = (reader: Reader): PartitionMetadata => ({
   leaderEpoch: reader.int32()
 })
 
-/** Replicas, in-sync replicas, offline replicas. */
-const replicaLists = [0, 1, 2]
+/** Replicas, in-sync replicas and offline replicas; a client that doesn't ask for them skips all three. */
+const readReplicas = (
+  partition: PartitionMetadata,
+  withReplicas: boolean,
+  read: () => ReadonlyArray<number>,
+  skip: () => void
+): PartitionMetadata => {
+  if (withReplicas) {
+    const replicas = read()
+    const isr = read()
+    skip()
+    return { ...partition, replicas, isr }
+  }
+  skip()
+  skip()
+  skip()
+  return partition
+}
 
-const readFlexiblePartition = (reader: Reader): PartitionMetadata => {
-  const partition = readPartition(reader)
-  for (const _ of replicaLists) Flexible.skipInt32s(reader)
+const readFlexiblePartition = (reader: Reader, withReplicas: boolean): PartitionMetadata => {
+  const partition = readReplicas(
+    readPartition(reader),
+    withReplicas,
+    () => Flexible.readArray(reader, (each) => each.int32()),
+    () => Flexible.skipInt32s(reader)
+  )
   Flexible.skipTags(reader)
   return partition
 }
@@ -57,7 +77,11 @@ const readFlexibleBroker = (reader: Reader): BrokerEndpoint => {
   return broker
 }
 
-const decodeFlexible = (reader: Reader, version: number): Decoded<MetadataResponse> => {
+const decodeFlexible = (
+  reader: Reader,
+  version: number,
+  { withReplicas = false }: MetadataRequest
+): Decoded<MetadataResponse> => {
   Flexible.skipTags(reader)
   const throttleTimeMs = reader.int32()
   const brokers = Flexible.readArray(reader, readFlexibleBroker)
@@ -68,7 +92,7 @@ const decodeFlexible = (reader: Reader, version: number): Decoded<MetadataRespon
     const topic = Flexible.readString(each)
     const topicId = version >= withIds ? each.uuid() : ""
     const isInternal = each.boolean()
-    const partitions = Flexible.readArray(each, readFlexiblePartition)
+    const partitions = Flexible.readArray(each, (inner) => readFlexiblePartition(inner, withReplicas))
     each.int32() // authorized operations
     Flexible.skipTags(each)
     return { errorCode, topic, topicId, isInternal, partitions }
@@ -90,8 +114,8 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
     out.writeBoolean(allowAutoTopicCreation)
     if (version === 8) out.writeBoolean(includeAuthorizedOperations).writeBoolean(includeAuthorizedOperations)
   },
-  decode: (reader, version) => {
-    if (version >= flexible) return decodeFlexible(reader, version)
+  decode: (reader, version, request) => {
+    if (version >= flexible) return decodeFlexible(reader, version, request)
     const throttleTimeMs = reader.int32()
     const brokers = reader.array((each) => {
       const broker = readBroker(each)
@@ -104,11 +128,14 @@ export const Metadata = simple<MetadataRequest, MetadataResponse>({
       const errorCode = each.int16()
       const topic = each.string()
       const isInternal = each.boolean()
-      const partitions = each.array((inner) => {
-        const partition = readPartition(inner)
-        for (const _ of replicaLists) inner.skipInt32s()
-        return partition
-      })
+      const partitions = each.array((inner) =>
+        readReplicas(
+          readPartition(inner),
+          request.withReplicas === true,
+          () => inner.array((one) => one.int32()),
+          () => inner.skipInt32s()
+        )
+      )
       if (version === 8) each.int32() // authorized operations
       return { errorCode, topic, topicId: "", isInternal, partitions }
     })

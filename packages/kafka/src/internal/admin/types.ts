@@ -1,0 +1,97 @@
+/**
+ * The options, results and error of `KafkaAdmin`.
+ */
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+
+export interface AdminOptions {
+  /**
+   * How long an operation may take, retries included; above zero, up to 24 days. Default: the timeout of the service's
+   * options, or 30 seconds.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+export type KafkaAdminErrorReason =
+  /** An argument that no cluster accepts; nothing was sent. `field` names it. */
+  | "InvalidArgument"
+  | "TopicAlreadyExists"
+  | "UnknownTopic"
+  /** A topic's name is not legal. */
+  | "InvalidTopic"
+  /** The cluster refuses a topic setting, partition count, replication factor, or the operation by its policy. */
+  | "InvalidConfiguration"
+  /** The credentials were refused, or the operation isn't permitted. */
+  | "Authorization"
+  /** Not done within the timeout. A change may have been made, or may still be. */
+  | "Timeout"
+  /** The connection ended before the response arrived: the change may have been made. */
+  | "Disconnected"
+  /** The broker supports no version of a request that Spillway supports. */
+  | "UnsupportedBroker"
+  /** Any other error code; the description has its name. */
+  | "Broker"
+
+/** One item of an operation that failed, and the reason. */
+export interface AdminFailure {
+  readonly reason: KafkaAdminErrorReason
+  readonly topic?: string | undefined
+  /** The argument or option that can't be used. */
+  readonly field?: string | undefined
+  readonly description: string
+  /** The `WireError`, if the connection failed. */
+  readonly cause?: unknown
+}
+
+const show = ({ description, field, reason, topic }: AdminFailure): string =>
+  [reason, topic, field, description].filter((part) => part !== undefined).join(": ")
+
+/**
+ * An operation that failed for one item or more. Its fields are those of the first failure, in the order of the
+ * arguments.
+ */
+export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<
+  AdminFailure & {
+    /** Every item that failed, in the order of the arguments. The operation succeeded for the others. */
+    readonly failures: readonly [AdminFailure, ...ReadonlyArray<AdminFailure>]
+  }
+> {
+  override get message(): string {
+    return this.failures.map(show).join("; ")
+  }
+}
+
+export interface NewTopic {
+  readonly topic: string
+  /** Default: 1. */
+  readonly partitions?: number | undefined
+  /** Default: the broker's. */
+  readonly replicationFactor?: number | undefined
+  /** Topic settings such as `cleanup.policy`. Default: the broker's. */
+  readonly configs?: Readonly<Record<string, string>> | undefined
+}
+
+export interface TopicListing {
+  readonly topic: string
+  /** As Kafka prints it; empty before Kafka 2.8. A topic that is deleted and created again gets a new one. */
+  readonly topicId: string
+  /** Whether it is one of Kafka's own topics, such as `__consumer_offsets`. */
+  readonly isInternal: boolean
+}
+
+export interface PartitionDescription {
+  readonly partition: number
+  /** The leader's node id; absent while there is none. */
+  readonly leader: number | undefined
+  /** The number of the leader's term; -1 if the broker doesn't report it. */
+  readonly leaderEpoch: number
+  /** The node ids of the replicas, the preferred leader first. */
+  readonly replicas: ReadonlyArray<number>
+  /** The node ids of the replicas that are in sync. */
+  readonly isr: ReadonlyArray<number>
+}
+
+export interface TopicDescription extends TopicListing {
+  /** In the order of their numbers. */
+  readonly partitions: ReadonlyArray<PartitionDescription>
+}
