@@ -10,7 +10,7 @@ import * as Buffer from "./buffer.js"
 import * as PartitionQueue from "./partitionQueue.js"
 import type { PartitionQueues } from "./partitionQueues.js"
 import * as PendingSend from "./pendingSend.js"
-import type { Sender } from "./sender.js"
+import type { Done, Transmit } from "./ports.js"
 
 export interface Accumulator {
   /** Adds a send's records to their batches, as soon as there is room for them, in the order of the sends. */
@@ -19,8 +19,6 @@ export interface Accumulator {
   readonly withdraw: (entry: PendingSend.Entry) => void
   /** Frees the room of a batch that has its results. */
   readonly release: (batch: PartitionQueue.Batch) => void
-  /** Looks at the end of the turn for what may leave now. */
-  readonly turn: () => void
   /** From now on nothing lingers, or everything again as it should. */
   readonly flush: (flushing: boolean) => void
 }
@@ -32,10 +30,11 @@ export interface Options {
   readonly scheduler: Scheduler.Scheduler
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
-  readonly sender: Sender
+  readonly transmit: Transmit
+  readonly done: Done
 }
 
-export const make = ({ queues, now, run, scheduler, sender, settings }: Options): Accumulator => {
+export const make = ({ done, queues, now, run, scheduler, settings, transmit }: Options): Accumulator => {
   /** Calls that wait for room, first come first served. */
   const blocked = new Set<PendingSend.PendingSend>()
   /** Queues that a batch was opened in since the last turn. */
@@ -124,7 +123,7 @@ export const make = ({ queues, now, run, scheduler, sender, settings }: Options)
     unblock()
     const woken = [...fresh, ...due]
     const mayLeave = isFlushing || settings.lingerMs === 0 || blocked.size > 0
-    const isReady = ({ queue }: PartitionQueue.Batch) => mayLeave || (settings.isEager && sender.isIdle(queue))
+    const isReady = ({ queue }: PartitionQueue.Batch) => mayLeave || (settings.isEager && transmit.isIdle(queue))
     const at = now()
     lingering.release(isReady, (batch) => {
       PartitionQueue.setReady(batch)
@@ -138,8 +137,10 @@ export const make = ({ queues, now, run, scheduler, sender, settings }: Options)
     }
     fresh = []
     due = []
-    sender.wake(woken)
+    transmit.wake(woken)
   }
+
+  done.listen({ ended: buffer.releaseBatch, idle: turn })
 
   return {
     place: (send) => {
@@ -156,7 +157,6 @@ export const make = ({ queues, now, run, scheduler, sender, settings }: Options)
       buffer.releaseRecord(entry.size)
     },
     release: buffer.releaseBatch,
-    turn,
     flush: (flushing) => {
       isFlushing = flushing
       turn()

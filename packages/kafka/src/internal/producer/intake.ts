@@ -5,10 +5,13 @@ import type * as Clock from "effect/Clock"
 import type { TopicMetadata } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
+import type { Accumulator } from "./accumulator.js"
+import * as Closing from "./closing.js"
 import type { Failure } from "./decisions.js"
 import type { PartitionQueues } from "./partitionQueues.js"
 import * as PendingSend from "./pendingSend.js"
 import * as Record from "./record.js"
+import type { Sends } from "./sends.js"
 import type { Topics } from "./topics.js"
 
 /** Fails a record that was found invalid before it was sent: alone, or all of its send with it. */
@@ -20,25 +23,17 @@ export interface Options {
   readonly cluster: Cluster
   readonly topics: Topics
   readonly queues: PartitionQueues
-  readonly isClosing: () => boolean
-  readonly closed: Failure
-  /** The send's records are valid: it waits for their results from now on. */
-  readonly accept: (send: PendingSend.PendingSend) => void
-  /** Adds the send's records to their queues. */
-  readonly place: (send: PendingSend.PendingSend) => void
+  readonly closing: Closing.Closing
+  readonly sends: Sends
+  readonly accumulator: Accumulator
 }
 
-export const make = ({
-  accept,
-  clock,
-  closed,
-  cluster,
-  isClosing,
-  queues,
-  place,
-  settings,
-  topics
-}: Options): ((send: PendingSend.PendingSend, refuse: Refuse) => void) => {
+/** Takes a send in; records that are found invalid are refused. */
+export type Intake = (send: PendingSend.PendingSend, refuse: Refuse) => void
+
+export const make = (options: Options): Intake => {
+  const { accumulator, clock, closing, cluster, queues, sends, settings, topics } = options
+
   /** Makes the send's entries, with their fields as bytes. */
   const prepare = (send: PendingSend.PendingSend, refuse: Refuse): void => {
     const { records } = send
@@ -123,15 +118,15 @@ export const make = ({
         refuse(send, entry.index, partition)
       }
     }
-    if (!send.over) place(send)
+    if (!send.over) accumulator.place(send)
   }
 
   return (send, refuse) => {
-    if (isClosing()) {
-      for (let index = 0; index < send.records.length && !send.over; index++) refuse(send, index, closed)
+    if (closing.hasBegun()) {
+      for (let index = 0; index < send.records.length && !send.over; index++) refuse(send, index, Closing.closed)
     } else prepare(send, refuse)
     if (send.over) return
-    accept(send)
+    sends.accept(send)
     const missing = missingOf(send)
     if (missing === undefined) enqueue(send, refuse)
     else lookUp(send, missing, refuse)

@@ -12,10 +12,9 @@ import type { Batch, Entry, Own, PartitionQueue, Retry } from "./types.js"
 export type { Batch, PartitionQueue, Retry }
 
 type OwnQueue = Own<PartitionQueue>
-type OwnBatch = Own<Batch>
 
 const ownQueue = (queue: PartitionQueue): OwnQueue => queue as OwnQueue
-const ownBatch = (batch: Batch): OwnBatch => batch as OwnBatch
+const ownBatch = (batch: Batch): Own<Batch> => batch as Own<Batch>
 
 export const make = (topic: string, partition: number, maxBytes: number): PartitionQueue => ({
   topic,
@@ -169,7 +168,7 @@ export const take = (batch: Batch, nodeId: number): void => {
   Numbering.assign(queue, batch)
 }
 
-const land = (batch: Batch): OwnQueue => {
+const landed = (batch: Batch): OwnQueue => {
   const queue = ownQueue(batch.queue)
   ownBatch(batch).inFlight = false
   queue.inFlight--
@@ -178,7 +177,7 @@ const land = (batch: Batch): OwnQueue => {
 
 /** The broker acknowledged a batch in flight. Returns the batches that have their results by it, in their order. */
 export const acknowledged = (batch: Batch): ReadonlyArray<Batch> => {
-  const queue = land(batch)
+  const queue = landed(batch)
   recovered(queue)
   return [...Numbering.acknowledged(queue, batch), batch]
 }
@@ -196,12 +195,12 @@ export type Reaction =
 
 /** A batch in flight has failed. */
 export const failed = (batch: Batch, verdict: Verdict, isTransactional: boolean): Reaction => {
-  const queue = land(batch)
-  const { failure } = verdict
+  const queue = landed(batch)
   if (verdict._tag === "Retry") {
     Numbering.unanswered(batch)
     return { _tag: "Pause", retry: verdict }
   }
+  const { failure } = verdict
   if (failure.reason === "Fenced") Numbering.fenced(queue, batch)
   // A transaction is aborted by any failure.
   if (batch.written === "yes" && !isTransactional) return { _tag: "Written" }

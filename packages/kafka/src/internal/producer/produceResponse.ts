@@ -18,6 +18,7 @@ import * as Decisions from "./decisions.js"
 import * as Numbering from "./numbering.js"
 import * as PartitionQueue from "./partitionQueue.js"
 import * as PendingSend from "./pendingSend.js"
+import type { Completions } from "./ports.js"
 import { type Answer, answersOf } from "./produceRequest.js"
 import type { Readiness } from "./readiness.js"
 import type { Topics } from "./topics.js"
@@ -37,15 +38,12 @@ export interface Options {
   readonly topics: Topics
   readonly settings: ProducerSettings
   readonly metrics: Metrics
-  readonly readiness: () => Readiness
+  readonly readiness: Readiness
   readonly run: (effect: Effect.Effect<void>) => void
   /** Milliseconds of the monotonic clock. */
   readonly now: () => number
   readonly retries: Retries
-  /** A batch has its results. */
-  readonly onDone: (batch: PartitionQueue.Batch) => void
-  /** A queue's pause is over. */
-  readonly onRecovered: (queue: PartitionQueue.PartitionQueue) => void
+  readonly done: Completions
 }
 
 const unanswered: Decisions.Verdict = {
@@ -75,7 +73,7 @@ const verdictOf = (cause: Cause.Cause<WireError>): Decisions.Verdict =>
   })
 
 export const make = (options: Options): ProduceResponses => {
-  const { readiness, metrics, now, onDone, onRecovered, retries, run, settings, topics } = options
+  const { done, metrics, now, readiness, retries, run, settings, topics } = options
   /** Queues whose batches are sent again, until one is acknowledged or nothing is left to send. */
   const failing = new Map<PartitionQueue.PartitionQueue, Retry>()
 
@@ -110,7 +108,7 @@ export const make = (options: Options): ProduceResponses => {
    */
   const end = (batch: PartitionQueue.Batch): void => {
     PartitionQueue.remove(batch)
-    onDone(batch)
+    done.ended(batch)
     PartitionQueue.clear(batch)
   }
 
@@ -122,11 +120,11 @@ export const make = (options: Options): ProduceResponses => {
   const reject = (batch: PartitionQueue.Batch, reason: Decisions.Failure): void => {
     const { entries } = batch
     // An aborted transaction isn't visible, whatever was written of it.
-    const isInDoubt = Numbering.mayBeWritten(batch) && readiness().transactionalId === null
+    const isInDoubt = Numbering.mayBeWritten(batch) && readiness.transactionalId === null
     const failure = isInDoubt ? Decisions.inDoubt(reason) : reason
     drop(batch)
     for (const entry of entries) PendingSend.reject(entry, failure)
-    readiness().onFailed(failure)
+    done.failed(failure)
   }
 
   const rejectAll = (queue: PartitionQueue.PartitionQueue, failure: Decisions.Failure): void => {
@@ -161,7 +159,7 @@ export const make = (options: Options): ProduceResponses => {
 
   const fail = (batch: PartitionQueue.Batch, verdict: Decisions.Verdict): void => {
     const { queue } = batch
-    const reaction = PartitionQueue.failed(batch, verdict, readiness().transactionalId !== null)
+    const reaction = PartitionQueue.failed(batch, verdict, readiness.transactionalId !== null)
     if (reaction._tag === "Pause") {
       pause(queue, reaction.retry)
       return
@@ -194,7 +192,7 @@ export const make = (options: Options): ProduceResponses => {
           Effect.sync(() => {
             PartitionQueue.resume(queue)
             if (queue.batches.length === 0) endRetries(queue, (retry) => retry.dropped())
-            onRecovered(queue)
+            done.resumed(queue)
           })
         )
       )

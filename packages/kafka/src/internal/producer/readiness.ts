@@ -7,35 +7,26 @@ import type { Cluster } from "../cluster/cluster.js"
 import type { Failure } from "./decisions.js"
 import * as PartitionQueue from "./partitionQueue.js"
 import * as PendingSend from "./pendingSend.js"
+import type { Transmit } from "./ports.js"
 import * as ProducerIds from "./producerId.js"
 
 export interface Readiness {
   /** null outside of transactions. */
   readonly transactionalId: string | null
-  /** Gives the queue a sequence if it needs one; false when it has to wait, until it is woken. */
-  readonly mayLeave: (queue: PartitionQueue.PartitionQueue) => boolean
+  /** Gives the queue a sequence if it needs one; false when it has to wait, until `transmit` wakes or rejects it. */
+  readonly mayLeave: (queue: PartitionQueue.PartitionQueue, transmit: Transmit) => boolean
   /** Whether an idle queue may be forgotten, with its sequence; if so, it is forgotten, and later batches start a new sequence. */
   readonly forget: (queue: PartitionQueue.PartitionQueue) => boolean
-  /** A record that may have been written, or its broker refused, has failed. */
-  readonly onFailed: (failure: Failure) => void
-}
-
-/** What the sender does for queues that had to wait. */
-export interface Transmit {
-  readonly wake: (queues: ReadonlyArray<PartitionQueue.PartitionQueue>) => void
-  readonly rejectAll: (queue: PartitionQueue.PartitionQueue, failure: Failure) => void
 }
 
 /** Batches leave as they come. */
-export const free: Readiness = { transactionalId: null, mayLeave: () => true, forget: () => true, onFailed: () => {} }
+export const free: Readiness = { transactionalId: null, mayLeave: () => true, forget: () => true }
 
 /** Batches leave once the producer has an id (KIP-98). */
 export const idempotent = (options: {
   readonly cluster: Cluster
   readonly run: (effect: Effect.Effect<void>) => void
-  readonly transmit: Transmit
 }): Readiness => {
-  const { transmit } = options
   /** Queues that wait for the producer's identity. */
   const anonymous = new Set<PartitionQueue.PartitionQueue>()
 
@@ -47,7 +38,7 @@ export const idempotent = (options: {
     }
   })
 
-  const onIdentity = (failure: Failure | undefined): void => {
+  const onIdentity = (failure: Failure | undefined, transmit: Transmit): void => {
     const queues = [...anonymous]
     anonymous.clear()
     if (failure !== undefined) for (const queue of queues) transmit.rejectAll(queue, failure)
@@ -61,7 +52,7 @@ export const idempotent = (options: {
       if (sequence !== undefined) producerIds.forget(sequence)
       return true
     },
-    mayLeave: (queue) => {
+    mayLeave: (queue, transmit) => {
       if (queue.sequence !== undefined) return true
       if (queue.exhaustedId !== undefined) producerIds.retire(queue.exhaustedId)
       const identity = producerIds.current()
@@ -70,7 +61,7 @@ export const idempotent = (options: {
         return true
       }
       anonymous.add(queue)
-      if (anonymous.size === 1) producerIds.request(onIdentity)
+      if (anonymous.size === 1) producerIds.request((failure) => onIdentity(failure, transmit))
       return false
     }
   }

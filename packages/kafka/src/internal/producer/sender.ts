@@ -2,17 +2,22 @@
  * Sends what the queues hold: requests to each broker with a batch of every queue that it leads and that has one to send,
  * several at a time.
  */
+import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { ProduceResponse } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
+import type { ProducerSettings } from "../settings/producerSettings.js"
 import * as Decisions from "./decisions.js"
 import * as PartitionQueue from "./partitionQueue.js"
+import type { PartitionQueues } from "./partitionQueues.js"
+import type { Done, Transmit } from "./ports.js"
 import { requestOf } from "./produceRequest.js"
 import * as ProduceResponses from "./produceResponse.js"
-import type { Transmit } from "./readiness.js"
+import type { Readiness } from "./readiness.js"
+import type { Topics } from "./topics.js"
 
 /** The most requests in flight to one broker. */
 const maxRequests = 5
@@ -28,28 +33,23 @@ interface Node {
   readonly idleLoops: Array<(batches: Effect.Effect<Batches>) => void>
 }
 
-export interface Options extends Omit<ProduceResponses.Options, "onRecovered" | "retries"> {
+export interface Options {
+  readonly settings: ProducerSettings
+  readonly metrics: Metrics
   readonly cluster: Cluster
-  /** A batch takes no more records. */
-  readonly onTake: (batch: PartitionQueue.Batch) => void
-  /** A broker has nothing to do. */
-  readonly onIdle: () => void
+  readonly topics: Topics
+  readonly queues: PartitionQueues
+  readonly readiness: Readiness
+  readonly run: (effect: Effect.Effect<void>) => void
+  /** Milliseconds of the monotonic clock. */
+  readonly now: () => number
+  readonly done: Done
 }
 
-/** `wake` sends what may be sent of queues; `rejectAll` fails all that a queue holds. */
-export interface Sender extends Transmit {
-  /** Whether the queue could be sent for at once, with no request in flight to its broker. */
-  readonly isIdle: (queue: PartitionQueue.PartitionQueue) => boolean
-}
-
-export const make = (options: Options): Sender => {
-  const { readiness, cluster, onIdle, onTake, run, settings } = options
+export const make = (options: Options): Transmit => {
+  const { cluster, done, queues, readiness, run, settings } = options
   const nodes = new Map<number, Node>()
-  const responses = ProduceResponses.make({
-    ...options,
-    retries: cluster.retries,
-    onRecovered: (queue) => wake([queue])
-  })
+  const responses = ProduceResponses.make({ ...options, retries: cluster.retries })
 
   const nodeOf = (id: number): Node => {
     const known = nodes.get(id)
@@ -63,7 +63,7 @@ export const make = (options: Options): Sender => {
     while (true) {
       const batch = PartitionQueue.next(queue)
       // A transaction must know whether it holds what was sent before its callers were interrupted.
-      if (batch === undefined || readiness().transactionalId !== null) return batch
+      if (batch === undefined || readiness.transactionalId !== null) return batch
       if (!PartitionQueue.isAbandoned(batch)) return batch
       responses.drop(batch)
     }
@@ -71,7 +71,7 @@ export const make = (options: Options): Sender => {
 
   /** Offers the queue to its leader, if it has a batch to send. */
   const offer = (queue: PartitionQueue.PartitionQueue): Node | undefined => {
-    if (queue.isOffered || next(queue) === undefined || !readiness().mayLeave(queue)) return undefined
+    if (queue.isOffered || next(queue) === undefined || !readiness.mayLeave(queue, transmit)) return undefined
     const leader = cluster.leader(queue.topic, queue.partition)
     if (leader === undefined) {
       const exists = cluster.topic(queue.topic)?.partitions.some(({ partition }) => partition === queue.partition)
@@ -121,11 +121,11 @@ export const make = (options: Options): Sender => {
         continue
       }
       PartitionQueue.endOffer(queue)
-      if (batch === undefined || !readiness().mayLeave(queue)) continue
+      if (batch === undefined || !readiness.mayLeave(queue, transmit)) continue
       PartitionQueue.take(batch, node.id)
       bytes += batch.bytes
       taken.push(batch)
-      onTake(batch)
+      queues.leaveSticky(queue)
     }
     return taken
   }
@@ -144,7 +144,7 @@ export const make = (options: Options): Sender => {
 
   const exchange = (node: Node, batches: Batches): Effect.Effect<void> =>
     Effect.suspend(() =>
-      cluster.request(node.id, "data", "Produce", requestOf(batches, settings, readiness().transactionalId))
+      cluster.request(node.id, "data", "Produce", requestOf(batches, settings, readiness.transactionalId))
     ).pipe(
       Effect.exit,
       Effect.map((exit) => onAnswer(node, batches, exit))
@@ -155,10 +155,10 @@ export const make = (options: Options): Sender => {
     responses.conclude(batches, exit)
     wake(batches.map(({ queue }) => queue))
     pump(node)
-    if (node.requests === 0) onIdle()
+    if (node.requests === 0) done.idle()
   }
 
-  return {
+  const transmit: Transmit = {
     wake,
     rejectAll: responses.rejectAll,
     isIdle: (queue) => {
@@ -167,4 +167,6 @@ export const make = (options: Options): Sender => {
       return leader === undefined || nodeOf(leader.leader).requests === 0
     }
   }
+  done.listen({ resumed: (queue) => wake([queue]) })
+  return transmit
 }

@@ -9,9 +9,8 @@ import type { InitProducerIdRequest } from "../../Protocol.js"
 import type { Transaction, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
 import * as Monotonic from "../concurrency/monotonic.js"
-import type { Failure } from "../producer/decisions.js"
+import * as Core from "../producer/core.js"
 import * as PartitionQueue from "../producer/partitionQueue.js"
-import * as Producer from "../producer/producer.js"
 import type { Readiness } from "../producer/readiness.js"
 import type { ProducerIdAndEpoch } from "../producer/sequence.js"
 import type { TransactionalSettings } from "../settings/transactionSettings.js"
@@ -56,10 +55,9 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         if (queue.sequence === undefined) return true
         isEpochStale = true
         return false
-      },
-      onFailed: (failure) => onFailed(failure)
+      }
     }
-    const core = yield* Producer.makeCore(settings, () => readiness)
+    const core = yield* Core.make(settings, () => readiness)
     const coordinator = Coordinator.make(core.cluster, transactionalId, transactionTimeoutMs)
     const { error } = coordinator
 
@@ -100,16 +98,18 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const refuse = (refusal: Coordinator.Refusal): Effect.Effect<never, TransactionError> =>
       Effect.suspend(() => Effect.fail(failBy(refusal)))
 
-    const onFailed = (failure: Failure): void => {
-      if (State.openOf(state) === undefined) return
-      const { description, reason } = failure
-      const cause = failure.cause ?? failure
-      fail(
-        reason === "Fenced"
-          ? fenced(error("Fenced", description, { cause }))
-          : error("Aborted", `a record was not acknowledged: ${description}`, { cause })
-      )
-    }
+    core.done.listen({
+      failed: (failure) => {
+        if (State.openOf(state) === undefined) return
+        const { description, reason } = failure
+        const cause = failure.cause ?? failure
+        fail(
+          reason === "Fenced"
+            ? fenced(error("Fenced", description, { cause }))
+            : error("Aborted", `a record was not acknowledged: ${description}`, { cause })
+        )
+      }
+    })
 
     const init = (known: Pick<InitProducerIdRequest, "producerId" | "producerEpoch">) =>
       Effect.map(
@@ -178,6 +178,9 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       const unfinished = state._tag === "Unfinished" ? state.startedAt : undefined
       if (unfinished !== undefined || identity === undefined || isEpochStale) yield* within(recover(unfinished), silent)
       let startedAt: number | undefined
+      const onStarted = (): void => {
+        startedAt ??= now()
+      }
       /** Why it was aborted, once it is. */
       let failure: TransactionError | undefined
       const own: Open.Open = {
@@ -189,16 +192,14 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
           now,
           unknownTopicTimeoutMs,
           transmit: core.transmit,
-          onSent: () => own.onStarted(),
+          onSent: onStarted,
           onRefused: failBy
         }),
         groups: new Set(),
         get startedAt() {
           return startedAt
         },
-        onStarted: () => {
-          startedAt ??= now()
-        },
+        onStarted,
         onAborted: (cause) => {
           failure = cause
         }
