@@ -168,8 +168,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a record that was interrupted counts as handled",
     file: `${kafka}/lane/lane.ts`,
-    replace: "      attemptEnded()\n      failed(cause)\n",
-    by: '      attemptEnded()\n      if (Cause.isInterruptedOnly(cause)) settle("handled")\n      else failed(cause)\n'
+    replace: "      attemptEnded()\n      failure = { cause, retry }\n",
+    by: '      attemptEnded()\n      if (Cause.isInterruptedOnly(cause)) return settle("handled")\n      failure = { cause, retry }\n'
   },
   {
     name: "a drain follows rebalances",

@@ -77,32 +77,54 @@ const make = Effect.fnUntraced(function* <E>(
 })
 
 describe("partition", () => {
-  it.scoped("restores a record's attempt if the watchdog meant the previous one", () =>
+  it.scoped("interrupts the attempt whose time is over even as it succeeds, and not the next one", () =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const first = yield* Deferred.make<void>()
       const startedSecond = yield* Deferred.make<void>()
       const second = yield* Deferred.make<void>()
-      const seen: Array<string> = []
-      const { partition, outcomes } = yield* make((value) => {
-        seen.push(value)
-        return value === "first"
+      const { partition, outcomes } = yield* make((value) =>
+        value === "first"
           ? Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(first))
           : Effect.zipRight(Deferred.succeed(startedSecond, undefined), Deferred.await(second))
-      })
+      )
       partition.receive(batches(0, "first", "second"))
       yield* Deferred.await(started)
-      yield* partition.watch(0)
-      // The first handler ends as the watchdog finds it overdue.
-      yield* Effect.zipRight(Deferred.succeed(first, undefined), partition.watch(10_000))
+      partition.watch(0)
+      yield* Deferred.succeed(first, undefined)
+      partition.watch(10_000)
       yield* Deferred.await(startedSecond)
       yield* Effect.repeatN(Effect.yieldNow(), 10)
       yield* Deferred.succeed(second, undefined)
       partition.close()
       yield* partition.ended
-      assert.deepStrictEqual(seen, ["first", "second", "second"])
       assert.strictEqual(partition.settledTo(), 2)
-      assert.deepStrictEqual(outcomes, ["handled", "handled"])
+      assert.deepStrictEqual(outcomes, ["discarded", "handled"])
+    })
+  )
+
+  it.scoped("recovers once from an attempt that fails just as its time is over", () =>
+    Effect.gen(function* () {
+      const started = yield* Deferred.make<void>()
+      const first = yield* Deferred.make<void, string>()
+      const { metered, outcomes, partition } = yield* make(
+        () => Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(first)),
+        1_000_000,
+        RetryPolicy.fixed({ retries: 1, delay: "1 second" })
+      )
+      partition.receive(batches(0, "a"))
+      yield* Deferred.await(started)
+      partition.watch(0)
+      yield* Deferred.fail(first, "down")
+      partition.watch(10_000)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(outcomes, ["discarded"])
+      assert.deepStrictEqual(
+        metered.map(([name]) => name),
+        ["duration", "retried", "duration"]
+      )
+      // Two attempts, a wait and the end.
+      assert.strictEqual(partition.snapshot().steps, 4)
     })
   )
 
@@ -156,12 +178,12 @@ describe("partition", () => {
         [1_999, 3],
         [2_998, 3]
       ] as const) {
-        yield* partition.watch(now)
+        partition.watch(now)
         yield* TestClock.adjust(0)
         assert.strictEqual(attempts, begun, `at ${now}`)
       }
       assert.deepStrictEqual(outcomes, [])
-      yield* partition.watch(2_999)
+      partition.watch(2_999)
       yield* TestClock.adjust(0)
       assert.strictEqual(attempts, 3)
       assert.deepStrictEqual(outcomes, ["discarded"])

@@ -50,14 +50,13 @@ export const look = (watchdog: Watchdog, now: number): boolean => {
 }
 
 /**
- * Why the running attempt failed when its fiber was interrupted. `undefined` if an earlier attempt was meant, which had
- * ended before the interruption arrived.
+ * The cause of the running attempt's failure, once its fiber was interrupted. The interruption is sent in the same step
+ * as `look` returns true, so it reaches the attempt that was found, even if that is about to end.
  */
-export const causeOf = (watchdog: Watchdog, cause: Cause.Cause<unknown>): Cause.Cause<unknown> | undefined => {
-  const { attempts, interrupted, timeout } = watchdog
+export const causeOf = (watchdog: Watchdog, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const isTimeout = watchdog.interrupted !== -1
   watchdog.interrupted = -1
-  if (interrupted === -1) return cause
-  return interrupted === attempts ? Cause.fail(new HandlerTimeout({ timeout })) : undefined
+  return isTimeout ? Cause.fail(new HandlerTimeout({ timeout: watchdog.timeout })) : cause
 }
 
 /** What handles records and is watched. */
@@ -65,7 +64,7 @@ export interface Watched {
   /** Whether an attempt is running. */
   readonly isHandling: () => boolean
   /** Interrupts an attempt that has been running for `handlerTimeout`. Called at intervals. */
-  readonly watch: (now: number) => Effect.Effect<void>
+  readonly watch: (now: number) => void
 }
 
 /** Looks at the lanes while any of them runs an attempt, ten times per timeout: an idle consumer needs no timer. */
@@ -85,7 +84,7 @@ export const watch = (options: {
       }
       yield* Effect.sleep(Math.ceil(timeoutMs / 10))
       const now = yield* Monotonic.now
-      for (const one of all) yield* one.watch(now)
+      for (const one of all) one.watch(now)
     }
   })
 }

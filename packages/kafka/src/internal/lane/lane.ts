@@ -14,6 +14,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { forkQuietly } from "../concurrency/forkQuietly.js"
 import * as Monotonic from "../concurrency/monotonic.js"
@@ -166,15 +167,11 @@ export const make = Effect.fnUntraced(function* <R>(
     settle("handled")
   }
 
-  const failed = (cause: Cause.Cause<unknown>) => {
-    failure = { cause, retry }
-    activity = "Recovering"
-  }
-
-  const attemptFailed = (cause: Cause.Cause<unknown>) =>
+  const failed = (cause: Cause.Cause<unknown>) =>
     Effect.sync(() => {
       attemptEnded()
-      failed(cause)
+      failure = { cause, retry }
+      activity = "Recovering"
     })
 
   /** Asked right after a look: by `work`, or as an attempt ended. */
@@ -184,7 +181,7 @@ export const make = Effect.fnUntraced(function* <R>(
     while: () => life === "Open" && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
     body: start,
     step: succeeded
-  }).pipe(Effect.catchAllCause(attemptFailed))
+  }).pipe(Effect.catchAllCause(failed))
 
   const handleInOrder = Effect.suspend(() => {
     if (timed) startedAt = Monotonic.millis(clock)
@@ -204,7 +201,7 @@ export const make = Effect.fnUntraced(function* <R>(
         retry = undefined
       })
     ),
-    Effect.catchAllCause(attemptFailed)
+    Effect.catchAllCause(failed)
   )
 
   const wait = RetryWait.make({
@@ -252,11 +249,7 @@ export const make = Effect.fnUntraced(function* <R>(
       // Only an interruption ends the work while a handler runs, even if the handler's finalizers add to the cause.
       if (life === "Aborted" || !(activity === "Attempting" || Cause.isInterruptedOnly(exit.cause))) return yield* exit
       const cause = HandlerTimeout.causeOf(watchdog, exit.cause)
-      if (activity !== "Attempting") continue
-      attemptEnded()
-      // The interruption was meant for an attempt before, and hit the next record.
-      if (cause === undefined) giveBack()
-      else failed(cause)
+      if (activity === "Attempting") yield* failed(cause)
     }
   })
 
@@ -310,10 +303,10 @@ export const make = Effect.fnUntraced(function* <R>(
       return Effect.asVoid(Concurrency.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
     isHandling: () => activity === "Attempting",
-    watch: (now) =>
-      activity === "Attempting" && fiber !== undefined && HandlerTimeout.look(watchdog, now)
-        ? Fiber.interruptFork(fiber)
-        : Effect.void,
+    watch: (now) => {
+      if (activity !== "Attempting" || !HandlerTimeout.look(watchdog, now)) return
+      fiber?.unsafeInterruptAsFork(FiberId.none)
+    },
     snapshot: () => {
       const steps = watchdog.attempts + recoverySteps
       if (current !== undefined) return { activity: step, inFlight: 1, oldestFetchedAt: currentChunk!.fetchedAt, steps }
