@@ -110,7 +110,8 @@ describe("batches that may be written", () => {
   const uncertain = (at: number, times: number) =>
     answer(KafkaErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, "after", at, times)
 
-  const make = (wire: Context.Tag.Service<Wire>) => Effect.provideService(KafkaProducer.make({ linger: 0 }), Wire, wire)
+  const make = (wire: Context.Tag.Service<Wire>, idempotent = true) =>
+    Effect.provideService(KafkaProducer.make({ linger: 0, idempotent }), Wire, wire)
 
   it.scoped("are written once where two behind them are refused", () =>
     Effect.gen(function* () {
@@ -152,13 +153,13 @@ describe("batches that may be written", () => {
     })
   )
 
-  it.scoped("fail as possibly written when they are refused later", () =>
+  const refusedLater = (idempotent: boolean) =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(
         uncertain(20, 1),
         answer(KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED, "instead", 21)
       )
-      const producer = yield* make(wire)
+      const producer = yield* make(wire, idempotent)
       yield* Effect.fork(producer.send(to("a")))
       yield* TestClock.adjust("20 millis")
       const sent = yield* Effect.fork(Effect.flip(producer.send(to("b"))))
@@ -168,7 +169,10 @@ describe("batches that may be written", () => {
       assert.include(error.description, "an earlier attempt may have written it")
       assert.deepStrictEqual(yield* valuesOf(broker), ["a", "b"])
     })
-  )
+
+  it.scoped("fail as possibly written when they are refused later", () => refusedLater(true))
+
+  it.scoped("fail as possibly written when they are refused later, without idempotence", () => refusedLater(false))
 
   const transactional = (wire: Context.Tag.Service<Wire>) =>
     Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0 }), Wire, wire)

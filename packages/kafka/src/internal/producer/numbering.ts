@@ -53,8 +53,10 @@ export const closeGap = (queue: OwnQueue): boolean => {
 }
 
 /** An attempt had no answer that says whether the batch is written. */
-export const unanswered = (batch: Batch): void => {
-  if (isNumbered(batch) && batch.written === "no") ownBatch(batch).written = "perhaps"
+export const unanswered = (queue: OwnQueue, batch: Batch): void => {
+  // Where its numbers were cleared, it isn't.
+  const isUnwritten = queue.sequence !== undefined && !isNumbered(batch)
+  if (batch.written === "no" && !isUnwritten) ownBatch(batch).written = "perhaps"
 }
 
 /**
@@ -127,7 +129,10 @@ const closeUp = (queue: OwnQueue, at: number, whole: Sequence.BatchNumbers): voi
 /** The batch at a place is replaced by two, which share its numbers. */
 export const divided = (queue: OwnQueue, at: number, first: Batch, second: Batch): void => {
   const { numbers, whole, written } = queue.batches[at]!
-  if (numbers === undefined) return
+  if (numbers === undefined) {
+    for (const half of [first, second]) ownBatch(half).written = written
+    return
+  }
   ownBatch(first).numbers = numbers
   ownBatch(second).numbers = Sequence.after(numbers, first.entries.length)
   for (const half of [first, second]) {

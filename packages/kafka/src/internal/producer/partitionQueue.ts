@@ -197,7 +197,7 @@ export type Reaction =
 export const failed = (batch: Batch, verdict: Verdict, isTransactional: boolean): Reaction => {
   const queue = landed(batch)
   if (verdict._tag === "Retry") {
-    Numbering.unanswered(batch)
+    Numbering.unanswered(queue, batch)
     return { _tag: "Pause", retry: verdict }
   }
   const { failure } = verdict

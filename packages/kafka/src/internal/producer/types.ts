@@ -62,7 +62,7 @@ export interface Batch {
   readonly inFlight: boolean
   /** Its place in the sequence, from its first departure on; undefined when the producer isn't idempotent. */
   readonly numbers: BatchNumbers | undefined
-  /** Whether it is written under its numbers. */
+  /** Whether it is written, under its numbers if it has some. */
   readonly written: Written
   /** The numbers of the batch that it was split from, if that one may be written whole. */
   readonly whole: BatchNumbers | undefined
