@@ -3,7 +3,7 @@
  * by a schedule, or dead-lettered. Commits are manual and never pass a record without an outcome.
  */
 import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
-import type { Codec } from "@spillway/transport/Codec"
+import type { Decoder } from "@spillway/transport/Codec"
 import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
@@ -33,15 +33,23 @@ import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
 import { Wire } from "./Wire.js"
 
-export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.ConsumerOptions {
+/**
+ * A consumer's options, by its handler's result `H`: an Effect, or a union of Effects, whose errors and requirements
+ * differ from branch to branch.
+ */
+export interface KafkaConsumerOptionsOf<A, H extends AnyEffect, RD, K = Uint8Array | null>
+  extends ConsumerSettings.ConsumerOptions {
   /** Decodes a record's value; a value that doesn't decode is dead-lettered with its original bytes. */
-  readonly value: Codec<A>
-  readonly handler: Handler<A, E, R>
+  readonly value: Decoder<A>
+  /** Decodes a record's key; a key that doesn't decode is dead-lettered as well. Default: a key stays bytes. */
+  readonly key?: Decoder<K> | undefined
+  /** Handles one record. Its error channel decides what follows, see `HandlerError`; its result is ignored. */
+  readonly handler: (envelope: Envelope<A, K>) => H
   /** Default: `RetryPolicy.exponential()`, 3 retries after 1, 2 and 4 seconds at most. */
   readonly retry?: RetryPolicy | undefined
   /** The destination of records whose handling failed permanently. */
   readonly deadLetter: DeadLetterPolicy<RD>
-  /** Replaces the classification of failures; default: `HandlerError.classify`. */
+  /** Replaces the classification of failures, to decode or to handle. Default: `HandlerError.classify`. */
   readonly classify?: Classify | undefined
   /** Stops calls of the handler while a dependency is down; `{}` uses the defaults. Default: none. */
   readonly circuitBreaker?: CircuitBreakerOptions | undefined
@@ -49,26 +57,38 @@ export interface KafkaConsumerOptions<A, E, R, RD> extends ConsumerSettings.Cons
   readonly metrics?: boolean | undefined
 }
 
+/** A consumer's options, by its handler's errors and requirements. */
+export type KafkaConsumerOptions<A, E, R, RD, K = Uint8Array | null> = KafkaConsumerOptionsOf<
+  A,
+  Effect.Effect<unknown, E, R>,
+  RD,
+  K
+>
+
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
 /**
  * Joins the group and handles its records until the scope closes, which drains: in-flight records settle, waits for
  * retries end, the last commit is made and the consumer leaves the group. Returns once the group is first joined.
  */
-export const make = <A, E, R, RD>(
-  options: KafkaConsumerOptions<A, E, R, RD>
-): Effect.Effect<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> =>
+export const make = <A, H extends AnyEffect, RD, K = Uint8Array | null>(
+  options: KafkaConsumerOptionsOf<A, H, RD, K>
+): Effect.Effect<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> =>
   options.metrics === false ? Effect.provideService(start(options), TransportMetrics, off) : start(options)
 
-const start = Effect.fnUntraced(function* <A, E, R, RD>(
-  options: KafkaConsumerOptions<A, E, R, RD>,
+const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
+  options: KafkaConsumerOptionsOf<A, H, RD, K>,
   transactional?: TransactionalParts | undefined
-): Effect.fn.Return<Consumer, ConsumerError, R | RD | Wire | Scope.Scope> {
+): Effect.fn.Return<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
   yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
   const health = yield* ConsumerHealth.make(settings)
   const processor = yield* Processor.make({
     groupId: settings.groupId,
     topics: settings.topics,
-    handler: options.handler,
+    // TypeScript doesn't see that the handler's result is an Effect with the result's own requirements.
+    handler: options.handler as Handler<A, unknown, Effect.Effect.Context<H>, K>,
+    key: options.key,
     value: options.value,
     retry: options.retry,
     deadLetter: options.deadLetter,
@@ -83,15 +103,15 @@ const start = Effect.fnUntraced(function* <A, E, R, RD>(
 })
 
 /** A consumer as a Layer: built when it has first joined its group, drained when the layer is released. */
-export const layer = <A, E, R, RD>(
-  options: KafkaConsumerOptions<A, E, R, RD>
-): Layer.Layer<never, ConsumerError, R | RD | Wire> => Layer.scopedDiscard(make(options))
+export const layer = <A, H extends AnyEffect, RD, K = Uint8Array | null>(
+  options: KafkaConsumerOptionsOf<A, H, RD, K>
+): Layer.Layer<never, ConsumerError, Effect.Effect.Context<H> | RD | Wire> => Layer.scopedDiscard(make(options))
 
 /** Like `layer`, with the handle under a custom tag. */
-export const layerTag = <Self, A, E, R, RD>(
+export const layerTag = <Self, A, H extends AnyEffect, RD, K = Uint8Array | null>(
   tag: Context.Tag<Self, Consumer>,
-  options: KafkaConsumerOptions<A, E, R, RD>
-): Layer.Layer<Self, ConsumerError, R | RD | Wire> => Layer.scoped(tag, make(options))
+  options: KafkaConsumerOptionsOf<A, H, RD, K>
+): Layer.Layer<Self, ConsumerError, Effect.Effect.Context<H> | RD | Wire> => Layer.scoped(tag, make(options))
 
 /**
  * A consumer's options from the environment: `KAFKA_CONSUMER_GROUP_ID`, `KAFKA_CONSUMER_TOPICS` (separated by commas),
@@ -104,9 +124,9 @@ export const config: (
 ) => Config.Config<ConsumerOptions> = ConsumerEnvironment.config
 
 /** The options in code of a consumer that is configured by its environment; the others are defaults for variables. */
-export interface KafkaConsumerConfigOptions<A, E, R>
+export interface KafkaConsumerConfigOptions<A, H extends AnyEffect, K = Uint8Array | null>
   extends Partial<ConsumerOptions>,
-    Pick<KafkaConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
+    Pick<KafkaConsumerOptionsOf<A, H, never, K>, "key" | "value" | "handler" | "classify"> {
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
@@ -114,13 +134,13 @@ export interface KafkaConsumerConfigOptions<A, E, R>
  * A consumer as a Layer, with options from `config` and the failure policy from `ReliabilityConfig.config`. Give each
  * consumer its own namespace if a program has several.
  */
-export const layerConfig = <A, E, R>(
-  { classify, handler, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, E, R>,
+export const layerConfig = <A, H extends AnyEffect, K = Uint8Array | null>(
+  { classify, handler, key, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | ConfigError, R | Producer | Wire> =>
+): Layer.Layer<never, ConsumerError | ConfigError, Effect.Effect.Context<H> | Producer | Wire> =>
   Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
-      layer({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+      layer({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })
     ),
     Layer.unwrapEffect
   )
@@ -130,24 +150,35 @@ export const layerConfig = <A, E, R>(
  * interruption completes when in-flight records have settled, the last commit is made and the consumer has left the
  * group. Fails if the consumer or `until` fails.
  */
-export const run = <A, E, R, RD, E2 = never, R2 = never>(
-  options: KafkaConsumerOptions<A, E, R, RD>,
+export const run = <A, H extends AnyEffect, RD, K = Uint8Array | null, E2 = never, R2 = never>(
+  options: KafkaConsumerOptionsOf<A, H, RD, K>,
   until: Effect.Effect<unknown, E2, R2> = Effect.never
-): Effect.Effect<ConsumerReport, ConsumerError | E2, R | RD | R2 | Wire> =>
+): Effect.Effect<ConsumerReport, ConsumerError | E2, Effect.Effect.Context<H> | RD | R2 | Wire> =>
   Effect.scoped(
     Effect.flatMap(make(options), (consumer) =>
       Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
     )
   )
 
-export interface TransactionalConsumerOptions<A, E, R, RD>
-  extends Omit<KafkaConsumerOptions<A, E, R, RD>, "handler">,
+/** A transactional consumer's options, by its handler's result; see `KafkaConsumerOptionsOf`. */
+export interface TransactionalConsumerOptionsOf<A, H extends AnyResults, RD, K = Uint8Array | null>
+  extends Omit<KafkaConsumerOptionsOf<A, H, RD, K>, "handler">,
     TransactionalNumbers {
   /** Returns the records to write for a record. It is called again for that record only if it failed. */
-  readonly handler: (envelope: Envelope<A>) => Effect.Effect<ReadonlyArray<ProducerRecord>, E, R>
+  readonly handler: (envelope: Envelope<A, K>) => H
   /** How often a transaction is committed. Default: 100 milliseconds. */
   readonly commitInterval?: Duration.DurationInput | undefined
 }
+
+/** A transactional consumer's options, by its handler's errors and requirements. */
+export type TransactionalConsumerOptions<A, E, R, RD, K = Uint8Array | null> = TransactionalConsumerOptionsOf<
+  A,
+  Effect.Effect<ReadonlyArray<ProducerRecord>, E, R>,
+  RD,
+  K
+>
+
+type AnyResults = Effect.Effect<ReadonlyArray<ProducerRecord>, unknown, unknown>
 
 /**
  * A consumer whose effect on Kafka is exactly once. The records that its handler returns are written in a transaction
@@ -159,14 +190,16 @@ export interface TransactionalConsumerOptions<A, E, R, RD>
  * handling its records again. If another instance takes over the id, the consumer fails with `FencedProducer`. A
  * handler's other effects are at least once, as with every consumer. Needs Kafka 2.5 or later.
  */
-export const makeTransactional = <A, E, R, RD>(
-  options: TransactionalConsumerOptions<A, E, R, RD>
-): Effect.Effect<Consumer, ConsumerError, R | Exclude<RD, Producer> | Wire | Scope.Scope> => {
+export const makeTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null>(
+  options: TransactionalConsumerOptionsOf<A, H, RD, K>
+): Effect.Effect<Consumer, ConsumerError, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope> => {
   const started = startTransactional(options)
   return options.metrics === false ? Effect.provideService(started, TransportMetrics, off) : started
 }
 
-const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
+type Results<H extends AnyResults> = Effect.Effect<ReadonlyArray<ProducerRecord>, unknown, Effect.Effect.Context<H>>
+
+const startTransactional = Effect.fnUntraced(function* <A, H extends AnyResults, RD, K>({
   commitInterval = "100 millis",
   handler,
   maxTransactionBytes = 8 * 1024 * 1024,
@@ -174,10 +207,10 @@ const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
   transactionTimeout,
   transactionalId,
   ...options
-}: TransactionalConsumerOptions<A, E, R, RD>): Effect.fn.Return<
+}: TransactionalConsumerOptionsOf<A, H, RD, K>): Effect.fn.Return<
   Consumer,
   ConsumerError,
-  R | Exclude<RD, Producer> | Wire | Scope.Scope
+  Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope
 > {
   const parts = yield* internalTransactional.make(
     options.groupId,
@@ -190,8 +223,10 @@ const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
     {
       ...options,
       commitInterval,
-      handler: (envelope: Envelope<A>) =>
-        Effect.flatMap(handler(envelope), (records) => outputs.handled(envelope, Processor.awaited(records))),
+      handler: (envelope: Envelope<A, K>) =>
+        Effect.flatMap(handler(envelope) as Results<H>, (records) =>
+          outputs.handled(envelope, Processor.awaited(records))
+        ),
       deadLetter: { destination: Effect.provideService(destination, Producer, outputs.producer) }
     },
     parts
@@ -199,10 +234,10 @@ const startTransactional = Effect.fnUntraced(function* <A, E, R, RD>({
 })
 
 /** `run` of a transactional consumer; see `makeTransactional`. */
-export const runTransactional = <A, E, R, RD, E2 = never, R2 = never>(
-  options: TransactionalConsumerOptions<A, E, R, RD>,
+export const runTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null, E2 = never, R2 = never>(
+  options: TransactionalConsumerOptionsOf<A, H, RD, K>,
   until: Effect.Effect<unknown, E2, R2> = Effect.never
-): Effect.Effect<ConsumerReport, ConsumerError | E2, R | Exclude<RD, Producer> | R2 | Wire> =>
+): Effect.Effect<ConsumerReport, ConsumerError | E2, Effect.Effect.Context<H> | Exclude<RD, Producer> | R2 | Wire> =>
   Effect.scoped(
     Effect.flatMap(makeTransactional(options), (consumer) =>
       Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
@@ -210,9 +245,9 @@ export const runTransactional = <A, E, R, RD, E2 = never, R2 = never>(
   )
 
 /** A transactional consumer as a Layer; see `makeTransactional`. */
-export const layerTransactional = <A, E, R, RD>(
-  options: TransactionalConsumerOptions<A, E, R, RD>
-): Layer.Layer<never, ConsumerError, R | Exclude<RD, Producer> | Wire> =>
+export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null>(
+  options: TransactionalConsumerOptionsOf<A, H, RD, K>
+): Layer.Layer<never, ConsumerError, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
   Layer.scopedDiscard(makeTransactional(options))
 
 /**
@@ -225,20 +260,20 @@ export const transactionalConfig: (
 ) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalEnvironment.consumerConfig
 
 /** The options in code of a transactional consumer that is configured by its environment. */
-export interface TransactionalConsumerConfigOptions<A, E, R>
+export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K = Uint8Array | null>
   extends Partial<ConsumerOptions & TransactionalNumbers>,
-    Pick<TransactionalConsumerOptions<A, E, R, never>, "value" | "handler" | "classify"> {
+    Pick<TransactionalConsumerOptionsOf<A, H, never, K>, "key" | "value" | "handler" | "classify"> {
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
 /** `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`. */
-export const layerTransactionalConfig = <A, E, R>(
-  { classify, handler, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, E, R>,
+export const layerTransactionalConfig = <A, H extends AnyResults, K = Uint8Array | null>(
+  { classify, handler, key, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | ConfigError, R | Wire> =>
+): Layer.Layer<never, ConsumerError | ConfigError, Effect.Effect.Context<H> | Wire> =>
   Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
-      layerTransactional({ ...options, ...ReliabilityConfig.options(policy), value, handler, classify })
+      layerTransactional({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })
     ),
     Layer.unwrapEffect
   )

@@ -92,12 +92,12 @@ type Options<R, RD> = Partial<KafkaConsumer.KafkaConsumerOptions<string, unknown
 
 /** A consumer of one topic, with short timeouts for tests. */
 export const consume = <R = never, RD = never>(topic: string, options: Options<R, RD> = {}) =>
-  KafkaConsumer.make<string, unknown, R, RD>({
+  KafkaConsumer.make({
     groupId: `${topic}-group`,
     topics: [topic],
     value: Codec.text,
-    handler: () => Effect.void,
-    deadLetter: DeadLetter.none("skip"),
+    handler: (): Effect.Effect<unknown, unknown, R> => Effect.void,
+    deadLetter: DeadLetter.none("skip") as DeadLetter.DeadLetterPolicy<RD>,
     drainTimeout: "500 millis",
     heartbeatInterval: "200 millis",
     ...options

@@ -1,49 +1,87 @@
 /**
- * How a record's value is read and written.
+ * How a record's key and value are read and written.
  */
+import type { StandardSchemaV1 } from "@standard-schema/spec"
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
-import { TemporaryError } from "./HandlerError.js"
+import type { Headers } from "./Headers.js"
 import { isExit } from "./internal/exit.js"
 import * as ParseIssue from "./internal/parseIssue.js"
 import { isInstance } from "./internal/render.js"
+import * as StandardSchema from "./internal/standardSchema.js"
+
+/** The place of the bytes in a record. */
+export interface CodecContext {
+  readonly topic: string
+  readonly headers: Headers
+  /** Which of the record's two parts the bytes are. */
+  readonly part: "key" | "value"
+}
 
 /** The part of a codec that a consumer needs. */
 export interface Decoder<out A> {
   /**
-   * Reads a value; null is a tombstone. A synchronous decoder should return an `Exit`, which is an Effect too: the
-   * consumer reads it without running a fiber. A decoder that throws or dies is treated like one that fails with a
-   * `DecodeError`: the record is dead-lettered at once. To have the record retried, die with a `TemporaryError`.
+   * Reads a key or a value; null is an absent key or a tombstone. A synchronous decoder should return an `Exit`, which
+   * is an Effect too: the consumer reads it without running a fiber. A decoder that throws or dies is treated like one
+   * that fails.
    */
-  readonly decode: (bytes: Uint8Array | null) => Effect.Effect<A, DecodeError>
+  readonly decode: (bytes: Uint8Array | null, context: CodecContext) => Effect.Effect<A, DecodeError>
 }
 
 /** The part of a codec that a publisher needs. */
 export interface Encoder<in A> {
-  /** Writes a value; null makes a tombstone. */
-  readonly encode: (value: A) => Effect.Effect<Uint8Array | null, EncodeError>
+  /** Writes a key or a value; null makes an absent key or a tombstone. */
+  readonly encode: (value: A, context: CodecContext) => Effect.Effect<Uint8Array | null, EncodeError>
 }
 
 export interface Codec<in out A> extends Decoder<A>, Encoder<A> {}
 
-/** Bytes that the codec can't decode: the record is dead-lettered at once. Contains none of the payload. */
+export type DecodeErrorReason =
+  | "InvalidUtf8"
+  | "InvalidJson"
+  | "SchemaMismatch"
+  /** An absent key or a tombstone, where the codec expects bytes. */
+  | "Null"
+  /** Bytes that aren't in the codec's format. */
+  | "Malformed"
+  /** The codec can't decode at the moment, for example because its schema registry can't be reached. */
+  | "Unavailable"
+
+/**
+ * Bytes that a codec can't decode. A consumer dead-letters the record at once, with its original bytes. Only
+ * `Unavailable` is retried: by the retry policy, and after the policy's last retry with delays of up to 30 seconds. Its
+ * record is never dead-lettered, and the circuit breaker counts it. The built-in codecs include none of the payload.
+ */
 export class DecodeError extends Data.TaggedError("DecodeError")<{
-  readonly reason: "InvalidUtf8" | "InvalidJson" | "SchemaMismatch" | "Null"
+  readonly reason: DecodeErrorReason
   readonly description: string
+  /** For `Unavailable`: replaces the policy's next delay. */
+  readonly delay?: Duration.DurationInput | undefined
+  readonly cause?: unknown
 }> {
   override get message(): string {
     return `${this.reason}: ${this.description}`
   }
 }
 
-/** A value that the codec can't write. Contains none of the value. */
+export type EncodeErrorReason =
+  | "InvalidJson"
+  | "SchemaMismatch"
+  /** A value that the codec's format can't hold. */
+  | "Unsupported"
+  /** The codec can't encode at the moment, for example because its schema registry can't be reached. */
+  | "Unavailable"
+
+/** A value that a codec can't write. The built-in codecs include none of the value. */
 export class EncodeError extends Data.TaggedError("EncodeError")<{
-  readonly reason: "InvalidJson" | "SchemaMismatch"
+  readonly reason: EncodeErrorReason
   readonly description: string
+  readonly cause?: unknown
 }> {
   override get message(): string {
     return `${this.reason}: ${this.description}`
@@ -64,21 +102,13 @@ export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   const decodeValue = ParseResult.decodeUnknown(schema)
   const encodeValue = ParseResult.encode(schema)
   return {
-    decode: (bytes) => {
-      if (bytes === null) return nullValue
-      const text = decodeText(jsonDecoder, bytes)
-      if (Exit.isFailure(text)) return Exit.failCause(text.cause)
-      let value: unknown
-      try {
-        value = JSON.parse(text.value)
-      } catch {
-        return Exit.fail(new DecodeError({ reason: "InvalidJson", description: `${bytes.length} bytes` }))
-      }
-      return toEffect(
-        () => decodeValue(value),
-        (description) => new DecodeError({ reason: "SchemaMismatch", description })
-      )
-    },
+    decode: (bytes) =>
+      parseJson(bytes, (value) =>
+        toEffect(
+          () => decodeValue(value),
+          (description) => new DecodeError({ reason: "SchemaMismatch", description })
+        )
+      ),
     encode: (value) => {
       const encoded = toEffect(
         () => encodeValue(value),
@@ -89,10 +119,36 @@ export const json = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   }
 }
 
+/**
+ * JSON text whose value matches a Standard Schema (version 1), such as one of Zod, Valibot or ArkType; fails on null.
+ * Decoding returns the schema's output. Encoding validates a value of the schema's input and writes it as it is, since a
+ * Standard Schema can't turn its output back. Asynchronous schemas work, but cost a fiber per value.
+ *
+ * Source: https://standardschema.dev
+ */
+export const standard = <I, O>(schema: StandardSchemaV1<I, O>): Decoder<O> & Encoder<I> => ({
+  decode: (bytes) =>
+    parseJson(bytes, (value) =>
+      StandardSchema.validate(
+        schema,
+        value,
+        (description) => new DecodeError({ reason: "SchemaMismatch", description })
+      )
+    ),
+  encode: (value) => {
+    const valid = StandardSchema.validate(
+      schema,
+      value,
+      (description) => new EncodeError({ reason: "SchemaMismatch", description })
+    )
+    return isExit(valid) ? Exit.flatMap(valid, () => stringify(value)) : Effect.flatMap(valid, () => stringify(value))
+  }
+})
+
 /** Passes null (a tombstone) through in both directions and delegates everything else to the codec. */
 export const nullable = <A>(codec: Codec<A>): Codec<A | null> => ({
-  decode: (bytes) => (bytes === null ? Exit.succeed(null) : codec.decode(bytes)),
-  encode: (value) => (value === null ? Exit.succeed(null) : codec.encode(value))
+  decode: (bytes, context) => (bytes === null ? Exit.succeed(null) : codec.decode(bytes, context)),
+  encode: (value, context) => (value === null ? Exit.succeed(null) : codec.encode(value, context))
 })
 
 const encoder = new TextEncoder()
@@ -109,7 +165,26 @@ const decodeText = (decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array
   }
 }
 
-/** A synchronous schema yields an Either, which becomes an Exit. A schema that throws counts as a mismatch. */
+const parseJson = <A>(
+  bytes: Uint8Array | null,
+  f: (value: unknown) => Effect.Effect<A, DecodeError>
+): Effect.Effect<A, DecodeError> => {
+  if (bytes === null) return nullValue
+  const text = decodeText(jsonDecoder, bytes)
+  if (Exit.isFailure(text)) return Exit.failCause(text.cause)
+  let value: unknown
+  try {
+    value = JSON.parse(text.value)
+  } catch {
+    return Exit.fail(new DecodeError({ reason: "InvalidJson", description: `${bytes.length} bytes` }))
+  }
+  return f(value)
+}
+
+/**
+ * A synchronous schema yields an Either, which becomes an Exit. A schema that throws counts as a mismatch, unless it
+ * throws a `DecodeError`, such as one that says `Unavailable`.
+ */
 const toEffect = <A, E>(
   parse: () => Effect.Effect<A, ParseResult.ParseIssue>,
   error: (description: string) => E
@@ -119,10 +194,10 @@ const toEffect = <A, E>(
     const result = parse()
     if (isEither(result)) return Either.isRight(result) ? Exit.succeed(result.right) : Exit.fail(fail(result.left))
     return Effect.catchAllDefect(Effect.mapError(result, fail), (defect) =>
-      isInstance(defect, TemporaryError) ? Exit.die(defect) : Exit.fail(error(ParseIssue.describeThrown(defect)))
+      isInstance(defect, DecodeError) ? Exit.die(defect) : Exit.fail(error(ParseIssue.describeThrown(defect)))
     )
   } catch (thrown) {
-    return Exit.fail(error(ParseIssue.describeThrown(thrown)))
+    return isInstance(thrown, DecodeError) ? Exit.die(thrown) : Exit.fail(error(ParseIssue.describeThrown(thrown)))
   }
 }
 

@@ -1,16 +1,16 @@
 /**
- * The argument of a handler: a record of a topic with its decoded value.
+ * The argument of a handler: a record of a topic with its decoded key and value.
  */
 import * as Option from "effect/Option"
 import { getText, type Headers } from "./Headers.js"
 
 /** Fields are read from the record on access: use `map` rather than a spread to derive another envelope. */
-export interface Envelope<out A> {
+export interface Envelope<out A, out K = Uint8Array | null> {
   /** The id of the event, see `eventIdOf`. Retries and dead letters keep it. */
   readonly eventId: string
   readonly value: A
-  /** The key's bytes; null if the record has none. */
-  readonly key: Uint8Array | null
+  /** The decoded key. Without a key codec: its bytes, or null if the record has none. */
+  readonly key: K
   readonly headers: Headers
   readonly topic: string
   readonly partition: number
@@ -52,7 +52,7 @@ export const eventIdOf = (record: Pick<ConsumedRecord, "headers" | "topic" | "pa
 }
 
 /** The envelope with another value. */
-export const map = <A, B>(envelope: Envelope<A>, f: (value: A) => B): Envelope<B> => ({
+export const map = <A, B, K>(envelope: Envelope<A, K>, f: (value: A) => B): Envelope<B, K> => ({
   eventId: envelope.eventId,
   value: f(envelope.value),
   key: envelope.key,

@@ -5,6 +5,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Codec from "./Codec.js"
+import * as Headers from "./Headers.js"
 import { firstInvalid } from "./internal/cloudEventAttributes.js"
 
 export interface Event<in out A> {
@@ -89,7 +90,8 @@ export interface Occurrence {
   readonly subject: string | undefined
   readonly dataSchema: string | undefined
   readonly data: unknown
-  readonly encode: Effect.Effect<Uint8Array | null, Codec.EncodeError>
+  /** Encodes the data for a topic. */
+  readonly encode: (topic: string) => Effect.Effect<Uint8Array | null, Codec.EncodeError>
   readonly options: Omit<OccurrenceOptions, "subject">
 }
 
@@ -101,6 +103,6 @@ export const of = <A>(event: Event<A>, data: A, options: OccurrenceOptions = {})
   subject: options.subject ?? event.subject?.(data),
   dataSchema: event.dataSchema,
   data,
-  encode: Effect.suspend(() => event.codec.encode(data)),
+  encode: (topic) => Effect.suspend(() => event.codec.encode(data, { topic, headers: Headers.empty, part: "value" })),
   options
 })

@@ -69,7 +69,8 @@ export const make = Effect.fnUntraced(function* (
   const encode = Effect.fnUntraced(function* (event: Event.Occurrence) {
     const id = event.options.id ?? (yield* Uuid.make)
     const time = event.options.time ?? (yield* Clock.currentTimeMillis)
-    const data = yield* Effect.mapError(event.encode, (cause) => invalidData(event, cause))
+    const destination = typeof topic === "string" ? topic : topic(event)
+    const data = yield* Effect.mapError(event.encode(destination), (cause) => invalidData(event, cause))
     const written = CloudEvent.toRecord({
       attributes: {
         id,
@@ -85,7 +86,7 @@ export const make = Effect.fnUntraced(function* (
     })
     const { headers, value } = yield* Either.mapLeft(written, (cause) => invalidAttribute(event, cause))
     const record: ProducerRecord = {
-      topic: typeof topic === "string" ? topic : topic(event),
+      topic: destination,
       key: event.subject,
       value,
       headers

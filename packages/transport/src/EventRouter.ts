@@ -49,7 +49,7 @@ export const on = <A, E, R>(
         return Exit.fail(invalid("InvalidAttribute", "datacontenttype", "only JSON is supported"))
       }
       const handle = (data: A) => handler({ ...map(envelope, () => data), eventId: attributes.id, attributes })
-      const decoded = codec.decode(data)
+      const decoded = codec.decode(data, { topic: envelope.topic, headers: envelope.headers, part: "value" })
       if (!isExit(decoded)) return Effect.flatMap(Effect.mapError(decoded, invalidData), handle)
       return Exit.isSuccess(decoded) ? handle(decoded.value) : Exit.mapError(decoded, invalidData)
     }

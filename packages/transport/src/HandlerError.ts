@@ -5,8 +5,10 @@ import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { DecodeError } from "./Codec.js"
 import * as Causes from "./internal/causes.js"
 import * as Render from "./internal/render.js"
+import * as Undecodable from "./internal/undecodable.js"
 
 /** Retried by the policy; `delay`, if given, replaces the policy's next delay. */
 export class TemporaryError extends Data.TaggedError("TemporaryError")<{
@@ -54,6 +56,11 @@ export class UnawaitedPromise extends Data.TaggedError("UnawaitedPromise") {
 
 /** One failed attempt, as retry schedules and `classify` see it. */
 export interface HandlerFailure {
+  /**
+   * Whether the record's key or value couldn't be decoded, or the handler failed. A handler's own `DecodeError` is a
+   * failure of the handler.
+   */
+  readonly stage: "decoding" | "handling"
   /** The typed error or the defect; for an interrupted handler, its `InterruptedException`. */
   readonly error: unknown
   readonly cause: Cause.Cause<unknown>
@@ -72,19 +79,28 @@ export const deadLetter: Decision = { _tag: "DeadLetter" }
 
 export type Classify = (failure: HandlerFailure) => Decision
 
-/** Dead-letters a `NonRetryableError`, retries a `TemporaryError` after its delay, and retries everything else. */
-export const classify: Classify = ({ error }) => {
+/**
+ * Dead-letters a `NonRetryableError`, retries a `TemporaryError` after its delay, and retries everything else. A record
+ * that can't be decoded is dead-lettered, unless its `DecodeError` is `Unavailable`.
+ */
+export const classify: Classify = ({ error, stage }) => {
+  if (stage === "decoding") return isUnavailable(error) ? retry(error.delay) : deadLetter
   if (Render.isInstance(error, NonRetryableError)) return deadLetter
   if (Render.isInstance(error, TemporaryError)) return retry(Render.read(error, "delay") as TemporaryError["delay"])
   return retry()
 }
 
 /** The failure behind a cause: its first typed error, otherwise its first defect, otherwise the interruption. */
-export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): HandlerFailure => ({
-  cause,
-  attempt,
-  error: Causes.errorOf(cause)
-})
+export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): HandlerFailure => {
+  const error = Causes.errorOf(cause)
+  return Undecodable.isUndecodable(error)
+    ? { stage: "decoding", error: error.error, cause: Undecodable.originalCauseOf(cause), attempt }
+    : { stage: "handling", error, cause, attempt }
+}
+
+/** Whether the decoder can't decode at the moment, so that the record is retried and never dead-lettered. */
+export const isUnavailable = (error: unknown): error is DecodeError =>
+  Render.isInstance(error, DecodeError) && error.reason === "Unavailable"
 
 const isWrapper = (error: unknown): error is TemporaryError | NonRetryableError =>
   Render.isInstance(error, TemporaryError) || Render.isInstance(error, NonRetryableError)

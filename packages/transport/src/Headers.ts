@@ -3,7 +3,7 @@
  */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { messageOf } from "./HandlerError.js"
+import { messageOf } from "./internal/render.js"
 
 export type Header = readonly [name: string, value: Uint8Array | null]
 

@@ -50,13 +50,17 @@ export interface RecordLane {
   readonly caller?: Caller | undefined
 }
 
+type Cursor = ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>
+
 /** An attempt after the first. */
 export interface Retry {
   readonly _tag: "Retry"
   /** The number of the attempt; that of the failed one if the circuit breaker absorbed the failure. */
   readonly attempt: number
   /** Where the retry policy stands. */
-  readonly cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>
+  readonly cursor: Cursor
+  /** Where the policy stands for a codec that is unavailable, whose retries are counted apart. */
+  readonly unavailable?: Cursor | undefined
 }
 
 /** A failed attempt. */
@@ -94,11 +98,13 @@ export interface Processor<out R> {
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
 }
 
-export interface ProcessorOptions<A, E, R, RD> {
+export interface ProcessorOptions<A, E, R, RD, K = Uint8Array | null> {
   readonly groupId: string
   /** The topics known at construction. */
   readonly topics: ReadonlyArray<string>
-  readonly handler: Handler<A, E, R>
+  readonly handler: Handler<A, E, R, K>
+  /** Default: a key stays bytes. */
+  readonly key?: Decoder<K> | undefined
   readonly value: Decoder<A>
   /** Default: `RetryPolicy.exponential()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
@@ -121,13 +127,13 @@ export interface ProcessorOptions<A, E, R, RD> {
  * one is missing or hidden from this client, with `Authorization` if the client itself is refused, and with
  * `Configuration` if a topic would be its own dead letter topic.
  */
-export const make = Effect.fnUntraced(function* <A, E, R, RD>(
-  options: ProcessorOptions<A, E, R, RD>
+export const make = Effect.fnUntraced(function* <A, E, R, RD, K = Uint8Array | null>(
+  options: ProcessorOptions<A, E, R, RD, K>
 ): Effect.fn.Return<Processor<R>, ConsumerError, RD> {
   const { classify = HandlerError.classify, groupId, retry: policy = RetryPolicy.exponential() } = options
   const metrics = yield* TransportMetrics
   const tracing = yield* TransportTracing
-  const { attempt, following } = tracing.processing(Attempt.make(options.value, options.handler), options)
+  const { attempt, following } = tracing.processing(Attempt.make(options), options)
   const log = RecordLog.make(groupId, options.logPayloads ?? false)
   const destination = yield* options.deadLetter.destination
   const checkTopics = (topics: ReadonlyArray<string>) =>
@@ -141,9 +147,9 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
     { caller, onStep = () => {}, wait }: RecordLane
   ) {
     const failure = HandlerError.failureOf(cause, retry?.attempt ?? 1)
-    const { error } = original(failure)
+    const { error } = failure
     metrics.consumer({ topic: record.topic, groupId }).failed(error)
-    const next = yield* nextAttempt(classify, retry?.cursor ?? ScheduleCursor.make(policy), failure, caller, (defect) =>
+    const next = yield* nextAttempt({ classify, policy, retry, failure, caller }, (defect) =>
       log.policyFailed({ record, attempt: failure.attempt, error: defect, cause: Cause.die(defect) })
     )
     if (Option.isNone(next)) {
@@ -151,10 +157,11 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
       return yield* settleFailed(record, failure, wait)
     }
     onStep("waiting")
-    const { attempt, cursor, delay } = next.value
+    const { delay, ...again } = next.value
+    const { attempt } = again
     const more = attempt === failure.attempt ? RecordLog.untilAdmitted : RecordLog.delayed(delay)
     yield* log.retrying({ record, attempt: failure.attempt, error, more })
-    return (yield* wait(delay, "attempt")) ? ({ _tag: "Retry", attempt, cursor } satisfies Recovery) : unsettled
+    return (yield* wait(delay, "attempt")) ? ({ _tag: "Retry", ...again } satisfies Recovery) : unsettled
   })
 
   return {
@@ -167,34 +174,73 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD>(
   }
 })
 
-interface NextAttempt extends ScheduleCursor.ScheduleStep<HandlerError.HandlerFailure> {
-  /** The number of the attempt: that of the failed one if the circuit breaker absorbed the failure. */
-  readonly attempt: number
+interface NextAttempt extends Omit<Retry, "_tag"> {
+  readonly delay: Duration.Duration
 }
 
-/** The action after a failure, if the record is retried. If the policy or `classify` throws, nothing is retried. */
+/** An unavailable codec is retried forever. */
+const endless = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, cap: "30 seconds" })
+
+/**
+ * The action after a failure, if the record is retried. If the policy or `classify` throws, only an unavailable codec is
+ * retried.
+ */
 const nextAttempt = (
-  classify: HandlerError.Classify,
-  cursor: ScheduleCursor.ScheduleCursor<HandlerError.HandlerFailure>,
-  failure: HandlerError.HandlerFailure,
-  caller: Caller | undefined,
+  {
+    caller,
+    classify,
+    failure,
+    policy,
+    retry
+  }: {
+    readonly classify: HandlerError.Classify
+    readonly policy: RetryPolicy.RetryPolicy
+    readonly retry: Retry | undefined
+    readonly failure: HandlerError.HandlerFailure
+    readonly caller: Caller | undefined
+  },
   log: (defect: unknown) => Effect.Effect<void>
-): Effect.Effect<Option.Option<NextAttempt>> =>
-  Effect.suspend(() => {
-    if (Attempt.isUndecodable(failure.error)) return Effect.succeedNone
+): Effect.Effect<Option.Option<NextAttempt>> => {
+  const { attempt, error, stage } = failure
+  const isUnavailable = stage === "decoding" && HandlerError.isUnavailable(error)
+  const cursor = retry?.cursor ?? ScheduleCursor.make(policy)
+  const unavailable = retry?.unavailable ?? ScheduleCursor.make(policy)
+  const endlessly = Effect.suspend(() => ScheduleCursor.make(endless).next(failure))
+  return Effect.suspend(() => {
     const decision = classify(failure)
     if (decision._tag === "DeadLetter") return Effect.succeedNone
-    const { attempt } = failure
-    if (caller?.failed(failure) === true) return Effect.succeedSome({ attempt, cursor, delay: Duration.zero })
+    if (caller?.failed(failure) === true) {
+      return Effect.succeedSome({ attempt, cursor, unavailable, delay: Duration.zero })
+    }
     const own = Duration.decodeUnknown(decision.delay)
-    return Effect.map(
-      cursor.next(failure),
-      Option.map((step) => ({ ...step, attempt: attempt + 1, delay: Option.getOrElse(own, () => step.delay) }))
-    )
+    const delayOf = (step: { readonly delay: Duration.Duration }) => Option.getOrElse(own, () => step.delay)
+    return isUnavailable
+      ? Effect.map(
+          Effect.flatMap(
+            unavailable.next(failure),
+            Option.match({ onNone: () => endlessly, onSome: Effect.succeedSome })
+          ),
+          Option.map((step) => ({ attempt: attempt + 1, cursor, unavailable: step.cursor, delay: delayOf(step) }))
+        )
+      : Effect.map(
+          cursor.next(failure),
+          Option.map((step) => ({ attempt: attempt + 1, cursor: step.cursor, delay: delayOf(step) }))
+        )
   }).pipe(
-    Effect.catchAllDefect((defect) => Effect.as(log(defect), Option.none())),
+    Effect.catchAllDefect((defect) =>
+      Effect.zipRight(
+        log(defect),
+        isUnavailable
+          ? Effect.map(
+              endlessly,
+              Option.map((step) => ({ attempt: attempt + 1, cursor, unavailable: step.cursor, delay: step.delay }))
+            )
+          : Effect.succeedNone
+      )
+    ),
     Effect.ensuring(Effect.sync(() => caller?.ignored()))
   )
+}
 
 type SettleFailed = (
   record: ConsumedRecord,
@@ -202,8 +248,8 @@ type SettleFailed = (
   wait: Wait
 ) => Effect.Effect<Recovery, ConsumerError>
 
-const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
-  { groupId, onBlocked = () => {} }: ProcessorOptions<A, E, R, RD>,
+const makeSettleFailed = Effect.fnUntraced(function* (
+  { groupId, onBlocked = () => {} }: Pick<ProcessorOptions<never, never, never, never>, "groupId" | "onBlocked">,
   destination: Destination,
   log: RecordLog.RecordLog
 ): Effect.fn.Return<SettleFailed> {
@@ -212,7 +258,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
 
   if (destination._tag === "None") {
     return (record, failure) => {
-      const { cause, error } = original(failure)
+      const { cause, error } = failure
       const isSkipped = destination.otherwise === "skip"
       const line = isSkipped ? log.discarding : log.stopping
       const description = `${record.topic}-${record.partition} at offset ${record.offset}: ${HandlerError.messageOf(error)}`
@@ -234,7 +280,7 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
     onFailure: (record) => consumerMetrics(record).deadLetterFailed(1)
   })
   return Effect.fnUntraced(function* (record, failure, wait) {
-    const { cause, error } = original(failure)
+    const { cause, error } = failure
     yield* log.deadLettering({ record, attempt: failure.attempt, error, cause })
     const failedAt = yield* Clock.currentTimeMillis
     const published = yield* Effect.tapError(
@@ -246,13 +292,4 @@ const makeSettleFailed = Effect.fnUntraced(function* <A, E, R, RD>(
     consumerMetrics(record).deadLettered(1)
     return settled("deadLettered")
   })
-})
-
-/** The failure as its cause had it before this module wrapped it. */
-const original = ({
-  cause,
-  error
-}: HandlerError.HandlerFailure): Pick<HandlerError.HandlerFailure, "cause" | "error"> => ({
-  cause: Attempt.decodeCauseOf(cause),
-  error: Attempt.decodeErrorOf(error)
 })

@@ -6,6 +6,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import * as Codec from "../src/Codec.js"
+import * as Headers from "../src/Headers.js"
+
+const place: Codec.CodecContext = { topic: "orders", headers: Headers.empty, part: "value" }
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -33,10 +36,10 @@ const order = Codec.json(Order)
 describe("Codec.bytes", () => {
   it("returns the value unchanged", () => {
     const bytes = Uint8Array.of(0xff, 0)
-    assert.strictEqual(value(Codec.bytes.decode(bytes)), bytes)
-    assert.strictEqual(value(Codec.bytes.encode(bytes)), bytes)
-    assert.isNull(value(Codec.bytes.decode(null)))
-    assert.isNull(value(Codec.bytes.encode(null)))
+    assert.strictEqual(value(Codec.bytes.decode(bytes, place)), bytes)
+    assert.strictEqual(value(Codec.bytes.encode(bytes, place)), bytes)
+    assert.isNull(value(Codec.bytes.decode(null, place)))
+    assert.isNull(value(Codec.bytes.encode(null, place)))
   })
 })
 
@@ -44,39 +47,39 @@ describe("Codec.text", () => {
   it("reads what it writes, including a byte order mark", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
-        assert.strictEqual(value(Codec.text.decode(value(Codec.text.encode(text)))), text)
+        assert.strictEqual(value(Codec.text.decode(value(Codec.text.encode(text, place)), place)), text)
       })
     )
-    assert.strictEqual(value(Codec.text.decode(utf8("\uFEFFa"))), "\uFEFFa")
+    assert.strictEqual(value(Codec.text.decode(utf8("\uFEFFa"), place)), "\uFEFFa")
   })
 
   it("fails on bytes that are not UTF-8 and on a tombstone", () => {
-    assert.strictEqual(error(Codec.text.decode(Uint8Array.of(0x61, 0xff))).reason, "InvalidUtf8")
-    assert.strictEqual(error(Codec.text.decode(null)).reason, "Null")
+    assert.strictEqual(error(Codec.text.decode(Uint8Array.of(0x61, 0xff), place)).reason, "InvalidUtf8")
+    assert.strictEqual(error(Codec.text.decode(null, place)).reason, "Null")
   })
 })
 
 describe("Codec.json", () => {
   it("reads what it writes", () => {
     const json = '{"id":"7","lines":[{"sku":"a","count":2}]}'
-    const decoded = value(order.decode(utf8(json)))
+    const decoded = value(order.decode(utf8(json), place))
     assert.deepStrictEqual(decoded, { id: 7, lines: [{ sku: "a", count: 2 }] })
-    assert.deepStrictEqual(value(order.encode(decoded)), utf8(json))
+    assert.deepStrictEqual(value(order.encode(decoded, place)), utf8(json))
   })
 
   it("skips a byte order mark", () => {
-    assert.strictEqual(value(Codec.json(Schema.Number).decode(utf8("\uFEFF1"))), 1)
+    assert.strictEqual(value(Codec.json(Schema.Number).decode(utf8("\uFEFF1"), place)), 1)
   })
 
   it("reports the error", () => {
-    assert.strictEqual(error(order.decode(null)).reason, "Null")
-    assert.strictEqual(error(order.decode(Uint8Array.of(0xc0))).reason, "InvalidUtf8")
-    assert.strictEqual(error(order.decode(utf8("{"))).reason, "InvalidJson")
-    assert.strictEqual(error(order.decode(utf8("{}"))).message, 'SchemaMismatch: ["id"]: missing')
+    assert.strictEqual(error(order.decode(null, place)).reason, "Null")
+    assert.strictEqual(error(order.decode(Uint8Array.of(0xc0), place)).reason, "InvalidUtf8")
+    assert.strictEqual(error(order.decode(utf8("{"), place)).reason, "InvalidJson")
+    assert.strictEqual(error(order.decode(utf8("{}"), place)).message, 'SchemaMismatch: ["id"]: missing')
   })
 
   it("names the path and the expectation, never the value", () => {
-    const message = (json: string) => error(order.decode(utf8(json))).message
+    const message = (json: string) => error(order.decode(utf8(json), place)).message
     const secret = "hunter2"
     assert.strictEqual(message(`"${secret}"`).includes(secret), false)
     assert.strictEqual(message(`{"id":"${secret}","lines":[]}`), 'SchemaMismatch: ["id"]: expected NumberFromString')
@@ -88,13 +91,13 @@ describe("Codec.json", () => {
       message('{"id":"1","lines":[{"sku":"a","count":-987}]}'),
       'SchemaMismatch: ["lines"]["0"]["count"]: expected Positive'
     )
-    assert.strictEqual(error(order.decode(utf8(secret))).message.includes(secret), false)
+    assert.strictEqual(error(order.decode(utf8(secret), place)).message.includes(secret), false)
   })
 
   it("rejects a value that the schema or JSON can't represent", () => {
-    assert.strictEqual(error(order.encode({ id: 1, lines: [{ sku: "", count: 1 }] })).reason, "SchemaMismatch")
-    assert.strictEqual(error(Codec.json(Schema.Undefined).encode(undefined)).reason, "InvalidJson")
-    assert.strictEqual(error(Codec.json(Schema.BigIntFromSelf).encode(1n)).reason, "InvalidJson")
+    assert.strictEqual(error(order.encode({ id: 1, lines: [{ sku: "", count: 1 }] }, place)).reason, "SchemaMismatch")
+    assert.strictEqual(error(Codec.json(Schema.Undefined).encode(undefined, place)).reason, "InvalidJson")
+    assert.strictEqual(error(Codec.json(Schema.BigIntFromSelf).encode(1n, place)).reason, "InvalidJson")
   })
 
   it.effect("runs asynchronous schemas", () =>
@@ -104,9 +107,9 @@ describe("Codec.json", () => {
         encode: (length) => Effect.as(Effect.yieldNow(), "x".repeat(length))
       })
       const codec = Codec.json(Slow)
-      assert.strictEqual(yield* codec.decode(utf8('"four"')), 4)
-      assert.deepStrictEqual(yield* codec.encode(2), utf8('"xx"'))
-      assert.strictEqual((yield* Effect.flip(codec.decode(utf8("1")))).reason, "SchemaMismatch")
+      assert.strictEqual(yield* codec.decode(utf8('"four"'), place), 4)
+      assert.deepStrictEqual(yield* codec.encode(2, place), utf8('"xx"'))
+      assert.strictEqual((yield* Effect.flip(codec.decode(utf8("1"), place))).reason, "SchemaMismatch")
     })
   )
 })
@@ -120,11 +123,11 @@ describe("A value nested 100,000 levels deep", () => {
   const json = (leaf: string) => utf8(`${'{"child":'.repeat(depth)}${leaf}${"}".repeat(depth)}`)
 
   it("doesn't decode, and is too deep to encode", () => {
-    const found = error(Codec.json(Tree).decode(json("{}")))
+    const found = error(Codec.json(Tree).decode(json("{}"), place))
     assert.strictEqual(found.message, "SchemaMismatch: value: nested too deeply")
     let tree: Tree = {}
     for (let i = 0; i < depth; i++) tree = { child: tree }
-    assert.strictEqual(error(Codec.json(Tree).encode(tree)).message, "SchemaMismatch: value: nested too deeply")
+    assert.strictEqual(error(Codec.json(Tree).encode(tree, place)).message, "SchemaMismatch: value: nested too deeply")
   })
 
   it.effect("doesn't decode by an asynchronous schema", () =>
@@ -133,7 +136,7 @@ describe("A value nested 100,000 levels deep", () => {
         decode: (tree) => Effect.as(Effect.yieldNow(), tree),
         encode: () => Effect.succeed({})
       })
-      const found = yield* Effect.flip(Codec.json(Slow).decode(json("{}")))
+      const found = yield* Effect.flip(Codec.json(Slow).decode(json("{}"), place))
       assert.strictEqual(found.reason, "SchemaMismatch")
     })
   )
@@ -141,7 +144,7 @@ describe("A value nested 100,000 levels deep", () => {
   it("is reported with the start of the path to the mismatch", () => {
     const levels = 1_000
     const deep = utf8(`${'{"child":'.repeat(levels)}7${"}".repeat(levels)}`)
-    const { description } = error(Codec.json(Tree).decode(deep))
+    const { description } = error(Codec.json(Tree).decode(deep, place))
     assert.isTrue(description.startsWith('["child"]["child"]'))
     assert.isBelow(description.length, 1_100)
   })
@@ -160,7 +163,7 @@ describe("A value nested 100,000 levels deep", () => {
       ]
       for (const schema of schemas) {
         const codec = Codec.json(schema)
-        for (const result of [codec.decode(utf8("1")), codec.encode(1)]) {
+        for (const result of [codec.decode(utf8("1"), place), codec.encode(1, place)]) {
           const { message } = yield* Effect.flip<unknown, { readonly message: string }, never>(result)
           assert.strictEqual(message, "SchemaMismatch: value: the schema threw TypeError")
         }
@@ -172,10 +175,10 @@ describe("A value nested 100,000 levels deep", () => {
 describe("Codec.nullable", () => {
   it("passes tombstones through and delegates the rest to the codec", () => {
     const codec = Codec.nullable(Codec.text)
-    assert.isNull(value(codec.decode(null)))
-    assert.isNull(value(codec.encode(null)))
-    assert.strictEqual(value(codec.decode(utf8("a"))), "a")
-    assert.deepStrictEqual(value(codec.encode("a")), utf8("a"))
-    assert.strictEqual(error(codec.decode(Uint8Array.of(0xff))).reason, "InvalidUtf8")
+    assert.isNull(value(codec.decode(null, place)))
+    assert.isNull(value(codec.encode(null, place)))
+    assert.strictEqual(value(codec.decode(utf8("a"), place)), "a")
+    assert.deepStrictEqual(value(codec.encode("a", place)), utf8("a"))
+    assert.strictEqual(error(codec.decode(Uint8Array.of(0xff), place)).reason, "InvalidUtf8")
   })
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,6 +25,7 @@ import {
   makeWorld,
   metadataOf,
   named,
+  type Options,
   process,
   producerLayer,
   recover,
@@ -137,7 +139,7 @@ describe("Processor.recover: which failures are retried", () => {
   it.effect("a value that doesn't decode is not, and its dead letter has the original bytes", () =>
     Effect.gen(function* () {
       const value = Uint8Array.of(0xff, 0xfe)
-      const ran = yield* run([], { record: { ...source, value }, classify: () => HandlerError.retry() })
+      const ran = yield* run([], { record: { ...source, value } })
       assert.strictEqual(succeeded(ran), "deadLettered")
       assert.strictEqual(ran.attempts.length, 0)
       assert.strictEqual(ran.world.acknowledged[0]!.value, value)
@@ -183,19 +185,78 @@ describe("Processor.recover: which failures are retried", () => {
     )
   }
 
-  it.effect("a decoder that dies with a TemporaryError is", () =>
+  const down = new Codec.DecodeError({ reason: "Unavailable", description: "the registry is down" })
+  const unavailable = (times: number, failure: Effect.Effect<never, Codec.DecodeError> = Effect.fail(down)) => {
+    let calls = 0
+    return { decode: () => (calls++ < times ? failure : Exit.succeed("decoded")) } satisfies Codec.Decoder<string>
+  }
+
+  it.effect("an unavailable codec is, by the policy and then forever", () =>
     Effect.gen(function* () {
-      let calls = 0
-      const value: Codec.Decoder<string> = {
-        decode: () =>
-          calls++ === 0
-            ? Effect.die(new HandlerError.TemporaryError({ cause: "the registry is down", delay: "7 seconds" }))
-            : Exit.succeed("second time")
-      }
-      const ran = yield* run([], { value })
+      const retry = RetryPolicy.fixed({ retries: 2, delay: "1 second" })
+      const ran = yield* run([], { value: unavailable(12), retry })
       assert.strictEqual(succeeded(ran), "handled")
-      assert.strictEqual(ran.attempts[0]!.envelope.value, "second time")
-      assert.strictEqual(ran.attempts[0]!.at, 7_000)
+      assert.strictEqual(ran.attempts[0]!.envelope.value, "decoded")
+      assert.strictEqual(ran.attempts[0]!.envelope.attempt, 13)
+      assert.isAbove(ran.attempts[0]!.at, 60_000)
+      assert.deepStrictEqual(ran.world.acknowledged, [])
+    })
+  )
+
+  it.effect("an unavailable codec costs the handler none of its retries", () =>
+    Effect.gen(function* () {
+      const retry = RetryPolicy.fixed({ retries: 2, delay: "1 second" })
+      const failing = times(9, Effect.fail(new Declined({ card: 1 })))
+      const ran = yield* run(failing, { value: unavailable(5), retry })
+      assert.strictEqual(succeeded(ran), "deadLettered")
+      assert.strictEqual(ran.attempts.length, 3)
+    })
+  )
+
+  it.effect("a codec that dies with Unavailable is, after its delay, as is a key's", () =>
+    Effect.gen(function* () {
+      const delayed = new Codec.DecodeError({ reason: "Unavailable", description: "down", delay: "7 seconds" })
+      for (const options of [
+        { value: unavailable(1, Effect.die(delayed)) },
+        { key: unavailable(1, Effect.die(delayed)) }
+      ]) {
+        const start = yield* Clock.currentTimeMillis
+        const ran = yield* run([], options as Options)
+        assert.strictEqual(succeeded(ran), "handled")
+        assert.strictEqual(ran.attempts[0]!.at - start, 7_000)
+      }
+    })
+  )
+
+  it.effect("an unavailable codec is, although classify throws", () =>
+    Effect.gen(function* () {
+      const classify: HandlerError.Classify = () => {
+        throw new Error("classify")
+      }
+      assert.strictEqual(succeeded(yield* run([], { value: unavailable(3), classify })), "handled")
+    })
+  )
+
+  it.effect("classify sees both kinds of decode errors, and a handler's own one as the handler's", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const classify: HandlerError.Classify = (failure) => {
+        seen.push(`${failure.stage} ${(failure.error as Codec.DecodeError).reason}`)
+        return HandlerError.classify(failure)
+      }
+      const final = new Codec.DecodeError({ reason: "Malformed", description: "no magic byte" })
+      yield* run([], { value: unavailable(1), classify })
+      assert.strictEqual(
+        succeeded(yield* run([], { value: unavailable(1, Effect.fail(final)), classify })),
+        "deadLettered"
+      )
+      assert.strictEqual(succeeded(yield* run([Effect.fail(final)], { classify })), "handled")
+      const retried = yield* run([], {
+        value: unavailable(2, Effect.fail(final)),
+        classify: () => HandlerError.retry()
+      })
+      assert.strictEqual(succeeded(retried), "handled")
+      assert.deepStrictEqual(seen, ["decoding Unavailable", "decoding Malformed", "handling Malformed"])
     })
   )
 

@@ -82,7 +82,7 @@ describeKafka("A consumer's lifecycle", (brokers) => {
 
   for (const [failure, { description, options, reason }] of Object.entries(failures)) {
     for (const [form, start] of Object.entries({
-      "KafkaConsumer.run": KafkaConsumer.run<string, unknown, never, Producer>,
+      "KafkaConsumer.run": (options: Options) => KafkaConsumer.run(options),
       "Consumer.launch": (options: Options) => Consumer.launch(KafkaConsumer.layer(options))
     })) {
       it.scopedLive(`${failure} ends ${form} with the typed error`, () =>

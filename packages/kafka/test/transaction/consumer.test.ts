@@ -64,12 +64,13 @@ const make = <E = never, R = never>(
   wire === undefined ? started(overrides) : Effect.provideService(started(overrides), Wire, wire)
 
 const started = <E, R>(overrides: Options<E, R>) =>
-  KafkaConsumer.makeTransactional<string, E, R, never>({
+  KafkaConsumer.makeTransactional({
     ...options,
     transactionalId: "billing-1",
     retry: RetryPolicy.fixed({ retries: 2, delay: "1 second" }),
     deadLetter: DeadLetter.topic() as DeadLetter.DeadLetterPolicy<never>,
-    handler: (envelope) => Effect.succeed(result(envelope)),
+    handler: (envelope: Envelope<string>): Effect.Effect<ReadonlyArray<ProducerRecord>, E, R> =>
+      Effect.succeed(result(envelope)),
     ...overrides
   })
 

@@ -1,67 +1,85 @@
-import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { Decoder } from "../Codec.js"
+import type { CodecContext, Decoder } from "../Codec.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
-import { TemporaryError, UnawaitedPromise } from "../HandlerError.js"
+import { UnawaitedPromise } from "../HandlerError.js"
+import type { Headers } from "../Headers.js"
 import * as Causes from "./causes.js"
 import * as Envelope from "./envelope.js"
 import { isExit } from "./exit.js"
 import * as Render from "./render.js"
-
-/** Marks a value that didn't decode, to distinguish it from the handler's own errors. */
-export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly error: unknown }> {}
-
-/** The decoder's original error. */
-export const decodeErrorOf = (error: unknown): unknown => (isUndecodable(error) ? error.error : error)
-
-export const isUndecodable = (error: unknown): error is Undecodable => Render.isInstance(error, Undecodable)
-
-/** The decoder's original cause. */
-export const decodeCauseOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
-  const error = Causes.errorOf(cause)
-  return isUndecodable(error) ? Cause.fail(error.error) : cause
-}
+import { Undecodable } from "./undecodable.js"
 
 export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
+export interface Parts<A, K, E, R> {
+  /** Without it, a key stays bytes. */
+  readonly key?: Decoder<K> | undefined
+  readonly value: Decoder<A>
+  readonly handler: Handler<A, E, R, K>
+}
+
 /** Decodes and handles. A handler that throws becomes a defect. */
-export const make = <A, E, R>(decoder: Decoder<A>, handler: Handler<A, E, R>): Attempt<R> => {
-  const handle = (record: ConsumedRecord, value: A, attempt: number): Effect.Effect<unknown, E, R> => {
+export const make = <A, K, E, R>({ handler, key: keyDecoder, value: valueDecoder }: Parts<A, K, E, R>): Attempt<R> => {
+  const handle = (record: ConsumedRecord, key: K, value: A, attempt: number): Effect.Effect<unknown, E, R> => {
     try {
-      return effectOf(handler(Envelope.make(record, value, attempt)), "handler")
+      return effectOf(handler(Envelope.make(record, key, value, attempt)), "handler")
     } catch (defect) {
       return Exit.die(defect)
     }
   }
-  return (record, attempt) => {
-    const decoded = decode(decoder, record)
-    if (!isExit(decoded)) {
-      return Effect.flatMap(Effect.catchAllCause(decoded, undecodable), (value) => handle(record, value, attempt))
-    }
-    return Exit.isSuccess(decoded) ? handle(record, decoded.value, attempt) : undecodable(decoded.cause)
+  if (keyDecoder === undefined) {
+    return (record, attempt) =>
+      decoded(decode(valueDecoder, record, "value"), (value) => handle(record, record.key as K, value, attempt))
+  }
+  return (record, attempt) =>
+    decoded(decode(keyDecoder, record, "key"), (key) =>
+      decoded(decode(valueDecoder, record, "value"), (value) => handle(record, key, value, attempt))
+    )
+}
+
+/** Continues with a decoded key or value, without a fiber for a decoder that returned an Exit. */
+const decoded = <A, E, R>(
+  decoding: Effect.Effect<A, unknown>,
+  f: (value: A) => Effect.Effect<unknown, E, R>
+): Effect.Effect<unknown, unknown, R> => {
+  if (!isExit(decoding)) return Effect.flatMap(Effect.catchAllCause(decoding, undecodable), f)
+  return Exit.isSuccess(decoding) ? f(decoding.value) : undecodable(decoding.cause)
+}
+
+/** Reads the record only as far as the decoder does. */
+class RecordPart implements CodecContext {
+  constructor(
+    private readonly record: ConsumedRecord,
+    readonly part: CodecContext["part"]
+  ) {}
+  get topic(): string {
+    return this.record.topic
+  }
+  get headers(): Headers {
+    return this.record.headers
   }
 }
 
-const decode = <A>(decoder: Decoder<A>, { value }: ConsumedRecord): Effect.Effect<A, unknown> => {
+const decode = <A>(
+  decoder: Decoder<A>,
+  record: ConsumedRecord,
+  part: CodecContext["part"]
+): Effect.Effect<A, unknown> => {
   try {
-    return effectOf(decoder.decode(value), "decoder")
+    return effectOf(decoder.decode(record[part], new RecordPart(record, part)), "decoder")
   } catch (thrown) {
     return Exit.fail(thrown)
   }
 }
 
-/** A decoder that throws or dies can't decode the value, unless it dies with a `TemporaryError`. */
-const undecodable = (cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> => {
-  const error = Causes.errorOf(cause)
-  return Causes.isInterruptedOnly(cause) || Render.isInstance(error, TemporaryError)
-    ? Exit.failCause(cause)
-    : Exit.fail(new Undecodable({ error }))
-}
+/** A decoder that throws or dies can't decode, just as one that fails. */
+const undecodable = (cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> =>
+  Causes.isInterruptedOnly(cause) ? Exit.failCause(cause) : Exit.fail(new Undecodable({ error: Causes.errorOf(cause) }))
 
 /** A function's result, which may not be an Effect in spite of its type. */
 const effectOf = <A extends Effect.Effect<unknown, unknown, unknown>>(returned: A, by: string): A => {

@@ -2,17 +2,15 @@ import { type ConsumedRecord, type Envelope, eventIdOf } from "../Envelope.js"
 import type { Headers } from "../Headers.js"
 
 /** A view of a record that reads a field only when the handler does. */
-class RecordEnvelope<A> implements Envelope<A> {
+class RecordEnvelope<A, K> implements Envelope<A, K> {
   constructor(
     private readonly record: ConsumedRecord,
+    readonly key: K,
     readonly value: A,
     readonly attempt: number
   ) {}
   get eventId(): string {
     return eventIdOf(this.record)
-  }
-  get key(): Uint8Array | null {
-    return this.record.key
   }
   get headers(): Headers {
     return this.record.headers
@@ -31,5 +29,5 @@ class RecordEnvelope<A> implements Envelope<A> {
   }
 }
 
-export const make = <A>(record: ConsumedRecord, value: A, attempt: number): Envelope<A> =>
-  new RecordEnvelope(record, value, attempt)
+export const make = <A, K>(record: ConsumedRecord, key: K, value: A, attempt: number): Envelope<A, K> =>
+  new RecordEnvelope(record, key, value, attempt)

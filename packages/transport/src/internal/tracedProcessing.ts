@@ -9,10 +9,11 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
 import { HandlerTimeout } from "../HandlerError.js"
-import { type Attempt, awaited, decodeCauseOf } from "./attempt.js"
+import { type Attempt, awaited } from "./attempt.js"
 import { isInterruptedOnly } from "./causes.js"
 import { Attribute, elapsed, end, isTraced, keyText, type Runtime, type SpanSettings, start } from "./spans.js"
 import * as TraceContext from "./traceContext.js"
+import { originalCauseOf } from "./undecodable.js"
 
 export interface Traced<R> {
   readonly attempt: Attempt<R>
@@ -80,7 +81,7 @@ export const make =
       // An interruption after `handlerTimeout` is a timeout, which the exit alone doesn't show.
       return isInterruptedOnly(exit.cause) && elapsed(fiber, span) >= Duration.toMillis(handlerTimeout)
         ? Exit.fail(new HandlerTimeout({ timeout: handlerTimeout }))
-        : Exit.failCause(decodeCauseOf(exit.cause))
+        : Exit.failCause(originalCauseOf(exit.cause))
     }
 
     return {

@@ -195,10 +195,10 @@ export const make = <A, E, R, RD>(
     }
     if (transactions === undefined) {
       const producer = yield* KafkaProducer.make({ deliveryTimeout })
-      return yield* Effect.provideService(KafkaConsumer.make<A, E, R, RD>(options), Producer, producer)
+      return yield* Effect.provideService(KafkaConsumer.make(options), Producer, producer)
     }
     const { sharedIds, timeout } = transactions
-    return yield* KafkaConsumer.makeTransactional<A, E, R, RD>({
+    return yield* KafkaConsumer.makeTransactional({
       ...options,
       transactionalId: `${groupId}-${sharedIds === 0 ? member.number : member.number % sharedIds}`,
       transactionTimeout: timeout,
