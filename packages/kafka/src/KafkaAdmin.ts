@@ -1,5 +1,5 @@
 /**
- * Administration of a cluster: its topics. One client serves a program's whole life.
+ * Administration of a cluster: its topics. One client serves the whole program.
  */
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Context from "effect/Context"
@@ -92,7 +92,7 @@ export const make = (
 export const layer = (options?: AdminOptions | undefined): Layer.Layer<KafkaAdmin, InvalidOptions, Wire> =>
   Layer.scoped(KafkaAdmin, make(options))
 
-/** Runs an effect with a client of its own, which closes with it: for a script that needs one once. */
+/** Runs an effect with its own client, which closes with it: for scripts. */
 export const once = <A, E, R>(
   run: (admin: Context.Tag.Service<KafkaAdmin>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | Wire> =>

@@ -1,5 +1,5 @@
 /**
- * Checks of arguments that need no broker. Each returns the problems that it finds.
+ * Checks of arguments, without a broker. Each returns the problems that it finds.
  */
 import { show } from "@spillway/transport/Environment"
 import * as Failures from "./failures.js"

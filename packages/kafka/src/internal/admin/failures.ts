@@ -1,12 +1,12 @@
 /**
- * What an error code or a failed connection means for an item of an operation.
+ * The meaning of an error code or a failed connection for an item of an operation.
  */
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import { ResponseError } from "../cluster/cluster.js"
 import { type AdminFailure, KafkaAdminError, type KafkaAdminErrorReason } from "./types.js"
 
-/** The place that a failure names. */
+/** The location that a failure names. */
 export type Subject = Pick<AdminFailure, "topic">
 
 /** The result of one attempt for an item. A retry's failure is reported if the timeout is reached first. */

@@ -1,5 +1,5 @@
 /**
- * Attempts an operation for each of its items, again and again for those that may still succeed, until the timeout.
+ * Attempts an operation for each of its items, and retries the items that may still succeed, until the timeout.
  */
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import type { AdminFailure, KafkaAdminError } from "./types.js"
 export type Outcomes<I, A> = ReadonlyArray<readonly [I, Failures.Outcome<A>]>
 
 export interface Task<I, A> {
-  /** Different from each other. */
+  /** Must be distinct. */
   readonly items: ReadonlyArray<I>
   readonly subjectOf: (item: I) => Failures.Subject
   /** An item that it leaves out is attempted again. */
@@ -57,7 +57,7 @@ export const run = Effect.fnUntraced(function* <I, A>(
   return items.map((item) => results.get(item)!)
 })
 
-/** Pairs answers, which brokers give in any order, with the items that they name. */
+/** Pairs answers, which arrive in any order, with the items that they name. */
 export const match = <I, B, A>(
   items: ReadonlyArray<I>,
   keyOf: (item: I) => string,

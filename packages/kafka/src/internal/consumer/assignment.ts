@@ -1,5 +1,5 @@
 /**
- * The partitions of a member: where they start when they are assigned, and how they end when they are revoked or lost.
+ * The partitions of a member: their start offsets when assigned, and their end when revoked or lost.
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -28,7 +28,7 @@ import type { Committer } from "./committer.js"
 export interface Assignment extends RebalanceHandler {
   /** Whether all of the last assignment is open: no partition is being opened or revoked. */
   readonly isComplete: () => boolean
-  /** Lets records in flight settle for up to `timeoutMs`, interrupts the rest, and commits within the time given then. */
+  /** Lets records in flight settle for up to `timeoutMs`, interrupts the rest, then commits within the given time. */
   readonly drain: (timeoutMs: number, commitMsAfter: (settledInMs: number) => number) => Effect.Effect<void>
 }
 
@@ -48,23 +48,23 @@ export const make = <R>(options: {
   readonly partitions: AssignedPartitions
   readonly toCoordinator: Member["toCoordinator"]
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
-  /** Whether the end of a transaction that may yet commit beyond what is committed is waited for (KIP-447). */
+  /** Whether to wait for open transactions that may still commit higher offsets (KIP-447). */
   readonly requireStable: boolean
-  /** A partition is assigned, or no longer assigned: results of an assignment before no longer count. */
+  /** A partition is assigned, or no longer assigned: results of an earlier assignment no longer count. */
   readonly onReassigned: (partition: TopicPartition) => void
 }): Effect.Effect<Assignment, never, R | Scope.Scope> =>
   Effect.map(Effect.context<R | Scope.Scope>(), (environment) => {
     const { cluster, committer, context, fail, partitions: assigned, requireStable, settings } = options
     const { groupId } = settings
     const groupMetrics = options.metrics.group({ groupId })
-    /** Whether the partitions are those of the last assignment. */
+    /** Whether the partitions belong to the last assignment. */
     let complete = false
     /** Partitions that are being opened. */
     const opening = new Map<string, Opening>()
-    /** How many partitions each topic had at this member's start, if it existed. Used when the leader doesn't report counts. */
+    /** How many partitions each existing topic had at this member's start. Used if the leader reports no counts. */
     let initialCounts: Map<string, number> | undefined
 
-    /** Whether a partition came after the group had begun to read its topic: then all of its records are the group's. */
+    /** Whether a partition was added after the group began to read its topic: the group reads all of its records. */
     const isLater = (owned: TopicPartition, startCounts: StartCounts.StartCounts): boolean =>
       cluster.isRecreated(owned.topic) ||
       (StartCounts.isLater(startCounts, owned, cluster.topic(owned.topic)?.topicId ?? "") ??
@@ -111,7 +111,7 @@ export const make = <R>(options: {
     const fork = <A, E>(effect: Effect.Effect<A, E, R | Scope.Scope>) =>
       Effect.provide(Effect.forkScoped(Effect.interruptible(effect)), environment)
 
-    // Each partition opens in a fiber of its own, so that one without a leader delays no other.
+    // Each partition opens in its own fiber, so that one without a leader doesn't delay the others.
     const open = Effect.fnUntraced(function* (
       partitions: ReadonlyArray<TopicPartition>,
       startCounts: StartCounts.StartCounts
@@ -154,7 +154,7 @@ export const make = <R>(options: {
     const opened = Effect.suspend(() =>
       Effect.forEach(Array.from(opening.values()), ({ fiber }) => Fiber.await(fiber), { discard: true })
     ).pipe(
-      // So that the next owner continues from the position that was found.
+      // So that the next owner continues at the resolved position.
       Effect.zipRight(
         Effect.suspend(() =>
           Array.from(assigned.all).some(({ committed }) => committed < 0) ? committer.once : Effect.succeed(true)

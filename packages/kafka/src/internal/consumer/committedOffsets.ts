@@ -1,6 +1,6 @@
 /**
- * Asks the coordinator which offsets the group has committed. Each is handed on as soon as it is known: a partition whose
- * offset is part of an open transaction, or has an error, holds up none of the others.
+ * Asks the coordinator for the group's committed offsets. Each is passed on as soon as it is known: a partition whose
+ * offset is part of an open transaction, or has an error, doesn't hold up the others.
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Effect from "effect/Effect"
@@ -13,14 +13,14 @@ import * as Decisions from "../group/decisions.js"
 import type { Member } from "../group/member.js"
 import { byTopic, keyOf } from "../topicPartition.js"
 
-/** `offset` is -1 where nothing is committed. */
+/** `offset` is -1 if nothing is committed. */
 export type Committed = OffsetFetchResponse["topics"][number]["partitions"][number]
 
-/** Ends once every partition is found or no longer wanted; fails when the coordinator refuses for good. */
+/** Ends once every partition is found or no longer wanted; fails if the coordinator refuses permanently. */
 export const find = (options: {
   readonly cluster: Cluster
   readonly groupId: string
-  /** Whether the end of a transaction that may yet commit beyond what is committed is waited for (KIP-447). */
+  /** Whether to wait for open transactions that may still commit higher offsets (KIP-447). */
   readonly requireStable: boolean
   readonly toCoordinator: Member["toCoordinator"]
   readonly partitions: ReadonlyArray<TopicPartition>
@@ -40,7 +40,7 @@ export const find = (options: {
     return description
   })
 
-  /** Takes what was found out of `left`; why something may be left. */
+  /** Removes the found partitions from `left`; returns why some may remain. */
   const receive = Effect.fnUntraced(function* (response: OffsetFetchResponse) {
     if (response.errorCode !== 0) return yield* refused(response.errorCode, "")
     const answers = new Map(

@@ -1,7 +1,7 @@
 /**
- * Sends what the ledgers settled to the group's coordinator: one commit in flight, everything that settled merged into
- * the next, never past an unsettled record, never for a partition that is no longer assigned, and backwards only where a
- * partition was restarted.
+ * Commits the ledgers' settled offsets to the group's coordinator: one commit in flight, with newly settled records
+ * merged into the next; never past an unsettled record, never for a partition that is no longer assigned, and backwards
+ * only after a partition's restart.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/Logging"
@@ -24,9 +24,9 @@ import { isFatal } from "../transaction/commits.js"
 export interface CommitterOptions {
   readonly partitions: Pick<AssignedPartitions, "all">
   readonly commits: OffsetCommits
-  /** Whether the partition's topic was deleted: committed to a topic recreated by that name, its offsets would skip records. */
+  /** Whether the partition's topic was deleted: in a new topic of the same name, its offsets would skip records. */
   readonly isStale: (assigned: Partition) => boolean
-  /** Whether a topic doesn't exist any more; asked when a commit was refused for that. */
+  /** Whether a topic no longer exists; called when a commit was refused for that reason. */
   readonly isGone: (topic: string) => Effect.Effect<boolean>
   readonly metrics: GroupMetrics
   readonly retry: Retry
@@ -35,13 +35,13 @@ export interface CommitterOptions {
 export interface Committer {
   /** Every partition's last acknowledged commit, also of partitions that are no longer assigned. */
   readonly committed: () => ReadonlyArray<CommittedOffset>
-  /** Whether something has settled that isn't committed. */
+  /** Whether a settled record isn't committed. */
   readonly isBehind: () => boolean
-  /** Commits once what has settled; true when nothing is left that could be committed of what had settled before. */
+  /** Commits the settled records once; true if no record that had settled before is left to commit. */
   readonly once: Effect.Effect<boolean>
   /** Runs while no commit is in flight. */
   readonly between: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Commits what has settled, repeating it until it is acknowledged or never will be; bounded by the caller's interruption. */
+  /** Commits the settled records, with retries until acknowledged or impossible; the caller's interruption ends it. */
   readonly flush: Effect.Effect<void>
 }
 
@@ -50,7 +50,7 @@ const offsetToCommit = (assigned: Partition): number | undefined => {
   return offset > assigned.committed ? offset : undefined
 }
 
-/** `Refused`: for good. */
+/** `Refused`: permanently. */
 type Attempted = "Complete" | "Incomplete" | "Refused"
 
 interface Sent {
@@ -122,7 +122,7 @@ export const make = (options: CommitterOptions): Committer => {
         if (errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION && (yield* options.isGone(topic))) continue
         const reaction = yield* commits.onError(errorCode)
         refusal ??= `OffsetCommit answered ${nameOf(errorCode)} for ${topic}-${partition}`
-        // What is refused for good ends the consumer: repeating it would only delay that.
+        // A permanent refusal ends the consumer: a retry would only delay that.
         if (reaction._tag !== "Fatal") complete = false
       }
     }
@@ -132,7 +132,7 @@ export const make = (options: CommitterOptions): Committer => {
     Effect.catchAll((error) =>
       Effect.as(
         Effect.zipRight(
-          Logging.log(LogLevel.Debug, "Commit failed, it will be repeated", {}, Cause.fail(error)),
+          Logging.log(LogLevel.Debug, "Commit failed; retrying", {}, Cause.fail(error)),
           retry.failed(error, attemptedAt)
         ),
         error._tag === "TransactionError" && isFatal(error) ? "Refused" : "Incomplete"
@@ -146,7 +146,7 @@ export const make = (options: CommitterOptions): Committer => {
   return {
     isBehind,
     committed: () => byPlace(committed.values()),
-    // Most of the time nothing has settled since the last commit: no turn is waited for then.
+    // Usually nothing has settled since the last commit, so there is no turn to wait for.
     once: Effect.suspend(() =>
       isBehind() ? Effect.map(attempt, (attempted) => attempted === "Complete") : Effect.succeed(true)
     ),

@@ -43,7 +43,7 @@ import type { ConsumerHealth } from "./health.js"
 import * as Lifecycle from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
 
-/** How long the last commit of a drain is repeated at least, in milliseconds, however much of `drainTimeout` is left. */
+/** The minimum time for which a drain retries its last commit, in milliseconds, even beyond `drainTimeout`. */
 const finalCommitMs = 5_000
 
 /** A consumer that has joined its group; closing the scope drains it. */
@@ -60,10 +60,10 @@ export const make = Effect.fnUntraced(function* <R>(
   const lifecycle = yield* Lifecycle.make
   const counts = { handled: 0, retried: 0, deadLettered: 0, discarded: 0 }
   const joined = yield* Deferred.make<unknown, ConsumerError>()
-  /** Succeeds to ask for a drain, fails to end the consumer with an error. */
+  /** Succeeds to request a drain, fails to end the consumer with an error. */
   const stopping = yield* Deferred.make<void, ConsumerError>()
   const ended = yield* Deferred.make<ConsumerReport, ConsumerError>()
-  // Closed before the drain's end only when the start is interrupted.
+  // Closed before the drain ends only if the start is interrupted.
   const runtime = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const fail = (error: ConsumerError): Effect.Effect<void> => Effect.asVoid(Deferred.fail(stopping, error))
   const unexpected = (cause: Cause.Cause<unknown>): ConsumerError =>
@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const committing: CommittingConsumer = {
     fetchOffsets: (request) => member.toCoordinator("data", "OffsetFetch", request),
     repeat: (record) => {
-      // A partition that is being revoked, too: the next owner handles its records from there on.
+      // Also for a partition that is being revoked: its next owner continues from there.
       for (const assigned of partitions.all) if (keyOf(assigned) === keyOf(record)) assigned.repeat(record)
     },
     wakeLanes: partitions.wake,
@@ -217,7 +217,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const report = Effect.sync((): ConsumerReport => ({ ...counts, committed: committer.committed() }))
 
   const interval = Effect.sleep(settings.commitIntervalMs)
-  /** After a commit that failed it isn't due before the interval is over, however much waits. */
+  /** After a failed commit, the next one isn't due before the interval is over, even if the outbox is full. */
   const due = (isComplete: boolean) => {
     if (transactions === undefined) return interval
     return isComplete && transactions.isFull()
@@ -256,7 +256,7 @@ export const make = Effect.fnUntraced(function* <R>(
     yield* membership.stop
     yield* fetcher.stop
     yield* assignment.drain(settings.drainTimeoutMs, (settledInMs) =>
-      // What failed the consumer may keep it from committing, too.
+      // The consumer's error may also keep it from committing.
       Exit.isFailure(asked) ? finalCommitMs : Math.max(finalCommitMs, settings.drainTimeoutMs - settledInMs)
     )
     yield* membership.leave

@@ -16,7 +16,7 @@ import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as HealthChecks from "./healthChecks.js"
 import * as Progress from "./progress.js"
 
-/** Where a consumer that has been put together is read. */
+/** The state of a complete consumer. */
 export interface Sources {
   readonly cluster: Cluster
   readonly subscription: Subscription
@@ -26,11 +26,11 @@ export interface Sources {
 }
 
 export interface ConsumerHealth {
-  /** Tells more than that it is starting, from now on until the scope closes. */
+  /** Reports all checks, from now on until the scope closes. */
   readonly watch: (sources: Sources) => Effect.Effect<void, never, Scope.Scope>
-  /** A generation was joined: topics may have come or gone, which only the group's leader has looked for. */
+  /** A generation was joined: topics may have been created or deleted, which only the group's leader has checked. */
   readonly onJoined: Effect.Effect<void>
-  /** An error that holds up a record's dead letter, and what to change, or `undefined` when it no longer does. */
+  /** The error that blocks a record's dead letter, with its remedy; `undefined` when it no longer does. */
   readonly onBlocked: (record: ConsumedRecord, error: ProducerError | undefined, remedy?: string | undefined) => void
 }
 

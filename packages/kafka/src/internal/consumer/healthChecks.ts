@@ -17,7 +17,7 @@ export interface BlockedRecord extends TopicPartition {
   readonly offset: number
   readonly deadLetterTopic: string
   readonly error: string
-  /** What to change where it won't pass by itself. */
+  /** The remedy, if the error won't pass by itself. */
   readonly remedy?: string | undefined
   /** Milliseconds of the monotonic clock. */
   readonly since: number
@@ -38,7 +38,7 @@ export interface ConsumerView {
   readonly reachability: Reachability
   readonly membership: MembershipView
   readonly retries: ReadonlyArray<Lasting>
-  /** Topics that don't exist, as far as is known. */
+  /** Topics that are known not to exist. */
   readonly missingTopics: ReadonlyArray<string>
   readonly progress: Progress.Progress
   readonly blocked: ReadonlyArray<BlockedRecord>
@@ -56,7 +56,7 @@ const lifecycles: Readonly<Record<ConsumerStatus, HealthCheck>> = {
   Failed: { status: "down", state: "failed", live: false, ready: false }
 }
 
-/** Before the consumer has come as far as to know more. */
+/** Used until the consumer's state is known. */
 export const starting: HealthChecks = { lifecycle: lifecycles.Starting }
 
 const lifecycle = (status: ConsumerStatus, failure: ConsumerError | undefined): HealthCheck => ({

@@ -22,11 +22,11 @@ export const isFinal = (status: ConsumerStatus): boolean => successors[status].l
 
 export interface Lifecycle {
   readonly status: Effect.Effect<ConsumerStatus>
-  /** The current status at once, for those who may not wait. */
+  /** The current status, read synchronously. */
   readonly now: () => ConsumerStatus
   /** The current status, then each change, until the last. */
   readonly changes: Stream.Stream<ConsumerStatus>
-  /** Moves on where the machine allows it; else nothing changes. */
+  /** Makes the transition if the machine allows it; otherwise nothing changes. */
   readonly to: (status: ConsumerStatus) => Effect.Effect<void>
   /** `to`, with the status read when it is run. */
   readonly follow: (status: () => ConsumerStatus) => Effect.Effect<void>

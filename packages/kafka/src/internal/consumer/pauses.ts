@@ -27,7 +27,7 @@ export const set = (pauses: Pauses, partitions: ReadonlyArray<TopicPartition>, p
 export const isPaused = (pauses: Pauses, partition: TopicPartition): boolean =>
   pauses.all !== pauses.except.has(idOf(partition))
 
-/** Whether a member that owns these is paused as a whole; one that owns nothing is when all is paused. */
+/** Whether a member with these partitions is fully paused. Without partitions, it is if everything is paused. */
 export const isWhole = (pauses: Pauses, owned: Iterable<TopicPartition>): boolean => {
   let any = false
   for (const partition of owned) {

@@ -5,10 +5,10 @@
 import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthStatus } from "@spillway/transport/Health"
 
-/** The time between two looks, in milliseconds. */
+/** The interval of observations, in milliseconds. */
 export const intervalMs = 1_000
 
-/** A late look counts for at most this time, so that a process that was frozen reports nothing as stalled. */
+/** The most time that one observation counts for, so that a frozen process reports nothing as stalled. */
 const longestStepMs = 2 * intervalMs
 
 interface Tracked {
@@ -19,7 +19,7 @@ interface Tracked {
   readonly stepMs: number
 }
 
-/** The results of the looks up to `at`. */
+/** The result of the observations up to `at`. */
 export interface Progress {
   readonly at: number
   readonly partitions: ReadonlyMap<string, Tracked>
@@ -27,7 +27,7 @@ export interface Progress {
 
 export const start = (now: number): Progress => ({ at: now, partitions: new Map() })
 
-/** One more look. */
+/** Adds an observation. */
 export const look = (before: Progress, snapshots: ReadonlyArray<PartitionSnapshot>, now: number): Progress => {
   const elapsed = Math.min(Math.max(0, now - before.at), longestStepMs)
   return {
@@ -66,14 +66,14 @@ export interface Limits {
  * - `stalled`: the handler runs for longer than the threshold
  * - `retrying`: the record fails again and again
  */
-type Trouble = "stuck" | "stalled" | "retrying"
+type Problem = "stuck" | "stalled" | "retrying"
 
-const statuses: Readonly<Record<Trouble, HealthStatus>> = { stuck: "down", stalled: "down", retrying: "degraded" }
+const statuses: Readonly<Record<Problem, HealthStatus>> = { stuck: "down", stalled: "down", retrying: "degraded" }
 
 /** The watchdog interrupts within a fifth more than `handlerTimeout`; a handler that still runs then never ends. */
 const stuckAfter = (handlerTimeoutMs: number): number => handlerTimeoutMs * 1.2 + longestStepMs
 
-const troubleOf = ({ snapshot, stepMs, unsettledMs }: Tracked, limits: Limits): Trouble | undefined => {
+const problemOf = ({ snapshot, stepMs, unsettledMs }: Tracked, limits: Limits): Problem | undefined => {
   const { activity } = snapshot
   if (activity === "handling" && stepMs > stuckAfter(limits.handlerTimeoutMs)) return "stuck"
   if (unsettledMs <= limits.stalledAfterMs || activity === "deadLettering") return undefined
@@ -99,25 +99,25 @@ const placeOf = ({ partition, settledTo, topic }: PartitionSnapshot) => ({ topic
 
 export const check = (progress: Progress, limits: Limits): HealthCheck => {
   const tracked = Array.from(progress.partitions.values())
-  const troubled = tracked.flatMap((one) => {
-    const trouble = troubleOf(one, limits)
-    return trouble === undefined ? [] : [{ trouble, ...one }]
+  const affected = tracked.flatMap((one) => {
+    const problem = problemOf(one, limits)
+    return problem === undefined ? [] : [{ problem, ...one }]
   })
-  if (troubled.length === 0) {
+  if (affected.length === 0) {
     return { status: "up", state: tracked.some(({ snapshot }) => hasWork(snapshot)) ? "working" : "idle" }
   }
   const worst = (["stuck", "stalled", "retrying"] as const).find((state) =>
-    troubled.some(({ trouble }) => trouble === state)
+    affected.some(({ problem }) => problem === state)
   )!
   return {
     status: statuses[worst],
     state: worst,
     live: worst !== "stuck",
     details: {
-      count: troubled.length,
-      lanes: troubled.slice(0, named).map(({ snapshot, trouble, unsettledMs }) => ({
+      count: affected.length,
+      lanes: affected.slice(0, named).map(({ snapshot, problem, unsettledMs }) => ({
         ...placeOf(snapshot),
-        state: trouble,
+        state: problem,
         seconds: Math.round(unsettledMs / 1_000)
       }))
     }

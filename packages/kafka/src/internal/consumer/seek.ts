@@ -34,7 +34,7 @@ export const make = (options: {
   readonly assignment: Assignment
   readonly partitions: AssignedPartitions
   readonly committer: Committer
-  /** What `CurrentHandler` is in the handlers of this consumer. */
+  /** The value of `CurrentHandler` in this consumer's handlers. */
   readonly context: object
   readonly isRunning: Effect.Effect<boolean>
 }): Seek => {

@@ -110,7 +110,7 @@ export const make = (cluster: Cluster, settings: ConsumerSettings): Member => {
   return member
 }
 
-/** What a user can do about the error. */
+/** The remedy that the error names. */
 const hint = (settings: ConsumerSettings, code: number): string => {
   switch (code) {
     case Code.INVALID_SESSION_TIMEOUT:

@@ -27,8 +27,8 @@ export interface RebalanceHandler {
   /** The assigned partitions, with those that are being opened. */
   readonly owned: () => ReadonlyArray<TopicPartition>
   /**
-   * Starts resolving start offsets and opening partitions. `startCounts`: what the leader knows of the topics' partition
-   * counts; may be empty.
+   * Starts resolving start offsets and opening partitions. `startCounts`: the leader's counts of the topics'
+   * partitions at the group's start; may be empty.
    */
   readonly open: (partitions: ReadonlyArray<TopicPartition>, startCounts: StartCounts) => Effect.Effect<void>
   /** Ends when every partition is open. */

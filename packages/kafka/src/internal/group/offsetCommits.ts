@@ -1,5 +1,5 @@
 /**
- * A commit's way from the committer to the group's coordinator: in the member's present generation, as an OffsetCommit
+ * Passes commits from the committer to the group's coordinator: in the member's current generation, as an OffsetCommit
  * or in a transaction.
  */
 import * as Effect from "effect/Effect"
@@ -13,9 +13,9 @@ import type { Member } from "./member.js"
 type Topics = OffsetCommitRequest["topics"]
 
 export interface OffsetCommits {
-  /** The offsets of the next commit are about to be gathered. */
+  /** Called before the offsets of the next commit are collected. */
   readonly begin: () => void
-  /** Commits offsets in the member's present generation; `undefined` if its phase doesn't allow a commit. */
+  /** Commits offsets in the member's current generation; `undefined` if its phase doesn't allow a commit. */
   readonly commit: (topics: Topics) => Effect.Effect<OffsetCommitResponse | undefined, CommitError>
   /** Acts on a partition's error code in the last response, and returns its meaning. */
   readonly onError: (code: number) => Effect.Effect<Decisions.Reaction>
@@ -30,7 +30,7 @@ export interface InTransactions {
 export const make = (options: {
   readonly cluster: Cluster
   readonly member: Member
-  /** Takes the place of OffsetCommit. */
+  /** Replaces OffsetCommit. */
   readonly inTransactions?: InTransactions | undefined
 }): OffsetCommits => {
   const { cluster, member } = options

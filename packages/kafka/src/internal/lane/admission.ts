@@ -10,17 +10,17 @@ export interface Admission {
   readonly isPaused: () => boolean
   /** A paused lane starts no record and no retry; the record in flight and its wait for a retry continue. */
   readonly setPaused: (paused: boolean) => void
-  /** Starts no record and ends a wait for a retry until it is released as often as it was held. */
+  /** Starts no record and ends a retry wait, until it is released as often as it was held. */
   readonly hold: () => void
   readonly release: () => void
   readonly isHeld: () => boolean
   /** Whether an attempt may start. */
   readonly admits: () => boolean
-  /** The same, for an attempt that starts at once if so: it has the breaker's leave. */
+  /** The same, for an attempt that then starts at once: it takes the breaker's permission. */
   readonly admit: () => boolean
 }
 
-/** `changed` is called when the answers may have. */
+/** `changed` is called when the answers may have changed. */
 export const make = (gate: Gate.Gate, turn: Turn, caller: Caller | undefined, changed: () => void): Admission => {
   let paused = false
   let holds = 0

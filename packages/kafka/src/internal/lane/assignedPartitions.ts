@@ -1,10 +1,10 @@
 /**
- * The partitions that are assigned to a consumer: the one registry that assignment, fetcher, committer, seeks and health
- * read.
+ * The partitions that are assigned to a consumer: the one registry that assignment, fetcher, committer, seeks and
+ * health read.
  */
 import type { Partition } from "./partition.js"
 
-/** Learns of partitions that come and go. */
+/** Learns of added and removed partitions. */
 export interface Follower {
   readonly onAdded: (partition: Partition) => void
   /** It needs no more fetches: it was closed, or is no longer assigned. May be called twice for a partition. */
@@ -21,7 +21,7 @@ export interface AssignedPartitions {
   /** Closes all of them, which are never committed again. */
   readonly abandonAll: () => void
   readonly remove: (partition: Partition) => void
-  /** Lets every partition check again whether it may start a record, beginning with another one each time. */
+  /** Lets every partition check again whether it may start a record, starting with a different one each time. */
   readonly wake: () => void
   readonly follow: (follower: Follower) => void
 }

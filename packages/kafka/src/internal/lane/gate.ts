@@ -1,12 +1,12 @@
 /**
- * What all lanes of a consumer pass before each attempt: none starts once the session may have expired.
+ * The gate that all lanes of a consumer pass before each attempt: no attempt starts once the session may have expired.
  */
 export interface Gate {
-  /** Whether the session was alive when that was last asked. */
+  /** Whether the session was alive at the last check. */
   isOpen: boolean
   /** When the session may have expired unless it is renewed, in monotonic milliseconds. */
   closesAt: number
-  /** Whether as much waits to be committed as may. */
+  /** Whether the outbox is full: its results must be committed first. */
   readonly isFull: () => boolean
 }
 

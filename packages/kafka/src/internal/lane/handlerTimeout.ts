@@ -1,6 +1,6 @@
 /**
- * The handler timeout: interrupts attempts that have been running for `handlerTimeout`, first ones and retries alike. It
- * looks at all lanes of a consumer at intervals: a timer for each attempt would cost more than a short handler.
+ * The handler timeout: interrupts attempts that have been running for `handlerTimeout`, first ones and retries alike.
+ * It checks all lanes of a consumer at intervals: a timer for each attempt would cost more than a short handler.
  */
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
 import * as Cause from "effect/Cause"
@@ -9,13 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type * as Signal from "../concurrency/signal.js"
 
-/** What was seen of one lane's attempts. */
+/** The observed state of one lane's attempts. */
 export interface Watchdog {
   readonly timeout: Duration.Duration
   readonly timeoutMs: number
-  /** How many have begun, so that a long one differs from many short ones. */
+  /** The number of started attempts, which distinguishes a long one from many short ones. */
   attempts: number
-  /** The attempt that the last look found running, and when it was first found. */
+  /** The attempt that was running at the last check, and when it was first seen. */
   seen: number
   seenAt: number
   /** The attempt that was interrupted; -1 once the interruption has arrived. */
@@ -59,7 +59,7 @@ export const causeOf = (watchdog: Watchdog, cause: Cause.Cause<unknown>): Cause.
   return isTimeout ? Cause.fail(new HandlerTimeout({ timeout: watchdog.timeout })) : cause
 }
 
-/** What handles records and is watched. */
+/** A watched handler of records. */
 export interface Watched {
   /** Whether an attempt is running. */
   readonly isHandling: () => boolean
@@ -67,7 +67,7 @@ export interface Watched {
   readonly watch: (now: number) => void
 }
 
-/** Looks at the lanes while any of them runs an attempt, ten times per timeout: an idle consumer needs no timer. */
+/** Checks the lanes while any of them runs an attempt, ten times per timeout: an idle consumer needs no timer. */
 export const watch = (options: {
   readonly all: ReadonlySet<Watched>
   readonly timeoutMs: number

@@ -29,7 +29,7 @@ import * as RetryWait from "./retryWait.js"
 import type { Settlement } from "./settlement.js"
 import type { Turn } from "./turn.js"
 
-/** What the lanes of one consumer share. */
+/** The shared context of one consumer's lanes. */
 export interface LaneContext<R> {
   readonly processor: Processor<R>
   readonly handlerTimeout: Duration.Duration
@@ -49,7 +49,7 @@ export interface Lane
   extends HandlerTimeout.Watched,
     Pick<Admission.Admission, "isPaused" | "setPaused" | "hold" | "release"> {
   readonly isOpen: () => boolean
-  /** Looks at the queue and the gate again. */
+  /** Checks the queue and the gate again. */
   readonly wake: () => void
   /** Ends when a held lane has nothing in flight, or is closed. */
   readonly atRest: Effect.Effect<void>
@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function* <R>(
     settlement.settled(record, outcome, currentChunk!)
   }
 
-  /** Leaves the current record without an outcome. If it is still this lane's, it is taken again. */
+  /** Leaves the current record without an outcome. If the lane still owns it, it is taken again. */
   const giveBack = () => {
     caller?.ignored()
     current = undefined
@@ -149,7 +149,7 @@ export const make = Effect.fnUntraced(function* <R>(
     return processor.attempt(current)
   }
 
-  // One record starts when the one before ends, so that a record costs one look at the clock.
+  // A record starts when the previous one ends, so each record costs one reading of the clock.
   const attemptEnded = () => {
     if (!timed) return
     const now = Monotonic.millis(clock)
@@ -174,7 +174,7 @@ export const make = Effect.fnUntraced(function* <R>(
       activity = "Recovering"
     })
 
-  /** Asked right after a look: by `work`, or as an attempt ended. */
+  /** Called right after a reading of the clock: by `work`, or at the end of an attempt. */
   const turnIsOver = timed ? turn.wasOver : turn.isOver
 
   const handleQueued = Effect.whileLoop({
@@ -239,7 +239,7 @@ export const make = Effect.fnUntraced(function* <R>(
     }
   })
 
-  // The work has a fiber of its own, so that the watchdog can interrupt a handler without ending the lane.
+  // The work has its own fiber, so the watchdog can interrupt a handler without ending the lane.
   let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
   const drive = Effect.gen(function* () {
     while (true) {

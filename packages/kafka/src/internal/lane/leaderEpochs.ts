@@ -1,13 +1,13 @@
 /**
- * In which leader epochs a partition's records were written, as far as they are still needed: a position is only known
- * by its offset and the epoch of the record before it (KIP-320).
+ * The leader epochs of a partition's records, as far as they are still needed: a position is only identified by its
+ * offset and the epoch of the record before it (KIP-320).
  */
 export interface LeaderEpochs {
-  /** Ascending; each entry's epoch goes from its offset on to the next entry's. */
+  /** Ascending; each entry's epoch applies from its offset up to the next entry's. */
   readonly entries: Array<{ readonly from: number; readonly epoch: number }>
 }
 
-/** The epochs from a position on, of whose last record the epoch is known, or -1. */
+/** The epochs from a position on; `epoch` is that of the record before it, -1 if unknown. */
 export const make = (epoch: number): LeaderEpochs => ({ entries: [{ from: -1, epoch }] })
 
 /** A batch of the epoch begins at the offset. */
@@ -18,7 +18,7 @@ export const add = ({ entries }: LeaderEpochs, from: number, epoch: number): voi
 /** The epoch of the last record. */
 export const last = ({ entries }: LeaderEpochs): number => entries[entries.length - 1]!.epoch
 
-/** The epoch of the record before an offset; what is below it may be unknown from then on: -1. */
+/** The epoch of the record before an offset. Earlier ones are forgotten then, and return -1. */
 export const before = ({ entries }: LeaderEpochs, offset: number): number => {
   while (entries.length > 1 && entries[1]!.from < offset) entries.shift()
   return entries[0]!.from < offset ? entries[0]!.epoch : -1

@@ -1,14 +1,14 @@
 /**
- * Which records of an owned partition have an outcome, and up to where the partition may therefore be committed.
+ * Which records of an owned partition have an outcome, and the highest offset that may therefore be committed.
  * Offsets are added in ascending order as they are fetched and settled in any order.
  */
 export interface Ledger {
-  /** Offsets without an outcome or behind one without, ascending; those before `head` are done. */
+  /** Offsets without an outcome or behind one without, ascending; the ones before `head` are done. */
   readonly offsets: Array<number>
   head: number
   /** Settled offsets that still have an unsettled one before them. */
   readonly early: Set<number>
-  /** The offset after all that was added. */
+  /** The offset after the last added one. */
   end: number
 }
 

@@ -1,5 +1,5 @@
 /**
- * One assigned partition: what was fetched, settled and committed of it, and the lane that handles its records. It lives
+ * One assigned partition: its fetched, settled and committed offsets, and the lane that handles its records. It lives
  * from its assignment until it is revoked or lost. Only this file writes its state.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
@@ -18,26 +18,26 @@ import * as Ledger from "./ledger.js"
 import * as Queue from "./queue.js"
 import type { Settlement } from "./settlement.js"
 
-/** The most bytes of a slice, and the fewest where there are many partitions. */
+/** The most bytes of a slice, and the fewest with many partitions. */
 const maxSliceBytes = 1024 * 1024
 const minSliceBytes = 64 * 1024
 
 /** Uncompressed batches that take no more than this when they are unpacked are unpacked at once. */
 const maxEagerBytes = 4 * 1024 * 1024
 
-/** Bytes that are kept for a while: a copy, unless they make up most of the buffer they are a view of. */
+/** Bytes to retain: a copy, unless they make up most of the buffer that they are a view of. */
 const kept = (bytes: Uint8Array): Uint8Array =>
   2 * bytes.byteLength > bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
 
-/** A broker never cuts the first batch off (KIP-74): waiting for its rest would never end. */
+/** A broker never truncates the first batch (KIP-74): waiting for its rest would never end. */
 const cutOff = (baseOffset: number, bytes: Uint8Array): RecordBatchError => {
   const description = `${bytes.byteLength} bytes hold no whole batch`
   return new RecordBatchError({ reason: "CorruptBatch", baseOffset, description })
 }
 
-/** What the partitions of one consumer share. */
+/** The shared context of one consumer's partitions. */
 export interface PartitionContext<R> extends Lane.LaneContext<R> {
-  /** Partitions that hold fewer records are fetched for. */
+  /** A partition that holds fewer records is fetched. */
   readonly maxRecords: number
   readonly buffer: Queue.Buffer
   /** The most bytes of a record of a compressed batch. */
@@ -65,15 +65,15 @@ export interface Partition extends TopicPartition, Omit<Lane.Lane, "clear"> {
   /** Whether it holds fetched bytes that aren't unpacked yet: `position` is the next offset to unpack. */
   readonly isUnpacking: () => boolean
   /**
-   * Takes a fetch response and unpacks its records as there is room. It ignores records before `position`, and the whole
-   * response while it holds fetched bytes that aren't unpacked yet.
+   * Takes a fetch response and unpacks its records as there is room. It ignores records before `position`, and the
+   * whole response while it holds fetched bytes that aren't unpacked yet.
    */
   readonly receive: (fetched: Pick<FetchPartitionResponse, "records" | "abortedTransactions" | "highWatermark">) => void
-  /** Why the batch at `position` can't be read, if that was found since the last call. */
+  /** Why the batch at `position` can't be read, if an error was found since the last call. */
   readonly takeFailure: () => RecordBatchError | undefined
   /** The group has acknowledged the commit of an offset. */
   readonly acknowledge: (offset: number) => void
-  /** It starts and commits nothing more: its offsets mean nothing where they would be committed now. */
+  /** It starts and commits nothing more: its offsets are invalid in the topic or cluster that now has its name. */
   readonly abandon: () => void
   readonly isAbandoned: () => boolean
   /**
@@ -129,7 +129,7 @@ export const make = Effect.fnUntraced(function* <R>(
     return true
   }
 
-  /** Queues the next slice, or notes that there is none; true when it has a record to handle. */
+  /** Queues the next slice, or records that there is none; true when it has a record to handle. */
   const advance = ({ fetchedAt, unpacking }: Queue.Fetched): boolean => {
     const slice = unpacking.next(Math.max(minSliceBytes, Math.min(maxSliceBytes, buffer.share)))
     if (slice instanceof RecordBatchError) {

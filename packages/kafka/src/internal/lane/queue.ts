@@ -1,21 +1,21 @@
 /**
- * What was fetched for a lane and hasn't started yet, in order. Its bytes count in the buffer of the whole consumer.
+ * The fetched records of a lane that haven't started, in order. Their bytes count in the buffer of the whole consumer.
  */
 import type { DecodedRecord } from "../../RecordBatch.js"
 import * as Signal from "../concurrency/signal.js"
 import type { Unpacking } from "../recordBatch/unpack.js"
 import type * as Ledger from "./ledger.js"
 
-/** What the lanes of one consumer hold of fetched records, and who waits for room there. */
+/** The buffer for the fetched records of one consumer's lanes, and the lanes that wait for room in it. */
 export interface Buffer {
   readonly maxBytes: number
-  /** An equal share for each lane, or one that is held up would hold up the others with all the bytes it waits on. */
+  /** An equal share for each lane; otherwise a blocked lane could fill the buffer and block the others. */
   share: number
-  /** All bytes that are held. */
+  /** All bytes in it. */
   bytes: number
-  /** Of those, the bytes of unpacked records and of what unpacks them. */
+  /** The bytes of unpacked records and of their decoders, among these. */
   unpacked: number
-  /** Of those, the bytes of unpacked records. */
+  /** The bytes of unpacked records, among these. */
   queued: number
   /** Notified when there may be room for more. */
   readonly room: Signal.Signal
@@ -33,7 +33,7 @@ export const makeBuffer = (maxBytes: number): Buffer => ({
   waiting: new Set()
 })
 
-/** Whether a slice may be unpacked. What is held without a record in it alone would be waited for in vain. */
+/** Whether a slice may be unpacked. If only packed bytes fill the buffer, waiting for room would never end. */
 export const mayUnpack = (buffer: Buffer): boolean => buffer.unpacked < buffer.maxBytes || buffer.queued === 0
 
 const released = (buffer: Buffer): void => {
@@ -44,7 +44,7 @@ const released = (buffer: Buffer): void => {
   for (const wake of waiting) wake()
 }
 
-/** What was fetched and isn't unpacked yet. */
+/** Fetched bytes that aren't unpacked yet. */
 export interface Fetched {
   readonly unpacking: Unpacking
   /** The bytes that it unpacks. */
@@ -54,12 +54,12 @@ export interface Fetched {
 }
 
 export interface Chunk {
-  /** Emptied when they are used up, for others may hold on to the chunk. */
+  /** Emptied when used up, because others may retain the chunk. */
   records: ReadonlyArray<DecodedRecord>
   readonly bytes: number
   /** Milliseconds of the monotonic clock. */
   readonly fetchedAt: number
-  /** The ledger they were added to: a seek begins another. */
+  /** The ledger that they were added to: a seek starts a new one. */
   readonly ledger: Ledger.Ledger
   next: number
 }
@@ -69,13 +69,13 @@ export interface Queue {
   /** A lane under this many records is fetched for. */
   readonly maxRecords: number
   readonly chunks: Array<Chunk>
-  /** Unpacks more of what was fetched, if there is more and room for it; true when it has queued a record. */
+  /** Unpacks more fetched bytes, if there are any and there is room; true when it has queued a record. */
   readonly unpack: () => boolean
   records: number
   /** The bytes of chunks. */
   bytes: number
   fetched: Fetched | undefined
-  /** The bytes of what unpacks it. */
+  /** The bytes of its decoder. */
   state: number
 }
 
@@ -90,7 +90,7 @@ export const make = (buffer: Buffer, maxRecords: number, unpack: () => boolean):
   state: 0
 })
 
-/** Holds what was fetched, or nothing more of it, beside the chunks; called again when some of it was unpacked. */
+/** Sets the fetched bytes that are held beside the chunks, or none; called again when some were unpacked. */
 export const setFetched = (queue: Queue, fetched: Fetched | undefined): void => {
   const { buffer } = queue
   const state = fetched?.unpacking.heldBytes() ?? 0
@@ -103,7 +103,7 @@ export const setFetched = (queue: Queue, fetched: Fetched | undefined): void => 
   if (isLess) released(buffer)
 }
 
-/** Counts the bytes of chunks that come or, below zero, go. */
+/** Counts the bytes of added chunks or, below zero, removed ones. */
 const count = (queue: Queue, bytes: number): void => {
   const { buffer } = queue
   queue.bytes += bytes
@@ -119,13 +119,13 @@ export const push = (queue: Queue, chunk: Omit<Chunk, "next">): void => {
   count(queue, chunk.bytes)
 }
 
-/** The same, to be taken before all that waits. */
+/** The same, at the front of the queue. */
 export const pushFirst = (queue: Queue, chunk: Omit<Chunk, "next">): void => {
   push(queue, chunk)
   queue.chunks.unshift(queue.chunks.pop()!)
 }
 
-/** Whether there is nothing to take; gives back the bytes of chunks that are used up, and unpacks more. */
+/** Whether the queue is empty; releases the bytes of used-up chunks, and unpacks more. */
 export const isEmpty = (queue: Queue): boolean => {
   for (let chunk = queue.chunks[0]; chunk !== undefined; chunk = queue.chunks[0]) {
     if (chunk.next < chunk.records.length) return false
@@ -140,7 +140,7 @@ export const isEmpty = (queue: Queue): boolean => {
 export const oldestFetchedAt = (queue: Queue): number | undefined =>
   queue.chunks.find((chunk) => chunk.next < chunk.records.length)?.fetchedAt ?? queue.fetched?.fetchedAt
 
-/** The chunk whose record at `next - 1` is the one taken; the queue must not be empty. */
+/** The chunk whose record at `next - 1` was taken; the queue must not be empty. */
 export const take = (queue: Queue): Chunk => {
   const chunk = queue.chunks[0]!
   chunk.next++

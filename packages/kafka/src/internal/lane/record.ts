@@ -2,7 +2,7 @@ import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import type { Headers } from "@spillway/transport/Headers"
 import type { DecodedRecord } from "../../RecordBatch.js"
 
-/** A view of a decoded record with its place, so that a record costs one small object. */
+/** A view of a decoded record with its coordinates, so that a record costs one small object. */
 export class LaneRecord implements ConsumedRecord {
   constructor(
     readonly topic: string,

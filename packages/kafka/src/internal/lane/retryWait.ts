@@ -16,7 +16,7 @@ export const make = (options: {
   readonly turn: Turn
   /** Notified when one of the answers may have changed. */
   readonly wake: Signal.Signal
-  /** Whether the wait is to end without what it is for. */
+  /** Whether the wait must end early, without an attempt. */
   readonly isCut: () => boolean
 }): Wait => {
   const { admission, gate, isCut, turn, wake } = options
@@ -49,7 +49,7 @@ export const make = (options: {
       if (isCut()) return Effect.succeed(false)
       if (before === "publish") return Effect.succeed(true)
       if (turn.isOver()) return Effect.zipRight(turn.next, begin(before))
-      // Another lane may have taken the breaker's leave meanwhile.
+      // Another lane may have taken the breaker's permission meanwhile.
       return admission.admit() ? Effect.succeed(true) : wait(Duration.zero, before)
     })
 

@@ -4,6 +4,6 @@ import type { Chunk } from "./queue.js"
 
 /** Where a lane reports the outcomes of its records; called once for each record that has one. */
 export interface Settlement {
-  /** `chunk` is the one that the record was taken from. */
+  /** `chunk` is the record's source. */
   readonly settled: (record: ConsumedRecord, outcome: Outcome, chunk: Chunk) => void
 }

@@ -1,6 +1,6 @@
 /**
- * What the lanes of all consumers of a process run before timers and sockets run again. Fibers yield in microtasks:
- * without it, heartbeats and fetches would wait until every queue is empty.
+ * A turn: the time in which the lanes of all consumers of a process run before timers and sockets run again. Fibers
+ * yield in microtasks, so without turns heartbeats and fetches would wait until every queue is empty.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,19 +11,19 @@ import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 
 export interface Turn {
-  /** Whether no further attempt may start in it, by a look at the clock. */
+  /** Whether no further attempt may start in it, by the clock. */
   readonly isOver: () => boolean
-  /** The same, by the last look. */
+  /** The same, by the last reading of the clock. */
   readonly wasOver: () => boolean
-  /** A look by someone who has just read the clock, in monotonic milliseconds. */
+  /** A reading of the clock by the caller, in monotonic milliseconds. */
   readonly look: (now: number) => void
-  /** Ends in a later turn; the lanes that wait start in the order in which they came. */
+  /** Ends in a later turn; waiting lanes start in order of arrival. */
   readonly next: Effect.Effect<void>
-  /** The last look at the clock, in monotonic milliseconds; before the first, -Infinity. */
+  /** The last reading of the clock, in monotonic milliseconds; -Infinity before the first. */
   readonly now: () => number
 }
 
-/** How long lanes may keep the event loop to themselves, in milliseconds; the attempt that runs then still ends. */
+/** How long lanes may block the event loop, in milliseconds; the attempt in progress still ends. */
 const turnMs = 25
 
 const make = (clock: Clock.Clock): Turn => {
@@ -33,7 +33,7 @@ const make = (clock: Clock.Clock): Turn => {
   let isOver = false
   let now = -Infinity
   let endsAt = -Infinity
-  /** Timers and sockets have run since the last look, as far as can be seen: on a real event loop. */
+  /** Whether timers and sockets have run since the last reading, as far as can be seen: on a real event loop. */
   let isFresh = true
   let isWatching = false
 
@@ -44,7 +44,7 @@ const make = (clock: Clock.Clock): Turn => {
 
   const look = (at: number) => {
     now = at
-    // A lane that comes now would start before those that wait for their next turn.
+    // A lane that arrives now would start before the ones that wait for their next turn.
     if (isFresh && waiting.size === 0) begin()
     isOver = now >= endsAt
     if (!isLive || isWatching) return
@@ -65,7 +65,7 @@ const make = (clock: Clock.Clock): Turn => {
         if (turn.isOver()) break
         waiting.delete(first)
         first.done(Effect.void)
-        // The lane runs before the next one is let in, until it waits or yields.
+        // The lane runs until it waits or yields, before the next one starts.
         yield* Effect.yieldNow()
       }
     }
@@ -95,7 +95,7 @@ const make = (clock: Clock.Clock): Turn => {
   return turn
 }
 
-/** Lets due timers and ready sockets run: between two immediates the event loop comes past both. */
+/** Lets due timers and ready sockets run: the event loop passes both between two immediates. */
 const timersAndSockets = (clock: Clock.Clock, isLive: boolean): Effect.Effect<void> =>
   isLive ? Effect.zipRight(immediate, immediate) : clock.sleep(Duration.zero)
 
@@ -106,7 +106,7 @@ const immediate = Effect.async<void>((resume) => {
 
 const turns = new WeakMap<Clock.Clock, Turn>()
 
-/** The turn that all lanes share that run by a clock. */
+/** The turn shared by all lanes that run by a clock. */
 export const of = (clock: Clock.Clock): Turn => {
   const known = turns.get(clock)
   if (known !== undefined) return known

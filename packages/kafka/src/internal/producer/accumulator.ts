@@ -1,6 +1,6 @@
 /**
- * Gathers records into batches and says when a batch may leave: when it is full, when it has lingered, or when its broker has
- * nothing else to do.
+ * Collects records into batches and decides when a batch may be sent: when it is full, when it has lingered, or when
+ * its broker is idle.
  */
 import type * as Effect from "effect/Effect"
 import type * as Scheduler from "effect/Scheduler"
@@ -15,11 +15,11 @@ import type { Done, Transmit } from "./ports.js"
 export interface Accumulator {
   /** Adds a send's records to their batches, as soon as there is room for them, in the order of the sends. */
   readonly place: (send: PendingSend.PendingSend) => void
-  /** Takes a settled entry out of its batch, if that has not left yet. */
+  /** Removes a settled entry from its batch, if the batch has not been sent. */
   readonly withdraw: (entry: PendingSend.Entry) => void
   /** Frees the room of a batch that has its results. */
   readonly release: (batch: PartitionQueue.Batch) => void
-  /** From now on nothing lingers, or everything again as it should. */
+  /** Turns lingering off, or on again. */
   readonly flush: (flushing: boolean) => void
 }
 
@@ -35,9 +35,9 @@ export interface Options {
 }
 
 export const make = ({ done, queues, now, run, scheduler, settings, transmit }: Options): Accumulator => {
-  /** Calls that wait for room, first come first served. */
+  /** Calls that wait for room, in order of arrival. */
   const blocked = new Set<PendingSend.PendingSend>()
-  /** Queues that a batch was opened in since the last turn. */
+  /** Queues with a batch that was opened since the last turn. */
   let fresh: Array<PartitionQueue.PartitionQueue> = []
   /** Queues whose batch has lingered since the last turn. */
   let due: Array<PartitionQueue.PartitionQueue> = []
@@ -76,7 +76,7 @@ export const make = ({ done, queues, now, run, scheduler, settings, transmit }: 
     return last !== undefined && !last.sent && !PartitionQueue.hasRoom(last, entry, settings.maxBatchRecords)
   }
 
-  /** The batch that a record goes to, opened if need be. */
+  /** The batch for a record, opened if needed. */
   const batchFor = (entry: PendingSend.Entry): PartitionQueue.Batch => {
     const isSticky = entry.partition < 0
     let queue = queues.of(entry)

@@ -6,11 +6,11 @@ import * as RecordBatch from "../../RecordBatch.js"
 import type { Batch } from "./partitionQueue.js"
 import { recordCount } from "./partitionQueue.js"
 
-/** What a record of a large `sendAll` takes besides its own bytes, as measured: its entry, its result, the fields' objects. */
+/** The measured memory of a record of a large `sendAll` besides its bytes: its entry, result and fields' objects. */
 export const recordOverhead = 512
 
 export interface Buffer {
-  /** Takes room for a record of this many bytes; false when there is too little. An empty buffer takes any record. */
+  /** Reserves room for a record of this many bytes; false if there is too little. An empty one accepts any record. */
   readonly take: (size: number) => boolean
   readonly releaseRecord: (size: number) => void
   readonly releaseBatch: (batch: Batch) => void

@@ -12,7 +12,7 @@ export interface Closing {
   readonly hasBegun: () => boolean
   /** Accepts nothing from now on. */
   readonly begin: () => void
-  /** Fails all that waits for `over`. */
+  /** Fails every waiter of `over`. */
   readonly end: Effect.Effect<void>
   /** Fails once the producer is closed. */
   readonly over: Effect.Effect<never, Failure>

@@ -1,5 +1,5 @@
 /**
- * A producer's parts, each made with those that it calls, and what a transaction does with all of its records.
+ * Puts a producer's parts together, and the operations of a transaction on all of its records.
  */
 import type { Producer } from "@spillway/transport/Producer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -31,25 +31,25 @@ import * as Sends from "./sends.js"
 import * as Service from "./service.js"
 import * as Topics from "./topics.js"
 
-/** A producer whose owner decides when its records leave, and may discard them all. */
+/** A producer whose owner decides when its records are sent, and may discard them all. */
 export interface Core {
   readonly producer: Context.Tag.Service<Producer>
   readonly cluster: Cluster.Cluster
   readonly run: (effect: Effect.Effect<void>) => void
   readonly transmit: Ports.Transmit
   readonly done: Ports.Done
-  /** Sends at once what was accepted, and ends when all of it has its result, or when the caller stops waiting. */
+  /** Sends accepted records at once, and ends when all of them have results or the caller stops waiting. */
   readonly flush: (isOver: () => boolean) => Effect.Effect<void>
-  /** Fails all that was accepted and has no result yet. */
+  /** Fails all accepted records without a result. */
   readonly discard: (failure: Failure) => void
-  /** Ends when nothing is in flight, and forgets what was discarded; under another epoch, sequences start again. */
+  /** Ends when nothing is in flight, and forgets discarded records; under another epoch, sequences start again. */
   readonly reset: (isNewEpoch: boolean) => Effect.Effect<void>
 }
 
-/** What readiness is made with. */
+/** The dependencies of readiness. */
 export type Foundation = Pick<Core, "cluster" | "run">
 
-/** Connections and fibers live in a scope of their own, so that they outlast the wait for accepted records. */
+/** Connections and fibers have their own scope, so they outlast the wait for accepted records. */
 const makeFoundation = Effect.gen(function* () {
   const inner = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const cluster = yield* Scope.extend(Cluster.make, inner)
@@ -89,7 +89,7 @@ export const make = (
     const done = Ports.makeDone()
     const transmit = Sender.make({ cluster, topics, queues, settings, metrics, readiness, run, now, done })
     const accumulator = Accumulator.make({ settings, queues, run, scheduler, now, transmit, done })
-    /** Notified when something has ended that closing, flushing or resetting may wait for. */
+    /** Notified when an operation has ended that closing, flushing or resetting may wait for. */
     const changed = Signal.make()
     done.listen({ ended: changed.notify, idle: changed.notify })
     const { deliveryTimeoutMs } = settings

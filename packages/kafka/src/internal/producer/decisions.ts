@@ -1,5 +1,5 @@
 /**
- * What an answer to a Produce request, or none, means for the records in it.
+ * The meaning of a response to a Produce request, or of a missing one, for the request's records.
  */
 import type { ProducerErrorReason } from "@spillway/transport/Producer"
 import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
@@ -17,7 +17,7 @@ export type Verdict =
   | { readonly _tag: "Retry"; readonly failure: Failure; readonly unknownTopic: boolean }
   /** The batch is too large for the topic: its parts may not be. */
   | { readonly _tag: "TooLarge"; readonly failure: Failure }
-  /** One record of the batch is refused, and with it the others. */
+  /** One record of the batch is refused, so the broker refuses all of them. */
   | { readonly _tag: "BadRecord"; readonly failure: Failure }
   /** An idempotent producer's batch doesn't follow the last one that the broker knows. */
   | { readonly _tag: "OutOfOrder"; readonly failure: Failure }
@@ -36,7 +36,7 @@ const retriable = new Set<number>([
   KafkaErrorCode.FENCED_LEADER_EPOCH,
   KafkaErrorCode.UNKNOWN_LEADER_EPOCH,
   KafkaErrorCode.THROTTLING_QUOTA_EXCEEDED,
-  // The checksum failed on the way: Java's producer sends it again too.
+  // The batch was damaged in transit: Java's producer sends it again, too.
   KafkaErrorCode.CORRUPT_MESSAGE
 ])
 
@@ -46,7 +46,7 @@ const authorization = new Set<number>([
   KafkaErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 ])
 
-/** What an error code means, of a topic's metadata or of a partition in a Produce response; `NONE` must not come here. */
+/** The meaning of an error code of a topic's metadata or of a partition in a Produce response; never `NONE`. */
 export const ofCode = (code: number): Verdict => {
   const failure = (reason: ProducerErrorReason, description = `the broker answered ${nameOf(code)}`): Failure => ({
     reason,
@@ -83,7 +83,7 @@ export const inDoubt = (failure: Failure): Failure => ({
   description: `${failure.description}; an earlier attempt may have written it`
 })
 
-/** What it means that no answer came. */
+/** The meaning of a missing response. */
 export const ofWireError = (cause: WireError): Verdict => {
   const { message: description } = cause
   switch (cause.reason) {

@@ -1,5 +1,6 @@
 /**
- * What becomes of a send's records until they are in their queues: checked, their topics looked up, their partitions chosen.
+ * Takes in a send's records: checks them, looks up their topics, chooses their partitions and adds them to their
+ * queues.
  */
 import type * as Clock from "effect/Clock"
 import type { TopicMetadata } from "../../Protocol.js"
@@ -14,7 +15,7 @@ import * as Record from "./record.js"
 import type { Sends } from "./sends.js"
 import type { Topics } from "./topics.js"
 
-/** Fails a record that was found invalid before it was sent: alone, or all of its send with it. */
+/** Fails a record that was found invalid before it was sent: alone, or with its whole send. */
 export type Refuse = (send: PendingSend.PendingSend, index: number, failure: Failure) => void
 
 export interface Options {
@@ -50,7 +51,7 @@ export const make = (options: Options): Intake => {
     }
   }
 
-  /** The topics that too little is known of. */
+  /** The topics that must be looked up. */
   const missingOf = (send: PendingSend.PendingSend): ReadonlySet<string> | undefined => {
     let missing: Set<string> | undefined
     let last: string | undefined
@@ -58,7 +59,7 @@ export const make = (options: Options): Intake => {
     for (const { partition, topic } of send.entries) {
       if (topic !== last) known = topics.isAwaited(topic) ? undefined : topics.known(topic)
       last = topic
-      // A partition that isn't known may have been added since.
+      // An unknown partition may have been added since.
       if (known === undefined || partition >= known.partitions.length) {
         missing ??= new Set()
         missing.add(topic)
@@ -89,7 +90,7 @@ export const make = (options: Options): Intake => {
     }
   }
 
-  /** While it waited for a topic, others may have been forgotten. */
+  /** Other topics may have been forgotten while it waited for one. */
   const resume = (send: PendingSend.PendingSend, refuse: Refuse): void => {
     const forgotten = new Set<string>()
     for (const { settled, topic } of send.entries) {

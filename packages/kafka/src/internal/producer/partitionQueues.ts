@@ -1,5 +1,5 @@
 /**
- * The queues of a producer, and which of them a record goes to.
+ * The queues of a producer, and the choice of a record's queue.
  */
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import type { TopicMetadata } from "../../Protocol.js"
@@ -13,16 +13,16 @@ import type { Entry } from "./types.js"
 
 export interface PartitionQueues {
   /**
-   * The partition of an entry: the one it names, the one your partitioner or its key chooses, or -1 for the one that is
-   * sticky when it is sent. Or why it can go to none.
+   * The partition of an entry: the one it names, the one that the partitioner or its key chooses, or -1 for the one
+   * that is sticky when it is sent. Or why it has none.
    */
   readonly partitionOf: (entry: Entry, metadata: TopicMetadata) => number | Failure
-  /** The queue of an entry; chooses the sticky partition where none is chosen yet. */
+  /** The queue of an entry; chooses the sticky partition if none is chosen yet. */
   readonly of: (entry: Entry) => PartitionQueue.PartitionQueue
   /** A batch of the queue takes no more records: the next records without a key go to another partition. */
   readonly leaveSticky: (queue: PartitionQueue.PartitionQueue) => void
   readonly all: () => ReadonlyArray<PartitionQueue.PartitionQueue>
-  /** Forgets the queues of a topic that hold nothing, where `mayForget` agrees; true when none is left. */
+  /** Forgets a topic's empty queues for which `mayForget` is true; true when none is left. */
   readonly release: (topic: string, mayForget: (queue: PartitionQueue.PartitionQueue) => boolean) => boolean
 }
 
@@ -68,7 +68,7 @@ export const make = ({ cluster, random, settings }: Options): PartitionQueues =>
     if (answer === undefined) return undefined
     const issue = Partitioner.issueOf(answer, partitions)
     if (issue === undefined) return answer as number
-    // It is refused whatever becomes of it, which would go unhandled.
+    // The Promise is refused in any case; its rejection would otherwise be unhandled.
     if (Partitioner.isPromise(answer)) answer.catch(() => {})
     return { reason: "InvalidRecord", description: `the partitioner must answer with undefined or ${issue}` }
   }

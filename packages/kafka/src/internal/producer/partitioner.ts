@@ -1,6 +1,6 @@
 /**
- * Which partition a record goes to: the one it names, the one Java's producer chooses for its key, or for a record
- * without a key the sticky one of the moment.
+ * The partition of a record: the one it names, the one that Java's producer chooses for its key, or the current sticky
+ * one for a record without a key.
  */
 
 const seed = 0x9747b28c | 0
@@ -31,8 +31,8 @@ export const murmur2 = (data: Uint8Array): number => {
 export const partitionOfKey = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions
 
 /**
- * The partition for the next records without a key, drawn by a random number in [0, 1) from those that can be written
- * to now: any but the previous one, so that records spread even when the draws are few.
+ * The partition for the next records without a key, drawn by a random number in [0, 1) from the partitions that are
+ * writable now: any but the previous one, so that records spread even with few draws.
  */
 export const nextSticky = (
   previous: number | undefined,
@@ -52,7 +52,7 @@ export const isPromise = (value: unknown): value is Promise<unknown> => {
   }
 }
 
-/** What a value is, for an error that refuses it as a partition; it may be anything, as types don't hold in JavaScript. */
+/** Describes an invalid partition for the error. It may be any value, since JavaScript callers bypass the types. */
 const show = (value: unknown): string => {
   try {
     return kindOf(value)

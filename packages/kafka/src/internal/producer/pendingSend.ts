@@ -69,7 +69,7 @@ export const addEntry = (
   ownSend(send).entries.push({ send, index, topic, partition, record, size, batch: undefined, settled: false })
 }
 
-/** Chooses the entry's partition; -1: the one that is sticky when it is added to a batch. */
+/** Chooses the entry's partition; -1: the sticky one at the time when it is added to a batch. */
 export const choosePartition = (entry: Entry, partition: number): void => {
   ownEntry(entry).partition = partition
 }
@@ -109,7 +109,7 @@ export const reject = (entry: Entry, failure: Failure): void => {
 export const refuse = (send: PendingSend, index: number, failure: Failure): void =>
   settle(send, index, errorOf(send.records, index, undefined, failure))
 
-/** Ends the send by one record's failure; none of its records may have been placed. */
+/** Ends the send with one record's failure; none of its records may be in a batch. */
 export const refuseAll = (send: PendingSend, index: number, failure: Failure): void => {
   if (send.over) return
   const own = ownSend(send)
@@ -118,7 +118,7 @@ export const refuseAll = (send: PendingSend, index: number, failure: Failure): v
   own.onDone(send)
 }
 
-/** Settles an entry before it is placed; its result is recorded apart. */
+/** Settles an entry before it is in a batch; its result is recorded separately. */
 export const drop = (entry: Entry): void => {
   ownEntry(entry).settled = true
 }
@@ -136,7 +136,7 @@ export const abandon = (send: PendingSend, onEntry: (entry: Entry) => void): voi
 export const exitOfOne = (result: Result): Effect.Effect<RecordMetadata, ProducerError> =>
   result instanceof ProducerError ? result : Effect.succeed(result)
 
-/** Of a transaction's records one fails by itself, and the others because of it. */
+/** In a transaction one record fails by itself, and the others because of it. */
 const isRootCause = (result: Result): boolean => result instanceof ProducerError && result.reason !== "Aborted"
 
 export const exitOfAll = (

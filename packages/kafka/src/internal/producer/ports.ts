@@ -6,9 +6,9 @@ import type { Failure } from "./decisions.js"
 import type { Batch, PartitionQueue } from "./types.js"
 
 export interface Transmit {
-  /** Sends what queues have to send now. */
+  /** Sends the queues' batches that may be sent now. */
   readonly wake: (queues: ReadonlyArray<PartitionQueue>) => void
-  /** Fails all that a queue holds. */
+  /** Fails all batches of a queue. */
   readonly rejectAll: (queue: PartitionQueue, failure: Failure) => void
   /** Whether the queue could be sent for at once, with no request in flight to its broker. */
   readonly isIdle: (queue: PartitionQueue) => boolean
@@ -21,7 +21,7 @@ export interface Completions {
   readonly resumed: (queue: PartitionQueue) => void
   /** A broker has no request in flight. */
   readonly idle: () => void
-  /** A record has failed that a broker refused or may have written. */
+  /** A record that a broker refused or may have written has failed. */
   readonly failed: (failure: Failure) => void
 }
 

@@ -1,12 +1,12 @@
 /**
- * Produce requests and their answers, batch by batch.
+ * Produce requests and their responses, batch by batch.
  */
 import type { ProduceRequest, ProduceResponse } from "../../Protocol.js"
 import * as RecordBatch from "../../RecordBatch.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"
 import type { Batch } from "./partitionQueue.js"
 
-/** What a broker answers for one batch. */
+/** A broker's answer for one batch. */
 export type Answer = ProduceResponse["topics"][number]["partitions"][number]
 
 export const requestOf = (

@@ -1,5 +1,5 @@
 /**
- * What becomes of batches by their broker's response: acknowledged, failed, or sent again in their order.
+ * Applies a broker's response to its batches: they are acknowledged, failed, or sent again in order.
  */
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import * as HandlerError from "@spillway/transport/HandlerError"
@@ -26,9 +26,9 @@ import type { Topics } from "./topics.js"
 export interface ProduceResponses {
   /** Gives the batches of a request their results, or their queues a reason to send them again. */
   readonly conclude: (batches: ReadonlyArray<PartitionQueue.Batch>, exit: Exit.Exit<ProduceResponse, WireError>) => void
-  /** Sends nothing of the queue until all in flight has its result, a backoff has passed and the topic was looked up. */
+  /** Pauses the queue until all batches in flight have results, a backoff has passed and its topic was looked up. */
   readonly pause: (queue: PartitionQueue.PartitionQueue, retry: PartitionQueue.Retry) => void
-  /** Takes a batch whose records are settled out of its queue, unsent. */
+  /** Removes an unsent batch whose records are settled from its queue. */
   readonly drop: (batch: PartitionQueue.Batch) => void
   /** Fails all that a queue holds. */
   readonly rejectAll: (queue: PartitionQueue.PartitionQueue, failure: Decisions.Failure) => void
@@ -52,10 +52,10 @@ const unanswered: Decisions.Verdict = {
   unknownTopic: false
 }
 
-/** The place of a batch that the broker reported as written without its offset. */
+/** The result of a batch that the broker reported as written without its offset. */
 const unplaced = { baseOffset: -1, logAppendTimeMs: -1 }
 
-/** A duplicate that the broker knows no place of is written, too. */
+/** A duplicate whose offset the broker no longer knows is also written. */
 const isWritten = (errorCode: number): boolean =>
   errorCode === KafkaErrorCode.NONE || errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER
 
@@ -103,8 +103,8 @@ export const make = (options: Options): ProduceResponses => {
   }
 
   /**
-   * Its records hold no room any more, and it doesn't hold them: sends and batches refer to each other, so that one that
-   * is still held would hold all that came after it.
+   * Releases the buffer space of its records and drops them: sends and batches reference each other, so one retained
+   * batch would keep every later one alive.
    */
   const end = (batch: PartitionQueue.Batch): void => {
     PartitionQueue.remove(batch)
@@ -119,7 +119,7 @@ export const make = (options: Options): ProduceResponses => {
 
   const reject = (batch: PartitionQueue.Batch, reason: Decisions.Failure): void => {
     const { entries } = batch
-    // An aborted transaction isn't visible, whatever was written of it.
+    // An aborted transaction isn't visible, even if some of it was written.
     const isInDoubt = Numbering.mayBeWritten(batch) && readiness.transactionalId === null
     const failure = isInDoubt ? Decisions.inDoubt(reason) : reason
     drop(batch)
@@ -175,7 +175,7 @@ export const make = (options: Options): ProduceResponses => {
     const paused = PartitionQueue.pause(queue, reason, now(), settings.unknownTopicTimeoutMs)
     if (paused === "Waiting") return
     if (paused === "GivenUp") {
-      // Where the topic is gone, what is queued needn't wait for the same answer.
+      // If the topic is gone, queued batches needn't wait for the same answer.
       rejectAll(queue, failure)
       PartitionQueue.recovered(queue)
       PartitionQueue.resume(queue)

@@ -1,5 +1,5 @@
 /**
- * The producer id that makes sends idempotent (KIP-98): asked for at the first send, and again when it is used up.
+ * The producer id that makes sends idempotent (KIP-98): requested at the first send, and again when it is used up.
  */
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
@@ -13,13 +13,13 @@ import * as Sequence from "./sequence.js"
 
 export interface ProducerIds {
   readonly current: () => ProducerIdAndEpoch | undefined
-  /** Asks for a producer id; calls back when it is there, or with the reason why there is none. */
+  /** Requests a producer id; calls back when it has one, or with the reason for the failure. */
   readonly request: (onEnd: (failure: Decisions.Failure | undefined) => void) => void
-  /** An identity is of no use any more: the next one who needs one asks. */
+  /** Invalidates an identity: the next queue that needs one requests another. */
   readonly retire: (producerId: bigint) => void
   /**
-   * A partition's sequence is forgotten. Sequences that begin later do so under a later epoch, or the broker, which
-   * remembers it, would take their first batches for those that it has already.
+   * A partition's sequence is forgotten. Later sequences start under a later epoch; otherwise the broker, which
+   * remembers it, would take their first batches for duplicates.
    */
   readonly forget: (sequence: Sequence.Sequence) => void
 }

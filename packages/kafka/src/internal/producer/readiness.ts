@@ -1,6 +1,6 @@
 /**
- * Whether a queue's batches may leave, and under which producer id, epoch and sequence: by what keeps them from being
- * written twice.
+ * Whether a queue's batches may be sent, and under which producer id, epoch and sequence, so that none is written
+ * twice.
  */
 import type * as Effect from "effect/Effect"
 import type { Cluster } from "../cluster/cluster.js"
@@ -13,16 +13,16 @@ import * as ProducerIds from "./producerId.js"
 export interface Readiness {
   /** null outside of transactions. */
   readonly transactionalId: string | null
-  /** Gives the queue a sequence if it needs one; false when it has to wait, until `transmit` wakes or rejects it. */
+  /** Gives the queue a sequence if it needs one; false if it must wait until `transmit` wakes or rejects it. */
   readonly mayLeave: (queue: PartitionQueue.PartitionQueue, transmit: Transmit) => boolean
-  /** Whether an idle queue may be forgotten, with its sequence; if so, it is forgotten, and later batches start a new sequence. */
+  /** Forgets an idle queue with its sequence, if that is safe; true if so. Later batches start a new sequence. */
   readonly forget: (queue: PartitionQueue.PartitionQueue) => boolean
 }
 
-/** Batches leave as they come. */
+/** Batches may always be sent. */
 export const free: Readiness = { transactionalId: null, mayLeave: () => true, forget: () => true }
 
-/** Batches leave once the producer has an id (KIP-98). */
+/** Batches are sent once the producer has an id (KIP-98). */
 export const idempotent = (options: {
   readonly cluster: Cluster
   readonly run: (effect: Effect.Effect<void>) => void

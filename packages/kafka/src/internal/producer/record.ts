@@ -1,5 +1,5 @@
 /**
- * From the records that users give to those that are encoded.
+ * Converts users' records to encodable ones.
  */
 import * as Diagnosis from "@spillway/transport/Diagnosis"
 import * as Headers from "@spillway/transport/Headers"
@@ -17,11 +17,11 @@ const isBytes = (value: unknown): boolean => value === null || value instanceof 
 
 const isField = (value: unknown): boolean => typeof value === "string" || isBytes(value)
 
-/** Bytes of its own: the caller's may change before the record has been written, or written again. */
+/** A copy: the caller may change its bytes before the record has been written, or written again. */
 const encodeField = (value: string | Uint8Array | null): Uint8Array | null =>
   typeof value === "string" ? encoder.encode(value) : value === null ? null : Buffer.from(value)
 
-/** The record with its fields as bytes, or what is wrong with it; types alone don't hold callers in JavaScript. */
+/** The record with its fields as bytes, or its error; JavaScript callers can bypass the types. */
 export const prepare = (record: ProducerRecord, now: number): EncodableRecord | Failure => {
   try {
     return read(record, now)
@@ -46,7 +46,7 @@ const read = (record: ProducerRecord, now: number): EncodableRecord | Failure =>
   return { key: encodeField(key), value: encodeField(value), headers: headers.right, timestamp }
 }
 
-/** The most bytes that a record takes in a batch, or that no batch has room for it. */
+/** The most bytes that a record takes in a batch, or the error if no batch has room for it. */
 export const sizeOf = (record: EncodableRecord, maxBatchBytes: number): number | Failure => {
   const size = RecordBatch.recordSize(record)
   const room = maxBatchBytes - RecordBatch.batchOverhead

@@ -1,6 +1,6 @@
 /**
- * Sends what the queues hold: requests to each broker with a batch of every queue that it leads and that has one to send,
- * several at a time.
+ * Sends the queues' batches: several requests at a time to each broker, with one batch of every ready queue that the
+ * broker leads.
  */
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
@@ -62,7 +62,7 @@ export const make = (options: Options): Transmit => {
   const next = (queue: PartitionQueue.PartitionQueue): PartitionQueue.Batch | undefined => {
     while (true) {
       const batch = PartitionQueue.next(queue)
-      // A transaction must know whether it holds what was sent before its callers were interrupted.
+      // A transaction must know whether it includes records that were sent before their callers were interrupted.
       if (batch === undefined || readiness.transactionalId !== null) return batch
       if (!PartitionQueue.isAbandoned(batch)) return batch
       responses.drop(batch)
@@ -80,7 +80,7 @@ export const make = (options: Options): Transmit => {
       if (verdict._tag === "Retry") responses.pause(queue, verdict)
       return undefined
     }
-    // What is in flight to the leader before must come back first, lest the new one gets what follows before it.
+    // Batches in flight to the previous leader need results first, or the new leader could get later ones before.
     if (queue.inFlight > 0 && queue.nodeId !== leader.leader) return undefined
     PartitionQueue.offer(queue)
     const node = nodeOf(leader.leader)
@@ -103,7 +103,7 @@ export const make = (options: Options): Transmit => {
       if (batches.length === 0) return
       node.requests++
       if (node.idleLoops.length === 0) run(requestLoop(node))
-      // Without one, the producer has closed.
+      // No item means that the producer has closed.
       node.idleLoops.pop()?.(Effect.succeed(batches))
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The sends that wait for their results: each until its last record has one, its delivery timeout, or its caller's
+ * The sends without all results: each waits until its last record has one, its delivery timeout, or its caller's
  * interruption.
  */
 import type { Metrics } from "@spillway/transport/TransportMetrics"
@@ -17,9 +17,9 @@ export interface Sends {
   readonly accept: (send: PendingSend.PendingSend) => void
   /** The send has its results. */
   readonly leave: (send: PendingSend.PendingSend) => void
-  /** Gives the send up without a result: its caller was interrupted. */
+  /** Abandons the send without a result: its caller was interrupted. */
   readonly abandon: (send: PendingSend.PendingSend) => void
-  /** Fails every record that has no result yet. */
+  /** Fails every record without a result. */
   readonly discard: (failure: Failure) => void
   readonly size: () => number
   readonly view: () => Pick<ProducerView, "pending" | "oldest">
@@ -40,7 +40,7 @@ export interface Options {
 export const make = ({ accumulator, changed, deliveryTimeoutMs, done, metrics, now, run }: Options): Sends => {
   const sends = new Set<PendingSend.PendingSend>()
 
-  /** Fails every record of the send that has no result yet. */
+  /** Fails every record of the send without a result. */
   const abort = (send: PendingSend.PendingSend, failure: Failure): void => {
     for (const entry of send.entries) {
       if (entry.settled) continue

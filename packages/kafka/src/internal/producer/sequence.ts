@@ -1,24 +1,23 @@
 /**
- * A queue's place in the sequence of its producer's batches, by which the broker tells what comes twice, and what is
- * missing.
+ * A queue's position in its producer's sequence, by which the broker detects duplicate and missing batches.
  */
 
-/** What the broker knows a producer by. */
+/** A producer's identity at the brokers. */
 export interface ProducerIdAndEpoch {
   readonly producerId: bigint
   readonly producerEpoch: number
-  /** Epochs are the transaction coordinator's to give. */
+  /** The transaction coordinator assigns the epochs. */
   readonly isTransactional: boolean
 }
 
 export interface Sequence extends ProducerIdAndEpoch {
   /** The sequence of the next record. */
   readonly next: number
-  /** The broker has acknowledged a batch of it: from then on it refuses what comes out of order. */
+  /** The broker has acknowledged a batch of it: from then on it refuses batches out of order. */
   readonly isEstablished: boolean
 }
 
-/** What a batch says of its producer and its place. */
+/** The producer and sequence fields of a batch. */
 export interface BatchNumbers extends ProducerIdAndEpoch {
   /** The sequence of its first record. */
   readonly baseSequence: number
@@ -54,7 +53,7 @@ export const begin = ({ isTransactional, producerEpoch, producerId }: ProducerId
 const lastEpoch = 0x7fff
 
 /**
- * Begins again under the next epoch, so that the broker forgets what it expects next (KIP-360); `undefined` when epochs
+ * Restarts under the next epoch, which resets the sequence that the broker expects (KIP-360); `undefined` when epochs
  * are used up and another producer id is needed. The coordinator needn't know: without transactions, epochs only matter
  * to the partition.
  */

@@ -1,5 +1,5 @@
 /**
- * What a producer knows of its topics: looked up when first used, again when something failed, and now and then.
+ * A producer's knowledge of its topics: looked up at first use, after failures, and at intervals.
  */
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
@@ -11,12 +11,12 @@ import * as Result from "../concurrency/completion.js"
 import * as Decisions from "./decisions.js"
 
 export interface Topics {
-  /** What is known of a topic; when that is old, it is looked up again meanwhile. */
+  /** The known state of a topic. If it is old, the topic is looked up again in the background. */
   readonly known: (topic: string) => TopicMetadata | undefined
-  /** Asks for a topic's metadata now, or joins a request for it that is under way. */
+  /** Requests a topic's metadata now, or joins a pending request for it. */
   readonly refresh: (topic: string) => Effect.Effect<TopicMetadata, WireError>
   /**
-   * Asks until the topic is known, for as long as it takes, or until it has been unknown to the cluster for
+   * Repeats the request until the topic is known, without a limit, or until it has been unknown to the cluster for
    * `unknownTopicMs`. It reports failures to `onRetry`, which decides whether to continue.
    */
   readonly lookup: (
@@ -26,12 +26,12 @@ export interface Topics {
   ) => Effect.Effect<TopicMetadata, Decisions.Failure>
   /** Whether calls wait for the topic: later ones must queue behind them. */
   readonly isAwaited: (topic: string) => boolean
-  /** Looks a topic up once for all who wait for it, and ends their waits in their order. */
+  /** Looks a topic up once for all waiting sends, and ends their waits in order. */
   readonly await: (topic: string, waiter: Waiter) => void
 }
 
 export interface Waiter {
-  /** Nobody is interested any more. */
+  /** The waiting send has ended. */
   readonly isOver: () => boolean
   readonly onRetry: (failure: Decisions.Failure) => void
   /** Called with a failure, or without one when the topic is known. */
@@ -44,7 +44,7 @@ export interface Options {
   readonly now: () => number
   readonly maxAgeMs: number
   readonly unknownTopicTimeoutMs: number
-  /** Whether nothing is left that concerns a topic that wasn't asked for lately. */
+  /** Whether an unused topic has no pending records left. */
   readonly mayForget: (topic: string) => boolean
 }
 
@@ -52,7 +52,7 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
   const refreshing = new Map<string, Result.Result<TopicMetadata, WireError>>()
   const refreshedAt = new Map<string, number>()
   const awaited = new Map<string, Array<Waiter>>()
-  /** Topics that were asked for since those that were not were last forgotten. */
+  /** Topics that were used since unused ones were last forgotten. */
   const used = new Set<string>()
   let forgetsAt = now() + maxAgeMs
 

@@ -1,5 +1,5 @@
 /**
- * Where to read: the partitions of a topic, each with its first offset and the offset before which it ends.
+ * The range to read: the partitions of a topic, each with its first offset and the offset before which it ends.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { Position } from "@spillway/transport/Position"

@@ -28,7 +28,7 @@ import { KafkaReaderError } from "./types.js"
 /** Unpacked bytes of one chunk of the stream; a larger record makes a larger chunk. */
 const chunkBytes = 1024 * 1024
 
-/** The shortest and the longest delay before a partition that failed is asked for again, in milliseconds. */
+/** The shortest and the longest delay before a partition that failed is fetched again, in milliseconds. */
 const baseMs = 50
 const capMs = 1_000
 
@@ -37,7 +37,7 @@ interface Reading extends Range.Range {
   readonly retry: Retry
   /** The next offset to fetch. */
   position: number
-  /** Failures in a row, and when the partition may be asked for again, in monotonic milliseconds. */
+  /** Failures in a row, and when the partition may be fetched again, in monotonic milliseconds. */
   failures: number
   dueAt: number
   /** The response that last held records of it, counted up: partitions that were served go last in the next request. */
@@ -79,7 +79,7 @@ const open = Effect.fnUntraced(function* (
   const fail = (reading: Reading, reason: KafkaReaderError["reason"], description: string, cause?: unknown) =>
     new KafkaReaderError({ reason, topic, partition: reading.partition, offset: reading.position, description, cause })
 
-  /** Notes a failure; the partition is asked for again after a delay, perhaps at another leader. */
+  /** Records a failure; the partition is fetched again after a delay, perhaps from another leader. */
   const later = (reading: Reading, failure: Failure): Effect.Effect<void> =>
     Effect.suspend(() => {
       reading.failures++

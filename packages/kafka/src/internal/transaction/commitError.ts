@@ -3,5 +3,5 @@ import type { TransactionError } from "../../Transaction.js"
 import type { WireError } from "../../Wire.js"
 import type { ResponseError } from "../cluster/cluster.js"
 
-/** Why there is no answer to a commit, outside of a transaction or in one. */
+/** Why a commit has no answer, inside or outside of a transaction. */
 export type CommitError = WireError | ResponseError | TransactionError | ProducerError

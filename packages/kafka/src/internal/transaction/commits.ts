@@ -1,6 +1,6 @@
 /**
- * Commits a consumer's offsets and what came of its records in one transaction. One that is aborted is repeated with the
- * same records, which needn't be handled again for that.
+ * Commits a consumer's offsets and its records' results in one transaction. An aborted transaction is repeated with the
+ * same records, without handling them again.
  */
 
 import { ConsumerError, type ConsumerErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
@@ -31,17 +31,17 @@ import { type Outputs, refusedBytes } from "./outboxProducer.js"
 
 type Topics = OffsetCommitRequest["topics"]
 
-/** What a transactional consumer does elsewhere than others. */
+/** The parts of a transactional consumer that differ from other consumers. */
 export interface Commits {
-  /** Takes the place of OffsetCommit. */
+  /** Replaces OffsetCommit. */
   readonly commit: (
     member: GroupMember,
     topics: Topics,
     consumer: CommittingConsumer
   ) => Effect.Effect<OffsetCommitResponse, WireError | ResponseError | TransactionError | ProducerError>
-  /** Called when offsets are gathered: of a partition that is forgotten from then on none is committed. */
+  /** Called when offsets are collected: partitions that are forgotten afterwards aren't committed. */
   readonly begin: () => void
-  /** As much waits to be committed as may: no record is started. */
+  /** The outbox is full: no record starts. */
   readonly isFull: () => boolean
   /** Notified when it is full: a commit is due. */
   readonly filled: Signal
@@ -56,12 +56,12 @@ export interface CommittingConsumer {
   readonly fetchOffsets: (request: OffsetFetchRequest) => Effect.Effect<OffsetFetchResponse, WireError | ResponseError>
   /** Takes a record's outcome back and handles it again, if its partition is still owned. */
   readonly repeat: (record: ConsumedRecord) => void
-  /** Lets lanes look again whether they may start. */
+  /** Lets lanes check again whether they may start. */
   readonly wakeLanes: () => void
   readonly fail: (error: ConsumerError) => Effect.Effect<void>
 }
 
-/** A commit that may have been made. */
+/** A commit in doubt. */
 interface Doubt {
   readonly offsets: ReadonlyArray<Outbox.Source>
   /** The offsets' metadata, which identifies the commit. */
@@ -75,20 +75,20 @@ const fatalReasons: Partial<Record<TransactionErrorReason, ConsumerErrorReason>>
   UnsupportedBroker: "UnsupportedBroker"
 }
 
-/** Whether no later transaction does better. */
+/** Whether every later transaction would fail, too. */
 export const isFatal = ({ reason }: TransactionError): boolean => reason in fatalReasons
 
-/** The consumer's error when the reason is one that no later transaction does better by. */
+/** The consumer's error, if every later transaction would fail for the same reason. */
 export const fatalError = (groupId: string, cause: TransactionError): ConsumerError | undefined => {
   const reason = fatalReasons[cause.reason]
   return reason && new ConsumerError({ reason, groupId, description: cause.message, cause })
 }
 
-/** A record that fails by what has become of its transaction isn't what is wrong. */
+/** Whether a record failed because of its transaction, rather than by itself. */
 const causeOf = (error: ProducerError | TransactionError): ProducerError | TransactionError =>
   error._tag === "ProducerError" && error.cause instanceof TransactionError ? error.cause : error
 
-/** How long records like one that a broker refused aren't tried again. */
+/** For how long records like a refused one are rejected without a request. */
 const refusedForMs = 30_000
 
 export const make = (options: {
@@ -105,7 +105,7 @@ export const make = (options: {
   const pass = limited({ lines: 1, every: "10 seconds" })
   let doubt: Doubt | undefined
   let commits = 0
-  /** The partitions that were forgotten since the offsets of the commit in hand were gathered. */
+  /** The partitions that were forgotten since the current commit's offsets were collected. */
   const forgotten = new Set<string>()
 
   const answer = (topics: Topics, errorCode: number): OffsetCommitResponse => ({
@@ -120,7 +120,7 @@ export const make = (options: {
     for (const end of offsets) outputs.forgive(end, end.offset)
   }
 
-  /** Finds out how a commit without an answer ended: its transaction has ended once another has begun. */
+  /** Determines how a commit without an answer ended: its transaction has ended once another has begun. */
   const resolve = Effect.fnUntraced(function* ({ mark, offsets }: Doubt, { fetchOffsets }: CommittingConsumer) {
     yield* producer.transaction(() => Effect.void)
     const topics = offsets.map(({ partition, topic }) => ({ topic, partitions: [partition] }))
@@ -139,7 +139,7 @@ export const make = (options: {
     doubt = undefined
   })
 
-  /** The record that a broker refused can't be written: what it came from is handled again, and fails by it. */
+  /** A broker refused a record permanently: its source record is handled again, and fails because of it. */
   const onRefused = (error: ProducerError, entries: ReadonlyArray<Outbox.Entry>, consumer: CommittingConsumer) =>
     Effect.suspend(() => {
       if (error.reason === "Authorization") {
@@ -155,7 +155,7 @@ export const make = (options: {
           : error.reason === "UnknownTopic" && records.some(({ topic }) => topic === error.topic)
       const bytes = record === undefined ? 0 : refusedBytes(error, record)
       const until = isOfRecord ? now() + refusedForMs : 0
-      // The last first: each is handled before what waits already.
+      // The last comes first, since each is put in front of the queue.
       for (const entry of entries.filter(isGuilty).reverse()) {
         const { source } = entry
         if (forgotten.has(keyOf(source)) || entry.record === undefined) continue
@@ -173,7 +173,7 @@ export const make = (options: {
 
   const log = (error: TransactionError | ProducerError) =>
     pass(
-      Logging.log(LogLevel.Warning, "The transaction was not committed, it is repeated", {
+      Logging.log(LogLevel.Warning, "The transaction was not committed; repeating it", {
         groupId,
         transactionalId: producer.transactionalId,
         reason: error.reason,

@@ -1,5 +1,5 @@
 /**
- * What a transactional consumer is made of besides a consumer: the producer of its transactions, the outbox that its
+ * The parts of a transactional consumer besides the consumer: the producer of its transactions, the outbox that its
  * handler and its dead letters fill, and the commits that empty it.
  */
 import { ConsumerError } from "@spillway/transport/Consumer"

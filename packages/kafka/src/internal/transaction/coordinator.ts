@@ -1,6 +1,6 @@
 /**
- * Requests to the coordinator of a transactional id, or of a group whose offsets are part of a transaction: asked again
- * for as long as the answer may change.
+ * Requests to the coordinator of a transactional id, or of a group whose offsets are part of a transaction: repeated
+ * while the answer may change.
  */
 import * as Effect from "effect/Effect"
 import { nameOf } from "../../KafkaErrorCode.js"
@@ -17,19 +17,19 @@ import * as Decisions from "./decisions.js"
 export interface Asked<A extends Api> {
   readonly api: A
   readonly request: () => Request<A>
-  /** The answer's error code; the first that isn't 0, where it has several. */
+  /** The answer's error code; if it has several, the first that isn't 0. */
   readonly codeOf: (response: Response<A>) => number
   /** Default: `Decisions.onCode`. */
   readonly react?: ((code: number) => Decisions.Reaction) | undefined
-  /** Whose coordinator is asked, if not the transactional id's. */
+  /** The owner of the coordinator, if not the transactional id. */
   readonly groupId?: string
   /** Called before each request is sent. */
   readonly onSent?: () => void
-  /** Whether the request names nothing that only one cluster knows. Default: false. */
+  /** Whether the request contains no cluster-specific ids. Default: false. */
   readonly isOfAnyCluster?: boolean
 }
 
-/** An answer that no repetition changes, or that the cluster asked is another one than at first. */
+/** A permanent answer, or a change of the cluster. */
 export interface Refusal {
   readonly reaction:
     | Exclude<Decisions.Reaction, { readonly _tag: "Ok" | "Retry" | "FindCoordinator" }>
@@ -43,19 +43,19 @@ export interface Coordinator {
     description: string,
     more?: { readonly code?: number; readonly cause?: unknown }
   ) => TransactionError
-  /** What every request in a transaction begins with. */
+  /** The first fields of every request in a transaction. */
   readonly producerOf: (identity: ProducerIdAndEpoch) => TransactionalProducer
-  /** Why a transaction of another cluster than the present one can't be committed. */
+  /** Why a transaction of a previous cluster can't be committed. */
   readonly moved: () => TransactionError
-  /** Asks until there is an answer for good. */
+  /** Repeats the request until it has a final answer. */
   readonly ask: <A extends Api>(asked: Asked<A>) => Effect.Effect<Response<A>, Refusal>
 }
 
-/** Brokers end a transaction within some milliseconds. */
+/** Brokers complete a transaction within some milliseconds. */
 const firstDelayMs = 20
 
 export const make = (cluster: Cluster, transactionalId: string, transactionTimeoutMs: number): Coordinator => {
-  // A transaction whose answers come later is aborted before they do.
+  // With later answers, the transaction would be aborted before they arrive.
   const limitMs = answerLimitMs(transactionTimeoutMs)
 
   const error: Coordinator["error"] = (reason, description, more) =>
@@ -93,7 +93,7 @@ export const make = (cluster: Cluster, transactionalId: string, transactionTimeo
       const answer = yield* Effect.either(
         Effect.flatMap(cluster.coordinator(...key, limitMs), (nodeId) => {
           onSent?.()
-          // One that is given up and arrives after its repetition would fence this producer.
+          // An abandoned request that arrives after its retry would fence this producer.
           return cluster.request(nodeId, "group", api, request(), api === "InitProducerId" ? undefined : limitMs)
         })
       )

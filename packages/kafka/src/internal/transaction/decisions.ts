@@ -1,22 +1,22 @@
 /**
- * What a transactional producer does on each error code of its coordinator, or of a group's: pure.
+ * The reactions of a transactional producer to each error code of its coordinator, or of a group's: pure.
  */
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { TransactionErrorReason } from "../../Transaction.js"
 
 export type Reaction =
   | { readonly _tag: "Ok" }
-  /** Ask again, with a delay. */
+  /** Retry, with a delay. */
   | { readonly _tag: "Retry" }
-  /** The coordinator has moved: look it up, then ask again, with a delay. */
+  /** The coordinator has moved: look it up, then retry, with a delay. */
   | { readonly _tag: "FindCoordinator" }
-  /** Another producer has the transactional id, or the coordinator has aborted what took too long. */
+  /** Another producer has the transactional id, or the coordinator has aborted a transaction that took too long. */
   | { readonly _tag: "Fenced" }
-  /** The coordinator has forgotten the producer id: ask for another one. */
+  /** The coordinator has forgotten the producer id: request another one. */
   | { readonly _tag: "Expired" }
   /** This transaction can only be aborted. */
   | { readonly _tag: "Abort"; readonly reason: TransactionErrorReason }
-  /** No transaction can be begun. */
+  /** No transaction can begin. */
   | { readonly _tag: "Fatal"; readonly reason: TransactionErrorReason }
 
 const abort = (reason: TransactionErrorReason): Reaction => ({ _tag: "Abort", reason })
@@ -68,5 +68,5 @@ export const onCode = (code: number): Reaction => {
   }
 }
 
-/** What an aborted transaction's EndTxn may be answered: it may not have begun, or have ended before. */
+/** The accepted answers to an abort's EndTxn: the transaction may not have begun, or may have ended before. */
 export const onAbort = (code: number): Reaction => (code === Code.INVALID_TXN_STATE ? { _tag: "Ok" } : onCode(code))

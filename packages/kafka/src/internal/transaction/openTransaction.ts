@@ -1,5 +1,5 @@
 /**
- * An open transaction, as its user sees it: it takes records and offsets until it ends or fails.
+ * An open transaction from its user's view: it accepts records and offsets until it ends or fails.
  */
 import { type Producer, ProducerError } from "@spillway/transport/Producer"
 import type * as Context from "effect/Context"
@@ -19,29 +19,29 @@ export interface Open extends Timed {
   readonly partitions: Partitions
   /** The groups whose offsets were added to the transaction at the coordinator. */
   readonly groups: Set<string>
-  /** The coordinator may begin to count the transaction's time. */
+  /** Called when the coordinator may start the transaction's timeout. */
   readonly onStarted: () => void
   readonly onAborted: (cause: TransactionError) => void
 }
 
-/** What an open transaction needs of the manager. */
+/** An open transaction's interface to the manager. */
 export interface OpenManager {
   readonly coordinator: Coordinator
   readonly producer: Context.Tag.Service<Producer>
   /** Undefined when the transaction has ended. */
   readonly identity: () => ProducerIdAndEpoch | undefined
-  /** Whether it takes records. */
+  /** Whether it accepts records. */
   readonly isTaking: () => boolean
   /** Why it can't be committed, or why it was aborted. */
   readonly failure: () => TransactionError | undefined
-  /** Makes it abort, unless it has ended. */
+  /** Forces it to abort, unless it has ended. */
   readonly fail: (failure: TransactionError) => void
   readonly refuse: (refusal: Refusal) => Effect.Effect<never, TransactionError>
-  /** Fails when the coordinator doesn't answer for too long. */
+  /** Fails if the coordinator doesn't answer for too long. */
   readonly within: <A>(effect: Effect.Effect<A, TransactionError>) => Effect.Effect<A, TransactionError>
 }
 
-/** Errors of records that have not left: the transaction continues without them. */
+/** Errors of records that were not sent: the transaction continues without them. */
 const harmless = new Set<ProducerError["reason"]>(["InvalidRecord", "RecordTooLarge", "BufferFull", "UnknownTopic"])
 
 export const transactionOf = (own: Open, manager: OpenManager): Transaction => {
@@ -99,7 +99,7 @@ export const transactionOf = (own: Open, manager: OpenManager): Transaction => {
         request: () => ({ ...by, ...member, topics: topicsOf(offsets) }),
         codeOf: ({ topics }) =>
           topics.flatMap(({ partitions }) => partitions).find(({ errorCode }) => errorCode !== 0)?.errorCode ?? 0,
-        // A topic that is gone has no offsets to be repeated for.
+        // The offsets of a deleted topic aren't retried.
         react: (code) => (code === Code.UNKNOWN_TOPIC_OR_PARTITION ? { _tag: "Ok" } : Decisions.onCode(code))
       })
       .pipe(Effect.catchAll(refuse))

@@ -1,6 +1,6 @@
 /**
- * What handlers want written, until it is committed in a transaction with the offsets of the records it came from. What
- * came of a record is known by the record's place: if the record is handled again, what comes of it then replaces it.
+ * The handlers' results, until they are committed in a transaction with the offsets of their source records. Results
+ * are keyed by the source's coordinates: if it is handled again, its new results replace the earlier ones.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
@@ -15,9 +15,9 @@ export interface Source extends TopicPartition {
 export interface Entry {
   readonly source: Source
   readonly records: ReadonlyArray<ProducerRecord>
-  /** Of the records, and of the source's record once it is kept. */
+  /** The size of the results, and of the source record once it is kept. */
   readonly bytes: number
-  /** The source's record, with which it can be handled again; known when it has its outcome. */
+  /** The source record, to handle it again; known once it has its outcome. */
   readonly record?: ConsumedRecord
 }
 
@@ -25,16 +25,16 @@ interface OfPartition {
   /** By the source's offset. */
   readonly entries: Map<number, Entry>
   bytes: number
-  /** The offsets of records that are handled again: nothing from the first of them on can be committed. */
+  /** The offsets of records that are being handled again: nothing from the first of them on can be committed. */
   readonly repeated: Set<number>
 }
 
-/** Changed by the functions of this file alone. */
+/** Changed only by the functions of this file. */
 export interface Outbox {
   readonly partitions: Map<string, OfPartition>
   /**
-   * Of all partitions but those that wait for a record that is handled again: what can't be committed yet mustn't keep
-   * that record, or other partitions, from starting.
+   * Of all partitions except the ones that wait for a record to be handled again: results that can't be committed yet
+   * must not keep that record, or other partitions, from starting.
    */
   bytes: number
 }
@@ -50,7 +50,7 @@ const remove = (outbox: Outbox, partition: OfPartition, { bytes, source }: Entry
   if (partition.entries.delete(source.offset)) count(outbox, partition, -bytes)
 }
 
-/** Changes which records are handled again, and what is counted by it. */
+/** Changes the set of records that are handled again, and the counts that depend on it. */
 const change = (outbox: Outbox, partition: OfPartition, step: (repeated: Set<number>) => void): void => {
   const wasCounted = partition.repeated.size === 0
   step(partition.repeated)
@@ -58,7 +58,7 @@ const change = (outbox: Outbox, partition: OfPartition, step: (repeated: Set<num
   if (wasCounted !== isCounted) outbox.bytes += isCounted ? partition.bytes : -partition.bytes
 }
 
-/** Puts what came of a record in the place of what came of it before. */
+/** Replaces a record's earlier results. */
 export const put = (outbox: Outbox, entry: Entry): void => {
   const { offset } = entry.source
   const key = keyOf(entry.source)
@@ -73,7 +73,7 @@ export const put = (outbox: Outbox, entry: Entry): void => {
 
 const own = (bytes: Uint8Array | null): Uint8Array | null => (bytes === null ? null : new Uint8Array(bytes))
 
-/** A copy without the batch of which the record is a view. */
+/** A copy that doesn't retain the record's batch. */
 const copyOf = ({ headers, key, offset, partition, timestamp, topic, value }: ConsumedRecord): ConsumedRecord => ({
   topic,
   partition,
@@ -84,7 +84,7 @@ const copyOf = ({ headers, key, offset, partition, timestamp, topic, value }: Co
   headers: headers.map(([name, bytes]) => [name, own(bytes)])
 })
 
-/** The record has its outcome: it is kept for as long as what came of it. */
+/** The record has its outcome: it is kept as long as its results. */
 export const keep = (outbox: Outbox, record: ConsumedRecord): void => {
   const partition = outbox.partitions.get(keyOf(record))
   if (partition === undefined) return
@@ -97,7 +97,7 @@ export const keep = (outbox: Outbox, record: ConsumedRecord): void => {
   if (partition.repeated.size > 0) change(outbox, partition, (repeated) => repeated.delete(record.offset))
 }
 
-/** Takes out what can't be written, for its record to be handled again. */
+/** Removes results that can't be written, so their source record is handled again. */
 export const repeat = (outbox: Outbox, entry: Entry): void => {
   const partition = outbox.partitions.get(keyOf(entry.source))
   if (partition?.entries.get(entry.source.offset) !== entry) return
@@ -105,7 +105,7 @@ export const repeat = (outbox: Outbox, entry: Entry): void => {
   change(outbox, partition, (repeated) => repeated.add(entry.source.offset))
 }
 
-/** What came of the records before the offsets, by partition in their order. */
+/** The results of the records before the offsets, by partition in order. */
 export const before = ({ partitions }: Outbox, offsets: ReadonlyArray<Source>): ReadonlyArray<Entry> =>
   offsets.flatMap((end) =>
     Array.from(partitions.get(keyOf(end))?.entries.values() ?? [])
@@ -124,12 +124,12 @@ const dropWhere = (outbox: Outbox, key: string, isDropped: (offset: number) => b
   })
 }
 
-/** Drops what is committed. */
+/** Drops committed results. */
 export const settle = (outbox: Outbox, committed: ReadonlyArray<Source>): void => {
   for (const end of committed) dropWhere(outbox, keyOf(end), (offset) => offset < end.offset)
 }
 
-/** Drops what came of a partition's records: they are handled again, here or elsewhere. */
+/** Drops the results of a partition's records: they are handled again, here or elsewhere. */
 export const drop = (outbox: Outbox, partition: TopicPartition): void => {
   dropWhere(outbox, keyOf(partition), () => true)
 }

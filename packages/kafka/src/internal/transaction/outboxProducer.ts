@@ -1,6 +1,6 @@
 /**
- * Takes what handlers want written into the outbox, checked, so that a record that can't be written is the failure of the
- * handler that made it.
+ * Checks the handlers' results and adds them to the outbox, so that a record that can't be written is a failure of its
+ * handler.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
@@ -20,7 +20,7 @@ class Recovering extends Context.Reference<Recovering>()("@spillway/kafka/intern
   defaultValue: (): ConsumedRecord | undefined => undefined
 }) {}
 
-/** A record that a broker refused, by which its source is known to make such. */
+/** A record that a broker refused, and that its source would produce again. */
 export interface Refused {
   readonly source: Outbox.Source
   readonly error: ProducerError
@@ -32,26 +32,26 @@ export interface Refused {
 }
 
 export interface Outputs {
-  /** Puts what came of a record into the outbox. */
+  /** Adds a record's results to the outbox. */
   readonly put: (source: Outbox.Source, records: ReadonlyArray<ProducerRecord>) => Effect.Effect<void, ProducerError>
-  /** The same of a handler, whose records would be refused however often it is called. */
+  /** The same for a handler's results, which would be refused at every attempt. */
   readonly handled: (
     source: Outbox.Source,
     records: ReadonlyArray<ProducerRecord>
   ) => Effect.Effect<void, ProducerError | HandlerError.NonRetryableError>
-  /** Where dead letters are published to. */
+  /** The producer of dead letters. */
   readonly producer: Context.Tag.Service<Producer>
-  /** A processor whose dead letters know what record they come from. */
+  /** A processor whose dead letters are linked to their source record. */
   readonly recovering: <R>(processor: Processor<R>) => Processor<R>
-  /** A broker has refused a record that came of the source. */
+  /** A broker has refused a result of the source. */
   readonly refuse: (refused: Refused) => void
-  /** Forgets what was refused of a partition's records before an offset: they aren't handled again. */
+  /** Forgets refused results of a partition's records before an offset: they aren't handled again. */
   readonly forgive: (partition: TopicPartition, before: number) => void
 }
 
 const placeOf = ({ offset, partition, topic }: Outbox.Source): string => `${topic}-${partition}@${offset}`
 
-/** What no repetition of the handler changes. */
+/** Errors that another attempt of the handler wouldn't change. */
 const isPermanent = ({ reason }: ProducerError): boolean => reason === "InvalidRecord" || reason === "RecordTooLarge"
 
 export const make = (options: {
@@ -117,7 +117,7 @@ export const make = (options: {
       const source = yield* Recovering
       if (source === undefined) return yield* Effect.dieMessage("no record is being recovered")
       yield* put(source, [record])
-      // Where it lands is known when it is committed.
+      // Its offset is known once it is committed.
       return {
         topic: record.topic,
         partition: record.partition ?? -1,
@@ -146,7 +146,7 @@ export const make = (options: {
         Effect.provideService(processor.recover(record, failed, lane), Recovering, record)
     }),
     refuse: (refused) => {
-      // A topic that is gone is looked up again.
+      // A deleted topic is looked up again.
       knownTopics.delete(refused.topic)
       refusals.set(placeOf(refused.source), refused)
     },
@@ -158,7 +158,7 @@ export const make = (options: {
   }
 }
 
-/** The bytes by which a record is refused; 0: it is refused whatever its size. */
+/** The size from which on a record is refused; 0: any size. */
 export const refusedBytes = (error: ProducerError, record: ProducerRecord): number => {
   const prepared = error.reason === "RecordTooLarge" ? Record.prepare(record, 0) : undefined
   return prepared === undefined || "reason" in prepared ? 0 : RecordBatch.recordSize(prepared)

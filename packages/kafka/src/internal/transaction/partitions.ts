@@ -1,5 +1,6 @@
 /**
- * The partitions of a transaction: each is announced to the coordinator before its first batch leaves, many at once.
+ * The partitions of a transaction: each is added at the coordinator before its first batch is sent, many in one
+ * request.
  */
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
@@ -12,9 +13,9 @@ import type { Coordinator, Refusal } from "./coordinator.js"
 import * as Decisions from "./decisions.js"
 
 export interface Partitions {
-  /** Whether the queue's partition is announced; if not, it will be, and the queue woken. */
+  /** Whether the queue's partition has been added; if not, it will be, and the queue is woken. */
   readonly has: (queue: PartitionQueue) => boolean
-  /** Announces nothing more. */
+  /** Adds no further partitions. */
   readonly end: () => void
 }
 
@@ -31,7 +32,7 @@ export interface Options {
   readonly onRefused: (refusal: Refusal) => void
 }
 
-/** A partition that doesn't exist keeps the others of its request out. */
+/** A partition that doesn't exist fails its whole request. */
 const unknown: Failure = {
   reason: "UnknownTopic",
   description: "the transaction's coordinator doesn't know the partition"
@@ -48,7 +49,7 @@ export const make = (options: Options): Partitions => {
 
   const announce = Effect.gen(function* () {
     while (waiting.size > 0 && !isOver) {
-      // Those that are woken in the same turn come along.
+      // Queues that are woken in the same turn share the request.
       yield* Effect.yieldNow()
       let asked: ReadonlyArray<PartitionQueue> = []
       let missing: ReadonlyArray<PartitionQueue> = []

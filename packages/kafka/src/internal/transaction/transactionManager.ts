@@ -1,5 +1,5 @@
 /**
- * A producer's transactions, one after the other: begun, filled, committed or aborted, and what follows each refusal of
+ * A producer's transactions, one after the other: begun, filled, committed or aborted, with a reaction to each error of
  * the coordinator. The states are in `transactionState.ts`.
  */
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
@@ -22,9 +22,9 @@ import * as State from "./transactionState.js"
 
 export interface Manager {
   readonly begin: Effect.Effect<Transaction, TransactionError>
-  /** Commits the open transaction. When it fails, the transaction is to be aborted. */
+  /** Commits the open transaction. If that fails, the transaction must be aborted. */
   readonly commit: Effect.Effect<void, TransactionError>
-  /** Aborts the open transaction. If the coordinator doesn't answer now, it is asked again before the next one begins. */
+  /** Aborts the open transaction. If the coordinator doesn't answer now, it is asked again before the next one. */
   readonly abort: Effect.Effect<void>
   readonly partitions: Transaction["partitions"]
 }
@@ -39,7 +39,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const now = (): number => Monotonic.millis(clock)
     let identity: ProducerIdAndEpoch | undefined
     let state: State.State<Open.Open> = State.ready
-    /** Sequences of idle partitions are kept for this epoch alone: the next transaction begins under another. */
+    /** Sequences of idle partitions are kept only for this epoch: the next transaction has another. */
     let isEpochStale = false
 
     const readiness: Readiness = {
@@ -50,7 +50,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         if (queue.sequence === undefined) PartitionQueue.beginSequence(queue, identity)
         return true
       },
-      // The epoch is the coordinator's: under the same one, a sequence can't begin twice.
+      // The coordinator assigns the epoch: a sequence can't start twice under the same one.
       forget: (queue) => {
         if (queue.sequence === undefined) return true
         isEpochStale = true
@@ -61,7 +61,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const coordinator = Coordinator.make(core.cluster, transactionalId, transactionTimeoutMs)
     const { error } = coordinator
 
-    /** The open transaction sends nothing more, and its records that wait for their results fail. */
+    /** The open transaction sends nothing more, and its records without results fail. */
     const fail = (failure: TransactionError): void => {
       const wasSending = State.isSending(state)
       state = failure.reason === "Fenced" ? State.failForGood(state, failure) : State.fail(state, failure)
@@ -81,7 +81,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
     const isOverdue = (startedAt: number | undefined): boolean =>
       startedAt !== undefined && now() - startedAt >= transactionTimeoutMs
 
-    /** The coordinator fences a producer that took too long like one that was replaced. */
+    /** The coordinator fences a producer that took too long in the same way as a replaced one. */
     const fenced = (cause: TransactionError): TransactionError =>
       isOverdue(State.openOf(state)?.startedAt)
         ? error("TimedOut", `open for longer than ${transactionTimeoutMs} ms`, { cause })
@@ -135,7 +135,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         })
       )
 
-    /** Takes the next epoch, which fences requests under way, once what a transaction before left open has ended. */
+    /** Takes the next epoch, which fences pending requests, once an earlier producer's transaction has ended. */
     const endUnfinished = Effect.fnUntraced(function* (
       startedAt: number | undefined
     ): Effect.fn.Return<void, Coordinator.Refusal> {
@@ -167,7 +167,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
         }
       })
 
-    /** Fails when the coordinator can't be asked for too long. */
+    /** Fails if the coordinator can't be reached for too long. */
     const within = <A, E>(effect: Effect.Effect<A, E>, onTimeout: () => TransactionError) =>
       Concurrency.timeoutFail(effect, { duration: deliveryTimeoutMs, onTimeout })
 
@@ -218,7 +218,7 @@ export const make = (settings: TransactionalSettings): Effect.Effect<Manager, Tr
       })
     })
 
-    /** Only the cluster that was asked for the end of a transaction knows whether it is committed. */
+    /** Only the cluster that received EndTxn knows whether the transaction is committed. */
     const orUnknown = (refusal: Coordinator.Refusal): Effect.Effect<never, TransactionError> =>
       refusal.reaction._tag === "Moved"
         ? Effect.fail(error("Unknown", "the brokers are those of another cluster since EndTxn was sent"))

@@ -1,41 +1,41 @@
 /**
- * The states of a transactional producer, named as in Java's TransactionManager, and how one follows from another: pure.
+ * The states of a transactional producer, named as in Java's TransactionManager, and their transitions: pure.
  *
  * ```
  * Ready -> InTransaction -> Committing -> InDoubt -> Ready
  *   ^           |               |           |
  *   |           +-------------- AbortableError
  *   |                                 | abort
- *   +------- Unfinished <-------------+            FatalError: from anywhere, for good
+ *   +------- Unfinished <-------------+            FatalError: from anywhere, final
  * ```
  */
 import type { TransactionError } from "../../Transaction.js"
 
-/** What a state needs to know of the open transaction. */
+/** The open transaction's data in a state. */
 export interface Timed {
-  /** When the coordinator may have begun to count its time; milliseconds of the monotonic clock. */
+  /** When the coordinator may have started its timeout; milliseconds of the monotonic clock. */
   readonly startedAt: number | undefined
 }
 
 export type State<T extends Timed> =
   /** No transaction is open, here or at the coordinator. */
   | { readonly _tag: "Ready" }
-  /** It takes records and offsets. */
+  /** It accepts records and offsets. */
   | { readonly _tag: "InTransaction"; readonly open: T }
-  /** It takes nothing more; its records are being sent. */
+  /** It accepts nothing more; its records are being sent. */
   | { readonly _tag: "Committing"; readonly open: T }
-  /** EndTxn is on its way: until it is answered, only the coordinator knows whether the transaction is committed. */
+  /** EndTxn is pending: until it is answered, only the coordinator knows whether the transaction is committed. */
   | { readonly _tag: "InDoubt"; readonly open: T }
   /** It can't be committed, and waits to be aborted. */
   | { readonly _tag: "AbortableError"; readonly open: T; readonly failure: TransactionError }
-  /** The last one has ended here, and may still be open at the coordinator: that ends it before the next one begins. */
+  /** The last one has ended here, but may still be open at the coordinator, which aborts it before the next one. */
   | { readonly _tag: "Unfinished"; readonly startedAt: number }
-  /** Every further transaction fails by the cause. One that was open is to be aborted. */
+  /** Every further transaction fails with the cause. An open one must be aborted. */
   | {
       readonly _tag: "FatalError"
       readonly cause: TransactionError
       readonly open: T | undefined
-      /** Why the open transaction can't be committed: by what failed it first. */
+      /** Why the open transaction can't be committed: its first failure. */
       readonly failure: TransactionError
     }
 
@@ -52,7 +52,7 @@ export const failureOf = <T extends Timed>(state: State<T>): TransactionError | 
 export const isSending = <T extends Timed>(state: State<T>): boolean =>
   state._tag === "InTransaction" || state._tag === "Committing" || state._tag === "InDoubt"
 
-/** A transaction begins where none is open or unfinished. */
+/** A transaction begins if none is open or unfinished. */
 export const begin = <T extends Timed>(state: State<T>, open: T): State<T> =>
   state._tag === "Ready" ? { _tag: "InTransaction", open } : state
 
@@ -78,7 +78,7 @@ export const failForGood = <T extends Timed>(state: State<T>, cause: Transaction
 export const committed = <T extends Timed>(state: State<T>): State<T> =>
   state._tag === "Committing" || state._tag === "InDoubt" ? ready : state
 
-/** It is aborted here. If the coordinator may count its time, it is aborted there before the next one begins. */
+/** It is aborted here. If it may be open at the coordinator, it is aborted there before the next one begins. */
 export const aborted = <T extends Timed>(state: State<T>): State<T> => {
   const open = openOf(state)
   if (open === undefined) return state
@@ -86,5 +86,5 @@ export const aborted = <T extends Timed>(state: State<T>): State<T> => {
   return open.startedAt === undefined ? ready : { _tag: "Unfinished", startedAt: open.startedAt }
 }
 
-/** The coordinator has nothing open any more. */
+/** No transaction is open at the coordinator any more. */
 export const recovered = <T extends Timed>(state: State<T>): State<T> => (state._tag === "Unfinished" ? ready : state)
