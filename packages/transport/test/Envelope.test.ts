@@ -32,7 +32,7 @@ describe("Envelope", () => {
         return Reflect.get(target, name)
       }
     })
-    const envelope = RecordEnvelope.make(watched, null, "value", 2)
+    const envelope = RecordEnvelope.make(watched, "value", 2)
     assert.deepStrictEqual([envelope.value, envelope.attempt, read], ["value", 2, []])
     assert.deepStrictEqual([envelope.offset, read], [42, ["offset"]])
     assert.strictEqual(envelope.eventId, "e-1")
@@ -41,7 +41,7 @@ describe("Envelope", () => {
   it("maps the value and keeps the rest", () => {
     const original = record(Headers.fromRecord({ "x-event-id": "e-1" }))
     assert.deepStrictEqual(
-      Envelope.map(RecordEnvelope.make(original, original.key, 20, 1), (value) => `${value}`),
+      Envelope.map(RecordEnvelope.make(original, 20, 1), (value) => `${value}`),
       {
         eventId: "e-1",
         value: "20",

@@ -18,7 +18,7 @@ import * as RecordEnvelope from "../src/internal/envelope.js"
 import { consumed, logLayer, type Order, OrderPlaced, OrderPlacedV2, utf8 } from "./support/events.js"
 
 const envelope = (record: ConsumedRecord, attempt = 1): Envelope<Uint8Array | null> =>
-  RecordEnvelope.make(record, record.key, record.value, attempt)
+  RecordEnvelope.make(record, record.value, attempt)
 
 /** A router that records its handlers' arguments. */
 const makeRouter = (unknown: "ignore" | "deadLetter" = "deadLetter") => {

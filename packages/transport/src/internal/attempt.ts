@@ -4,12 +4,13 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { CodecContext, Decoder } from "../Codec.js"
+import type * as Envelope from "../Envelope.js"
 import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
 import { UnawaitedPromise } from "../HandlerError.js"
 import type { Headers } from "../Headers.js"
 import * as Causes from "./causes.js"
-import * as Envelope from "./envelope.js"
+import * as RecordEnvelope from "./envelope.js"
 import { isExit } from "./exit.js"
 import * as Render from "./render.js"
 import { Undecodable } from "./undecodable.js"
@@ -25,20 +26,28 @@ export interface Parts<A, K, E, R> {
 
 /** Decodes and handles. A handler that throws becomes a defect. */
 export const make = <A, K, E, R>({ handler, key: keyDecoder, value: valueDecoder }: Parts<A, K, E, R>): Attempt<R> => {
-  const handle = (record: ConsumedRecord, key: K, value: A, attempt: number): Effect.Effect<unknown, E, R> => {
+  const handle = (envelope: Envelope.Envelope<A, K>): Effect.Effect<unknown, E, R> => {
     try {
-      return effectOf(handler(Envelope.make(record, key, value, attempt)), "handler")
+      return effectOf(handler(envelope), "handler")
     } catch (defect) {
       return Exit.die(defect)
     }
   }
   if (keyDecoder === undefined) {
-    return (record, attempt) =>
-      decoded(decode(valueDecoder, record, "value"), (value) => handle(record, record.key as K, value, attempt))
+    // Without a key codec, a key is bytes.
+    const handleBytes = handle as (envelope: Envelope.Envelope<A>) => Effect.Effect<unknown, E, R>
+    return (record, attempt) => {
+      const value = decode(valueDecoder, record, "value")
+      return isExit(value) && Exit.isSuccess(value)
+        ? handleBytes(RecordEnvelope.make(record, value.value, attempt))
+        : decoded(value, (value) => handleBytes(RecordEnvelope.make(record, value, attempt)))
+    }
   }
   return (record, attempt) =>
     decoded(decode(keyDecoder, record, "key"), (key) =>
-      decoded(decode(valueDecoder, record, "value"), (value) => handle(record, key, value, attempt))
+      decoded(decode(valueDecoder, record, "value"), (value) =>
+        handle(RecordEnvelope.keyed(record, key, value, attempt))
+      )
     )
 }
 

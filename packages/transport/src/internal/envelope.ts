@@ -2,15 +2,17 @@ import { type ConsumedRecord, type Envelope, eventIdOf } from "../Envelope.js"
 import type { Headers } from "../Headers.js"
 
 /** A view of a record that reads a field only when the handler does. */
-class RecordEnvelope<A, K> implements Envelope<A, K> {
+class RecordEnvelope<A> implements Envelope<A> {
   constructor(
     private readonly record: ConsumedRecord,
-    readonly key: K,
     readonly value: A,
     readonly attempt: number
   ) {}
   get eventId(): string {
     return eventIdOf(this.record)
+  }
+  get key(): Uint8Array | null {
+    return this.record.key
   }
   get headers(): Headers {
     return this.record.headers
@@ -29,5 +31,23 @@ class RecordEnvelope<A, K> implements Envelope<A, K> {
   }
 }
 
-export const make = <A, K>(record: ConsumedRecord, key: K, value: A, attempt: number): Envelope<A, K> =>
-  new RecordEnvelope(record, key, value, attempt)
+/** With a decoded key. */
+class KeyedEnvelope<A, K> extends RecordEnvelope<A> {
+  constructor(
+    record: ConsumedRecord,
+    private readonly decodedKey: K,
+    value: A,
+    attempt: number
+  ) {
+    super(record, value, attempt)
+  }
+  override get key(): never {
+    return this.decodedKey as never
+  }
+}
+
+export const make = <A>(record: ConsumedRecord, value: A, attempt: number): Envelope<A> =>
+  new RecordEnvelope(record, value, attempt)
+
+export const keyed = <A, K>(record: ConsumedRecord, key: K, value: A, attempt: number): Envelope<A, K> =>
+  new KeyedEnvelope(record, key, value, attempt)
