@@ -168,8 +168,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a record that was interrupted counts as handled",
     file: `${kafka}/lane/lane.ts`,
-    replace: "      attemptEnded()\n      failure = { cause, retry }\n",
-    by: '      attemptEnded()\n      if (Cause.isInterruptedOnly(cause)) return settle("handled")\n      failure = { cause, retry }\n'
+    replace: "    attemptEnded()\n    failure = { cause, retry }\n",
+    by: '    attemptEnded()\n    if (Cause.isInterruptedOnly(cause)) return settle("handled")\n    failure = { cause, retry }\n'
   },
   {
     name: "a drain follows rebalances",

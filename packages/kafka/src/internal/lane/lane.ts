@@ -167,12 +167,11 @@ export const make = Effect.fnUntraced(function* <R>(
     settle("handled")
   }
 
-  const failed = (cause: Cause.Cause<unknown>) =>
-    Effect.sync(() => {
-      attemptEnded()
-      failure = { cause, retry }
-      activity = "Recovering"
-    })
+  const failed = (cause: Cause.Cause<unknown>) => {
+    attemptEnded()
+    failure = { cause, retry }
+    activity = "Recovering"
+  }
 
   /** Called right after a reading of the clock: by `work`, or at the end of an attempt. */
   const turnIsOver = timed ? turn.wasOver : turn.isOver
@@ -181,7 +180,7 @@ export const make = Effect.fnUntraced(function* <R>(
     while: () => life === "Open" && !Queue.isEmpty(queue) && !turnIsOver() && admission.admit(),
     body: start,
     step: succeeded
-  }).pipe(Effect.catchAllCause(failed))
+  }).pipe(Effect.catchAllCause((cause) => Effect.sync(() => failed(cause))))
 
   const handleInOrder = Effect.suspend(() => {
     if (timed) startedAt = Monotonic.millis(clock)
@@ -201,7 +200,7 @@ export const make = Effect.fnUntraced(function* <R>(
         retry = undefined
       })
     ),
-    Effect.catchAllCause(failed)
+    Effect.catchAllCause((cause) => Effect.sync(() => failed(cause)))
   )
 
   const wait = RetryWait.make({
@@ -249,7 +248,7 @@ export const make = Effect.fnUntraced(function* <R>(
       // Only an interruption ends the work while a handler runs, even if the handler's finalizers add to the cause.
       if (life === "Aborted" || !(activity === "Attempting" || Cause.isInterruptedOnly(exit.cause))) return yield* exit
       const cause = HandlerTimeout.causeOf(watchdog, exit.cause)
-      if (activity === "Attempting") yield* failed(cause)
+      if (activity === "Attempting") failed(cause)
     }
   })
 
