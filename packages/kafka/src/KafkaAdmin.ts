@@ -1,21 +1,36 @@
 /**
- * Administration of a cluster: its topics. One client serves the whole program.
+ * Administration of a cluster: topics, their settings and records. One client serves the whole program.
  */
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
+import type { Position } from "@spillway/transport/Position"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as AdminSettings from "./internal/admin/adminSettings.js"
 import * as Client from "./internal/admin/client.js"
+import * as Configs from "./internal/admin/configs.js"
+import * as Offsets from "./internal/admin/offsets.js"
+import * as Partitions from "./internal/admin/partitions.js"
+import * as Records from "./internal/admin/records.js"
 import * as Topics from "./internal/admin/topics.js"
 import {
   type AdminFailure,
   type AdminOptions,
+  type ConfigChanges,
+  type ConfigSource,
+  type DeletedRecords,
   KafkaAdminError,
   type KafkaAdminErrorReason,
+  type ListOffsetsOptions,
+  type NewPartitions,
   type NewTopic,
   type PartitionDescription,
+  type PartitionOffset,
+  type RecordsToDelete,
+  type TopicConfig,
+  type TopicConfigs,
   type TopicDescription,
   type TopicListing
 } from "./internal/admin/types.js"
@@ -24,10 +39,19 @@ import type { Wire } from "./Wire.js"
 export {
   type AdminFailure,
   type AdminOptions,
+  type ConfigChanges,
+  type ConfigSource,
+  type DeletedRecords,
   KafkaAdminError,
   type KafkaAdminErrorReason,
+  type ListOffsetsOptions,
+  type NewPartitions,
   type NewTopic,
   type PartitionDescription,
+  type PartitionOffset,
+  type RecordsToDelete,
+  type TopicConfig,
+  type TopicConfigs,
   type TopicDescription,
   type TopicListing
 }
@@ -71,6 +95,46 @@ export class KafkaAdmin extends Context.Tag("@spillway/kafka/KafkaAdmin")<
       topics: ReadonlyArray<string>,
       options?: AdminOptions | undefined
     ) => Effect.Effect<void, KafkaAdminError>
+
+    /**
+     * Adds partitions to topics, and waits until each has a leader. Keys may map to other partitions afterwards. Fails
+     * with `InvalidConfiguration` for a topic that has as many or more.
+     */
+    readonly createPartitions: (
+      topics: ReadonlyArray<NewPartitions>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /** Every setting of topics, with its value and source. */
+    readonly describeConfigs: (
+      topics: ReadonlyArray<string>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<TopicConfigs>, KafkaAdminError>
+
+    /** Changes settings of topics. Brokers apply them, and describe them, a moment later. */
+    readonly alterConfigs: (
+      changes: ReadonlyArray<ConfigChanges>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /**
+     * The offsets of partitions at a position: the offset of the first record there, or of the next one to be written.
+     * Fails with `OffsetOutOfRange` for an offset that isn't between the start and the end of the log.
+     */
+    readonly listOffsets: (
+      partitions: ReadonlyArray<TopicPartition>,
+      position: Position,
+      options?: ListOffsetsOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<PartitionOffset>, KafkaAdminError>
+
+    /**
+     * Deletes the records of partitions before a position, for good. Every position is looked up first: if one can't be
+     * resolved, nothing is deleted. Fails with `InvalidConfiguration` for a topic that is only compacted.
+     */
+    readonly deleteRecords: (
+      records: ReadonlyArray<RecordsToDelete>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<DeletedRecords>, KafkaAdminError>
   }
 >() {}
 
@@ -79,7 +143,12 @@ const serve = (client: Client.Client): Context.Tag.Service<KafkaAdmin> => ({
   describeTopics: Topics.describe(client),
   createTopics: Topics.create(client),
   ensureTopics: Topics.ensure(client),
-  deleteTopics: Topics.remove(client)
+  deleteTopics: Topics.remove(client),
+  createPartitions: Partitions.create(client),
+  describeConfigs: Configs.describe(client),
+  alterConfigs: Configs.alter(client),
+  listOffsets: Offsets.list(client),
+  deleteRecords: Records.remove(client)
 })
 
 /** A client whose connections open when they are needed and close with the scope. `options`: for every operation. */

@@ -390,6 +390,93 @@ export interface DeleteTopicsResponse {
   readonly topics: ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>
 }
 
+/** The number of partitions after the request; existing records stay where they are. */
+export interface CreatePartitionsRequest {
+  readonly timeoutMs: number
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly count: number }>
+}
+
+export interface CreatePartitionsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly errorCode: number
+    readonly errorMessage: string | null
+  }>
+}
+
+/** The settings of topics. */
+export interface DescribeConfigsRequest {
+  readonly topics: ReadonlyArray<string>
+}
+
+export interface ConfigEntry {
+  readonly name: string
+  /** null for a sensitive setting. */
+  readonly value: string | null
+  readonly isReadOnly: boolean
+  /**
+   * Where the value was set: 1 on the topic, 2 on the broker, 3 on the cluster, 4 in the broker's file, 5 nowhere: the
+   * default.
+   */
+  readonly source: number
+  readonly isSensitive: boolean
+}
+
+export interface DescribeConfigsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly errorCode: number
+    readonly errorMessage: string | null
+    readonly configs: ReadonlyArray<ConfigEntry>
+  }>
+}
+
+/** Changes of topics' settings. All changes of one topic take effect, or none. */
+export interface IncrementalAlterConfigsRequest {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly configs: ReadonlyArray<{
+      readonly name: string
+      readonly operation: "set" | "delete"
+      /** null for `delete`. */
+      readonly value: string | null
+    }>
+  }>
+}
+
+export interface IncrementalAlterConfigsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly errorCode: number
+    readonly errorMessage: string | null
+  }>
+}
+
+/** Deletes the records before an offset. */
+export interface DeleteRecordsRequest {
+  readonly timeoutMs: number
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      /** -1: the high watermark. */
+      readonly offset: number
+    }>
+  }>
+}
+
+export interface DeleteRecordsResponse {
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly errorCode: number
+      /** The first offset that is left on every replica; -1 with an error. */
+      readonly lowWatermark: number
+    }>
+  }>
+}
+
 /** Every request of a Wire, with its response. To add one, add it here and in each Wire. */
 export interface Protocol {
   readonly Metadata: readonly [MetadataRequest, MetadataResponse]
@@ -411,6 +498,10 @@ export interface Protocol {
   readonly OffsetFetch: readonly [OffsetFetchRequest, OffsetFetchResponse]
   readonly CreateTopics: readonly [CreateTopicsRequest, CreateTopicsResponse]
   readonly DeleteTopics: readonly [DeleteTopicsRequest, DeleteTopicsResponse]
+  readonly CreatePartitions: readonly [CreatePartitionsRequest, CreatePartitionsResponse]
+  readonly DescribeConfigs: readonly [DescribeConfigsRequest, DescribeConfigsResponse]
+  readonly IncrementalAlterConfigs: readonly [IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse]
+  readonly DeleteRecords: readonly [DeleteRecordsRequest, DeleteRecordsResponse]
 }
 
 export type Api = keyof Protocol

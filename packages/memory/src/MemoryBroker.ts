@@ -24,6 +24,7 @@ import * as Nodes from "./internal/nodes.js"
 import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
 import * as Timers from "./internal/timers.js"
+import * as TopicConfigs from "./internal/topicConfigs.js"
 import * as Topics from "./internal/topics.js"
 import * as Transactions from "./internal/transactions.js"
 
@@ -33,6 +34,11 @@ export interface MemoryTopic {
   readonly partitions?: number | undefined
   /** The largest batch that may be written, in bytes. Default: 1,048,588, as in Kafka. */
   readonly maxMessageBytes?: number | undefined
+  /**
+   * Topic settings, with Kafka's names, defaults and checks. They are kept and described; only `max.message.bytes` and
+   * `cleanup.policy` have an effect. Default: none.
+   */
+  readonly configs?: Readonly<Record<string, string>> | undefined
 }
 
 export interface MemoryBrokerOptions {
@@ -270,13 +276,19 @@ export const make = (
       settings?: number | Omit<MemoryTopic, "name"> | undefined
     ): Effect.Effect<void, MemoryBrokerError> =>
       Effect.suspend(() => {
-        const { maxMessageBytes, partitions } =
-          typeof settings === "number" ? { partitions: settings } : (settings ?? {})
-        const errorCode = topics.create({
-          name,
-          partitions: partitions ?? 1,
-          maxMessageBytes: maxMessageBytes ?? Topics.defaultMaxMessageBytes
-        })
+        const {
+          configs = {},
+          maxMessageBytes,
+          partitions
+        } = typeof settings === "number" ? { partitions: settings } : (settings ?? {})
+        const changes = Object.entries(configs).map(([name, value]) => ({ name, value }))
+        if (maxMessageBytes !== undefined) {
+          changes.push({ name: TopicConfigs.maxMessageBytes, value: String(maxMessageBytes) })
+        }
+        const checked = TopicConfigs.change(new Map(), changes)
+        const errorCode = TopicConfigs.isRefusal(checked)
+          ? checked.errorCode
+          : topics.create({ name, partitions: partitions ?? 1, configs: checked })
         return refuseWith(errorCode, name)
       })
 

@@ -263,8 +263,31 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
       )
       const found = yield* eachVersion("FindCoordinator", { key: groupId, keyType: "group" })
       assert.deepStrictEqual(found[0], found[1])
+      const { NONE, INVALID_PARTITIONS, UNKNOWN_TOPIC_OR_PARTITION } = KafkaErrorCode
+      const increased = yield* eachVersion("CreatePartitions", { timeoutMs: 10_000, topics: [{ topic, count: 2 }] })
+      assert.deepStrictEqual(
+        increased.map(({ topics }) => topics[0]?.errorCode),
+        [NONE, INVALID_PARTITIONS]
+      )
+      const settings = yield* eachVersion("DescribeConfigs", { topics: [topic, `${topic}-missing`] })
+      assert.deepStrictEqual(settings[0], settings[1])
+      assert.deepStrictEqual(
+        settings[0]!.topics.map(({ errorCode }) => errorCode),
+        [NONE, UNKNOWN_TOPIC_OR_PARTITION]
+      )
+      const trimmed = yield* eachVersion("DeleteRecords", {
+        timeoutMs: 10_000,
+        topics: [{ topic, partitions: [{ partition: 0, offset: 2 }] }]
+      })
+      assert.deepStrictEqual(trimmed[0], {
+        topics: [{ topic, partitions: [{ partition: 0, lowWatermark: 2, errorCode: NONE }] }]
+      })
+      assert.deepStrictEqual(trimmed[0], trimmed[1])
+      const described = yield* eachVersion("Metadata", { topics: [topic], withReplicas: true })
+      for (const { topics } of described) {
+        assert.deepInclude(topics[0]?.partitions[0], { partition: 0, replicas: [topics[0]!.partitions[0]!.leader] })
+      }
       const deleted = yield* eachVersion("DeleteTopics", { timeoutMs: 10_000, topics: [topic] })
-      const { NONE, UNKNOWN_TOPIC_OR_PARTITION } = KafkaErrorCode
       assert.deepStrictEqual(
         deleted.map(({ topics }) => topics[0]?.errorCode),
         [NONE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_OR_PARTITION]

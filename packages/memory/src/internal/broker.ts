@@ -10,6 +10,7 @@ import type { Placement } from "./placement.js"
 import * as Records from "./records.js"
 import * as Refusal from "./refusal.js"
 import type { Timers } from "./timers.js"
+import * as TopicRequests from "./topicRequests.js"
 import type { Topics } from "./topics.js"
 import type { Transactions } from "./transactions.js"
 
@@ -42,7 +43,7 @@ const groupApis = new Set<Api>([
 
 const transactionApis = new Set<Api>(["InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn"])
 
-const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics"])
+const controllerApis = new Set<Api>(["CreateTopics", "DeleteTopics", "CreatePartitions"])
 
 export const make = ({ coordinator, placement, timers, topics, transactions }: Parts): Serve => {
   const handlers: Handlers = {
@@ -74,8 +75,12 @@ export const make = ({ coordinator, placement, timers, topics, transactions }: P
     LeaveGroup: (request) => ({ errorCode: coordinator.leave(request) }),
     OffsetCommit: (request) => coordinator.commit(request),
     OffsetFetch: (request) => coordinator.fetchOffsets(request),
-    CreateTopics: (request) => topics.createTopics(request),
-    DeleteTopics: (request) => topics.deleteTopics(request)
+    CreateTopics: (request) => TopicRequests.createTopics(topics, placement, request),
+    DeleteTopics: (request) => TopicRequests.deleteTopics(topics, request),
+    CreatePartitions: (request) => TopicRequests.createPartitions(topics, request),
+    DescribeConfigs: (request) => TopicRequests.describeConfigs(topics, request),
+    IncrementalAlterConfigs: (request) => TopicRequests.alterConfigs(topics, request),
+    DeleteRecords: (request, { nodeId }) => TopicRequests.deleteRecords(topics, nodeId, request)
   }
 
   /** The error code that sends the client to another node, or 0. */

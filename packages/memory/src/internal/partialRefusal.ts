@@ -21,7 +21,8 @@ const apis = new Set<Api>([
   "OffsetCommit",
   "OffsetFetch",
   "AddPartitionsToTxn",
-  "TxnOffsetCommit"
+  "TxnOffsetCommit",
+  "DeleteRecords"
 ])
 
 const numberOf = (partition: Partition): number => (typeof partition === "number" ? partition : partition.partition)

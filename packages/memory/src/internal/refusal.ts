@@ -73,7 +73,19 @@ const refusals: Refusals = {
   CreateTopics: ({ topics }, errorCode) => ({
     topics: topics.map(({ topic }) => ({ topic, errorCode, errorMessage: null }))
   }),
-  DeleteTopics: ({ topics }, errorCode) => ({ topics: topics.map((topic) => ({ topic, errorCode })) })
+  DeleteTopics: ({ topics }, errorCode) => ({ topics: topics.map((topic) => ({ topic, errorCode })) }),
+  CreatePartitions: ({ topics }, errorCode) => ({
+    topics: topics.map(({ topic }) => ({ topic, errorCode, errorMessage: null }))
+  }),
+  DescribeConfigs: ({ topics }, errorCode) => ({
+    topics: topics.map((topic) => ({ topic, errorCode, errorMessage: null, configs: [] }))
+  }),
+  IncrementalAlterConfigs: ({ topics }, errorCode) => ({
+    topics: topics.map(({ topic }) => ({ topic, errorCode, errorMessage: null }))
+  }),
+  DeleteRecords: ({ topics }, errorCode) => ({
+    topics: perPartition(topics, (partition) => ({ partition, errorCode, lowWatermark: -1 }))
+  })
 }
 
 /** Refuses a request with an error code. */

@@ -1,21 +1,13 @@
 /**
- * The topics of a broker, and the requests that create, describe and delete them.
+ * The topics of a broker: their logs, settings and metadata.
  */
 import { createHash } from "node:crypto"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
-import type {
-  CreateTopicsRequest,
-  CreateTopicsResponse,
-  DeleteTopicsRequest,
-  DeleteTopicsResponse,
-  MetadataRequest,
-  MetadataResponse,
-  PartitionMetadata,
-  TopicMetadata
-} from "@spillway/kafka/Protocol"
+import type { MetadataRequest, MetadataResponse, PartitionMetadata, TopicMetadata } from "@spillway/kafka/Protocol"
 import * as Log from "./log.js"
 import type { Placement } from "./placement.js"
 import * as Signal from "./signal.js"
+import * as TopicConfigs from "./topicConfigs.js"
 
 export interface Topic {
   readonly name: string
@@ -23,14 +15,13 @@ export interface Topic {
   readonly id: string
   /** Increases when partitions are added. */
   readonly partitions: Array<Log.Log>
-  /** `max.message.bytes`: the largest batch. */
-  readonly maxMessageBytes: number
+  /** Changed only by `configure`. */
+  configs: TopicConfigs.Configs
+  /** The largest batch, of `configs`. */
+  maxMessageBytes: number
   /** Notified whenever a log of the topic changes, and when the topic is deleted. */
   readonly changed: Signal.Signal
 }
-
-/** Kafka's default for `max.message.bytes`. */
-export const defaultMaxMessageBytes = 1_048_588
 
 /** Kafka's internal topics, which a pattern doesn't match. */
 const internalTopics = new Set(["__consumer_offsets", "__transaction_state"])
@@ -38,7 +29,8 @@ const internalTopics = new Set(["__consumer_offsets", "__transaction_state"])
 export interface TopicSettings {
   readonly name: string
   readonly partitions: number
-  readonly maxMessageBytes: number
+  /** Checked. */
+  readonly configs: TopicConfigs.Configs
 }
 
 type Tail<A extends ReadonlyArray<unknown>> = A extends readonly [unknown, ...infer Rest] ? Rest : never
@@ -67,8 +59,8 @@ export interface Topics {
   /** Deletes the records before an offset. Returns the error code of the refusal, or 0. */
   readonly truncateBefore: (topic: string, partition: number, offset: number) => number
   readonly metadata: (request: MetadataRequest) => MetadataResponse
-  readonly createTopics: (request: CreateTopicsRequest) => CreateTopicsResponse
-  readonly deleteTopics: (request: DeleteTopicsRequest) => DeleteTopicsResponse
+  /** Replaces the settings of a topic that exists. */
+  readonly configure: (name: string, configs: TopicConfigs.Configs) => void
   /** Notified whenever any topic changes. */
   readonly changed: Signal.Signal
 }
@@ -77,16 +69,17 @@ export interface Topics {
 const idOf = (clusterId: string, number: number): string =>
   createHash("sha256").update(`${clusterId}/${number}`).digest().subarray(0, 16).toString("base64url")
 
-const isValidName = (name: string): boolean => /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
+export const isValidName = (name: string): boolean =>
+  /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
 
 const invalid = (settings: TopicSettings): number => {
   if (!isValidName(settings.name)) return KafkaErrorCode.INVALID_TOPIC_EXCEPTION
   if (!(Number.isInteger(settings.partitions) && settings.partitions > 0)) return KafkaErrorCode.INVALID_PARTITIONS
-  if (!(Number.isInteger(settings.maxMessageBytes) && settings.maxMessageBytes >= 0)) {
-    return KafkaErrorCode.INVALID_CONFIG
-  }
   return KafkaErrorCode.NONE
 }
+
+const maxMessageBytesOf = (configs: TopicConfigs.Configs): number =>
+  Number(TopicConfigs.valueOf(configs, TopicConfigs.maxMessageBytes))
 
 export interface Options {
   readonly clusterId: string
@@ -108,7 +101,8 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
     topics.set(settings.name, {
       name: settings.name,
       id: idOf(clusterId, ++created),
-      maxMessageBytes: settings.maxMessageBytes,
+      configs: settings.configs,
+      maxMessageBytes: maxMessageBytesOf(settings.configs),
       partitions: Array.from({ length: settings.partitions }, (_, partition) =>
         Log.make(placement.successor(partition))
       ),
@@ -174,17 +168,6 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
     }
   }
 
-  const createOne = ({ configs, partitions, replicationFactor, topic }: CreateTopicsRequest["topics"][number]) => {
-    if (replicationFactor !== -1 && !(replicationFactor >= 1 && replicationFactor <= placement.nodes.length))
-      return KafkaErrorCode.INVALID_REPLICATION_FACTOR
-    const maxMessageBytes = configs.findLast(({ name }) => name === "max.message.bytes")?.value
-    return create({
-      name: topic,
-      partitions: partitions === -1 ? 1 : partitions,
-      maxMessageBytes: maxMessageBytes === undefined ? defaultMaxMessageBytes : Number(maxMessageBytes)
-    })
-  }
-
   return {
     get: (name) => topics.get(name),
     log: (name, partition) => topics.get(name)?.partitions[partition],
@@ -243,12 +226,12 @@ export const make = ({ afterReplicationDelay, clusterId, onDeleted, placement }:
       controllerId: placement.controllerId(),
       topics: (request.topics ?? [...topics.keys()]).map((topic) => describe(topic, request.withReplicas === true))
     }),
-    createTopics: (request) => ({
-      topics: request.topics.map((topic) => ({ topic: topic.topic, errorCode: createOne(topic), errorMessage: null }))
-    }),
-    deleteTopics: (request) => ({
-      topics: request.topics.map((topic) => ({ topic, errorCode: remove(topic) }))
-    }),
+    configure: (name, configs) => {
+      const topic = topics.get(name)
+      if (topic === undefined) return
+      topic.configs = configs
+      topic.maxMessageBytes = maxMessageBytesOf(configs)
+    },
     changed
   }
 }

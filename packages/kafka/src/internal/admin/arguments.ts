@@ -1,7 +1,12 @@
 /**
  * Checks of arguments, without a broker. Each returns the problems that it finds.
  */
+import type { TopicPartition } from "@spillway/transport/Consumer"
 import { show } from "@spillway/transport/Environment"
+import type { Position } from "@spillway/transport/Position"
+import type { IsolationLevel } from "../../Protocol.js"
+import { isPosition } from "../settings/position.js"
+import { keyOf } from "../topicPartition.js"
 import * as Failures from "./failures.js"
 import type { AdminFailure } from "./types.js"
 
@@ -30,3 +35,33 @@ export const integer = (
 
 export const maxInt16 = 2 ** 15 - 1
 export const maxInt32 = 2 ** 31 - 1
+
+/** Partitions that can't exist, or that are named more than once. */
+export const partitions = (field: string, all: ReadonlyArray<TopicPartition>): ReadonlyArray<AdminFailure> => [
+  ...names(
+    field,
+    all.map(({ topic }) => topic)
+  ),
+  ...all.flatMap(({ partition, topic }) => integer("partition", partition, [0, maxInt32], { topic })),
+  ...distinct(field, all.map(keyOf))
+]
+
+export const position = (
+  field: string,
+  value: Position,
+  subject: Failures.Subject = {}
+): ReadonlyArray<AdminFailure> =>
+  isPosition(value)
+    ? []
+    : [
+        Failures.invalid(
+          field,
+          `must be a Position with an offset or timestamp of zero or more, not ${show(value)}`,
+          subject
+        )
+      ]
+
+export const isolationLevel = (value: IsolationLevel | undefined): ReadonlyArray<AdminFailure> =>
+  value === undefined || value === "read_committed" || value === "read_uncommitted"
+    ? []
+    : [Failures.invalid("isolationLevel", `must be read_committed or read_uncommitted, not ${show(value)}`)]

@@ -7,7 +7,7 @@ import { ResponseError } from "../cluster/cluster.js"
 import { type AdminFailure, KafkaAdminError, type KafkaAdminErrorReason } from "./types.js"
 
 /** The location that a failure names. */
-export type Subject = Pick<AdminFailure, "topic">
+export type Subject = Pick<AdminFailure, "topic" | "partition">
 
 /** The result of one attempt for an item. A retry's failure is reported if the timeout is reached first. */
 export type Outcome<A> =
@@ -25,17 +25,30 @@ export const later = (subject: Subject, description: string, cause?: unknown): O
   failure: { reason: "Timeout", ...subject, description, ...(cause === undefined ? {} : { cause }) }
 })
 
+/** A partition's leader moves, or isn't ready. */
+export const leaderCodes: ReadonlySet<number> = new Set([
+  Code.NOT_LEADER_OR_FOLLOWER,
+  Code.LEADER_NOT_AVAILABLE,
+  Code.REPLICA_NOT_AVAILABLE,
+  Code.FENCED_LEADER_EPOCH,
+  Code.UNKNOWN_LEADER_EPOCH,
+  Code.OFFSET_NOT_AVAILABLE,
+  Code.KAFKA_STORAGE_ERROR
+])
+
 const retriable: ReadonlySet<number> = new Set([
   Code.NOT_CONTROLLER,
   Code.THROTTLING_QUOTA_EXCEEDED,
   Code.BROKER_NOT_AVAILABLE,
-  Code.NETWORK_EXCEPTION
+  Code.NETWORK_EXCEPTION,
+  ...leaderCodes
 ])
 
 const reasons: ReadonlyMap<number, KafkaAdminErrorReason> = new Map<number, KafkaAdminErrorReason>([
   [Code.TOPIC_ALREADY_EXISTS, "TopicAlreadyExists"],
   [Code.UNKNOWN_TOPIC_OR_PARTITION, "UnknownTopic"],
   [Code.UNKNOWN_TOPIC_ID, "UnknownTopic"],
+  [Code.OFFSET_OUT_OF_RANGE, "OffsetOutOfRange"],
   [Code.INVALID_TOPIC_EXCEPTION, "InvalidTopic"],
   [Code.INVALID_PARTITIONS, "InvalidConfiguration"],
   [Code.INVALID_REPLICATION_FACTOR, "InvalidConfiguration"],

@@ -5,15 +5,12 @@ import { show } from "@spillway/transport/Environment"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { TopicMetadata } from "../../Protocol.js"
-import type { WireError } from "../../Wire.js"
-import * as Backoff from "../concurrency/backoff.js"
 import * as Arguments from "./arguments.js"
 import * as Client from "./client.js"
 import * as Failures from "./failures.js"
 import * as PerItem from "./perItem.js"
+import * as Changes from "./topicChanges.js"
 import type { AdminFailure, AdminOptions, KafkaAdminError, NewTopic, TopicDescription, TopicListing } from "./types.js"
-
-const subjectOf = (topic: string): Failures.Subject => ({ topic })
 
 const listingOf = ({ isInternal, topic, topicId }: TopicMetadata): TopicListing => ({ topic, topicId, isInternal })
 
@@ -78,81 +75,14 @@ export const describe =
       const operation = yield* Client.start(client, options, problems)
       const found = yield* PerItem.run(operation, {
         items: topics,
-        subjectOf,
+        subjectOf: Changes.subjectOf,
         attempt: (left) => describeNow(operation, left)
       })
       return found.map(descriptionOf)
     })
 
-interface Answer {
-  readonly topic: string
-  readonly errorCode: number
-  readonly errorMessage?: string | null | undefined
-}
-
-/** Sends a change of topics to the controller. */
-const change = (
-  operation: Client.Operation,
-  topics: ReadonlyArray<string>,
-  isFine: (errorCode: number) => boolean,
-  repeatable: Failures.Repeatable,
-  request: (topics: ReadonlyArray<string>, timeoutMs: number) => Effect.Effect<ReadonlyArray<Answer>, WireError>
-): Effect.Effect<unknown, KafkaAdminError> =>
-  PerItem.run(operation, {
-    items: topics,
-    subjectOf,
-    attempt: (left) =>
-      Effect.match(
-        Effect.flatMap(operation.remainingMs, (timeoutMs) => request(left, timeoutMs)),
-        {
-          onFailure: (error) => PerItem.all(left, (topic) => Failures.ofError({ topic }, error, repeatable)),
-          onSuccess: (answers) =>
-            PerItem.match(
-              left,
-              (topic) => topic,
-              answers.map((answer) => [answer.topic, answer]),
-              ({ errorCode, errorMessage }, topic) =>
-                isFine(errorCode) ? Failures.done(topic) : Failures.ofCode({ topic }, errorCode, errorMessage)
-            )
-        }
-      )
-  })
-
-/** Waits until a broker reports the expected state of every topic. */
-const awaitMetadata = (
-  operation: Client.Operation,
-  topics: ReadonlyArray<string>,
-  missing: (metadata: TopicMetadata | undefined, topic: string) => string | undefined
-): Effect.Effect<unknown, KafkaAdminError> =>
-  PerItem.run(operation, {
-    items: topics,
-    subjectOf,
-    backoff: Backoff.make(20, 500),
-    attempt: (left) =>
-      Effect.match(operation.cluster.refresh(left), {
-        onFailure: (error) => PerItem.all(left, (topic) => Failures.ofError({ topic }, error)),
-        onSuccess: (found) => {
-          const byName = new Map(found.map((metadata) => [metadata.topic, metadata]))
-          return left.map((topic) => {
-            const description = missing(byName.get(topic), topic)
-            const outcome = description === undefined ? Failures.done(topic) : Failures.later({ topic }, description)
-            return [topic, outcome] as const
-          })
-        }
-      })
-  })
-
-const isNone = (errorCode: number): boolean => errorCode === Code.NONE
-
-const isNoneOrExists = (errorCode: number): boolean => isNone(errorCode) || errorCode === Code.TOPIC_ALREADY_EXISTS
-
-/** Why a new topic can't be used yet. */
-const unready = (metadata: TopicMetadata | undefined): string | undefined =>
-  metadata?.errorCode === Code.NONE &&
-  metadata.partitions.length > 0 &&
-  metadata.partitions.every(({ leader }) => leader >= 0)
-    ? undefined
-    : "created, but a partition has no leader yet"
+const isNoneOrExists = (errorCode: number): boolean =>
+  Changes.isNone(errorCode) || errorCode === Code.TOPIC_ALREADY_EXISTS
 
 const unusable = ({ configs = {}, partitions = 1, replicationFactor = 1, topic }: NewTopic): Array<AdminFailure> => [
   ...Arguments.integer("partitions", partitions, [1, Arguments.maxInt32], { topic }),
@@ -178,7 +108,7 @@ const createAll = (
     ]
     const operation = yield* Client.start(client, options, problems)
     const byName = new Map(topics.map((topic) => [topic.topic, topic]))
-    const created = change(operation, names, isFine, repeatable, (left, timeoutMs) =>
+    const created = Changes.change(operation, names, isFine, repeatable, (left, timeoutMs) =>
       Effect.map(
         operation.cluster.requestController("CreateTopics", {
           timeoutMs,
@@ -191,32 +121,16 @@ const createAll = (
         (response) => response.topics
       )
     )
-    yield* andThenAwait(created, names, (succeeded) => awaitMetadata(operation, succeeded, unready))
-  })
-
-/** Waits for the topics that were changed, also when others failed. */
-const andThenAwait = (
-  changed: Effect.Effect<unknown, KafkaAdminError>,
-  topics: ReadonlyArray<string>,
-  wait: (succeeded: ReadonlyArray<string>) => Effect.Effect<unknown, KafkaAdminError>
-): Effect.Effect<void, KafkaAdminError> =>
-  Effect.matchEffect(changed, {
-    onSuccess: () => Effect.asVoid(wait(topics)),
-    onFailure: (error) => {
-      const failed = new Set(error.failures.map(({ topic }) => topic))
-      const succeeded = topics.filter((topic) => !failed.has(topic))
-      return Effect.matchEffect(wait(succeeded), {
-        onSuccess: () => Effect.fail(error),
-        onFailure: (late) => Effect.fail(Failures.errorOf([...error.failures, ...late.failures]))
-      })
-    }
+    yield* Changes.andThenAwait(created, names, (succeeded) =>
+      Changes.awaitMetadata(operation, succeeded, Changes.unready)
+    )
   })
 
 /** A lost response may hide a creation, which a second attempt would report as an existing topic. */
 export const create =
   (client: Client.Client) =>
   (topics: ReadonlyArray<NewTopic>, options?: AdminOptions): Effect.Effect<void, KafkaAdminError> =>
-    createAll(client, topics, options, isNone, "unless sent")
+    createAll(client, topics, options, Changes.isNone, "unless sent")
 
 export const ensure =
   (client: Client.Client) =>
@@ -229,14 +143,14 @@ export const remove =
     Effect.gen(function* () {
       const problems = [...Arguments.names("topics", topics), ...Arguments.distinct("topics", topics)]
       const operation = yield* Client.start(client, options, problems)
-      const removed = change(operation, topics, isNone, "unless sent", (left, timeoutMs) =>
+      const removed = Changes.change(operation, topics, Changes.isNone, "unless sent", (left, timeoutMs) =>
         Effect.map(
           operation.cluster.requestController("DeleteTopics", { timeoutMs, topics: left }),
           (response) => response.topics
         )
       )
-      yield* andThenAwait(removed, topics, (succeeded) =>
-        awaitMetadata(operation, succeeded, (metadata) =>
+      yield* Changes.andThenAwait(removed, topics, (succeeded) =>
+        Changes.awaitMetadata(operation, succeeded, (metadata) =>
           metadata?.errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION ? undefined : "deleted, but still listed by a broker"
         )
       )

@@ -1,8 +1,11 @@
 /**
  * The options, results and error of `KafkaAdmin`.
  */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import type { Position } from "@spillway/transport/Position"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
+import type { IsolationLevel } from "../../Protocol.js"
 
 export interface AdminOptions {
   /**
@@ -17,10 +20,14 @@ export type KafkaAdminErrorReason =
   | "InvalidArgument"
   | "TopicAlreadyExists"
   | "UnknownTopic"
+  /** The topic has no such partition. */
+  | "UnknownPartition"
   /** A topic's name is not legal. */
   | "InvalidTopic"
   /** The cluster refuses a topic setting, partition count, replication factor, or the operation by its policy. */
   | "InvalidConfiguration"
+  /** The log doesn't hold the offset: it starts later, or ends earlier. */
+  | "OffsetOutOfRange"
   /** The credentials were refused, or the operation isn't permitted. */
   | "Authorization"
   /** Not done within the timeout. A change may have been made, or may still be. */
@@ -36,6 +43,7 @@ export type KafkaAdminErrorReason =
 export interface AdminFailure {
   readonly reason: KafkaAdminErrorReason
   readonly topic?: string | undefined
+  readonly partition?: number | undefined
   /** The argument or option that can't be used. */
   readonly field?: string | undefined
   readonly description: string
@@ -43,8 +51,10 @@ export interface AdminFailure {
   readonly cause?: unknown
 }
 
-const show = ({ description, field, reason, topic }: AdminFailure): string =>
-  [reason, topic, field, description].filter((part) => part !== undefined).join(": ")
+const show = ({ description, field, partition, reason, topic }: AdminFailure): string => {
+  const place = partition === undefined ? topic : `${topic}-${partition}`
+  return [reason, place, field, description].filter((part) => part !== undefined).join(": ")
+}
 
 /**
  * An operation that failed for one item or more. Its fields are those of the first failure, in the order of the
@@ -94,4 +104,72 @@ export interface PartitionDescription {
 export interface TopicDescription extends TopicListing {
   /** In the order of their numbers. */
   readonly partitions: ReadonlyArray<PartitionDescription>
+}
+
+/** Where a topic's setting has its value from. */
+export type ConfigSource =
+  /** Set on the topic. */
+  | "topic"
+  /** Set on a broker at run time, as the default of its topics. */
+  | "broker"
+  /** Set for all brokers at run time. */
+  | "cluster"
+  /** Set in a broker's file. */
+  | "file"
+  /** Set nowhere: Kafka's default. */
+  | "default"
+  /** A source that Spillway doesn't know. */
+  | "other"
+
+export interface TopicConfig {
+  /** null for a sensitive setting. */
+  readonly value: string | null
+  readonly source: ConfigSource
+  /** Whether it is Kafka's default, not set anywhere. */
+  readonly isDefault: boolean
+  readonly isSensitive: boolean
+  readonly isReadOnly: boolean
+}
+
+export interface TopicConfigs {
+  readonly topic: string
+  /** By name, such as `retention.ms`. */
+  readonly configs: Readonly<Record<string, TopicConfig>>
+}
+
+/** Changes of a topic's settings: all take effect, or none. Other settings stay. */
+export interface ConfigChanges {
+  readonly topic: string
+  /** New values by name. */
+  readonly set?: Readonly<Record<string, string>> | undefined
+  /** Names of settings to reset to the broker's value. */
+  readonly remove?: ReadonlyArray<string> | undefined
+}
+
+export interface NewPartitions {
+  readonly topic: string
+  /** How many partitions the topic shall have, more than it has. */
+  readonly partitions: number
+}
+
+export interface ListOffsetsOptions extends AdminOptions {
+  /**
+   * With `read_committed`, `Position.end` is before the first open transaction. Kafka's `isolation.level`. Default:
+   * `"read_committed"`.
+   */
+  readonly isolationLevel?: IsolationLevel | undefined
+}
+
+export interface PartitionOffset extends TopicPartition {
+  readonly offset: number
+}
+
+export interface RecordsToDelete extends TopicPartition {
+  /** Records before it are deleted; `Position.end` deletes all that are replicated. */
+  readonly before: Position
+}
+
+export interface DeletedRecords extends TopicPartition {
+  /** The first offset that is left. */
+  readonly startOffset: number
 }

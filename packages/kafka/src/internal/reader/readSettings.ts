@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { IsolationLevel } from "../../Protocol.js"
 import { responseOverhead } from "../settings/consumerSettings.js"
+import { isOffset, isPosition } from "../settings/position.js"
 import type { ReadOptions } from "./types.js"
 
 /** Durations in milliseconds. */
@@ -27,18 +28,6 @@ export interface ReadSettings {
 }
 
 const mebi = 1024 * 1024
-
-const isOffset = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
-
-const isPosition = (value: unknown): boolean => {
-  const { _tag, offset, timestamp } = (value ?? {}) as Record<string, unknown>
-  return (
-    _tag === "Beginning" ||
-    _tag === "End" ||
-    (_tag === "Offset" && isOffset(offset)) ||
-    (_tag === "Timestamp" && isOffset(timestamp))
-  )
-}
 
 /** `maxResponseBytes`: the wire's limit, if it has one. */
 export const decode = (

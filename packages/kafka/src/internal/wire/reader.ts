@@ -45,6 +45,10 @@ export class Reader {
     return this.#bytes.readInt8(this.#take(1)) !== 0
   }
 
+  int8(): number {
+    return this.#bytes.readInt8(this.#take(1))
+  }
+
   int16(): number {
     return this.#bytes.readInt16BE(this.#take(2))
   }
