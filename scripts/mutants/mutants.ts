@@ -355,5 +355,50 @@ export const mutants: ReadonlyArray<Mutant> = [
     by: "  isStatic && before > now",
     // Two generations must pass while its JoinGroup is in flight, and its partitions must move in both.
     heldBy: ["packages/kafka/test/group/decisions.test.ts"]
+  },
+  {
+    name: "a batch that may be written gets new numbers",
+    file: `${kafka}/producer/numbering.ts`,
+    replace: "else if (whole === undefined) breakOff(queue, at + 1)",
+    by: "else if (whole === undefined) breakOff(queue, 0)",
+    // The simulation refuses no batch as too large.
+    heldBy: ["packages/kafka/test/producer/partitionQueue.test.ts"]
+  },
+  {
+    name: "a batch without an answer counts as unwritten",
+    file: `${kafka}/producer/numbering.ts`,
+    replace: 'if (batch.written === "no" && !isUnwritten) ownBatch(batch).written = "perhaps"',
+    by: "",
+    heldBy: ["packages/kafka/test/producer/partitionQueue.test.ts"]
+  },
+  {
+    name: "a batch that is known to be written is sent again",
+    file: `${kafka}/producer/partitionQueue.ts`,
+    replace: 'if (batch.written === "yes" && !isTransactional) return { _tag: "Written" }',
+    by: "",
+    heldBy: ["packages/kafka/test/producer/partitionQueue.test.ts"]
+  },
+  {
+    name: "an unavailable codec uses up the retries",
+    file: "packages/transport/src/Processor.ts",
+    replace: "onNone: () => endlessly",
+    by: "onNone: () => Effect.succeedNone",
+    // The simulation's codec is always available.
+    heldBy: ["packages/transport/test/Processor.test.ts"]
+  },
+  {
+    name: "a reader reads beyond its end",
+    file: `${kafka}/reader/reader.ts`,
+    replace: "offset >= position && offset < end",
+    by: "offset >= position",
+    // The simulation plays no readers.
+    heldBy: ["packages/memory/test/MemoryBroker.test.ts"]
+  },
+  {
+    name: "a reader fetches ahead without a bound",
+    file: `${kafka}/reader/buffer.ts`,
+    replace: "held < maxBytes ? Effect.void",
+    by: "held >= 0 ? Effect.void",
+    heldBy: ["packages/kafka/test/reader/reader.test.ts"]
   }
 ]
