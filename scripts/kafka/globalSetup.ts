@@ -13,7 +13,7 @@ import { classPath } from "./distribution.js"
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The bootstrap list, or why there is no broker. */
+    /** The bootstrap list, or why no broker can run. */
     readonly kafka: { readonly brokers: string } | Unavailable
     /** Whether tests can start brokers of their own. */
     readonly ownKafka: { readonly available: true } | Unavailable

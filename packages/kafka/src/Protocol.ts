@@ -19,7 +19,7 @@ export interface MetadataRequest {
 export interface PartitionMetadata {
   readonly errorCode: number
   readonly partition: number
-  /** -1 while there is no leader. */
+  /** -1 without a leader. */
   readonly leader: number
   /** -1 if the version doesn't report it. */
   readonly leaderEpoch: number

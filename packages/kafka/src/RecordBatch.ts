@@ -53,7 +53,7 @@ export const decode = (bytes: Uint8Array, options?: DecodeOptions | undefined): 
   Decode.decode(bytes, options?.maxDecompressedBytes ?? 64 * 1024 * 1024, options?.abortedTransactions ?? [])
 
 /**
- * Reads the header of the batch at a position (default: 0) without its records; `undefined` if there is no whole batch.
+ * Reads the header of the batch at a position (default: 0) without its records; `undefined` if the batch is incomplete.
  * The checksum is not checked.
  */
 export const readHeader = (bytes: Uint8Array, at?: number | undefined): BatchHeader | RecordBatchError | undefined =>

@@ -16,7 +16,7 @@ export type TransactionErrorReason =
   | "TimedOut"
   /** One of its records was not acknowledged, or a response forced an abort; `cause` is that error. */
   | "Aborted"
-  /** The offsets are from a member that is no longer in the group's generation: the transaction was aborted. */
+  /** The offsets are from a member that has left the group's generation: the transaction was aborted. */
   | "NotMember"
   /** No broker confirmed whether it was committed. */
   | "Unknown"
@@ -62,7 +62,7 @@ export interface TransactionOffset extends CommittedOffset {
  * `BufferFull` or `UnknownTopic`. A `send` that is interrupted after its record was sent is part of it.
  */
 export interface Transaction extends Context.Tag.Service<Producer> {
-  /** Offsets that count once the transaction is committed, unless the member is no longer in its generation. */
+  /** Offsets that count once the transaction is committed, unless the member has left its generation. */
   readonly sendOffsets: (
     offsets: ReadonlyArray<TransactionOffset>,
     member: GroupMember

@@ -127,7 +127,7 @@ describe("Telemetry", () => {
     })
   )
 
-  it.scopedLive("lets an export in flight end, and closes in time if there is no response", () =>
+  it.scopedLive("lets an export in flight end, and closes in time without a response", () =>
     Effect.gen(function* () {
       const spans = Effect.repeatN(Effect.withSpan(Effect.void, "checkout"), 999)
       const options = { metrics: false } as const

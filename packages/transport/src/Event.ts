@@ -11,7 +11,7 @@ import { firstInvalid } from "./internal/cloudEventAttributes.js"
 export interface Event<in out A> {
   readonly type: string
   readonly version: number | undefined
-  /** The `type` attribute of its CloudEvents: `order.placed.v1`, or the type alone if there is no version. */
+  /** The `type` attribute of its CloudEvents: `order.placed.v1`, or the type alone without a version. */
   readonly cloudEventType: string
   /** How its data is read and written: as JSON. */
   readonly codec: Codec.Codec<A>

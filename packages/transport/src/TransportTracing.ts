@@ -7,7 +7,7 @@
  *   span. Its context replaces the records' W3C headers `traceparent` and `tracestate`.
  * - A consumer makes a span `process {topic}` for each attempt to handle a record, and the handler runs inside it.
  *   Retries, and the `send` of a dead letter, are children of the first attempt's span.
- * - An unsampled context gets no spans and is passed on unchanged. So is any context if there is no tracer.
+ * - An unsampled context gets no spans and is passed on unchanged. So is any context without a tracer.
  *
  * Names and attributes follow OpenTelemetry's semantic conventions for messaging (1.45).
  */

@@ -21,7 +21,7 @@ const parsers: Environment.Parsers<Options> = {
 }
 
 const check = ({ hosts = [], name }: Options): ReadonlyArray<Environment.Issue> => [
-  ...(name === "nobody" ? [{ field: "name", value: name, description: "must be somebody" }] : []),
+  ...(name === "anonymous" ? [{ field: "name", value: name, description: "must be known" }] : []),
   ...hosts.flatMap((host, i) =>
     host === "nowhere" ? [{ field: `hosts[${i}]`, value: host, description: "must be somewhere" }] : []
   )
@@ -67,7 +67,7 @@ describe("Environment", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         read(config, {
-          TEST_NAME: "nobody",
+          TEST_NAME: "anonymous",
           TEST_HOSTS: "here,nowhere",
           TEST_MAX_DELAY: "soon",
           TEST_MODE: "medium"
@@ -76,7 +76,7 @@ describe("Environment", () => {
       assert.deepStrictEqual(problemsOf(error), [
         'TEST_MAX_DELAY: maxDelay must be a duration such as "30 seconds", not "soon"',
         'TEST_MODE: mode must be one of slow, fast, not "medium"',
-        'TEST_NAME: name must be somebody, not "nobody"',
+        'TEST_NAME: name must be known, not "anonymous"',
         'TEST_HOSTS: hosts[1] must be somewhere, not "nowhere"'
       ])
     })

@@ -13,7 +13,7 @@ import { denyReading } from "../support/deny.js"
 import * as Fixture from "../support/fixture.js"
 import { password, plainModule, username } from "../support/security.js"
 
-/** The authorizer may refuse Bob, who connects by SASL. A client on PLAINTEXT may do anything. */
+/** The authorizer may refuse Bob's SASL connection. A client on PLAINTEXT may do anything. */
 const makeGuardedBroker = makeBroker(
   {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

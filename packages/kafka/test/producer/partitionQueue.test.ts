@@ -22,7 +22,7 @@ type Fault =
 type Step =
   | { readonly _tag: "Add"; readonly records: number; readonly opens: boolean }
   | { readonly _tag: "Withdraw"; readonly at: number }
-  /** The callers of all records of a batch that was sent are gone. */
+  /** The callers of all records of a sent batch were interrupted. */
   | { readonly _tag: "Abandon"; readonly at: number }
   | { readonly _tag: "Take" }
   | { readonly _tag: "Land"; readonly fault: Fault }
@@ -76,7 +76,7 @@ interface Known {
   batches: Array<readonly [first: number, last: number]>
 }
 
-/** A request: what a batch held when it was sent. */
+/** A request: a batch's content when it was sent. */
 interface Sent {
   readonly batch: Batch
   readonly entries: ReadonlyArray<Entry>
@@ -86,7 +86,7 @@ interface Sent {
 /** A partition's leader, which checks producer id, epoch and sequence as Kafka does. */
 const makeBroker = () => {
   const log: Array<Entry> = []
-  /** The numbers of what is in the log. */
+  /** The numbers of the batches in the log. */
   const numbersOf = new Map<Entry, { readonly producerId: bigint; readonly epoch: number; readonly sequence: number }>()
   const known = new Map<bigint, Known>()
   const fenced = new Set<bigint>()
@@ -99,7 +99,7 @@ const makeBroker = () => {
     if (isKnown && state.batches.some((batch) => batch[0] === first && batch[1] === last)) return "Duplicate"
     if (state !== undefined && epoch < state.epoch) throw new Error(`epoch ${epoch} after ${state.epoch}`)
     const expected = isKnown ? state.batches.at(-1)![1] + 1 : 0
-    // A broker that doesn't know the producer takes any sequence.
+    // A broker that doesn't know the producer accepts any sequence.
     if (state !== undefined && first !== expected) return "OutOfOrder"
     known.set(producerId, { epoch, batches: [...(isKnown ? state.batches : []), [first, last] as const].slice(-5) })
     log.push(...entries)
@@ -133,7 +133,7 @@ const play = (steps: ReadonlyArray<Step>, isTransactional: boolean, lingers = tr
   const broker = makeBroker()
   const added: Array<Entry> = []
   const acknowledged = new Set<Entry>()
-  /** Failed records, and those of them whose callers gave up. */
+  /** Failed records, and the ones among them whose callers were interrupted. */
   const failed = new Set<Entry>()
   const givenUp = new Set<Entry>()
   /** Records that failed as not written. */
@@ -443,7 +443,7 @@ describe("a partition queue", () => {
     })
   }
 
-  describe("outside transactions, fails what it must and writes nothing twice, where", () => {
+  describe("outside transactions, fails only the necessary records and writes nothing twice, if", () => {
     for (const [name, { steps, perhaps = [], unwritten = [] }] of Object.entries(examples)) {
       it(name, () => {
         const played = play([...send(1), land("none"), ...steps], false, false)
@@ -456,7 +456,7 @@ describe("a partition queue", () => {
     }
   })
 
-  it("fails no record while brokers lose requests, answers and what they know of the producer", () => {
+  it("fails no record while brokers lose requests, answers and their producer state", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(step.filter(isHarmless), { maxLength: 60, size: "max" }), (steps) => {
         const played = play(steps, false)

@@ -28,7 +28,7 @@ const answer = (code: number, when: "instead" | "after", at: number, times = 1):
   times
 })
 
-/** Every request takes 5 milliseconds, so that those sent within that time are in flight together. */
+/** Every request takes 5 milliseconds, so requests sent within that time are in flight together. */
 const brokerWith = Effect.fnUntraced(function* (...rules: ReadonlyArray<Faults.FaultRule>) {
   const broker = yield* MemoryBroker.make({ topics: [{ name: "orders", maxMessageBytes: 600 }] })
   const delay: Faults.FaultRule = { fault: { _tag: "Delay", min: 5, max: 5 }, apis: ["Produce"] }
@@ -55,7 +55,7 @@ const large = (value: string): ProducerRecord => to(value.padEnd(400, "x"))
 
 const tooLargeAlone = to("c0".padEnd(1_000, "x"))
 
-/** What meets the batch behind one that is written and answered with a retriable error, and what becomes of its records. */
+/** Faults of the batch behind one that is written and answered with a retriable error, and its records' outcome. */
 const refusals: Readonly<
   Record<
     string,
@@ -93,7 +93,7 @@ describe("a batch that is written and answered with a retriable error", () => {
   const uncertain = answer(KafkaErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, "after", 20)
 
   for (const [name, { records, results, rules = [] }] of Object.entries(refusals)) {
-    it.scoped(`is written once where the batch behind it is ${name}`, () =>
+    it.scoped(`is written once if the next batch is ${name}`, () =>
       Effect.gen(function* () {
         const { broker, wire } = yield* brokerWith(uncertain, ...rules)
         const { sendAllEither } = yield* Effect.provideService(KafkaProducer.make({ linger: 0 }), Wire, wire)
@@ -113,7 +113,7 @@ describe("batches that may be written", () => {
   const make = (wire: Context.Tag.Service<Wire>, idempotent = true) =>
     Effect.provideService(KafkaProducer.make({ linger: 0, idempotent }), Wire, wire)
 
-  it.scoped("are written once where two behind them are refused", () =>
+  it.scoped("are written once if two later ones are refused", () =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(uncertain(20, 1))
       const { sendAllEither } = yield* make(wire)
@@ -128,7 +128,7 @@ describe("batches that may be written", () => {
     })
   )
 
-  it.scoped("are acknowledged by what is acknowledged behind them, once the broker has forgotten them", () =>
+  it.scoped("count as acknowledged with a later batch, once the broker has forgotten them", () =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(
         uncertain(20, 1),
@@ -140,7 +140,7 @@ describe("batches that may be written", () => {
     })
   )
 
-  it.scoped("are written once when the producer is fenced behind them", () =>
+  it.scoped("are written once if the producer is fenced after them", () =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(
         uncertain(20, 1),
@@ -177,7 +177,7 @@ describe("batches that may be written", () => {
   const transactional = (wire: Context.Tag.Service<Wire>) =>
     Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
 
-  it.scoped("are committed once where the batch behind them is split", () =>
+  it.scoped("are committed once if the next batch is split", () =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(uncertain(20, 1))
       const { transaction } = yield* transactional(wire)
@@ -189,7 +189,7 @@ describe("batches that may be written", () => {
     })
   )
 
-  it.scoped("are aborted where the batch behind them is refused", () =>
+  it.scoped("are aborted if the next batch is refused", () =>
     Effect.gen(function* () {
       const { broker, wire } = yield* brokerWith(uncertain(20, 1))
       const { transaction } = yield* transactional(wire)

@@ -49,7 +49,7 @@ export const produce = (
       errorCode === KafkaErrorCode.NONE
         ? topics.append(topic, partition, batch, acks === -1 ? "all" : "leader")
         : { errorCode, baseOffset: -1 }
-    // With acks=0 there is no response.
+    // acks=0 gets no response.
     return acks === 0 ? { errorCode: KafkaErrorCode.NONE, baseOffset: -1 } : appended
   }
   return {

@@ -16,7 +16,7 @@ export const lastingAfterMs = 10_000
 /** How often a failing operation is logged, in milliseconds. */
 export const repeatEveryMs = 30_000
 
-/** A failure that doesn't recur for this long, in milliseconds, is no longer being retried: its broker was removed. */
+/** A failure that doesn't recur for this long, in milliseconds, counts as over: its broker was removed. */
 const forgottenAfterMs = 5 * 60_000
 
 /** The limit of subjects named in a log line or a health check. */
@@ -43,7 +43,7 @@ export interface Retry {
   /** Records a failed attempt that began at `since` (monotonic milliseconds; default: now, or when `during` began). */
   readonly failed: (failure: Failure, since?: number) => Effect.Effect<void>
   readonly succeeded: Effect.Effect<void>
-  /** Records that the operation is no longer retried, although it hasn't succeeded. */
+  /** Records that the retries end, although the operation hasn't succeeded. */
   readonly dropped: () => void
 }
 

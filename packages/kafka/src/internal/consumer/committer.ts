@@ -146,7 +146,7 @@ export const make = (options: CommitterOptions): Committer => {
   return {
     isBehind,
     committed: () => byPlace(committed.values()),
-    // Usually nothing has settled since the last commit, so there is no turn to wait for.
+    // Usually nothing has settled since the last commit: don't wait for a turn then.
     once: Effect.suspend(() =>
       isBehind() ? Effect.map(attempt, (attempted) => attempted === "Complete") : Effect.succeed(true)
     ),

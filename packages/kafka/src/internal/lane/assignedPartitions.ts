@@ -7,7 +7,7 @@ import type { Partition } from "./partition.js"
 /** Learns of added and removed partitions. */
 export interface Follower {
   readonly onAdded: (partition: Partition) => void
-  /** It needs no more fetches: it was closed, or is no longer assigned. May be called twice for a partition. */
+  /** It needs no more fetches: it was closed, or isn't assigned any more. May be called twice for a partition. */
   readonly onClosed: (partition: Partition) => void
 }
 

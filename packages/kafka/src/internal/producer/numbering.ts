@@ -1,8 +1,8 @@
 /**
  * The numbers of a queue's batches: producer id, epoch and first sequence.
  *
- * A batch that may be written keeps its numbers until it is known whether it is, or until its records fail as possibly
- * written: under other numbers the broker would write it again. Only what is known not to be written gets new ones.
+ * A batch that may be written keeps its numbers until its fate is known, or until its records fail as possibly written:
+ * under other numbers the broker would write it again. Only batches that are known not to be written get new numbers.
  */
 import * as Sequence from "./sequence.js"
 import type { Batch, Own, PartitionQueue } from "./types.js"
@@ -16,7 +16,7 @@ const isNumbered = (batch: Batch | undefined): boolean => batch?.numbers !== und
 /** Whether an attempt that had no answer may have written the batch, by itself or as a part. */
 export const mayBeWritten = ({ whole, written }: Batch): boolean => written !== "no" || whole !== undefined
 
-/** The batch leaves: it gets the queue's next numbers, unless it has some or the queue has no sequence. */
+/** Gives a departing batch the queue's next numbers, unless it has some or the queue has no sequence. */
 export const assign = (queue: OwnQueue, batch: Batch): void => {
   if (queue.sequence === undefined || batch.numbers !== undefined) return
   const [numbers, next] = Sequence.number(queue.sequence, batch.entries.length)
@@ -24,7 +24,7 @@ export const assign = (queue: OwnQueue, batch: Batch): void => {
   queue.sequence = next
 }
 
-/** The batch isn't written under its numbers, and gets others when it leaves. */
+/** The batch isn't written under its numbers, and gets new ones when it is sent. */
 export const clear = (batch: Batch): void => {
   const own = ownBatch(batch)
   own.numbers = undefined
@@ -39,8 +39,8 @@ const breakOff = (queue: OwnQueue, from: number): void => {
 }
 
 /**
- * Begins the sequence again where it has a gap: under the next epoch, or under another producer id once epochs are used
- * up. False in a transaction, whose epoch is the coordinator's: it is aborted, and sends nothing more.
+ * Restarts a sequence that has a gap: under the next epoch, or under another producer id once epochs are used up. False
+ * in a transaction, whose epoch the coordinator assigns: it is aborted, and sends nothing more.
  */
 export const closeGap = (queue: OwnQueue): boolean => {
   const { sequence } = queue
@@ -52,7 +52,7 @@ export const closeGap = (queue: OwnQueue): boolean => {
   return true
 }
 
-/** An attempt had no answer that says whether the batch is written. */
+/** An attempt ended without an answer on whether the batch is written. */
 export const unanswered = (queue: OwnQueue, batch: Batch): void => {
   // Where its numbers were cleared, it isn't.
   const isUnwritten = queue.sequence !== undefined && !isNumbered(batch)
@@ -60,8 +60,8 @@ export const unanswered = (queue: OwnQueue, batch: Batch): void => {
 }
 
 /**
- * The broker acknowledged a batch in flight. Returns the batches before it that this ends too: brokers write in
- * sequence, so those are written. Unless it was probed, they are sent again all the same, for their offsets.
+ * The broker acknowledged a batch in flight. Returns the earlier batches that this also ends: brokers write in
+ * sequence, so they are written. Unless the batch was a probe, they are still sent again, for their offsets.
  */
 export const acknowledged = (queue: OwnQueue, batch: Batch): ReadonlyArray<Batch> => {
   if (queue.sequence?.isEstablished === false) queue.sequence = { ...queue.sequence, isEstablished: true }
@@ -69,18 +69,18 @@ export const acknowledged = (queue: OwnQueue, batch: Batch): ReadonlyArray<Batch
   const wasProbed = queue.probed === batch
   if (wasProbed) queue.probed = undefined
   else for (const one of before) if (mayBeWritten(one)) ownBatch(one).written = "yes"
-  // The broker expected a part, so it doesn't have the whole, nor one behind it.
+  // The broker expected a part, so it has neither the whole nor a later batch.
   if (batch.whole !== undefined) for (const one of queue.batches) ownBatch(one).whole = undefined
   return wasProbed ? before : []
 }
 
 /**
- * The broker refused a batch as out of order. A broker that took over or restarted may remember only the producer's last
- * batch, so where the oldest may be written, those behind it are probed before it counts as unwritten. Returns the
+ * The broker refused a batch as out of order. A new leader or a restarted broker may remember only the producer's last
+ * batch. So if the oldest batch may be written, the later ones are probed before it counts as unwritten. Returns the
  * batches that must fail as possibly written.
  */
 export const outOfOrder = (queue: OwnQueue, batch: Batch): ReadonlyArray<Batch> => {
-  // Behind one that is to be sent again, that is to be expected.
+  // That is expected behind a batch that will be sent again.
   if (batch !== (queue.probed ?? queue.batches[0]) || !isNumbered(batch)) return []
   const following = queue.batches[queue.batches.indexOf(batch) + 1]
   const isInDoubt = queue.probed === batch || mayBeWritten(batch)
@@ -92,14 +92,14 @@ export const outOfOrder = (queue: OwnQueue, batch: Batch): ReadonlyArray<Batch> 
   return undecided
 }
 
-/** The broker takes nothing more under the queue's producer id, from this batch on. */
+/** The broker accepts nothing more under the queue's producer id, from this batch on. */
 export const fenced = (queue: OwnQueue, batch: Batch): void => {
   queue.exhaustedId = queue.sequence?.producerId
   const unwritten = queue.batches.findLastIndex(mayBeWritten) + 1
   breakOff(queue, Math.max(unwritten, queue.batches.indexOf(batch) + 1))
 }
 
-/** What brokers may remember of a batch is no longer in the queue: what they refuse as out of order proves less. */
+/** A batch that brokers may remember has left the queue, so a refusal as out of order proves less. */
 const forsake = (queue: OwnQueue, at: number): void => {
   for (const batch of queue.batches.slice(0, at)) {
     if (batch.written === "perhaps") ownBatch(batch).written = "undecidable"
@@ -115,7 +115,7 @@ export const givenUp = (queue: OwnQueue, at: number): void => {
   else closeUp(queue, at, whole)
 }
 
-/** The parts behind one that is given up take its place: the broker accepts them there if it doesn't have the whole. */
+/** The parts behind an abandoned one take its place: the broker accepts them there if it doesn't have the whole. */
 const closeUp = (queue: OwnQueue, at: number, whole: Sequence.BatchNumbers): void => {
   let { numbers } = queue.batches[at]!
   for (const part of queue.batches.slice(at + 1)) {
@@ -136,7 +136,7 @@ export const divided = (queue: OwnQueue, at: number, first: Batch, second: Batch
   ownBatch(first).numbers = numbers
   ownBatch(second).numbers = Sequence.after(numbers, first.entries.length)
   for (const half of [first, second]) {
-    // The place of its records in the sequence is taken: it loses none.
+    // Its sequence numbers are assigned, so it loses no records.
     ownBatch(half).sent = true
     ownBatch(half).whole = written === "no" ? whole : numbers
   }

@@ -1,6 +1,6 @@
 /**
- * The state machine of a partition's batches: which may be sent now, and what follows each result. With `numbering.ts`,
- * which numbers them, it alone writes queues and batches.
+ * The state machine of a partition's batches: which may be sent now, and the reaction to each result. Together with
+ * `numbering.ts`, which numbers them, it alone writes queues and batches.
  */
 import * as RecordBatch from "../../RecordBatch.js"
 import * as Backoff from "../concurrency/backoff.js"
@@ -72,10 +72,10 @@ export const setReady = (batch: Batch): void => {
   ownBatch(batch).ready = true
 }
 
-/** How many records the batch holds that were not withdrawn. */
+/** The number of records in the batch that were not withdrawn. */
 export const recordCount = (batch: Batch): number => batch.entries.length - batch.withdrawn
 
-/** Takes the batch out of its queue. */
+/** Removes the batch from its queue. */
 export const remove = (batch: Batch): void => {
   const queue = ownQueue(batch.queue)
   const at = queue.batches.indexOf(batch)
@@ -83,7 +83,7 @@ export const remove = (batch: Batch): void => {
   if (queue.probed === batch) queue.probed = undefined
 }
 
-/** Lets go of the batch's records; it must have been removed. */
+/** Releases the batch's records; it must have been removed. */
 export const clear = (batch: Batch): void => {
   ownBatch(batch).entries = []
 }
@@ -95,12 +95,12 @@ const compact = (batch: Batch): void => {
   if (own.entries.length === 0) remove(batch)
 }
 
-/** Takes a settled entry out of a batch that has not been sent. */
+/** Removes a settled entry from a batch that has not been sent. */
 export const withdraw = (batch: Batch, entry: Entry): void => {
   const own = ownBatch(batch)
   own.bytes -= entry.size
   own.withdrawn++
-  // A batch that fills for long would pile up withdrawn entries.
+  // A batch that fills slowly would accumulate withdrawn entries.
   if (own.withdrawn * 2 > own.entries.length) compact(batch)
 }
 
@@ -109,12 +109,12 @@ export const offer = (queue: PartitionQueue): void => {
   ownQueue(queue).isOffered = true
 }
 
-/** The queue's turn in a request has come. */
+/** It is the queue's turn in a request. */
 export const endOffer = (queue: PartitionQueue): void => {
   ownQueue(queue).isOffered = false
 }
 
-/** Begins the sequence that its batches are numbered by. */
+/** Starts the sequence of its batches. */
 export const beginSequence = (queue: PartitionQueue, identity: Sequence.ProducerIdAndEpoch): void => {
   ownQueue(queue).sequence = Sequence.begin(identity)
 }
@@ -125,7 +125,7 @@ export const beginSequence = (queue: PartitionQueue, identity: Sequence.Producer
  */
 const maxInFlight = ({ sequence }: PartitionQueue): number => (sequence?.isEstablished === true ? 5 : 1)
 
-/** Whether no batch in flight is behind one that isn't, as it is behind one that was split. */
+/** Whether the batches in flight come first in the queue; not so behind a batch that was split. */
 const isNextInOrder = ({ batches, inFlight }: PartitionQueue): boolean => {
   for (let at = 0; at < inFlight; at++) if (batches[at]?.inFlight !== true) return false
   return true
@@ -144,20 +144,20 @@ export const next = (queue: PartitionQueue): Batch | undefined => {
     if (batch === undefined || !(batch.ready || batch.sent || inFlight + 1 < batches.length)) return undefined
     if (batch.withdrawn > 0) compact(batch)
     if (batch.entries.length === 0) continue
-    // Another epoch begins once all batches of the one before have their results.
+    // Another epoch starts once all batches of the previous one have their results.
     if (own.hasGap && batch.numbers === undefined && (inFlight > 0 || !Numbering.closeGap(own))) return undefined
     return batch
   }
 }
 
 /**
- * Whether a batch can be dropped since all of its callers were interrupted or have failed. Once it is numbered, it is
- * sent again for what the broker says of those before it.
+ * Whether a batch can be dropped because all of its callers were interrupted or have failed. Once numbered, it is still
+ * sent again, because the broker's answer also decides on the batches before it.
  */
 export const isAbandoned = (batch: Batch): boolean =>
   batch.entries.every((entry) => entry.settled) && (batch.numbers === undefined || batch.queue.batches[0] === batch)
 
-/** Moves a batch in flight to a broker, numbered where the queue has a sequence. */
+/** Moves a batch in flight to a broker, numbered if the queue has a sequence. */
 export const take = (batch: Batch, nodeId: number): void => {
   const own = ownBatch(batch)
   const queue = ownQueue(batch.queue)
@@ -175,14 +175,14 @@ const landed = (batch: Batch): OwnQueue => {
   return queue
 }
 
-/** The broker acknowledged a batch in flight. Returns the batches that have their results by it, in their order. */
+/** The broker acknowledged a batch in flight. Returns the batches that now have their results, in order. */
 export const acknowledged = (batch: Batch): ReadonlyArray<Batch> => {
   const queue = landed(batch)
   recovered(queue)
   return [...Numbering.acknowledged(queue, batch), batch]
 }
 
-/** What follows a batch's failure. */
+/** The reaction to a batch's failure. */
 export type Reaction =
   /** The queue pauses, then its batches are sent again. */
   | { readonly _tag: "Pause"; readonly retry: Retry }
@@ -190,7 +190,7 @@ export type Reaction =
   | { readonly _tag: "Reject"; readonly batches: ReadonlyArray<Batch>; readonly failure: Failure }
   /** The batch was replaced by its halves. */
   | { readonly _tag: "Split" }
-  /** It is known to be written, by an attempt before. */
+  /** It is known to be written, by an earlier attempt. */
   | { readonly _tag: "Written" }
 
 /** A batch in flight has failed. */
@@ -222,7 +222,7 @@ export const failed = (batch: Batch, verdict: Verdict, isTransactional: boolean)
   }
 }
 
-/** Replaces a batch that was refused by its halves; false when it is one record that is refused. */
+/** Replaces a refused batch by its halves; false if it is a single record. */
 const split = (queue: OwnQueue, batch: Batch): boolean => {
   const { entries } = batch
   if (entries.length < 2) return false
@@ -236,7 +236,7 @@ const split = (queue: OwnQueue, batch: Batch): boolean => {
   return true
 }
 
-/** Takes a batch out of the queue that isn't acknowledged, and won't be sent again. */
+/** Removes a batch from the queue that isn't acknowledged and won't be sent again. */
 export const reject = (batch: Batch): void => {
   Numbering.givenUp(ownQueue(batch.queue), batch.queue.batches.indexOf(batch))
   remove(batch)
@@ -263,13 +263,13 @@ export const resume = (queue: PartitionQueue): void => {
   ownQueue(queue).retrying = undefined
 }
 
-/** The broker answered for good: the queue forgets its failures. */
+/** The broker gave a final answer: the queue forgets its failures. */
 export const recovered = (queue: PartitionQueue): void => {
   ownQueue(queue).unknownSince = undefined
   queue.backoff.reset()
 }
 
-/** The partition is another cluster's: what may have been written in the one before is numbered from the start. */
+/** The partition is in another cluster now: batches that the previous one may have written get new numbers. */
 export const moved = (queue: PartitionQueue): void => {
   const own = ownQueue(queue)
   own.sequence = undefined
@@ -279,13 +279,13 @@ export const moved = (queue: PartitionQueue): void => {
   for (const batch of own.batches) Numbering.clear(batch)
 }
 
-/** Whether it holds nothing, and nothing that is under way concerns it. */
+/** Whether it is empty, and no pending operation concerns it. */
 export const isIdle = ({ batches, inFlight, isOffered, retrying }: PartitionQueue): boolean =>
   batches.length === 0 && inFlight === 0 && !isOffered && retrying === undefined
 
 /**
- * Forgets all that it was about to send; nothing may be in flight. Its sequence begins again only under another epoch:
- * else the broker would take what comes for what it has already.
+ * Drops all unsent batches; none may be in flight. Its sequence restarts only under another epoch: otherwise the broker
+ * would take new batches for duplicates.
  */
 export const reset = (queue: PartitionQueue, isNewEpoch: boolean): void => {
   const own = ownQueue(queue)

@@ -1,5 +1,5 @@
 /**
- * A send and its records, and the batches and the queue that they wait in. They refer to each other. `pendingSend.ts`
+ * A send and its records, and the batches and the queue that they wait in. They reference each other. `pendingSend.ts`
  * alone writes sends, `partitionQueue.ts` and its `numbering.ts` alone write queues and batches; an entry's fields say
  * which of the two writes them.
  */
@@ -32,7 +32,7 @@ export interface PendingSend {
   readonly records: ReadonlyArray<ProducerRecord>
   /** Milliseconds of the monotonic clock. */
   readonly acceptedAt: number
-  /** Of the records that are valid, in their order. */
+  /** The entries of valid records, in order. */
   readonly entries: ReadonlyArray<Entry>
   /** How many entries have been added to batches. */
   readonly placed: number
@@ -50,17 +50,17 @@ export interface PendingSend {
 export interface Batch {
   readonly queue: PartitionQueue
   readonly entries: ReadonlyArray<Entry>
-  /** How many entries were withdrawn and not yet removed. */
+  /** The number of entries that were withdrawn and not yet removed. */
   readonly withdrawn: number
-  /** The most bytes that it takes, before compression, without what was withdrawn. */
+  /** The most bytes that it takes, before compression, without withdrawn records. */
   readonly bytes: number
   /** It may be sent; until it is, it takes more records. */
   readonly ready: boolean
-  /** It was sent at least once: its records may have been written, and it takes and loses none. */
+  /** It was sent at least once: its records may have been written, so its content no longer changes. */
   readonly sent: boolean
   /** It is in flight now. */
   readonly inFlight: boolean
-  /** Its place in the sequence, from its first departure on; undefined when the producer isn't idempotent. */
+  /** Its numbers, from its first departure on; undefined when the producer isn't idempotent. */
   readonly numbers: BatchNumbers | undefined
   /** Whether it is written, under its numbers if it has some. */
   readonly written: Written
@@ -68,14 +68,14 @@ export interface Batch {
   readonly whole: BatchNumbers | undefined
 }
 
-/** What is known of whether a batch is written. */
+/** Whether a batch is written, as far as is known. */
 export type Written =
   | "no"
-  /** An attempt had no answer. It isn't written if the broker refuses it, and all numbered behind it, as out of order. */
+  /** An attempt had no answer. It isn't written if the broker refuses it and all later ones as out of order. */
   | "perhaps"
   /**
-   * As above, but only an acknowledgement decides it: a batch behind it that may be written was split or given up, and a
-   * broker may remember that one alone.
+   * As above, but only an acknowledgement decides it: a later batch that may be written was split or abandoned, and a
+   * broker may remember only that one.
    */
   | "undecidable"
   /** A batch behind it was acknowledged. It is sent again for its offset. */
@@ -83,7 +83,7 @@ export type Written =
 
 export type Retry = Extract<Verdict, { readonly _tag: "Retry" }>
 
-/** The batches on their way to one partition: first those in flight, last the one that still fills. */
+/** The batches for one partition: first the ones in flight, last the one that is being filled. */
 export interface PartitionQueue {
   readonly topic: string
   readonly partition: number
@@ -94,14 +94,14 @@ export interface PartitionQueue {
   readonly retrying: Retry | undefined
   /** Undefined until the first batch leaves, and always when the producer isn't idempotent. */
   readonly sequence: Sequence | undefined
-  /** The producer id that its next sequence can't have. */
+  /** The producer id that its next sequence must not use. */
   readonly exhaustedId: bigint | undefined
-  /** Its sequence has numbers that no batch has any more: before another batch is numbered, it begins again. */
+  /** Its sequence has numbers that no batch has any more: it restarts before another batch is numbered. */
   readonly hasGap: boolean
   /**
    * The batches before this one were refused as out of order though they may be written, and it is sent next, alone. A
-   * broker that took over or restarted may remember the last batch only: if it acknowledges this one, those before are
-   * written.
+   * new leader or a restarted broker may remember the last batch only: if it acknowledges this one, the earlier ones
+   * are written.
    */
   readonly probed: Batch | undefined
   /** The node id of the broker that its batches in flight were sent to. */
@@ -115,7 +115,7 @@ export interface PartitionQueue {
   readonly backoff: Backoff.Backoff
 }
 
-/** An object as the one module that writes it sees it. */
+/** A mutable view of an object, for the one module that writes it. */
 export type Own<T> = {
   -readonly [K in keyof T]: T[K] extends ReadonlyArray<infer A> ? Array<A> : T[K]
 }

@@ -16,7 +16,7 @@ export interface ConsumerTuning {
    * its first record. Set the same value in all members. Default: `earliest`.
    */
   readonly initialOffset?: "earliest" | "latest" | undefined
-  /** What to do when the committed offset is no longer in the log. Default: `fail`. */
+  /** What to do when the committed offset isn't in the log any more. Default: `fail`. */
   readonly offsetOutOfRange?: "fail" | "earliest" | "latest" | undefined
   /**
    * Which records of transactions are delivered. `read_committed`: those of committed transactions, so reading waits at

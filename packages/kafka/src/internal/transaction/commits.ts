@@ -47,7 +47,7 @@ export interface Commits {
   readonly filled: Signal
   /** A record has its outcome. */
   readonly settled: (record: ConsumedRecord) => void
-  /** The partition is no longer assigned, or is assigned again: earlier results of its records are not committed. */
+  /** The partition was revoked, lost or assigned again: earlier results of its records are not committed. */
   readonly forget: (partition: TopicPartition) => void
 }
 

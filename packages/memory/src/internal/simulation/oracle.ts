@@ -46,7 +46,7 @@ export interface Member {
   isStopping: boolean
   /** It has abandoned an InitProducerId, which fences it if it arrives after the next one. */
   mayFenceItself: boolean
-  /** When the group last reported that it is no longer a member. The member learns of it an instant later. */
+  /** When the group last reported the loss of its membership. The member learns of it an instant later. */
   lostAt: number
   /** The partitions that it owned then. */
   lost: ReadonlyMap<string, Ownership.Ownership>
@@ -304,7 +304,7 @@ export const make = (options: Options): Oracle => {
       if (keepsMembership && !member.isStopping) {
         broken(
           "a member that is heard from in time stays in the group",
-          `member ${member.number} is no longer in the group`
+          `member ${member.number} has lost its membership`
         )
       }
       member.mustRejoin = false
