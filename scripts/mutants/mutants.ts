@@ -400,5 +400,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "held < maxBytes ? Effect.void",
     by: "held >= 0 ? Effect.void",
     heldBy: ["packages/kafka/test/reader/reader.test.ts"]
+  },
+  {
+    name: "a handler timeout hits what follows its attempt",
+    file: `${kafka}/lane/lane.ts`,
+    replace: "fiber?.unsafeInterruptAsFork(FiberId.none)",
+    by: "setImmediate(() => fiber?.unsafeInterruptAsFork(FiberId.none))",
+    // The attempt must end in the very step in which its time is over.
+    heldBy: ["packages/kafka/test/lane/partition.test.ts"]
+  },
+  {
+    name: "a retry runs on the first attempt's time",
+    file: `${kafka}/lane/lane.ts`,
+    replace: "    begin()\n    return processor.attempt(current!, retry)",
+    by: '    activity = "Attempting"\n    return processor.attempt(current!, retry)',
+    heldBy: ["packages/kafka/test/lane/partition.test.ts"]
   }
 ]
