@@ -1,4 +1,5 @@
 import { KafkaAdmin } from "@spillway/kafka"
+import { Position } from "@spillway/transport"
 import { Effect } from "effect"
 
 // #region start
@@ -30,4 +31,30 @@ export const clean = (topics: ReadonlyArray<string>) =>
       () => Effect.log("Some topics were deleted before")
     )
   )
+// #endregion
+
+// #region groups
+/** The groups of consumers that are behind, and by how much. */
+export const behind = Effect.gen(function* () {
+  const admin = yield* KafkaAdmin.KafkaAdmin
+  const groups = yield* admin.listGroups()
+  const lags = yield* Effect.forEach(groups, ({ groupId }) =>
+    Effect.map(admin.groupLag(groupId), (partitions) => ({
+      groupId,
+      lag: partitions.reduce((sum, { lag = 0 }) => sum + lag, 0)
+    }))
+  )
+  return lags.filter(({ lag }) => lag > 0)
+})
+
+/** Lets a group that is stopped handle the records since a time again. */
+export const replay = (groupId: string, topic: string, since: Date) =>
+  Effect.gen(function* () {
+    const admin = yield* KafkaAdmin.KafkaAdmin
+    const [described] = yield* admin.describeTopics([topic])
+    return yield* admin.resetOffsets(
+      groupId,
+      described!.partitions.map(({ partition }) => ({ topic, partition, to: Position.timestamp(since) }))
+    )
+  })
 // #endregion

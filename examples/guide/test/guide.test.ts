@@ -107,6 +107,25 @@ describe("the guide: administration", () => {
   )
 })
 
+describe("the guide: administration of groups", () => {
+  it.effect("finds groups that are behind, and lets one handle records again", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.MemoryBroker
+      yield* broker.createTopic("payments", 2)
+      yield* broker.produce("payments", [
+        { value: "old", timestamp: 1_000 },
+        { value: "new", timestamp: 2_000 },
+        { value: "newer", timestamp: 3_000 }
+      ])
+      assert.deepStrictEqual(
+        (yield* administration.replay("billing", "payments", new Date(1_500))).map(({ offset }) => offset),
+        [1, 0]
+      )
+      assert.deepStrictEqual(yield* administration.behind, [{ groupId: "billing", lag: 2 }])
+    }).pipe(Effect.provide(KafkaAdmin.layer()), Effect.provide(MemoryBroker.layer()))
+  )
+})
+
 describe("The guide", () => {
   it.effect("handles errors as documented", () =>
     Effect.gen(function* () {

@@ -1,5 +1,5 @@
 /**
- * Administration of a cluster: topics, their settings and records. One client serves the whole program.
+ * Administration of a cluster: topics, their settings and records, groups and their offsets. One client serves the whole program.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
@@ -11,6 +11,17 @@ import type * as Scope from "effect/Scope"
 import * as AdminSettings from "./internal/admin/adminSettings.js"
 import * as Client from "./internal/admin/client.js"
 import * as Configs from "./internal/admin/configs.js"
+import * as GroupOffsets from "./internal/admin/groupOffsets.js"
+import * as Groups from "./internal/admin/groups.js"
+import type {
+  GroupDescription,
+  GroupListing,
+  GroupMemberDescription,
+  GroupOffset,
+  OffsetReset,
+  PartitionLag
+} from "./internal/admin/groupTypes.js"
+import * as Lag from "./internal/admin/lag.js"
 import * as Offsets from "./internal/admin/offsets.js"
 import * as Partitions from "./internal/admin/partitions.js"
 import * as Records from "./internal/admin/records.js"
@@ -42,12 +53,18 @@ export {
   type ConfigChanges,
   type ConfigSource,
   type DeletedRecords,
+  type GroupDescription,
+  type GroupListing,
+  type GroupMemberDescription,
+  type GroupOffset,
   KafkaAdminError,
   type KafkaAdminErrorReason,
   type ListOffsetsOptions,
   type NewPartitions,
   type NewTopic,
+  type OffsetReset,
   type PartitionDescription,
+  type PartitionLag,
   type PartitionOffset,
   type RecordsToDelete,
   type TopicConfig,
@@ -135,6 +152,62 @@ export class KafkaAdmin extends Context.Tag("@spillway/kafka/KafkaAdmin")<
       records: ReadonlyArray<RecordsToDelete>,
       options?: AdminOptions | undefined
     ) => Effect.Effect<ReadonlyArray<DeletedRecords>, KafkaAdminError>
+
+    /** Every group of the cluster that may be seen, by id. Every broker is asked. */
+    readonly listGroups: (
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<GroupListing>, KafkaAdminError>
+
+    /**
+     * Groups of the classic protocol with their members. Fails with `UnknownGroup` for a group that doesn't exist or
+     * has members of the consumer protocol of Kafka 4 (KIP-848).
+     */
+    readonly describeGroups: (
+      groupIds: ReadonlyArray<string>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<GroupDescription>, KafkaAdminError>
+
+    /** Deletes groups without members, with their offsets. Fails with `GroupNotEmpty` for a group that has members. */
+    readonly deleteGroups: (
+      groupIds: ReadonlyArray<string>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /** The committed offsets of a group, by topic and partition; none for a group that doesn't exist. */
+    readonly groupOffsets: (
+      groupId: string,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<GroupOffset>, KafkaAdminError>
+
+    /**
+     * Commits new offsets for a group without members, and returns them; creates the group if it doesn't exist. Every
+     * position is looked up first: if one can't be resolved, nothing is committed. Fails with `OffsetOutOfRange` for an
+     * offset outside of the log, and with `GroupNotEmpty` for a group that has members.
+     */
+    readonly resetOffsets: (
+      groupId: string,
+      resets: ReadonlyArray<OffsetReset>,
+      options?: ListOffsetsOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<PartitionOffset>, KafkaAdminError>
+
+    /**
+     * Deletes committed offsets of a group. Partitions without one succeed. Fails with `GroupSubscribed` for a topic to
+     * which a member subscribes.
+     */
+    readonly deleteOffsets: (
+      groupId: string,
+      partitions: ReadonlyArray<TopicPartition>,
+      options?: AdminOptions | undefined
+    ) => Effect.Effect<void, KafkaAdminError>
+
+    /**
+     * A group's lag on every partition of the topics for which it has committed offsets or assigned partitions, by
+     * topic and partition. Partitions without a committed offset are included; those of deleted topics are not.
+     */
+    readonly groupLag: (
+      groupId: string,
+      options?: ListOffsetsOptions | undefined
+    ) => Effect.Effect<ReadonlyArray<PartitionLag>, KafkaAdminError>
   }
 >() {}
 
@@ -148,7 +221,14 @@ const serve = (client: Client.Client): Context.Tag.Service<KafkaAdmin> => ({
   describeConfigs: Configs.describe(client),
   alterConfigs: Configs.alter(client),
   listOffsets: Offsets.list(client),
-  deleteRecords: Records.remove(client)
+  deleteRecords: Records.remove(client),
+  listGroups: Groups.list(client),
+  describeGroups: Groups.describe(client),
+  deleteGroups: Groups.remove(client),
+  groupOffsets: GroupOffsets.list(client),
+  resetOffsets: GroupOffsets.reset(client),
+  deleteOffsets: GroupOffsets.remove(client),
+  groupLag: Lag.measure(client)
 })
 
 /** A client whose connections open when they are needed and close with the scope. `options`: for every operation. */

@@ -477,6 +477,72 @@ export interface DeleteRecordsResponse {
   }>
 }
 
+/** Lists the groups that the broker coordinates. */
+export type ListGroupsRequest = Readonly<Record<string, never>>
+
+export interface ListGroupsResponse {
+  readonly errorCode: number
+  readonly groups: ReadonlyArray<{
+    readonly groupId: string
+    /** `consumer` for consumers; empty for a group that only has offsets. */
+    readonly protocolType: string
+    /** As Kafka names it; empty before Kafka 2.6. */
+    readonly state: string
+    /** `classic`, `consumer`, `share` or `streams`; empty before Kafka 3.8. */
+    readonly type: string
+  }>
+}
+
+export interface DescribeGroupsRequest {
+  readonly groupIds: ReadonlyArray<string>
+}
+
+export interface DescribeGroupsResponse {
+  readonly groups: ReadonlyArray<{
+    readonly errorCode: number
+    readonly groupId: string
+    /** As Kafka names it; `Dead` for an unknown group. */
+    readonly state: string
+    readonly protocolType: string
+    /** The assignor that the members agreed on; empty unless the group is stable. */
+    readonly protocol: string
+    readonly members: ReadonlyArray<{
+      readonly memberId: string
+      readonly groupInstanceId: string | null
+      readonly clientId: string
+      /** The address that the broker sees, such as `/10.0.0.7`. */
+      readonly clientHost: string
+      /** Empty unless the group is stable. */
+      readonly metadata: Uint8Array
+      /** Empty unless the group is stable. */
+      readonly assignment: Uint8Array
+    }>
+  }>
+}
+
+export interface DeleteGroupsRequest {
+  readonly groupIds: ReadonlyArray<string>
+}
+
+export interface DeleteGroupsResponse {
+  readonly groups: ReadonlyArray<{ readonly groupId: string; readonly errorCode: number }>
+}
+
+/** Deletes a group's committed offsets. */
+export interface OffsetDeleteRequest {
+  readonly groupId: string
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
+}
+
+export interface OffsetDeleteResponse {
+  readonly errorCode: number
+  /** Empty with an error. */
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>
+  }>
+}
+
 /** Every request of a Wire, with its response. To add one, add it here and in each Wire. */
 export interface Protocol {
   readonly Metadata: readonly [MetadataRequest, MetadataResponse]
@@ -502,6 +568,10 @@ export interface Protocol {
   readonly DescribeConfigs: readonly [DescribeConfigsRequest, DescribeConfigsResponse]
   readonly IncrementalAlterConfigs: readonly [IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse]
   readonly DeleteRecords: readonly [DeleteRecordsRequest, DeleteRecordsResponse]
+  readonly ListGroups: readonly [ListGroupsRequest, ListGroupsResponse]
+  readonly DescribeGroups: readonly [DescribeGroupsRequest, DescribeGroupsResponse]
+  readonly DeleteGroups: readonly [DeleteGroupsRequest, DeleteGroupsResponse]
+  readonly OffsetDelete: readonly [OffsetDeleteRequest, OffsetDeleteResponse]
 }
 
 export type Api = keyof Protocol

@@ -283,6 +283,31 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
         topics: [{ topic, partitions: [{ partition: 0, lowWatermark: 2, errorCode: NONE }] }]
       })
       assert.deepStrictEqual(trimmed[0], trimmed[1])
+      const group = { groupId, generationId: -1, memberId: "", groupInstanceId: null }
+      yield* whenLoaded(data.request("OffsetFetch", { groupId, topics: null }))
+      yield* data.request("OffsetCommit", {
+        ...group,
+        topics: [{ topic, partitions: [{ partition: 0, offset: 2, metadata: "" }] }]
+      })
+      const listings = yield* eachVersion("ListGroups", {})
+      assert.deepStrictEqual(
+        listings.map(({ groups }) => groups.find((one) => one.groupId === groupId)),
+        [
+          { groupId, protocolType: "", state: "", type: "" },
+          { groupId, protocolType: "", state: "Empty", type: "" },
+          { groupId, protocolType: "", state: "Empty", type: "classic" }
+        ]
+      )
+      yield* eachVersion("OffsetDelete", { groupId, topics: [{ topic, partitions: [0] }] })
+      yield* data.request("OffsetCommit", {
+        ...group,
+        topics: [{ topic, partitions: [{ partition: 0, offset: 2, metadata: "" }] }]
+      })
+      const removed = yield* eachVersion("DeleteGroups", { groupIds: [groupId] })
+      assert.deepStrictEqual(
+        removed.map(({ groups }) => groups[0]?.errorCode),
+        [NONE, KafkaErrorCode.GROUP_ID_NOT_FOUND]
+      )
       const described = yield* eachVersion("Metadata", { topics: [topic], withReplicas: true })
       for (const { topics } of described) {
         assert.deepInclude(topics[0]?.partitions[0], { partition: 0, replicas: [topics[0]!.partitions[0]!.leader] })

@@ -6,6 +6,7 @@ import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type { Api, Request, Response } from "@spillway/kafka/Protocol"
 import type { Answer, Serve } from "./connections.js"
 import type { Coordinator } from "./coordinator.js"
+import * as GroupRequests from "./groupRequests.js"
 import type { Placement } from "./placement.js"
 import * as Records from "./records.js"
 import * as Refusal from "./refusal.js"
@@ -38,7 +39,8 @@ const groupApis = new Set<Api>([
   "LeaveGroup",
   "OffsetCommit",
   "OffsetFetch",
-  "TxnOffsetCommit"
+  "TxnOffsetCommit",
+  "OffsetDelete"
 ])
 
 const transactionApis = new Set<Api>(["InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn"])
@@ -80,7 +82,11 @@ export const make = ({ coordinator, placement, timers, topics, transactions }: P
     CreatePartitions: (request) => TopicRequests.createPartitions(topics, request),
     DescribeConfigs: (request) => TopicRequests.describeConfigs(topics, request),
     IncrementalAlterConfigs: (request) => TopicRequests.alterConfigs(topics, request),
-    DeleteRecords: (request, { nodeId }) => TopicRequests.deleteRecords(topics, nodeId, request)
+    DeleteRecords: (request, { nodeId }) => TopicRequests.deleteRecords(topics, nodeId, request),
+    ListGroups: (_, { nodeId }) => GroupRequests.list(coordinator, placement, nodeId),
+    DescribeGroups: (request, { nodeId }) => GroupRequests.describe(coordinator, placement, nodeId, request),
+    DeleteGroups: (request, { nodeId }) => GroupRequests.remove(coordinator, placement, nodeId, request),
+    OffsetDelete: (request) => GroupRequests.removeOffsets(coordinator, topics, request)
   }
 
   /** The error code that sends the client to another node, or 0. */

@@ -51,6 +51,11 @@ export interface Coordinator {
   /** Ends a producer's transaction for a group's offsets. */
   readonly endTransaction: (groupId: string, producerId: bigint, isCommit: boolean) => void
   readonly fetchOffsets: (request: OffsetFetchRequest) => OffsetFetchResponse
+  readonly groupIds: () => ReadonlyArray<string>
+  /** Removes a group with its offsets. */
+  readonly remove: (groupId: string) => void
+  /** Removes a committed offset, if there is one. */
+  readonly removeOffset: (groupId: string, topic: string, partition: number) => void
   /** The group; undefined if no client has used it. */
   readonly group: (groupId: string) => GroupState.Group | undefined
   readonly offset: (groupId: string, topic: string, partition: number) => number | undefined
@@ -188,6 +193,7 @@ export const make = ({ limits, partitionExists, timers }: Options): Coordinator 
             Group.join(limits, {
               token,
               request,
+              clientId,
               newMemberId:
                 request.memberId === "" ? `${request.groupInstanceId ?? clientId}-${++memberIds}` : request.memberId
             })
@@ -207,6 +213,20 @@ export const make = ({ limits, partitionExists, timers }: Options): Coordinator 
       errorCode: KafkaErrorCode.NONE,
       topics: offsets(groupId, topics, requireStable)
     }),
+    groupIds: () => [...groups.keys()],
+    remove: (groupId) => {
+      const entry = groups.get(groupId)
+      if (entry === undefined) return
+      disarm(entry)
+      groups.delete(groupId)
+      Signal.notify(changed)
+    },
+    removeOffset: (groupId, topic, partition) => {
+      const entry = groups.get(groupId)
+      if (entry === undefined) return
+      GroupOffsets.remove(entry.offsets, topic, partition)
+      Signal.notify(changed)
+    },
     group: (groupId) => groups.get(groupId)?.group,
     offset: (groupId, topic, partition) => {
       const entry = groups.get(groupId)

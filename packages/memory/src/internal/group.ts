@@ -5,7 +5,6 @@
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import type {
   HeartbeatRequest,
-  JoinGroupRequest,
   LeaveGroupRequest,
   OffsetCommitRequest,
   SyncGroupRequest
@@ -17,6 +16,7 @@ import {
   completeJoinIfAllJoined,
   endJoinPhase,
   expel,
+  type Joining,
   joined,
   park,
   persist,
@@ -43,15 +43,14 @@ import {
   transition
 } from "./groupState.js"
 
-export interface JoinOptions {
-  readonly token: number
-  readonly request: JoinGroupRequest
+export interface JoinOptions extends Joining {
   /** The id for a member that joins without one. */
   readonly newMemberId: string
 }
 
-export const join = (limits: Limits, { newMemberId, request, token }: JoinOptions): Transition =>
+export const join = (limits: Limits, joining: JoinOptions): Transition =>
   transition(limits, (draft) => {
+    const { newMemberId, request, token } = joining
     const fail = (errorCode: number, memberId = request.memberId) => {
       draft.joins.push({ token, response: joinError(errorCode, memberId) })
       return errorCode
@@ -67,13 +66,13 @@ export const join = (limits: Limits, { newMemberId, request, token }: JoinOption
         return fail(KafkaErrorCode.MEMBER_ID_REQUIRED, newMemberId)
       }
       const existing = staticMember(draft, groupInstanceId)
-      if (existing === undefined) addMember(draft, newMemberId, request, token)
-      else replaceMember(draft, existing, newMemberId, request, token)
+      if (existing === undefined) addMember(draft, newMemberId, joining)
+      else replaceMember(draft, existing, newMemberId, joining)
       return KafkaErrorCode.NONE
     }
     if (draft.pendingMembers.has(memberId)) {
       if (!supports(draft, request)) return fail(KafkaErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-      addMember(draft, memberId, request, token)
+      addMember(draft, memberId, joining)
       return KafkaErrorCode.NONE
     }
     const invalid = validateMember(draft, memberId, groupInstanceId)
@@ -90,7 +89,7 @@ export const join = (limits: Limits, { newMemberId, request, token }: JoinOption
       draft.joins.push({ token, response: joined(draft, memberId) })
       return KafkaErrorCode.NONE
     }
-    park(draft, member, request, token)
+    park(draft, member, joining)
     rebalanceOrCompleteJoin(draft)
     return KafkaErrorCode.NONE
   })

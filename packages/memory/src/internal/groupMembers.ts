@@ -48,8 +48,17 @@ export const validateGeneration = (
   return generation === draft.generation ? KafkaErrorCode.NONE : KafkaErrorCode.ILLEGAL_GENERATION
 }
 
-const memberOf = (draft: Draft, id: string, request: JoinGroupRequest, token: number): Member => ({
+/** A JoinGroup request that waits for its answer. */
+export interface Joining {
+  readonly token: number
+  readonly request: JoinGroupRequest
+  /** The name of the client that sends it. */
+  readonly clientId: string
+}
+
+const memberOf = (draft: Draft, id: string, { clientId, request, token }: Joining): Member => ({
   id,
+  clientId,
   instanceId: request.groupInstanceId,
   sessionTimeoutMs: request.sessionTimeoutMs,
   rebalanceTimeoutMs: request.rebalanceTimeoutMs,
@@ -61,29 +70,23 @@ const memberOf = (draft: Draft, id: string, request: JoinGroupRequest, token: nu
   sync: undefined
 })
 
-export const addMember = (draft: Draft, id: string, request: JoinGroupRequest, token: number): void => {
+export const addMember = (draft: Draft, id: string, joining: Joining): void => {
   draft.pendingMembers.delete(id)
-  if (draft.members.size === 0) draft.protocolType = request.protocolType
-  draft.members.set(id, memberOf(draft, id, request, token))
+  if (draft.members.size === 0) draft.protocolType = joining.request.protocolType
+  draft.members.set(id, memberOf(draft, id, joining))
   draft.leader ??= id
   if (draft.initial !== undefined) draft.initial = { ...draft.initial, joined: true }
   rebalanceOrCompleteJoin(draft)
 }
 
 /** Parks a JoinGroup of a known member. An earlier parked one is forgotten, because its connection has closed. */
-export const park = (draft: Draft, member: Member, request: JoinGroupRequest, token: number): void => {
+export const park = (draft: Draft, member: Member, joining: Joining): void => {
   const { assignment, expiresAt, isNew, sync } = member
-  draft.members.set(member.id, { ...memberOf(draft, member.id, request, token), assignment, expiresAt, isNew, sync })
+  draft.members.set(member.id, { ...memberOf(draft, member.id, joining), assignment, expiresAt, isNew, sync })
 }
 
 /** A static member that returns replaces its earlier instance, which is fenced. */
-export const replaceMember = (
-  draft: Draft,
-  old: Member,
-  id: string,
-  request: JoinGroupRequest,
-  token: number
-): void => {
+export const replaceMember = (draft: Draft, old: Member, id: string, joining: Joining): void => {
   const formerLeader = draft.leader
   if (old.join !== undefined) {
     draft.joins.push({ token: old.join, response: joinError(KafkaErrorCode.FENCED_INSTANCE_ID, old.id) })
@@ -91,14 +94,17 @@ export const replaceMember = (
   answerSync(draft, old.id, KafkaErrorCode.FENCED_INSTANCE_ID)
   const { assignment } = old
   draft.members.delete(old.id)
-  draft.members.set(id, { ...memberOf(draft, id, request, token), assignment, isNew: false })
+  draft.members.set(id, { ...memberOf(draft, id, joining), assignment, isNew: false })
   restartSession(draft, id)
   if (draft.pendingSync.delete(old.id)) draft.pendingSync.add(id)
   if (formerLeader === old.id) draft.leader = id
   if (draft.phase === "Stable" && selectProtocol(draft) === draft.protocol) {
     update(draft, id, { join: undefined })
     // Up to JoinGroup v8 a returning leader gets its old id, so that it doesn't compute a new assignment.
-    draft.joins.push({ token, response: { ...joined(draft, id), leader: formerLeader ?? "", members: [] } })
+    draft.joins.push({
+      token: joining.token,
+      response: { ...joined(draft, id), leader: formerLeader ?? "", members: [] }
+    })
     persist(draft)
     return
   }

@@ -61,6 +61,13 @@ export const forgetTopic = ({ committed, pending }: GroupOffsets, topic: string)
   for (const own of pending.values()) own.delete(topic)
 }
 
+export const remove = ({ committed, pending }: GroupOffsets, topic: string, partition: number): void => {
+  for (const offsets of [committed, ...pending.values()]) {
+    const partitions = offsets.get(topic)
+    if (partitions?.delete(partition) === true && partitions.size === 0) offsets.delete(topic)
+  }
+}
+
 export const offset = ({ committed }: GroupOffsets, topic: string, partition: number): number | undefined =>
   committed.get(topic)?.get(partition)?.offset
 

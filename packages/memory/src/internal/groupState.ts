@@ -10,6 +10,7 @@ export type Phase = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "St
 export interface Member {
   readonly id: string
   readonly instanceId: string | null
+  readonly clientId: string
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
   readonly protocols: JoinGroupRequest["protocols"]

@@ -85,7 +85,20 @@ const refusals: Refusals = {
   }),
   DeleteRecords: ({ topics }, errorCode) => ({
     topics: perPartition(topics, (partition) => ({ partition, errorCode, lowWatermark: -1 }))
-  })
+  }),
+  ListGroups: (_, errorCode) => ({ errorCode, groups: [] }),
+  DescribeGroups: ({ groupIds }, errorCode) => ({
+    groups: groupIds.map((groupId) => ({
+      errorCode,
+      groupId,
+      state: "",
+      protocolType: "",
+      protocol: "",
+      members: []
+    }))
+  }),
+  DeleteGroups: ({ groupIds }, errorCode) => ({ groups: groupIds.map((groupId) => ({ groupId, errorCode })) }),
+  OffsetDelete: (_, errorCode) => ({ errorCode, topics: [] })
 }
 
 /** Refuses a request with an error code. */

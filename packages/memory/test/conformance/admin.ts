@@ -2,35 +2,13 @@
  * Administration of a cluster, with `KafkaAdmin`.
  */
 import { assert } from "@effect/vitest"
-import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import { Wire } from "@spillway/kafka/Wire"
 import * as Position from "@spillway/transport/Position"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { eventually, type Harness, type Suite } from "./harness.js"
-
-export type Admin = Context.Tag.Service<KafkaAdmin.KafkaAdmin>
-
-/** The failed items, each as its reason and the place that it names. */
-export const failuresOf = <A>(effect: Effect.Effect<A, KafkaAdmin.KafkaAdminError>) =>
-  Effect.map(Effect.flip(effect), ({ failures }) =>
-    failures.map(({ partition, reason, topic }) =>
-      partition === undefined ? [reason, topic] : [reason, topic, partition]
-    )
-  )
-
-/** Declares a test that gets an admin client. */
-export const withAdmin =
-  ({ test }: Suite) =>
-  (name: string, body: (admin: Admin, harness: Harness) => Effect.Effect<void, unknown, Scope.Scope>): void =>
-    test(name, (harness) =>
-      Effect.gen(function* () {
-        const { wire } = yield* harness.client
-        yield* body(yield* Effect.provideService(KafkaAdmin.make(), Wire, wire), harness)
-      })
-    )
+import { adminGroups } from "./adminGroups.js"
+import { failuresOf, fill, firstTimestamp, withAdmin } from "./adminSupport.js"
+import { eventually, type Suite } from "./harness.js"
 
 export const admin = (suite: Suite): void => {
   const test = withAdmin(suite)
@@ -285,6 +263,8 @@ export const admin = (suite: Suite): void => {
         [["InvalidConfiguration", compacted, 0]]
       )
     }))
+
+  adminGroups(suite)
 }
 
 /** Kafka 4.3's, but for `min.insync.replicas`, which a cluster may set. */
@@ -322,20 +302,3 @@ const topicDefaults: ReadonlyArray<readonly [string, string]> = [
   ["segment.ms", "604800000"],
   ["unclean.leader.election.enable", "false"]
 ]
-
-/** Record `i` of a partition has the timestamp `firstTimestamp + i`. */
-const firstTimestamp = 1_000_000
-
-const fill = (harness: Harness, topic: string, count: number, partitions = 2) =>
-  Effect.gen(function* () {
-    const { wire } = yield* harness.client
-    const producer = yield* Effect.provideService(KafkaProducer.make(), Wire, wire)
-    yield* producer.sendAll(
-      Array.from({ length: partitions * count }, (_, i) => ({
-        topic,
-        partition: i % partitions,
-        value: Buffer.from(String(i)),
-        timestamp: firstTimestamp + Math.floor(i / partitions)
-      }))
-    )
-  }).pipe(Effect.scoped)

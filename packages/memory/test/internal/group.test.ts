@@ -96,6 +96,7 @@ const run = (limits: Limits, commands: ReadonlyArray<Command>) => {
       apply(
         Group.join(limits, {
           token,
+          clientId: "client",
           newMemberId: `member-${token}`,
           request: {
             groupId,

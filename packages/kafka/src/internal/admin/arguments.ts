@@ -46,6 +46,11 @@ export const partitions = (field: string, all: ReadonlyArray<TopicPartition>): R
   ...distinct(field, all.map(keyOf))
 ]
 
+export const groupIds = (all: ReadonlyArray<string>): ReadonlyArray<AdminFailure> => [
+  ...names("groupId", all),
+  ...distinct("groupId", all)
+]
+
 export const position = (
   field: string,
   value: Position,

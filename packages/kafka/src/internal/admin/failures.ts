@@ -7,7 +7,7 @@ import { ResponseError } from "../cluster/cluster.js"
 import { type AdminFailure, KafkaAdminError, type KafkaAdminErrorReason } from "./types.js"
 
 /** The location that a failure names. */
-export type Subject = Pick<AdminFailure, "topic" | "partition">
+export type Subject = Pick<AdminFailure, "topic" | "partition" | "groupId">
 
 /** The result of one attempt for an item. A retry's failure is reported if the timeout is reached first. */
 export type Outcome<A> =
@@ -36,12 +36,20 @@ export const leaderCodes: ReadonlySet<number> = new Set([
   Code.KAFKA_STORAGE_ERROR
 ])
 
+/** A group's coordinator moves, or isn't ready. */
+export const coordinatorCodes: ReadonlySet<number> = new Set([
+  Code.NOT_COORDINATOR,
+  Code.COORDINATOR_NOT_AVAILABLE,
+  Code.COORDINATOR_LOAD_IN_PROGRESS
+])
+
 const retriable: ReadonlySet<number> = new Set([
   Code.NOT_CONTROLLER,
   Code.THROTTLING_QUOTA_EXCEEDED,
   Code.BROKER_NOT_AVAILABLE,
   Code.NETWORK_EXCEPTION,
-  ...leaderCodes
+  ...leaderCodes,
+  ...coordinatorCodes
 ])
 
 const reasons: ReadonlyMap<number, KafkaAdminErrorReason> = new Map<number, KafkaAdminErrorReason>([
@@ -49,6 +57,13 @@ const reasons: ReadonlyMap<number, KafkaAdminErrorReason> = new Map<number, Kafk
   [Code.UNKNOWN_TOPIC_OR_PARTITION, "UnknownTopic"],
   [Code.UNKNOWN_TOPIC_ID, "UnknownTopic"],
   [Code.OFFSET_OUT_OF_RANGE, "OffsetOutOfRange"],
+  [Code.GROUP_ID_NOT_FOUND, "UnknownGroup"],
+  [Code.NON_EMPTY_GROUP, "GroupNotEmpty"],
+  [Code.GROUP_SUBSCRIBED_TO_TOPIC, "GroupSubscribed"],
+  // The answers to a commit from outside of a group that has members.
+  [Code.UNKNOWN_MEMBER_ID, "GroupNotEmpty"],
+  [Code.ILLEGAL_GENERATION, "GroupNotEmpty"],
+  [Code.REBALANCE_IN_PROGRESS, "GroupNotEmpty"],
   [Code.INVALID_TOPIC_EXCEPTION, "InvalidTopic"],
   [Code.INVALID_PARTITIONS, "InvalidConfiguration"],
   [Code.INVALID_REPLICATION_FACTOR, "InvalidConfiguration"],
@@ -57,6 +72,7 @@ const reasons: ReadonlyMap<number, KafkaAdminErrorReason> = new Map<number, Kafk
   [Code.INVALID_REQUEST, "InvalidConfiguration"],
   [Code.POLICY_VIOLATION, "InvalidConfiguration"],
   [Code.TOPIC_AUTHORIZATION_FAILED, "Authorization"],
+  [Code.GROUP_AUTHORIZATION_FAILED, "Authorization"],
   [Code.CLUSTER_AUTHORIZATION_FAILED, "Authorization"],
   [Code.SASL_AUTHENTICATION_FAILED, "Authorization"],
   [Code.REQUEST_TIMED_OUT, "Timeout"]

@@ -28,6 +28,11 @@ export type KafkaAdminErrorReason =
   | "InvalidConfiguration"
   /** The log doesn't hold the offset: it starts later, or ends earlier. */
   | "OffsetOutOfRange"
+  | "UnknownGroup"
+  /** The group has members; stop them first. */
+  | "GroupNotEmpty"
+  /** A member of the group subscribes to the topic. */
+  | "GroupSubscribed"
   /** The credentials were refused, or the operation isn't permitted. */
   | "Authorization"
   /** Not done within the timeout. A change may have been made, or may still be. */
@@ -44,6 +49,7 @@ export interface AdminFailure {
   readonly reason: KafkaAdminErrorReason
   readonly topic?: string | undefined
   readonly partition?: number | undefined
+  readonly groupId?: string | undefined
   /** The argument or option that can't be used. */
   readonly field?: string | undefined
   readonly description: string
@@ -51,10 +57,14 @@ export interface AdminFailure {
   readonly cause?: unknown
 }
 
-const show = ({ description, field, partition, reason, topic }: AdminFailure): string => {
+const show = ({ description, field, groupId, partition, reason, topic }: AdminFailure): string => {
+  const group = groupId === undefined ? undefined : `group ${groupId}`
   const place = partition === undefined ? topic : `${topic}-${partition}`
-  return [reason, place, field, description].filter((part) => part !== undefined).join(": ")
+  return [reason, group, place, field, description].filter((part) => part !== undefined).join(": ")
 }
+
+/** The most failures that a message shows. */
+const shown = 10
 
 /**
  * An operation that failed for one item or more. Its fields are those of the first failure, in the order of the
@@ -67,7 +77,8 @@ export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<
   }
 > {
   override get message(): string {
-    return this.failures.map(show).join("; ")
+    const more = this.failures.length - shown
+    return this.failures.slice(0, shown).map(show).join("; ") + (more > 0 ? `; and ${more} more` : "")
   }
 }
 

@@ -62,6 +62,8 @@ export interface Cluster {
    * code.
    */
   readonly refresh: (topics: ReadonlyArray<string> | null) => Effect.Effect<ReadonlyArray<TopicMetadata>, WireError>
+  /** The node ids of the brokers that the last metadata listed, without a request. */
+  readonly nodeIds: () => ReadonlyArray<number>
   /** The known metadata of a topic, without a request. */
   readonly topic: (topic: string) => TopicMetadata | undefined
   /** The partition's metadata if it has a leader, without a request. */
@@ -254,6 +256,7 @@ export const makeFor = Effect.fnUntraced(function* (
     requestController,
     disconnect: (role) => connections.close("replaced by a new connection", role),
     refresh,
+    nodeIds: () => [...nodes.keys()],
     topic: topics.get,
     isRecreated: topics.isRecreated,
     leader: (topic, partition) => {

@@ -2,6 +2,7 @@ import * as adminApis from "./adminApis.js"
 import type { Apis } from "./api.js"
 import * as dataApis from "./dataApis.js"
 import { Fetch } from "./fetchApi.js"
+import * as groupAdminApis from "./groupAdminApis.js"
 import * as groupApis from "./groupApis.js"
 import { Metadata } from "./metadataApi.js"
 import * as producerApis from "./producerApis.js"
@@ -15,5 +16,6 @@ export const apis: Apis = {
   ...groupApis,
   ...producerApis,
   ...transactionApis,
-  ...adminApis
+  ...adminApis,
+  ...groupAdminApis
 }

@@ -1,0 +1,65 @@
+/**
+ * The options and results of operations on groups.
+ */
+import type { TopicPartition } from "@spillway/transport/Consumer"
+import type { Position } from "@spillway/transport/Position"
+
+export interface GroupListing {
+  readonly groupId: string
+  /** `consumer` for consumers; empty for a group that has only offsets. */
+  readonly protocolType: string
+  /** As Kafka names it, such as `Stable` or `Empty`; absent before Kafka 2.6. */
+  readonly state: string | undefined
+  /** `classic`, `consumer`, `share` or `streams`, as Kafka names it; absent before Kafka 3.8. */
+  readonly type: string | undefined
+}
+
+export interface GroupMemberDescription {
+  readonly memberId: string
+  /** Absent for a member that isn't static. */
+  readonly groupInstanceId: string | undefined
+  readonly clientId: string
+  /** The address that the broker sees, such as `/10.0.0.7`. */
+  readonly host: string
+  /**
+   * The partitions that the member has in this generation; empty while the group rebalances. Absent if the group isn't
+   * one of consumers, or the assignment can't be read.
+   */
+  readonly assignment: ReadonlyArray<TopicPartition> | undefined
+}
+
+export interface GroupDescription {
+  readonly groupId: string
+  /** As Kafka names it: `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`. */
+  readonly state: string
+  /** `consumer` for consumers; empty for a group that has only offsets. */
+  readonly protocolType: string
+  /** The assignor that the members agreed on, such as `cooperative-sticky`; empty while the group isn't stable. */
+  readonly protocol: string
+  /** The coordinator's node id. */
+  readonly coordinator: number
+  readonly members: ReadonlyArray<GroupMemberDescription>
+}
+
+export interface GroupOffset extends TopicPartition {
+  /** The offset of the next record to handle. */
+  readonly offset: number
+  /** The leader epoch of the record before the offset; absent if it wasn't committed. */
+  readonly leaderEpoch: number | undefined
+  /** The text that was committed with the offset; null or empty if there is none. */
+  readonly metadata: string | null
+}
+
+export interface OffsetReset extends TopicPartition {
+  /** Where the group shall continue. */
+  readonly to: Position
+}
+
+export interface PartitionLag extends TopicPartition {
+  /** The group's committed offset; absent if it has none. */
+  readonly committed: number | undefined
+  /** The offset of the next record to be written; under `read_committed`, the end of the committed ones. */
+  readonly end: number
+  /** Offsets from the committed one to the end, which may hold fewer records; absent without a committed offset. */
+  readonly lag: number | undefined
+}
