@@ -174,7 +174,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a drain follows rebalances",
     file: `${kafka}/group/membership.ts`,
-    replace: "if (!stopping) yield* Until.done(over, generations)",
+    replace: "if (!stopping) yield* RunUntil.done(over, generations)",
     by: "yield* generations"
   },
   {

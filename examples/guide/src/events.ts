@@ -25,7 +25,7 @@ export const publish = (order: Order, payment: typeof Payment.Type) =>
     const { eventId } = yield* publisher.publish(OrderPlaced, order)
     yield* publisher.publishAll([
       Event.of(OrderPlaced, order),
-      Event.of(OrderPaid, payment, { id: payment.id }) // an id of your own where publishing may be repeated
+      Event.of(OrderPaid, payment, { id: payment.id }) // your own id, if you may publish this again
     ])
     // #endregion
     return eventId

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Result from "../../src/internal/concurrency/completion.js"
+import * as Completion from "../../src/internal/concurrency/completion.js"
 
 describe("result", () => {
   it.effect("reaches all waiters, also later ones; only the first counts", () =>
     Effect.gen(function* () {
-      const result = Result.make<number, string>()
+      const result = Completion.make<number, string>()
       const waiting = yield* Effect.fork(Effect.all([result.wait, result.wait], { concurrency: "unbounded" }))
       yield* Effect.yieldNow()
       result.done(Effect.succeed(1))
@@ -18,7 +18,7 @@ describe("result", () => {
 
   it.effect("may be a failure", () =>
     Effect.gen(function* () {
-      const result = Result.make<void, string>()
+      const result = Completion.make<void, string>()
       const waiting = yield* Effect.fork(Effect.flip(result.wait))
       yield* Effect.yieldNow()
       result.done(Effect.fail("failed"))
@@ -28,7 +28,7 @@ describe("result", () => {
 
   it.effect("doesn't hold up a waiter that stops waiting", () =>
     Effect.gen(function* () {
-      const result = Result.make<void>()
+      const result = Completion.make<void>()
       const waiting = yield* Effect.fork(result.wait)
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(waiting)

@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { survives } from "../../../../scripts/interrupting.js"
-import * as Result from "../../src/internal/concurrency/completion.js"
-import * as Until from "../../src/internal/concurrency/runUntil.js"
+import * as Completion from "../../src/internal/concurrency/completion.js"
+import * as RunUntil from "../../src/internal/concurrency/runUntil.js"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 
 describe("until", () => {
   it.effect("runs an effect until the deferred is done, and waits for its end", () =>
     Effect.gen(function* () {
-      const end = Result.make<string>()
+      const end = Completion.make<string>()
       const begun = yield* Deferred.make<void>()
       let ended = false
       const slow = Effect.zipRight(
@@ -23,7 +23,7 @@ describe("until", () => {
       )
       const running = yield* Effect.fork(
         Effect.map(
-          Until.done(end, Effect.ensuring(Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never), slow)),
+          RunUntil.done(end, Effect.ensuring(Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never), slow)),
           (result) => ({ result, ended })
         )
       )
@@ -36,13 +36,13 @@ describe("until", () => {
 
   it.effect("fails when the effect does", () =>
     Effect.gen(function* () {
-      const end = Result.make<void, string>()
-      assert.strictEqual(yield* Effect.flip(Until.done(end, Effect.fail("failed"))), "failed")
+      const end = Completion.make<void, string>()
+      assert.strictEqual(yield* Effect.flip(RunUntil.done(end, Effect.fail("failed"))), "failed")
     })
   )
 
   it("ends whenever it is interrupted", () => {
-    assert.isUndefined(survives(Effect.suspend(() => Until.done(Result.make<void>(), Effect.never))))
+    assert.isUndefined(survives(Effect.suspend(() => RunUntil.done(Completion.make<void>(), Effect.never))))
   })
 
   it.effect("waits for a notification, but not longer than its limit", () =>
@@ -51,7 +51,7 @@ describe("until", () => {
       const waiting = yield* Effect.fork(
         Effect.all(
           [1, 2].map(() =>
-            Effect.suspend(() => Effect.zipRight(Until.notified(signal, 1_000), Clock.currentTimeMillis))
+            Effect.suspend(() => Effect.zipRight(RunUntil.notified(signal, 1_000), Clock.currentTimeMillis))
           )
         )
       )

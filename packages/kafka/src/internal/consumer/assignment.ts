@@ -12,7 +12,7 @@ import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
 import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
-import * as Concurrently from "../concurrency/parallel.js"
+import * as Parallel from "../concurrency/parallel.js"
 import type { Member } from "../group/member.js"
 import type { RebalanceHandler } from "../group/membership.js"
 import * as StartCounts from "../group/startCounts.js"
@@ -182,7 +182,7 @@ export const make = <R>(options: {
     const abortEach = (ending: ReadonlyArray<Partition.Partition>) =>
       Effect.suspend(() => {
         const busy = ending.filter((partition) => !partition.hasEnded())
-        return busy.length === 0 ? Effect.void : Effect.asVoid(Concurrently.forEach(busy, ({ abort }) => abort))
+        return busy.length === 0 ? Effect.void : Effect.asVoid(Parallel.forEach(busy, ({ abort }) => abort))
       })
 
     /** Lets the records in flight of partitions settle, commits, and ends the partitions. */

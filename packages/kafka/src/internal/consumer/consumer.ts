@@ -20,7 +20,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
 import * as Cluster from "../cluster/cluster.js"
-import * as Until from "../concurrency/runUntil.js"
+import * as RunUntil from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Fetcher from "../fetcher/fetcher.js"
 import * as Member from "../group/member.js"
@@ -222,7 +222,7 @@ export const make = Effect.fnUntraced(function* <R>(
     if (transactions === undefined) return interval
     return isComplete && transactions.isFull()
       ? Effect.void
-      : Until.notified(transactions.filled, settings.commitIntervalMs)
+      : RunUntil.notified(transactions.filled, settings.commitIntervalMs)
   }
   const commitWhenDue = Effect.gen(function* () {
     let isComplete = true

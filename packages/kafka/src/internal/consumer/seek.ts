@@ -9,7 +9,7 @@ import { earliestTimestamp, type IsolationLevel, latestTimestamp } from "../../P
 import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Concurrently from "../concurrency/parallel.js"
+import * as Parallel from "../concurrency/parallel.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import { CurrentHandler } from "../lane/currentHandler.js"
 import type { Partition } from "../lane/partition.js"
@@ -137,7 +137,7 @@ export const make = (options: {
     yield* checked(position)
     yield* refuseAfterEnd
     const targeted = yield* assignedOf(partitions)
-    const targets = yield* Concurrently.forEach(targeted, (assigned) =>
+    const targets = yield* Parallel.forEach(targeted, (assigned) =>
       Effect.map(resolve(position, assigned), (offset): Target => ({ assigned, offset }))
     )
     const inHandler = (yield* CurrentHandler) === options.context

@@ -18,7 +18,7 @@ import { type Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Failure } from "../concurrency/retries.js"
-import * as Until from "../concurrency/runUntil.js"
+import * as RunUntil from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Tasks from "../concurrency/tasks.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
@@ -243,7 +243,7 @@ export const make = Effect.fnUntraced(function* (options: {
           ? askable.filter((assigned) => assigned.hasRoom() && !epochCheck.isDue(assigned))
           : []
       if (ready.length === 0) {
-        yield* retryMs === Infinity ? room : Until.notified(buffer.room, retryMs, room)
+        yield* retryMs === Infinity ? room : RunUntil.notified(buffer.room, retryMs, room)
         continue
       }
       const maxWaitMs = Math.min(retryMs, ready.length === wanted.length ? Infinity : busyWaitMs)

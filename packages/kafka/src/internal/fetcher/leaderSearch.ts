@@ -8,7 +8,7 @@ import * as Random from "effect/Random"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
-import * as Until from "../concurrency/runUntil.js"
+import * as RunUntil from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 
 export interface LeaderSearch {
@@ -59,7 +59,7 @@ export const make = (options: {
     const now = Monotonic.millis(clock)
     const isDue = leaderless.size > 0 && now >= dueAt
     if (doubted.size === 0 && !isDue) {
-      return leaderless.size === 0 ? changed.wait() : Until.notified(changed, dueAt - now)
+      return leaderless.size === 0 ? changed.wait() : RunUntil.notified(changed, dueAt - now)
     }
     const topics = Array.from(new Set([...doubted, ...leaderless]))
     doubted.clear()

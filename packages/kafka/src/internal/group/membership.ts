@@ -9,8 +9,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Result from "../concurrency/completion.js"
-import * as Until from "../concurrency/runUntil.js"
+import * as Completion from "../concurrency/completion.js"
+import * as RunUntil from "../concurrency/runUntil.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { show, without } from "../topicPartition.js"
 import * as Decisions from "./decisions.js"
@@ -73,18 +73,18 @@ export const make = Effect.fnUntraced(function* (options: {
   const scope = yield* Effect.scope
   const topics = Topics.make({ cluster, member, settings, subscription, checkTopics })
   /** Set when the member joins no further rebalance. */
-  const halted = Result.make<void>()
+  const halted = Completion.make<void>()
   const backoff = Backoff.make()
   let stopping = false
   /** LeaveGroup was sent: the coordinator then answers parked requests as if the member were unknown. */
   let hasLeft = false
   let checked = false
   /** Set when the current generation is being rebalanced. */
-  let rebalance = Result.make<void, ConsumerError>()
+  let rebalance = Completion.make<void, ConsumerError>()
   /** Set when the partitions are lost. */
-  let lost = Result.make<void>()
+  let lost = Completion.make<void>()
   /** Set when no further generation follows: the membership was lost, or is about to end. */
-  let over = Result.make<void, ConsumerError>()
+  let over = Completion.make<void, ConsumerError>()
 
   const lose = (memberIdKept: boolean): void => {
     if (hasLeft) return
@@ -129,7 +129,7 @@ export const make = Effect.fnUntraced(function* (options: {
     countPartitions: topics.countPartitions,
     groupStart,
     onGeneration: Effect.suspend(() => {
-      rebalance = Result.make()
+      rebalance = Completion.make()
       return heartbeats.start
     }),
     onAttempted: () => {
@@ -151,7 +151,7 @@ export const make = Effect.fnUntraced(function* (options: {
       )
       // A transaction that commits the first positions can't be interrupted: nothing waits for its end here.
       return Effect.flatMap(Effect.forkIn(opening, scope), (fiber) =>
-        Effect.ensuring(restore(Until.done(ended, watching)), Fiber.interruptFork(fiber))
+        Effect.ensuring(restore(RunUntil.done(ended, watching)), Fiber.interruptFork(fiber))
       )
     })
 
@@ -182,7 +182,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const run = Effect.gen(function* () {
     while (true) {
-      if (!stopping) yield* Until.done(over, generations)
+      if (!stopping) yield* RunUntil.done(over, generations)
       if (stopping) halted.done(Effect.void)
       yield* lost.wait
       yield* member.log("The membership was lost: dropping the partitions")
@@ -190,8 +190,8 @@ export const make = Effect.fnUntraced(function* (options: {
       yield* heartbeats.stop
       if (member.phase !== "Stable") yield* backoff.next
       member.phase = "Unjoined"
-      lost = Result.make()
-      over = Result.make()
+      lost = Completion.make()
+      over = Completion.make()
     }
   }).pipe(Effect.tapError(loseIfFenced), Effect.ensuring(Effect.sync(() => halted.done(Effect.void))))
 

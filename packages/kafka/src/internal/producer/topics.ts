@@ -7,7 +7,7 @@ import type { TopicMetadata } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Result from "../concurrency/completion.js"
+import * as Completion from "../concurrency/completion.js"
 import * as Decisions from "./decisions.js"
 
 export interface Topics {
@@ -49,7 +49,7 @@ export interface Options {
 }
 
 export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeoutMs }: Options): Topics => {
-  const refreshing = new Map<string, Result.Result<TopicMetadata, WireError>>()
+  const refreshing = new Map<string, Completion.Result<TopicMetadata, WireError>>()
   const refreshedAt = new Map<string, number>()
   const awaited = new Map<string, Array<Waiter>>()
   /** Topics that were used since unused ones were last forgotten. */
@@ -76,7 +76,7 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
   }
 
   const start = (topic: string) => {
-    const answer = Result.make<TopicMetadata, WireError>()
+    const answer = Completion.make<TopicMetadata, WireError>()
     refreshing.set(topic, answer)
     refreshedAt.set(topic, use(topic))
     run(
