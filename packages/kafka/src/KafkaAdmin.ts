@@ -75,8 +75,8 @@ export {
 
 /**
  * Operations on a cluster. An operation on several items attempts all of them. If any fails, the operation fails with
- * one error that lists every failed item (`failures`); the others were carried out. Results are in the order of the
- * arguments. No items: nothing is sent.
+ * one error that lists every failed item (`failures`); the others were carried out. Nothing is sent if an argument can't
+ * be used (`InvalidArgument`), or if there are no items. Results are in the order of the arguments.
  *
  * Each operation retries until its `timeout` while a controller, leader or coordinator moves or loads, or a broker
  * can't be reached.

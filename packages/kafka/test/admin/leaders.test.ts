@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
+import type { Response } from "@spillway/kafka/Protocol"
+import { Wire } from "@spillway/kafka/Wire"
 import type { FaultRule } from "@spillway/memory/Faults"
+import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Position from "@spillway/transport/Position"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -152,6 +156,31 @@ describe("KafkaAdmin: settings and partitions", () => {
         ]
       }
     )
+  )
+
+  it.scoped("waits until brokers list the new partitions", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker.make({ topics: { [topic]: 1 } })
+      let outdated = 2
+      const behind = Wire.of({
+        ...broker.wire,
+        connect: (endpoint, role) =>
+          Effect.map(broker.wire.connect(endpoint, role), (connection) => ({
+            ...connection,
+            request: (api, request, limitMs) =>
+              Effect.map(connection.request(api, request, limitMs), (response) => {
+                const topics = api === "Metadata" ? (response as Response<"Metadata">).topics : []
+                if (topics[0]?.partitions.length !== 3 || outdated-- <= 0) return response
+                return { ...response, topics: [{ ...topics[0], partitions: topics[0].partitions.slice(0, 1) }] }
+              })
+          }))
+      })
+      const admin = yield* Effect.provideService(KafkaAdmin.make(), Wire, behind)
+      const adding = yield* Effect.fork(admin.createPartitions([{ topic, partitions: 3 }]))
+      yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(adding)
+      assert.isBelow(outdated, 1)
+    })
   )
 
   it.effect("refuses a setting that is both set and removed", () =>

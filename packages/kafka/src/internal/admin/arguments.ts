@@ -17,10 +17,15 @@ export const names = (field: string, values: ReadonlyArray<unknown>): ReadonlyAr
     .map((value) => Failures.invalid(field, `must be a name, not ${show(value)}`))
 
 /** Items that occur more than once. */
-export const distinct = (field: string, keys: ReadonlyArray<string>): ReadonlyArray<AdminFailure> =>
-  Array.from(new Set(keys.filter((key, index) => keys.indexOf(key) !== index)), (key) =>
-    Failures.invalid(field, `must name ${key} once`)
-  )
+export const distinct = (field: string, keys: ReadonlyArray<string>): ReadonlyArray<AdminFailure> => {
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
+  for (const key of keys) {
+    if (seen.has(key)) repeated.add(key)
+    seen.add(key)
+  }
+  return Array.from(repeated, (key) => Failures.invalid(field, `must name ${key} once`))
+}
 
 /** A number that isn't an integer of that size. */
 export const integer = (

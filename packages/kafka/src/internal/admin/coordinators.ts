@@ -2,12 +2,14 @@
  * Requests about groups, each to the group's coordinator.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import type { ResponseError } from "../cluster/cluster.js"
 import * as Parallel from "../concurrency/parallel.js"
 import type { Operation } from "./client.js"
 import * as Failures from "./failures.js"
+import { groupBy } from "./groupBy.js"
 import * as PerItem from "./perItem.js"
 
 /** A request to one group's coordinator. Looks the coordinator up again after it failed. */
@@ -42,15 +44,14 @@ export const ask = Effect.fnUntraced(function* <B extends Answer, A>(
 ): Effect.fn.Return<PerItem.Outcomes<string, A>> {
   const { cluster } = operation
   const located = yield* Parallel.forEach(groupIds, (groupId) => Effect.either(cluster.coordinator(groupId)))
-  const outcomes: Array<PerItem.Outcomes<string, A>[number]> = []
-  const byNode = new Map<number, Array<string>>()
-  for (const [index, found] of located.entries()) {
-    const groupId = groupIds[index]!
-    if (found._tag === "Left") outcomes.push([groupId, Failures.ofError({ groupId }, found.left)])
-    else byNode.set(found.right, [...(byNode.get(found.right) ?? []), groupId])
-  }
+  const nodes = new Map(groupIds.map((groupId, index) => [groupId, located[index]!]))
+  const outcomes = Array.from(nodes).flatMap(([groupId, found]) =>
+    found._tag === "Left" ? [[groupId, Failures.ofError({ groupId }, found.left)] as const] : []
+  )
+  const byNode = groupBy(groupIds, (groupId) => Either.getOrUndefined(nodes.get(groupId)!))
+  byNode.delete(undefined)
   const answers = yield* Parallel.forEach(Array.from(byNode), ([nodeId, asked]) =>
-    Effect.match(send(nodeId, asked), {
+    Effect.match(send(nodeId!, asked), {
       onFailure: (error) =>
         PerItem.all(asked, (groupId) => {
           cluster.forgetCoordinator(groupId)
@@ -63,7 +64,7 @@ export const ask = Effect.fnUntraced(function* <B extends Answer, A>(
           answers.map((answer) => [answer.groupId, answer]),
           (answer, groupId) =>
             answer.errorCode === Code.NONE
-              ? outcomeOf(answer, nodeId)
+              ? outcomeOf(answer, nodeId!)
               : refusal(operation, groupId, {}, answer.errorCode)
         )
     })

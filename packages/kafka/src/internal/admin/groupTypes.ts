@@ -4,6 +4,7 @@
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { Position } from "@spillway/transport/Position"
 
+/** A group of the cluster. */
 export interface GroupListing {
   readonly groupId: string
   /** `consumer` for consumers; empty for a group that has only offsets. */
@@ -14,10 +15,13 @@ export interface GroupListing {
   readonly type: string | undefined
 }
 
+/** A member of a group. */
 export interface GroupMemberDescription {
+  /** The id that the coordinator issued. */
   readonly memberId: string
   /** Absent for a member that isn't static. */
   readonly groupInstanceId: string | undefined
+  /** The name of its client, which it chose. */
   readonly clientId: string
   /** The address that the broker sees, such as `/10.0.0.7`. */
   readonly host: string
@@ -28,6 +32,7 @@ export interface GroupMemberDescription {
   readonly assignment: ReadonlyArray<TopicPartition> | undefined
 }
 
+/** A group of the classic protocol and its members. */
 export interface GroupDescription {
   readonly groupId: string
   /** As Kafka names it: `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`. */
@@ -38,9 +43,11 @@ export interface GroupDescription {
   readonly protocol: string
   /** The coordinator's node id. */
   readonly coordinator: number
+  /** Empty for a group without members. */
   readonly members: ReadonlyArray<GroupMemberDescription>
 }
 
+/** A committed offset of a group. */
 export interface GroupOffset extends TopicPartition {
   /** The offset of the next record to handle. */
   readonly offset: number
@@ -50,11 +57,13 @@ export interface GroupOffset extends TopicPartition {
   readonly metadata: string | null
 }
 
+/** A new offset for a group. */
 export interface OffsetReset extends TopicPartition {
-  /** Where the group shall continue. */
+  /** The position of the next record to handle. */
   readonly to: Position
 }
 
+/** How far a group is behind the end of a partition. */
 export interface PartitionLag extends TopicPartition {
   /** The group's committed offset; absent if it has none. */
   readonly committed: number | undefined

@@ -15,32 +15,29 @@ import * as Offsets from "./offsets.js"
 import * as PerItem from "./perItem.js"
 import type { KafkaAdminError, ListOffsetsOptions } from "./types.js"
 
-/** The metadata of the topics that exist: a deleted one may still have offsets for a moment. */
-const existing = (
+/** The metadata of topics. A deleted topic may still have offsets for a moment: it has no partitions. */
+const lookUp = (
   operation: Client.Operation,
   topics: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<TopicMetadata>, KafkaAdminError> =>
-  Effect.map(
-    PerItem.run(operation, {
-      items: topics,
-      subjectOf: (topic) => ({ topic }),
-      attempt: (left) =>
-        Effect.match(operation.cluster.refresh(left), {
-          onFailure: (error) => PerItem.all(left, (topic) => Failures.ofError({ topic }, error)),
-          onSuccess: (found) =>
-            PerItem.match(
-              left,
-              (topic) => topic,
-              found.map((metadata) => [metadata.topic, metadata]),
-              (metadata, topic): Failures.Outcome<TopicMetadata> =>
-                metadata.errorCode === Code.NONE || metadata.errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION
-                  ? Failures.done(metadata)
-                  : Failures.ofCode({ topic }, metadata.errorCode)
-            )
-        })
-    }),
-    (found) => found.filter(({ errorCode }) => errorCode === Code.NONE)
-  )
+  PerItem.run(operation, {
+    items: topics,
+    subjectOf: (topic) => ({ topic }),
+    attempt: (left) =>
+      Effect.match(operation.cluster.refresh(left), {
+        onFailure: (error) => PerItem.all(left, (topic) => Failures.ofError({ topic }, error)),
+        onSuccess: (found) =>
+          PerItem.match(
+            left,
+            (topic) => topic,
+            found.map((metadata) => [metadata.topic, metadata]),
+            (metadata, topic): Failures.Outcome<TopicMetadata> =>
+              metadata.errorCode === Code.NONE || metadata.errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION
+                ? Failures.done(metadata)
+                : Failures.ofCode({ topic }, metadata.errorCode)
+          )
+      })
+  })
 
 export const measure =
   (client: Client.Client) =>
@@ -58,7 +55,7 @@ export const measure =
       const assigned = group!.members.flatMap(({ assignment = [] }) => assignment)
       const topics = Array.from(new Set([...committed, ...assigned].map(({ topic }) => topic)))
       const partitions = byPlace(
-        (yield* existing(operation, topics)).flatMap(({ partitions, topic }) =>
+        (yield* lookUp(operation, topics)).flatMap(({ partitions, topic }) =>
           partitions.map(({ partition }) => ({ topic, partition }))
         )
       )

@@ -10,6 +10,7 @@ import * as Parallel from "../concurrency/parallel.js"
 import { keyOf, placeOf } from "../topicPartition.js"
 import type { Operation } from "./client.js"
 import * as Failures from "./failures.js"
+import { groupBy } from "./groupBy.js"
 import * as PerItem from "./perItem.js"
 
 /** A partition's part of a response. */
@@ -28,9 +29,8 @@ export const nest = <I extends TopicPartition, A>(
   items: ReadonlyArray<I>,
   partitionOf: (item: I) => A
 ): ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<A> }> => {
-  const topics = new Map<string, Array<A>>()
-  for (const item of items) topics.set(item.topic, [...(topics.get(item.topic) ?? []), partitionOf(item)])
-  return Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))
+  const topics = groupBy(items, ({ topic }) => topic)
+  return Array.from(topics, ([topic, partitions]) => ({ topic, partitions: partitions.map(partitionOf) }))
 }
 
 /** Why a partition has no leader to ask, by its topic's metadata. */
@@ -67,16 +67,15 @@ export const ask = Effect.fnUntraced(function* <I extends TopicPartition, B exte
     return PerItem.all(items, (item) => Failures.ofError(placeOf(item), refreshed.left))
   }
   const byName = new Map(refreshed.right.map((metadata) => [metadata.topic, metadata]))
-  const outcomes: Array<PerItem.Outcomes<I, A>[number]> = []
-  const byLeader = new Map<number, Array<I>>()
-  for (const item of items) {
-    const metadata = byName.get(item.topic)
-    const leader = metadata?.errorCode === Code.NONE ? cluster.leader(item.topic, item.partition)?.leader : undefined
-    if (leader === undefined) outcomes.push([item, absence(placeOf(item), metadata)])
-    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), item])
-  }
+  const byLeader = groupBy(items, ({ partition, topic }) =>
+    byName.get(topic)?.errorCode === Code.NONE ? cluster.leader(topic, partition)?.leader : undefined
+  )
+  const outcomes = (byLeader.get(undefined) ?? []).map(
+    (item) => [item, absence(placeOf(item), byName.get(item.topic))] as const
+  )
+  byLeader.delete(undefined)
   const answers = yield* Parallel.forEach(Array.from(byLeader), ([nodeId, asked]) =>
-    Effect.match(request(nodeId, asked), {
+    Effect.match(request(nodeId!, asked), {
       onFailure: (error) => PerItem.all(asked, (item) => Failures.ofError(placeOf(item), error)),
       onSuccess: (answers) =>
         PerItem.match(

@@ -7,6 +7,7 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type { IsolationLevel } from "../../Protocol.js"
 
+/** The options of every operation, and of the service for all of its operations. */
 export interface AdminOptions {
   /**
    * How long an operation may take, retries included; above zero, up to 24 days. Default: the timeout of the service's
@@ -15,6 +16,7 @@ export interface AdminOptions {
   readonly timeout?: Duration.DurationInput | undefined
 }
 
+/** Why an operation failed for an item. */
 export type KafkaAdminErrorReason =
   /** An argument that no cluster accepts; nothing was sent. `field` names it. */
   | "InvalidArgument"
@@ -47,11 +49,15 @@ export type KafkaAdminErrorReason =
 /** One item of an operation that failed, and the reason. */
 export interface AdminFailure {
   readonly reason: KafkaAdminErrorReason
+  /** The topic of the item, if it has one. */
   readonly topic?: string | undefined
+  /** The partition of `topic`, if the item is one. */
   readonly partition?: number | undefined
+  /** The group of the item, if it has one. */
   readonly groupId?: string | undefined
   /** The argument or option that can't be used. */
   readonly field?: string | undefined
+  /** The failure in words, with the broker's message or error code. */
   readonly description: string
   /** The `WireError`, if the connection failed. */
   readonly cause?: unknown
@@ -72,7 +78,7 @@ const shown = 10
  */
 export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<
   AdminFailure & {
-    /** Every item that failed, in the order of the arguments. The operation succeeded for the others. */
+    /** Every item that failed, in the order of the arguments. */
     readonly failures: readonly [AdminFailure, ...ReadonlyArray<AdminFailure>]
   }
 > {
@@ -82,7 +88,9 @@ export class KafkaAdminError extends Data.TaggedError("KafkaAdminError")<
   }
 }
 
+/** A topic to create. */
 export interface NewTopic {
+  /** Its name: letters, digits, dots, underscores and dashes, 249 at most. */
   readonly topic: string
   /** Default: 1. */
   readonly partitions?: number | undefined
@@ -92,6 +100,7 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string>> | undefined
 }
 
+/** A topic of the cluster. */
 export interface TopicListing {
   readonly topic: string
   /** As Kafka prints it; empty before Kafka 2.8. A topic that is deleted and created again gets a new one. */
@@ -100,6 +109,7 @@ export interface TopicListing {
   readonly isInternal: boolean
 }
 
+/** A partition and its replicas. */
 export interface PartitionDescription {
   readonly partition: number
   /** The leader's node id; absent while there is none. */
@@ -112,6 +122,7 @@ export interface PartitionDescription {
   readonly isr: ReadonlyArray<number>
 }
 
+/** A topic and its partitions. */
 export interface TopicDescription extends TopicListing {
   /** In the order of their numbers. */
   readonly partitions: ReadonlyArray<PartitionDescription>
@@ -132,16 +143,21 @@ export type ConfigSource =
   /** A source that Spillway doesn't know. */
   | "other"
 
+/** A setting of a topic. */
 export interface TopicConfig {
   /** null for a sensitive setting. */
   readonly value: string | null
+  /** Where the value was set. */
   readonly source: ConfigSource
   /** Whether it is Kafka's default, not set anywhere. */
   readonly isDefault: boolean
+  /** Whether brokers keep the value secret, such as a password. */
   readonly isSensitive: boolean
+  /** Whether it can't be changed while brokers run. */
   readonly isReadOnly: boolean
 }
 
+/** The settings of a topic. */
 export interface TopicConfigs {
   readonly topic: string
   /** By name, such as `retention.ms`. */
@@ -157,12 +173,14 @@ export interface ConfigChanges {
   readonly remove?: ReadonlyArray<string> | undefined
 }
 
+/** A topic to enlarge. */
 export interface NewPartitions {
   readonly topic: string
-  /** How many partitions the topic shall have, more than it has. */
+  /** The total number of partitions afterwards, more than the topic has. */
   readonly partitions: number
 }
 
+/** The options of operations that look offsets up. */
 export interface ListOffsetsOptions extends AdminOptions {
   /**
    * With `read_committed`, `Position.end` is before the first open transaction. Kafka's `isolation.level`. Default:
@@ -171,15 +189,19 @@ export interface ListOffsetsOptions extends AdminOptions {
   readonly isolationLevel?: IsolationLevel | undefined
 }
 
+/** An offset of a partition. */
 export interface PartitionOffset extends TopicPartition {
+  /** From 0 to the end of the log. */
   readonly offset: number
 }
 
+/** The first records of a partition. */
 export interface RecordsToDelete extends TopicPartition {
   /** Records before it are deleted; `Position.end` deletes all that are replicated. */
   readonly before: Position
 }
 
+/** A partition after its first records were deleted. */
 export interface DeletedRecords extends TopicPartition {
   /** The first offset that is left. */
   readonly startOffset: number
