@@ -207,7 +207,13 @@ const nextAttempt = (
   const unavailable = retry?.unavailable ?? ScheduleCursor.make(policy)
   const endlessly = Effect.suspend(() => ScheduleCursor.make(endless).next(failure))
   return Effect.suspend(() => {
-    const decision = classify(failure)
+    let decision: HandlerError.Decision
+    try {
+      decision = classify(failure)
+    } catch (thrown) {
+      // Effect inspects a thrown value, which may throw in its turn.
+      return Effect.die(thrown)
+    }
     if (decision._tag === "DeadLetter") return Effect.succeedNone
     if (caller?.failed(failure) === true) {
       return Effect.succeedSome({ attempt, cursor, unavailable, delay: Duration.zero })

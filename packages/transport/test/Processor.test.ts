@@ -274,6 +274,16 @@ describe("Processor.recover: which failures are retried", () => {
     })
   )
 
+  it.effect("none, if classify throws what can't be inspected", () =>
+    Effect.gen(function* () {
+      const hostile = new Proxy({}, { has: () => assert.fail("inspected") })
+      const classify: HandlerError.Classify = () => {
+        throw hostile
+      }
+      assert.strictEqual(succeeded(yield* run([Effect.fail("down")], { classify })), "deadLettered")
+    })
+  )
+
   it.effect("none, if classify or the schedule throws", () =>
     Effect.gen(function* () {
       const fail = times(5, Effect.fail("failed"))

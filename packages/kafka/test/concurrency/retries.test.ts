@@ -67,6 +67,30 @@ describe("long retries", () => {
     )
   )
 
+  it.effect("that end without success are over with a line of their own, if they were logged", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const retries = yield* Retries.make({ groupId: "billing" })
+        const retry = retries.of("Heartbeat")
+        yield* retry.failed("no answer")
+        retry.dropped()
+        yield* retry.failed("no answer")
+        yield* TestClock.adjust("12 seconds")
+        yield* retry.failed("no answer")
+        retry.dropped()
+        yield* Effect.yieldNow()
+        assert.deepStrictEqual(
+          lines.map(({ annotations, level, message }) => [level, message, annotations["seconds"]]),
+          [
+            ["Warning", "An operation keeps failing; retrying", 12],
+            ["Info", "The operation is no longer retried", 12]
+          ]
+        )
+        assert.deepStrictEqual(retries.lasting(), [])
+      })
+    )
+  )
+
   it.effect("of a hundred clients are few lines", () =>
     logged((lines) =>
       Effect.gen(function* () {

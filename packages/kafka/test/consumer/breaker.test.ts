@@ -72,6 +72,36 @@ describe("circuitBreaker", () => {
     }).pipe(onBroker(two))
   )
 
+  it.effect("frees the partitions when a probe that can't be interrupted runs longer than the handler timeout", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const handled: Array<string> = []
+      let mode: "down" | "stuck" | "up" = "down"
+      const consumer = yield* KafkaConsumer.make({
+        ...options,
+        circuitBreaker,
+        retry,
+        handlerTimeout: "5 seconds",
+        handler: ({ value }) =>
+          Effect.suspend(() => {
+            if (mode === "down") return Effect.fail("down")
+            if (mode === "up") return Effect.sync(() => handled.push(value))
+            mode = "up"
+            return Effect.uninterruptible(Effect.sleep("10 minutes"))
+          })
+      })
+      yield* broker.produce(topic, [...on(0, "a", "b"), ...on(1, "c", "d")])
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* breakerOf(consumer).state, "open")
+      mode = "stuck"
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* breakerOf(consumer).state, "closed")
+      assert.strictEqual(handled.length, 2)
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(handled.length, 4)
+    }).pipe(onBroker(two))
+  )
+
   it.effect("dead-letters no record that failed as a probe, even without retries", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker

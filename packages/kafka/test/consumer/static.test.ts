@@ -3,6 +3,9 @@ import { type Connection, Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as KafkaConsumer from "../../src/KafkaConsumer.js"
 import { committed, group, makeCalls, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
@@ -48,6 +51,59 @@ describe("KafkaConsumer: static members", () => {
       assert.deepStrictEqual(calls.values(), ["a"])
       assert.strictEqual((yield* broker.group(group)).generation, generation + 1)
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  for (const assignor of ["cooperative-sticky", "range"] as const) {
+    it.effect(`finds partitions that were added while its leader was away, by ${assignor}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const calls = makeCalls()
+        const start = (groupInstanceId: string) =>
+          KafkaConsumer.make({
+            ...options,
+            groupInstanceId,
+            assignors: [assignor],
+            initialOffset: "earliest",
+            metadataInterval: "5 seconds",
+            handler: calls.handler(() => Effect.void)
+          })
+        const scope = yield* Scope.make()
+        yield* Scope.extend(start("one"), scope)
+        const other = yield* Effect.fork(start("two"))
+        yield* TestClock.adjust("10 seconds")
+        yield* Fiber.join(other)
+        yield* Effect.zipRight(Effect.fork(Scope.close(scope, Exit.void)), TestClock.adjust("1 second"))
+        yield* broker.addPartitions(topic, 3)
+        yield* broker.produce(topic, [{ value: "a", partition: 2 }])
+        const again = yield* Effect.fork(start("one"))
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(again)
+        assert.deepStrictEqual(calls.values(), ["a"])
+        const { generation } = yield* broker.group(group)
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual((yield* broker.group(group)).generation, generation, "one rebalance is enough")
+      }).pipe(onBroker({ topics: { [topic]: 2 } }))
+    )
+  }
+
+  it.effect("a leader that restarts starts no rebalance when nothing was added", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const start = KafkaConsumer.make({
+        ...options,
+        groupInstanceId: "one",
+        metadataInterval: "5 seconds",
+        handler: () => Effect.void
+      })
+      const scope = yield* Scope.make()
+      yield* Scope.extend(start, scope)
+      yield* TestClock.adjust("6 seconds")
+      const { generation } = yield* broker.group(group)
+      yield* Effect.zipRight(Effect.fork(Scope.close(scope, Exit.void)), TestClock.adjust("1 second"))
+      yield* start
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* broker.group(group)).generation, generation)
+    }).pipe(onBroker({ topics: { [topic]: 3 } }))
   )
 
   it.effect("is not fenced by its own late commit after it has rejoined under another member id", () =>

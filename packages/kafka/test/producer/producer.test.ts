@@ -222,6 +222,19 @@ describe("KafkaProducer", () => {
   )
 
   describe("refuses before anything is sent", () => {
+    it.scoped("what isn't an array of records", () =>
+      Effect.gen(function* () {
+        const { producer } = yield* setup()
+        for (const wrong of [Promise.resolve([]), "records", null, undefined, to(0, "a")]) {
+          const records = wrong as unknown as ReadonlyArray<ProducerRecord>
+          const error = yield* Effect.flip(producer.sendAll(records))
+          assert.strictEqual(error.reason, "InvalidRecord")
+          assert.match(error.description, /^records must be an array, not /)
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(producer.sendAllEither(records))))
+        }
+      })
+    )
+
     it.scoped("records that are too large, invalid, or name a missing partition", () =>
       Effect.gen(function* () {
         const { producer, requests } = yield* setup({ maxBatchBytes: 1_024 })

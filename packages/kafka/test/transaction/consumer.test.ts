@@ -91,6 +91,28 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const written = (count: number, name = "results") => until(Effect.map(valuesOf(name), ({ length }) => length >= count))
 
 describe("KafkaConsumer, transactional", () => {
+  it.effect("dead-letters a record whose handler returns no array, and says what it must return", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      yield* make({ handler: () => Effect.succeed("a bill" as unknown as ReadonlyArray<ProducerRecord>) })
+      yield* produce(["a"])
+      yield* until(Effect.map(broker.records(`${topic}-dlq`), ({ length }) => length === 1))
+      const [letter] = yield* broker.records(`${topic}-dlq`)
+      console.log(
+        letter!.headers.map(
+          ([n, v]) =>
+            n +
+            "=" +
+            Buffer.from(v ?? [])
+              .toString()
+              .slice(0, 100)
+        )
+      )
+      const texts = letter!.headers.map(([, value]) => Buffer.from(value ?? []).toString())
+      assert.include(texts, 'a transactional handler must return an array of records to write, not "a bill"')
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("writes its handler's results with the offsets, in few transactions", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker

@@ -1,6 +1,6 @@
 /**
  * The operations that a client retries until they succeed. A failing operation is logged once it matters, again at a
- * slow interval, and once when it succeeds. One line covers all subjects of an operation, such as partitions.
+ * slow interval, and once when it succeeds or is no longer retried. One line covers all subjects of an operation, such as partitions.
  */
 import { messageOf } from "@spillway/transport/HandlerError"
 import * as Logging from "@spillway/transport/Logging"
@@ -8,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
+import * as Runtime from "effect/Runtime"
 import * as Monotonic from "./monotonic.js"
 
 /** An operation that has been failing for this long, in milliseconds, is logged and shown in health. */
@@ -107,7 +108,7 @@ const lastingOf = ({ entries, name }: Operation, now: number): Lasting | undefin
 
 /** `annotations`: added to every line of this client. */
 export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effect.Effect<Retries> =>
-  Effect.map(Effect.clock, (clock) => {
+  Effect.zipWith(Effect.clock, Effect.runtime<never>(), (clock, runtime) => {
     const operations = new Map<string, Operation>()
     const now = () => Monotonic.millis(clock)
 
@@ -136,6 +137,15 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
       return isOver
     }
 
+    const over = (operation: Operation, message: string): Effect.Effect<void> => {
+      const { name, reported } = operation
+      operation.reported = undefined
+      return line(LogLevel.Info, message, `over ${name}`, {
+        operation: name,
+        seconds: seconds(now() - reported!.since)
+      })
+    }
+
     const retryOf = (name: string, subject: string, began?: number): Retry => ({
       failed: (failure, since = began) =>
         Effect.suspend(() => {
@@ -150,17 +160,14 @@ export const make = (annotations: Readonly<Record<string, unknown>> = {}): Effec
         }),
       succeeded: Effect.suspend(() => {
         const operation = operations.get(name)
-        if (operation === undefined || !end(operation, subject)) return Effect.void
-        const { reported } = operation
-        operation.reported = undefined
-        return line(LogLevel.Info, "The operation succeeds again", `over ${name}`, {
-          operation: name,
-          seconds: seconds(now() - reported!.since)
-        })
+        return operation === undefined || !end(operation, subject)
+          ? Effect.void
+          : over(operation, "The operation succeeds again")
       }),
       dropped: () => {
         const operation = operations.get(name)
-        if (operation !== undefined && end(operation, subject)) operation.reported = undefined
+        if (operation === undefined || !end(operation, subject)) return
+        Runtime.runFork(runtime)(over(operation, "The operation is no longer retried"))
       }
     })
 

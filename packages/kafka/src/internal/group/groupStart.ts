@@ -25,6 +25,11 @@ export interface GroupStart {
     topics: ReadonlyArray<string>,
     partitionCounts: ReadonlyMap<string, number>
   ) => Effect.Effect<StartCounts.StartCounts, WireError | ResponseError | OffsetsRefused>
+  /**
+   * How many of the topics' partitions the group has assigned, as far as its committed offsets say: a member commits
+   * where it starts. Empty if they can't be known.
+   */
+  readonly countAssigned: (partitionCounts: ReadonlyMap<string, number>) => Effect.Effect<ReadonlyMap<string, number>>
   /** Called in a new generation, with the counts that its leader sent with the assignment. */
   readonly onAssigned: (topics: ReadonlyArray<string>, isLeader: boolean, counts: StartCounts.StartCounts) => void
 }
@@ -47,8 +52,8 @@ export const make = (options: {
     hasBegun = false
   })
 
-  /** The topics for which the group has committed offsets. */
-  const committedTopics = Effect.gen(function* () {
+  /** The partitions for which the group has committed offsets, by topic. */
+  const committedPartitions = Effect.gen(function* () {
     const { groupId } = settings
     const answer = yield* member.toCoordinator("data", "OffsetFetch", { groupId, topics: null, requireStable: true })
     const reaction = Decisions.onOffsetFetch(answer.errorCode)
@@ -56,10 +61,28 @@ export const make = (options: {
     // An unstable offset is committed, or about to be.
     const isCommitted = ({ errorCode, offset }: { readonly errorCode: number; readonly offset: number }) =>
       errorCode !== 0 || offset >= 0
-    return new Set(answer.topics.flatMap(({ partitions, topic }) => (partitions.some(isCommitted) ? [topic] : [])))
+    return new Map(
+      answer.topics.flatMap(({ partitions, topic }) => {
+        const committed = partitions.filter(isCommitted).map(({ partition }) => partition)
+        return committed.length === 0 ? [] : [[topic, new Set(committed)] as const]
+      })
+    )
   })
 
   return {
+    countAssigned: (partitionCounts) =>
+      committedPartitions.pipe(
+        Effect.map((committed) => {
+          const isAssigned = (topic: string) => (partition: number) => committed.get(topic)?.has(partition) === true
+          return new Map(
+            Array.from(partitionCounts, ([topic, count]) => {
+              const partitions = Array.from({ length: count }, (_, partition) => partition)
+              return [topic, partitions.filter(isAssigned(topic)).length] as const
+            })
+          )
+        }),
+        Effect.catchAll(() => Effect.succeed(new Map<string, number>()))
+      ),
     onJoin: (topics) => {
       known = StartCounts.withMissing(known, topics, isMissing)
     },
@@ -70,7 +93,9 @@ export const make = (options: {
         topicId: cluster.topic(topic)?.topicId ?? "",
         partitions
       }))
-      const committed = StartCounts.areKnown(known, present) ? new Set<string>() : yield* committedTopics
+      const committed = StartCounts.areKnown(known, present)
+        ? new Set<string>()
+        : new Set((yield* committedPartitions).keys())
       const decided = StartCounts.decide({ hasBegun, known, committed, isMatched }, present)
       known = StartCounts.withMissing(decided, topics, (topic) => !partitionCounts.has(topic))
       return decided

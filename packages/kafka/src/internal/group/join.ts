@@ -165,7 +165,10 @@ export const make = (options: JoinOptions): Effect.Effect<Generation, ConsumerEr
       isLeader,
       watchesTopics: isLeader || isFormerLeader,
       topics,
-      partitionCounts: isFormerLeader ? yield* options.countPartitions(topics) : plan.partitionCounts,
+      // Partitions may have been added since it assigned them.
+      partitionCounts: isFormerLeader
+        ? yield* Effect.flatMap(options.countPartitions(topics), groupStart.countAssigned)
+        : plan.partitionCounts,
       assignment,
       startCounts
     } satisfies Generation

@@ -49,6 +49,10 @@ export const look = (watchdog: Watchdog, now: number): boolean => {
   return true
 }
 
+/** The failure of an attempt that was interrupted. */
+export const timedOut = ({ timeout }: Watchdog): Cause.Cause<HandlerTimeout> =>
+  Cause.fail(new HandlerTimeout({ timeout }))
+
 /**
  * The cause of the running attempt's failure, once its fiber was interrupted. The interruption is sent in the same step
  * as `look` returns true, so it reaches the attempt that was found, even if that is about to end.
@@ -56,7 +60,7 @@ export const look = (watchdog: Watchdog, now: number): boolean => {
 export const causeOf = (watchdog: Watchdog, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
   const isTimeout = watchdog.interrupted !== -1
   watchdog.interrupted = -1
-  return isTimeout ? Cause.fail(new HandlerTimeout({ timeout: watchdog.timeout })) : cause
+  return isTimeout ? timedOut(watchdog) : cause
 }
 
 /** A watched handler of records. */

@@ -6,6 +6,7 @@ import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import { failureOf } from "@spillway/transport/HandlerError"
 import { awaited, type FailedAttempt, type Outcome, type Processor, type Retry } from "@spillway/transport/Processor"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
@@ -306,6 +307,8 @@ export const make = Effect.fnUntraced(function* <R>(
     watch: (now) => {
       if (activity !== "Attempting" || !HandlerTimeout.look(watchdog, now)) return
       fiber?.unsafeInterruptAsFork(FiberId.none)
+      // The handler may not be interruptible: its call ends here for the breaker, which other lanes wait for.
+      caller?.failed(failureOf(HandlerTimeout.timedOut(watchdog), retry?.attempt ?? 1))
     },
     snapshot: () => {
       const steps = watchdog.attempts + recoverySteps

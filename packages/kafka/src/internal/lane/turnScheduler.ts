@@ -6,7 +6,13 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import type * as Scheduler from "effect/Scheduler"
-import type { Turn } from "./turn.js"
+
+/** A turn of the event loop, see `turn.ts`. */
+interface Turn {
+  readonly isLive: boolean
+  readonly isOver: () => boolean
+  readonly next: Effect.Effect<void>
+}
 
 class TurnScheduler implements Scheduler.Scheduler {
   constructor(

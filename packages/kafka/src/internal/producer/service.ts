@@ -1,6 +1,7 @@
 /**
  * The `Producer` service: sends as effects.
  */
+import { show } from "@spillway/transport/Environment"
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { Tracing } from "@spillway/transport/TransportTracing"
@@ -25,6 +26,16 @@ export interface Options {
   readonly now: () => number
 }
 
+const isList = (records: unknown): boolean =>
+  typeof records === "object" && records !== null && Symbol.iterator in records
+
+const notRecords = (records: unknown): ProducerError =>
+  new ProducerError({
+    reason: "InvalidRecord",
+    topic: "",
+    description: `records must be an array, not ${show(records)}`
+  })
+
 export const make = (options: Options): Context.Tag.Service<Producer> => {
   const { closing, intake, now, sends, settings, topics, tracing } = options
 
@@ -42,11 +53,17 @@ export const make = (options: Options): Context.Tag.Service<Producer> => {
       return Effect.sync(() => sends.abandon(send))
     })
 
-  const publishAll = <A, E>(...[records, ...how]: Parameters<typeof publish<ReadonlyArray<A>, E>>) =>
+  const publishAll = <A, E>(
+    records: ReadonlyArray<ProducerRecord>,
+    refuse: Refuse,
+    exitOf: (results: ReadonlyArray<PendingSend.Result>) => Effect.Effect<ReadonlyArray<A>, E>,
+    refuseWhole: (error: ProducerError) => Effect.Effect<never, E>
+  ): Effect.Effect<ReadonlyArray<A>, E> =>
     // The caller may change the array once this runs.
     Effect.suspend(() => {
+      if (!isList(records)) return refuseWhole(notRecords(records))
       const own = Array.from(records)
-      return own.length === 0 ? Effect.succeed([]) : publish(own, ...how)
+      return own.length === 0 ? Effect.succeed([]) : publish(own, refuse, exitOf)
     })
 
   const partitions = (topic: string): Effect.Effect<number, ProducerError> =>
@@ -77,9 +94,14 @@ export const make = (options: Options): Context.Tag.Service<Producer> => {
 
   return tracing.producer({
     send: (record) => publish([record], PendingSend.refuseAll, ([result]) => PendingSend.exitOfOne(result!)),
-    sendAll: (records) => publishAll(records, PendingSend.refuseAll, PendingSend.exitOfAll),
+    sendAll: (records) => publishAll(records, PendingSend.refuseAll, PendingSend.exitOfAll, Effect.fail),
     sendAllEither: (records) =>
-      publishAll(records, PendingSend.refuse, (results) => Effect.succeed(results.map(PendingSend.eitherOf))),
+      publishAll(
+        records,
+        PendingSend.refuse,
+        (results) => Effect.succeed(results.map(PendingSend.eitherOf)),
+        Effect.die
+      ),
     partitions
   })
 }

@@ -4,6 +4,7 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import { show } from "@spillway/transport/Environment"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import type { Processor } from "@spillway/transport/Processor"
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
@@ -50,6 +51,9 @@ export interface Outputs {
 }
 
 const placeOf = ({ offset, partition, topic }: Outbox.Source): string => `${topic}-${partition}@${offset}`
+
+const notRecords = (result: unknown): TypeError =>
+  new TypeError(`a transactional handler must return an array of records to write, not ${show(result)}`)
 
 /** Errors that another attempt of the handler wouldn't change. */
 const isPermanent = ({ reason }: ProducerError): boolean => reason === "InvalidRecord" || reason === "RecordTooLarge"
@@ -128,12 +132,14 @@ export const make = (options: {
 
   return {
     put,
-    handled: (source, records) =>
-      Effect.catchAll(
+    handled: (source, records) => {
+      if (!Array.isArray(records)) return HandlerError.nonRetryable(notRecords(records))
+      return Effect.catchAll(
         put(source, records),
         (error): Effect.Effect<never, ProducerError | HandlerError.NonRetryableError> =>
           isPermanent(error) ? HandlerError.nonRetryable(error) : Effect.fail(error)
-      ),
+      )
+    },
     producer: {
       send,
       sendAll: Effect.forEach(send),
