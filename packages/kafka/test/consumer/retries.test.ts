@@ -137,7 +137,7 @@ describe("a consumer that starts while", () => {
 })
 
 describe("a consumer that runs while", () => {
-  for (const api of ["Heartbeat", "OffsetCommit"] as const) {
+  for (const api of ["Heartbeat", "OffsetCommit", "Fetch"] as const) {
     for (const kind of ["is never answered", "is always refused"] as const) {
       it.effect(`${api} ${kind} warns at intervals, and reports the recovery`, () =>
         logged((lines) =>

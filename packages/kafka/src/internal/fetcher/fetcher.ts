@@ -253,7 +253,7 @@ export const make = Effect.fnUntraced(function* (options: {
         continue
       }
       yield* unanswered(nodeId, ready, answered.left)
-      for (const assigned of ready) yield* backoffs.note(assigned, answered.left)
+      for (const assigned of ready) yield* backoffs.note(assigned, answered.left, at)
       yield* backoff.next
     }
   })

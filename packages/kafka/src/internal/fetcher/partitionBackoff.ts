@@ -12,8 +12,8 @@ import type { Partition } from "../lane/partition.js"
 export interface PartitionBackoff {
   /** Records a failure, and delays the partition's next fetch. */
   readonly retry: (assigned: Partition, failure: Failure) => Effect.Effect<void>
-  /** Records a failure of the whole request, without a delay. */
-  readonly note: (assigned: Partition, failure: Failure) => Effect.Effect<void>
+  /** Records a failure of the whole request, without a delay. `since`: when it was sent, in monotonic milliseconds. */
+  readonly note: (assigned: Partition, failure: Failure, since?: number) => Effect.Effect<void>
   readonly succeeded: (assigned: Partition) => Effect.Effect<void>
   readonly dropped: (assigned: Partition) => void
   /** For how many milliseconds the partition must not be fetched; 0 once it has a new leader or position. */
@@ -57,11 +57,11 @@ export const make = (options: {
     )
   }
 
-  const note: PartitionBackoff["note"] = (assigned, failure) =>
+  const note: PartitionBackoff["note"] = (assigned, failure, since) =>
     Effect.suspend(() => {
       if (!isOwned(assigned)) return Effect.void
       noted.add(assigned)
-      return retryOf(assigned).failed(failure)
+      return retryOf(assigned).failed(failure, since)
     })
 
   return {

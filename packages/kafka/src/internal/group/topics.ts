@@ -10,6 +10,7 @@ import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import * as Monotonic from "../concurrency/monotonic.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import type { Generation } from "./join.js"
 import type { Member } from "./member.js"
@@ -113,11 +114,12 @@ export const make = (options: {
     const isUrgent = generation.watchesTopics && isMissing
     while (true) {
       yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
+      const askedAt = yield* Monotonic.now
       const found = yield* Effect.either(isStale(generation))
       if (found._tag === "Right") {
         yield* retry.succeeded
         if (found.right) return
-      } else if (found.left._tag === "WireError") yield* retry.failed(found.left)
+      } else if (found.left._tag === "WireError") yield* retry.failed(found.left, askedAt)
       else return yield* Effect.fail(found.left)
     }
   })

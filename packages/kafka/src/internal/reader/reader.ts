@@ -80,13 +80,13 @@ const open = Effect.fnUntraced(function* (
     new KafkaReaderError({ reason, topic, partition: reading.partition, offset: reading.position, description, cause })
 
   /** Records a failure; the partition is fetched again after a delay, perhaps from another leader. */
-  const later = (reading: Reading, failure: Failure): Effect.Effect<void> =>
+  const later = (reading: Reading, failure: Failure, askedAt: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       reading.failures++
       reading.dueAt = now() + Math.min(baseMs * 2 ** (reading.failures - 1), capMs)
       isStale = true
       changed.notify()
-      return reading.retry.failed(failure)
+      return reading.retry.failed(failure, askedAt)
     })
 
   const take = (reading: Reading, slice: Unpack.Slice): void => {
@@ -140,7 +140,7 @@ const open = Effect.fnUntraced(function* (
     }
     if (code !== Code.NONE) {
       cluster.doubt(topic, partition)
-      return yield* later(reading, refused)
+      return yield* later(reading, refused, now())
     }
     if (reading.failures > 0) yield* reading.retry.succeeded
     reading.failures = 0
@@ -202,7 +202,7 @@ const open = Effect.fnUntraced(function* (
         (error): error is WireError | Cluster.ResponseError => error._tag !== "KafkaReaderError",
         (error): Effect.Effect<void, KafkaReaderError> => {
           const fatal = error._tag === "WireError" ? Range.fatal(topic, error) : undefined
-          return fatal ?? Effect.forEach(ready, (reading) => later(reading, error), { discard: true })
+          return fatal ?? Effect.forEach(ready, (reading) => later(reading, error, at), { discard: true })
         }
       )
     }
@@ -213,12 +213,13 @@ const open = Effect.fnUntraced(function* (
     const retry = cluster.retries.of("Metadata", topic)
     let unknownSince: number | undefined
     return Effect.gen(function* () {
+      const askedAt = now()
       const answered = yield* Effect.either(cluster.refresh([topic]))
       if (answered._tag === "Left") {
         const fatal = Range.fatal(topic, answered.left)
         if (fatal !== undefined) return yield* fatal
         isStale = true
-        return yield* retry.failed(answered.left)
+        return yield* retry.failed(answered.left, askedAt)
       }
       const metadata = answered.right[0]
       if (metadata?.errorCode === Code.UNKNOWN_TOPIC_OR_PARTITION) {
