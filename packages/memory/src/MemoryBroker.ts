@@ -28,9 +28,11 @@ import * as TopicConfigs from "./internal/topicConfigs.js"
 import * as Topics from "./internal/topics.js"
 import * as Transactions from "./internal/transactions.js"
 
+/** A topic that the broker has from the start, or creates. */
 export interface MemoryTopic {
+  /** The topic's name; must be legal in Kafka. */
   readonly name: string
-  /** Default: 1. */
+  /** The number of partitions. Default: 1. */
   readonly partitions?: number | undefined
   /** The largest batch that may be written, in bytes. Default: 1,048,588, as in Kafka. */
   readonly maxMessageBytes?: number | undefined
@@ -41,6 +43,7 @@ export interface MemoryTopic {
   readonly configs?: Readonly<Record<string, string>> | undefined
 }
 
+/** The options of the cluster; all have defaults. */
 export interface MemoryBrokerOptions {
   /** The cluster id that the brokers report. Default: an id that is unique in this process. */
   readonly clusterId?: string | undefined
@@ -80,7 +83,9 @@ export type MemoryNodeStop = Nodes.StopOptions
 export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
   /** The name of Kafka's error code, such as `TOPIC_ALREADY_EXISTS`. */
   readonly reason: string
+  /** The topic that the operation concerns. */
   readonly topic: string
+  /** The partition that the operation concerns, if it is only one. */
   readonly partition?: number | undefined
 }> {
   override get message(): string {
@@ -92,45 +97,57 @@ export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{
 
 /** A client of the broker: the connections of a program, or of one of its instances. */
 export interface MemoryClient {
+  /** The client's id, which is also the prefix of its member ids. */
   readonly clientId: string
+  /** The client's connections to the cluster. */
   readonly wire: Context.Tag.Service<Wire>
   /** Destroys the client's connections and refuses new ones until `restore`. The broker hears nothing more from it. */
   readonly cut: Effect.Effect<void>
+  /** Allows new connections after `cut`. */
   readonly restore: Effect.Effect<void>
 }
 
 /** A record for `produce`. */
 export interface MemoryRecord {
-  /** Text is encoded as UTF-8. Default: null. */
+  /** Text is encoded as UTF-8. Default: null, no key. */
   readonly key?: string | Uint8Array | null | undefined
-  /** Text is encoded as UTF-8. */
+  /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
+  /** An object, a `Map`, or another re-readable iterable of name-value pairs. Default: none. */
   readonly headers?: Headers.HeadersInput | undefined
-  /** Default: 0. The broker doesn't choose partitions by key. */
+  /** The partition to write to. Default: 0. The broker doesn't choose partitions by key. */
   readonly partition?: number | undefined
   /** Milliseconds since the epoch. Default: now, by Effect's Clock. */
   readonly timestamp?: number | undefined
 }
 
+/** A member of a consumer group. */
 export interface GroupMember {
+  /** The id that the coordinator gave to the member. */
   readonly memberId: string
+  /** The id of a static member (KIP-345); null for a dynamic one. */
   readonly groupInstanceId: string | null
+  /** The assignment as the leader encoded it; empty before the first one. */
   readonly assignment: Uint8Array
 }
 
+/** The state of a consumer group. */
 export interface GroupDescription {
+  /** The group's id. */
   readonly groupId: string
-  /** `Dead` is a group that no client has used yet. */
+  /** The group's state, with Kafka's name. `Dead` is a group that no client has used yet. */
   readonly state: "Dead" | "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable"
+  /** The group's generation; 0 before the first one. */
   readonly generation: number
   /** The assignor that the members agreed on. Empty before the first generation. */
   readonly protocol: string
   /** The leader's member id. */
   readonly leader: string | undefined
-  /** In the order they joined. */
+  /** The members, in the order they joined. */
   readonly members: ReadonlyArray<GroupMember>
 }
 
+/** The cluster as a test sees it. */
 export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
   MemoryBroker,
   {
@@ -168,6 +185,10 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
     /** The node id of a group's coordinator, or -1 if it has none. */
     readonly coordinator: (groupId: string) => Effect.Effect<number>
 
+    /**
+     * Creates a topic with a number of partitions, or with settings. Fails with `TOPIC_ALREADY_EXISTS`, or with the
+     * code of the name or setting that Kafka would refuse.
+     */
     readonly createTopic: (
       name: string,
       options?: number | Omit<MemoryTopic, "name"> | undefined
@@ -177,6 +198,7 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
      * when the topic has as many or more.
      */
     readonly addPartitions: (topic: string, count: number) => Effect.Effect<void, MemoryBrokerError>
+    /** Deletes a topic with its records and committed offsets. Fails with `UNKNOWN_TOPIC_OR_PARTITION`. */
     readonly deleteTopic: (name: string) => Effect.Effect<void, MemoryBrokerError>
     /** Deletes a partition's records before an offset, as retention does. */
     readonly truncateBefore: (
@@ -208,6 +230,7 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
     readonly committed: (groupId: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
     /** Waits until a group has committed this offset or a higher one. */
     readonly awaitCommitted: (groupId: string, topic: string, partition: number, offset: number) => Effect.Effect<void>
+    /** A group's current state. */
     readonly group: (groupId: string) => Effect.Effect<GroupDescription>
     /** Waits until the predicate holds for a group, and returns the group. */
     readonly awaitGroup: (

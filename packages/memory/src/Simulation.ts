@@ -21,13 +21,15 @@ export type { Account, Violation }
 
 /** A record for the producers to send. Its partition is drawn from the seed. */
 export interface SimulatedRecord {
-  /** Text is encoded as UTF-8. Default: null. */
+  /** Text is encoded as UTF-8. Default: null, no key. */
   readonly key?: string | Uint8Array | null | undefined
-  /** Text is encoded as UTF-8. */
+  /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
+  /** Text is encoded as UTF-8. Default: none. */
   readonly headers?: Readonly<Record<string, Headers.HeaderValue>> | undefined
 }
 
+/** A user's consumer to simulate, and the records for it. */
 export interface SimulationOptions<A, E, R, RD> {
   /**
    * The consumer to simulate, with its handler. Tuning options that it omits (timeouts, intervals, buffers) are drawn
@@ -42,8 +44,11 @@ export interface SimulationOptions<A, E, R, RD> {
   readonly trace?: boolean | undefined
 }
 
+/** The result of a seed that broke no promise. */
 export interface SimulationReport {
+  /** The seed that was played. */
   readonly seed: number
+  /** The outcomes of its records. */
   readonly account: Account
   /** How long it took in simulated time, in milliseconds. */
   readonly virtualMillis: number
@@ -53,7 +58,9 @@ export interface SimulationReport {
 
 /** A promise was broken. The message has the steps that suffice to break it. */
 export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
+  /** The seed that was played. */
   readonly seed: number
+  /** The broken promise. */
   readonly violation: Violation
   /** The indexes of the steps that break it, for `only`. */
   readonly only: ReadonlyArray<number>

@@ -28,6 +28,7 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Server from "./internal/server.js"
 
+/** Why health can't be served. */
 export type HealthServerErrorReason = Server.ServerErrorReason
 
 /** Health can't be served. */
@@ -43,10 +44,14 @@ export class HealthServer extends Context.Tag("@spillway/observability/HealthSer
   Server.Listening
 >() {}
 
+/** The options of the server and of the health that it turns on; all have defaults. */
 export interface HealthServerOptions extends Server.ServerOptions, Health.HealthOptions {
-  /** 0 lets the system choose. Default: 8081. */
+  /** The TCP port; 0 lets the system choose. Default: 8081. */
   readonly port?: number | undefined
-  /** Starts with `/`; the probes are below it, at `live` and `ready`. Other paths return 404. Default: `/health`. */
+  /**
+   * The path; starts with `/`. The probes are below it, at `live` and `ready`. Other paths return 404. Default:
+   * `/health`.
+   */
   readonly path?: HttpRouter.PathInput | undefined
 }
 

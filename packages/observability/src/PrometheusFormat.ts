@@ -17,8 +17,9 @@ import type * as MetricPair from "effect/MetricPair"
 import { familiesOf } from "./internal/families.js"
 import { render } from "./internal/render.js"
 
+/** The options of `format`. */
 export interface FormatOptions {
-  /** Includes `effect_fiber_*`, which Effect's runtime always registers. Default: false. */
+  /** Whether to include `effect_fiber_*`, which Effect's runtime always registers. Default: false. */
   readonly fibers?: boolean | undefined
 }
 

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Server from "./internal/server.js"
 import * as PrometheusFormat from "./PrometheusFormat.js"
 
+/** Why the metrics can't be served. */
 export type PrometheusServerErrorReason = Server.ServerErrorReason
 
 /** The metrics can't be served. */
@@ -34,10 +35,11 @@ export class PrometheusServer extends Context.Tag("@spillway/observability/Prome
   Server.Listening
 >() {}
 
+/** The options of the server; all have defaults. */
 export interface PrometheusServerOptions extends Server.ServerOptions {
-  /** 0 lets the system choose. Default: 8080. */
+  /** The TCP port; 0 lets the system choose. Default: 8080. */
   readonly port?: number | undefined
-  /** Starts with `/`. Other paths return 404. Default: `/metrics`. */
+  /** The path; starts with `/`. Other paths return 404. Default: `/metrics`. */
   readonly path?: HttpRouter.PathInput | undefined
 }
 

@@ -21,6 +21,7 @@ import * as Otlp from "./internal/otlp.js"
 import * as SampledTracer from "./internal/sampledTracer.js"
 import * as TelemetryConfig from "./internal/telemetryConfig.js"
 
+/** The resource, the receiver and the signals to export. */
 export interface TelemetryOptions {
   /** `service.name` of the resource, and the annotation `service` of log lines. */
   readonly serviceName: string
@@ -32,11 +33,11 @@ export interface TelemetryOptions {
   readonly endpoint?: string | undefined
   /** Headers of every request, such as an API key. */
   readonly headers?: Readonly<Record<string, Redacted.Redacted>> | undefined
-  /** Default: `http/protobuf`. */
+  /** The encoding of the requests. Default: `http/protobuf`. */
   readonly protocol?: Otlp.Protocol | undefined
-  /** Default: true. */
+  /** Whether spans are exported. Default: true. */
   readonly traces?: boolean | undefined
-  /** Default: true. */
+  /** Whether metrics are exported. Default: true. */
   readonly metrics?: boolean | undefined
   /** Whether log lines are exported, in addition to the program's other loggers. Default: false. */
   readonly logs?: boolean | undefined
@@ -59,7 +60,9 @@ export interface TelemetryOptions {
 
 /** Options with which nothing can be exported. */
 export class TelemetryError extends Data.TaggedError("TelemetryError")<{
+  /** Always `InvalidOptions`. */
   readonly reason: "InvalidOptions"
+  /** Every option that can't be used, with its value and the rule that it breaks; at least one. */
   readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
 }> {
   override get message(): string {

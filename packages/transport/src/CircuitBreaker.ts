@@ -25,6 +25,7 @@ import * as Logging from "./Logging.js"
 
 export type { CircuitBreakerSettings, CircuitBreakerState }
 
+/** The options of a consumer's circuit breaker; all have defaults. */
 export interface CircuitBreakerOptions {
   /**
    * The handler calls that count: the last `count`, or those within the last `time`. Default: the last 20. A large
@@ -56,6 +57,7 @@ export interface CircuitBreakerOptions {
 
 /** The public view of a consumer's breaker. */
 export interface CircuitBreaker {
+  /** The current state. */
   readonly state: Effect.Effect<CircuitBreakerState>
   /** The current state, then each change, until the consumer ends. */
   readonly changes: Stream.Stream<CircuitBreakerState>
@@ -67,16 +69,19 @@ export interface Caller {
   readonly isAdmitted: () => boolean
   /** Begins a call, if allowed; one of the other functions must then follow. They do nothing without a call. */
   readonly enter: () => boolean
+  /** The call succeeded. */
   readonly succeeded: () => void
-  /** Returns true if the failure uses up no retry. */
+  /** The call failed. Returns true if the failure uses up no retry. */
   readonly failed: (failure: HandlerFailure) => boolean
   /** The call ended and its result says nothing about the protected dependency. */
   readonly ignored: () => void
 }
 
-/** For runtimes. */
+/** For runtimes: a breaker that admits calls and counts their results. */
 export interface CircuitBreakerRuntime extends CircuitBreaker {
+  /** The current state, without an Effect. */
   readonly now: () => CircuitBreakerState
+  /** A new caller; each lane has its own. */
   readonly caller: () => Caller
 }
 

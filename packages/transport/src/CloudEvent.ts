@@ -13,7 +13,9 @@ import * as Structured from "./internal/structuredEvent.js"
 
 export type { CloudEventAttributes, CloudEventErrorReason }
 
+/** An event: its context attributes and its data. */
 export interface CloudEvent {
+  /** The context attributes, such as id, type and source. */
   readonly attributes: CloudEventAttributes
   /** The data's bytes; null when the event has no data. */
   readonly data: Uint8Array | null
@@ -24,8 +26,11 @@ export interface CloudEvent {
  * Contains no attribute values and no data.
  */
 export class CloudEventError extends Data.TaggedError("CloudEventError")<{
+  /** The kind of problem. */
   readonly reason: CloudEventErrorReason
+  /** The name of the invalid attribute; `undefined` if the problem is not in one attribute. */
   readonly attribute?: string | undefined
+  /** The rule that is broken. */
   readonly description: string
 }> {
   override get message(): string {

@@ -17,7 +17,9 @@ import * as StandardSchema from "./internal/standardSchema.js"
 
 /** The place of the bytes in a record. */
 export interface CodecContext {
+  /** The name of the record's topic. */
   readonly topic: string
+  /** The record's headers. */
   readonly headers: Headers
   /** Which of the record's two parts the bytes are. */
   readonly part: "key" | "value"
@@ -39,11 +41,14 @@ export interface Encoder<in A> {
   readonly encode: (value: A, context: CodecContext) => Effect.Effect<Uint8Array | null, EncodeError>
 }
 
+/** Reads and writes a key or a value. */
 export interface Codec<in out A> extends Decoder<A>, Encoder<A> {}
 
+/** Why bytes can't be decoded. */
 export type DecodeErrorReason =
   | "InvalidUtf8"
   | "InvalidJson"
+  /** JSON whose value doesn't match the schema. */
   | "SchemaMismatch"
   /** An absent key or a tombstone, where the codec expects bytes. */
   | "Null"
@@ -58,10 +63,13 @@ export type DecodeErrorReason =
  * record is never dead-lettered, and the circuit breaker counts it. The built-in codecs include none of the payload.
  */
 export class DecodeError extends Data.TaggedError("DecodeError")<{
+  /** The kind of problem; `Unavailable` alone is retried. */
   readonly reason: DecodeErrorReason
+  /** The problem. Consumers log it, so it should not contain the payload. */
   readonly description: string
   /** For `Unavailable`: replaces the policy's next delay. */
   readonly delay?: Duration.DurationInput | undefined
+  /** The error that the codec ran into, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -69,8 +77,11 @@ export class DecodeError extends Data.TaggedError("DecodeError")<{
   }
 }
 
+/** Why a value can't be encoded. */
 export type EncodeErrorReason =
+  /** A value that JSON can't represent: a cycle, a BigInt or `undefined`. */
   | "InvalidJson"
+  /** A value that doesn't match the schema. */
   | "SchemaMismatch"
   /** A value that the codec's format can't hold. */
   | "Unsupported"
@@ -79,8 +90,11 @@ export type EncodeErrorReason =
 
 /** A value that a codec can't write. The built-in codecs include none of the value. */
 export class EncodeError extends Data.TaggedError("EncodeError")<{
+  /** The kind of problem. */
   readonly reason: EncodeErrorReason
+  /** The problem. It should not contain the value. */
   readonly description: string
+  /** The error that the codec ran into, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {

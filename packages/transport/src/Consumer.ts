@@ -16,25 +16,43 @@ import * as Concurrency from "./runtime/Concurrency.js"
 /** `Starting -> Running <-> Paused -> Draining -> Stopped | Failed` */
 export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "Stopped" | "Failed"
 
+/** Why a consumer can't continue. */
 export type ConsumerErrorReason =
+  /** An option can't be used, or the group refuses it: a session timeout, an assignor. */
   | "Configuration"
+  /** The brokers refuse the client's credentials, or its access to the group or a topic. */
   | "Authorization"
+  /** A dead letter topic is missing or hidden from this client. */
   | "DeadLetterTopic"
+  /** The broker rejected a dead letter as too large, and the policy's `tooLarge` is `"stop"`. */
   | "DeadLetterRejected"
+  /**
+   * Handling failed permanently and the policy is `DeadLetter.none("stop")`, or the consumer itself failed
+   * unexpectedly.
+   */
   | "HandlingFailed"
+  /** The offset to continue at isn't in the log any more, and the option `offsetOutOfRange` is `"fail"`. */
   | "OffsetOutOfRange"
+  /** The new leader's log lacks records that were read (KIP-320), and `offsetOutOfRange` is `"fail"`. */
   | "LogTruncated"
+  /** A batch can't be read, and the option `corruptBatch` is `"fail"`. The `cause` is a `RecordBatchError`. */
   | "CorruptBatch"
+  /** Another consumer of the group uses the same `groupInstanceId` (KIP-345). */
   | "FencedInstance"
   /** Another producer uses the transactional id of this transactional consumer and has fenced it. */
   | "FencedProducer"
+  /** The broker supports no version of a request that the consumer needs. */
   | "UnsupportedBroker"
 
 /** A consumer that can't continue. It has committed nothing that it had not handled. */
 export class ConsumerError extends Data.TaggedError("ConsumerError")<{
+  /** Why the consumer can't continue. */
   readonly reason: ConsumerErrorReason
+  /** The consumer's group. */
   readonly groupId: string
+  /** Details for people: the broker's error, the option, or the record's position. */
   readonly description: string
+  /** The error behind it, if any: the broker's, the producer's or the handler's. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -42,19 +60,24 @@ export class ConsumerError extends Data.TaggedError("ConsumerError")<{
   }
 }
 
+/** A partition of a topic. */
 export interface TopicPartition {
+  /** The topic's name. */
   readonly topic: string
+  /** The partition's number, from 0. */
   readonly partition: number
 }
 
 /** Whether a name is a legal Kafka topic name. */
 export const isTopicName = (name: string): boolean => /^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(name)
 
+/** A partition's committed offset. */
 export interface CommittedOffset extends TopicPartition {
   /** The offset of the next record to handle. */
   readonly offset: number
 }
 
+/** Why a pause, resume or seek was refused. */
 export type ControlErrorReason =
   /** An argument that is invalid in any state of the consumer. */
   | "InvalidArgument"
@@ -71,12 +94,17 @@ export type ControlErrorReason =
 
 /** A pause, resume or seek that was refused; the consumer continues unchanged. */
 export class ControlError extends Data.TaggedError("ControlError")<{
+  /** Why it was refused. */
   readonly reason: ControlErrorReason
+  /** The consumer's group. */
   readonly groupId: string
   /** The refused argument as a path: `partitions[0].topic`, `position.offset`. */
   readonly field: string
+  /** The refused argument. */
   readonly value: unknown
+  /** The rule that the argument breaks, or the state that forbids the call. */
   readonly description: string
+  /** The broker's error, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -86,9 +114,11 @@ export class ControlError extends Data.TaggedError("ControlError")<{
 
 /** The totals of a consumer from its start to its end. */
 export interface ConsumerReport {
+  /** Records whose handler succeeded. */
   readonly handled: number
   /** Attempts after a record's first. */
   readonly retried: number
+  /** Records whose dead letter was acknowledged. */
   readonly deadLettered: number
   /** Records discarded without a dead letter, by the policy `DeadLetter.none("skip")`. */
   readonly discarded: number
@@ -96,7 +126,9 @@ export interface ConsumerReport {
   readonly committed: ReadonlyArray<CommittedOffset>
 }
 
+/** The handle of a running consumer. */
 export interface Consumer {
+  /** The consumer's group. */
   readonly groupId: string
   /** Requests a drain and returns at once. */
   readonly stop: Effect.Effect<void>
@@ -108,6 +140,7 @@ export interface Consumer {
    * seconds, 2 of them for leaving the group.
    */
   readonly close: Effect.Effect<ConsumerReport, ConsumerError>
+  /** The current status. */
   readonly status: Effect.Effect<ConsumerStatus>
   /** The current status, then each change, until `Stopped` or `Failed`. */
   readonly changes: Stream.Stream<ConsumerStatus>
@@ -162,7 +195,10 @@ export interface Consumer {
 export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
   "@spillway/transport/ConsumerSupervisor",
   {
-    defaultValue: (): { readonly failed: (error: ConsumerError) => Effect.Effect<void> } => ({
+    defaultValue: (): {
+      /** Called once with the error of each consumer that fails. */
+      readonly failed: (error: ConsumerError) => Effect.Effect<void>
+    } => ({
       failed: () => Effect.void
     })
   }

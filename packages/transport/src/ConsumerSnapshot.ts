@@ -16,7 +16,9 @@ export type PartitionActivity = "idle" | "queued" | "handling" | "waiting" | "de
 
 /** One assigned partition. */
 export interface PartitionSnapshot extends TopicPartition {
+  /** The activity of the partition's lane. */
   readonly activity: PartitionActivity
+  /** Whether the partition is paused. */
   readonly paused: boolean
   /** Every record before this offset has its outcome. */
   readonly settledTo: number
@@ -38,9 +40,12 @@ export interface PartitionSnapshot extends TopicPartition {
   readonly steps: number
 }
 
+/** The state of a consumer at one moment. */
 export interface ConsumerSnapshot {
+  /** The consumer's status. */
   readonly status: ConsumerStatus
-  /** `undefined` if the consumer has none. */
+  /** The breaker's state; `undefined` if the consumer has none. */
   readonly circuitBreaker: CircuitBreakerState | undefined
+  /** The assigned partitions. */
   readonly partitions: ReadonlyArray<PartitionSnapshot>
 }

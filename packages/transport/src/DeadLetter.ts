@@ -25,29 +25,38 @@ import { Producer, type ProducerRecord } from "./Producer.js"
  */
 export type DeadLetterPreset = "spillway" | "spring" | "connect"
 
-/** Names of single headers; the others are the preset's. */
+/** Names of single headers; the others are the preset's. The defaults below are those of the preset `spillway`. */
 export interface DeadLetterHeaderNames {
-  /** Default: `"spillway"`. */
+  /** The convention of the headers without a name here. Default: `"spillway"`. */
   readonly preset?: DeadLetterPreset | undefined
-  /** Default: `x-retry-count`. */
+  /** The header of the number of retries after the first attempt. Default: `x-retry-count`. */
   readonly retryCount?: string | undefined
+  /** The header of the error's message, up to 1,024 characters. Default: `x-error-message`. */
   readonly errorMessage?: string | undefined
+  /** The header of the error's `_tag` or class name. Default: `x-error-type`. */
   readonly errorType?: string | undefined
   /** The first 4,096 characters of the error's stack. Preset `spillway` writes it only if a name is given here. */
   readonly errorStack?: string | undefined
-  /** Default: `x-failed-timestamp`. */
+  /** The header of the time at which handling failed permanently. Default: `x-failed-timestamp`. */
   readonly failedTimestamp?: string | undefined
+  /** The header of the source topic. Default: `x-original-topic`. */
   readonly topic?: string | undefined
+  /** The header of the source partition. Default: `x-original-partition`. */
   readonly partition?: string | undefined
+  /** The header of the source offset. Default: `x-original-offset`. */
   readonly offset?: string | undefined
+  /** The header of the source record's timestamp. Default: `x-original-timestamp`. */
   readonly timestamp?: string | undefined
+  /** The header of the consumer group. Default: `x-original-group`. */
   readonly groupId?: string | undefined
 }
 
+/** The headers of the metadata: a preset, or a preset with single names replaced. */
 export type DeadLetterHeaders = DeadLetterPreset | DeadLetterHeaderNames
 
+/** The options of `topic`. */
 export interface DeadLetterOptions {
-  /** Default: `"spillway"`. */
+  /** The headers of the metadata. Default: `"spillway"`. */
   readonly headers?: DeadLetterHeaders | undefined
   /**
    * What to do when the broker rejects a dead letter as too large even with minimal metadata: `"block"` keeps retrying
@@ -60,16 +69,24 @@ export interface DeadLetterOptions {
 export type Destination =
   | {
       readonly _tag: "Topic"
+      /** Publishes the dead letters. */
       readonly producer: Producer["Type"]
       /** The dead letter topic of a source topic. */
       readonly topicOf: (sourceTopic: string) => string
+      /** The headers of the metadata. */
       readonly headers: DeadLetterHeaders
+      /** The reaction to a dead letter that the broker rejects as too large; see `DeadLetterOptions`. */
       readonly tooLarge: "block" | "stop"
     }
-  | { readonly _tag: "None"; readonly otherwise: "stop" | "skip" }
+  | {
+      readonly _tag: "None"
+      /** Whether the consumer stops at the record or discards it; see `none`. */
+      readonly otherwise: "stop" | "skip"
+    }
 
 /** R is the service that publishes the dead letters. */
 export interface DeadLetterPolicy<out R> {
+  /** Run once, when the consumer starts. */
   readonly destination: Effect.Effect<Destination, never, R>
 }
 
@@ -100,18 +117,23 @@ export const none = (otherwise: "stop" | "skip"): DeadLetterPolicy<never> => ({
 
 /** The failure that a dead letter describes, as far as its headers contain it. */
 export interface DeadLetterMetadata {
+  /** The event id of the original record, see `Envelope.eventIdOf`. */
   readonly eventId: string
   /** Retries after the first attempt. */
   readonly retryCount: number | undefined
+  /** The error's message. */
   readonly errorMessage: string | undefined
   /** The error's `_tag` or class name; for a Spring wrapper, its cause's. */
   readonly errorType: string | undefined
+  /** The error's stack. */
   readonly errorStack: string | undefined
   /** When handling failed permanently, in milliseconds since the epoch. */
   readonly failedAt: number | undefined
-  /** Where the record was read from. */
+  /** The topic that the record was read from. */
   readonly topic: string | undefined
+  /** The partition that the record was read from. */
   readonly partition: number | undefined
+  /** The record's offset in that partition. */
   readonly offset: number | undefined
   /** The original record's timestamp, in milliseconds since the epoch. */
   readonly timestamp: number | undefined
@@ -137,18 +159,25 @@ export const metadata = (
 
 /** A record whose handling failed permanently. */
 export interface FailedRecord {
+  /** The record as read. */
   readonly record: ConsumedRecord
+  /** The error of the last attempt: any value. */
   readonly error: unknown
   /** Attempts, including the first. */
   readonly attempts: number
-  /** Milliseconds since the epoch. */
+  /** When handling failed permanently, in milliseconds since the epoch. */
   readonly failedAt: number
+  /** The group of the consumer that handled it. */
   readonly groupId: string
 }
 
+/** The options of `record`. */
 export interface RecordOptions {
+  /** The dead letter topic. */
   readonly topic: string
+  /** The partition to write to. Default: the producer chooses it by the key. */
   readonly partition?: number | undefined
+  /** The headers of the metadata. Default: `"spillway"`. */
   readonly headers?: DeadLetterHeaders | undefined
   /**
    * `"minimal"` keeps only the fields that identify the original: event id, topic, partition, offset and the retry

@@ -8,11 +8,15 @@ import { getText, type Headers } from "./Headers.js"
 export interface Envelope<out A, out K = Uint8Array | null> {
   /** The id of the event, see `eventIdOf`. Retries and dead letters keep it. */
   readonly eventId: string
+  /** The decoded value. */
   readonly value: A
   /** The decoded key. Without a key codec: its bytes, or null if the record has none. */
   readonly key: K
+  /** The record's headers, in order. */
   readonly headers: Headers
+  /** The topic's name. */
   readonly topic: string
+  /** The partition's number. */
   readonly partition: number
   /** Offsets are safe integers: a record beyond 2^53 - 1 fails to decode rather than lose precision. */
   readonly offset: number
@@ -27,12 +31,19 @@ export interface Envelope<out A, out K = Uint8Array | null> {
 
 /** A record as read, its fields still bytes: the input of a codec, preserved by a dead letter. */
 export interface ConsumedRecord {
+  /** The topic's name. */
   readonly topic: string
+  /** The partition's number. */
   readonly partition: number
+  /** The record's offset in the partition. */
   readonly offset: number
+  /** Milliseconds since the epoch; see `Envelope`. */
   readonly timestamp: number
+  /** The key's bytes; null if the record has none. */
   readonly key: Uint8Array | null
+  /** The value's bytes; null for a tombstone. */
   readonly value: Uint8Array | null
+  /** The record's headers, in order. */
   readonly headers: Headers
 }
 

@@ -14,11 +14,15 @@ import { inspect } from "./internal/render.js"
 
 /** An option's value that can't be used. */
 export interface Issue {
+  /** The option's name, or a path into it: `brokers[1]`, `tls.ca`. */
   readonly field: string
+  /** The value that can't be used. */
   readonly value: unknown
+  /** The rule that the value breaks, such as `must be a number`. */
   readonly description: string
 }
 
+/** An issue as one line of an error. */
 export const describe = ({ description, field, value }: Issue): string => `${field} ${description}, not ${show(value)}`
 
 /** A value as errors show it. */
@@ -30,16 +34,19 @@ export const show = (value: unknown): string => {
 /** Parses a variable's text; a left says what it must be. */
 export type Parser<out A> = (text: string) => Either.Either<A, string>
 
+/** Any text, as it is. */
 export const text: Parser<string> = (text) => Either.right(text)
 
-/** Separated by commas. */
+/** Items separated by commas, without the blanks around them. */
 export const listOf =
   <A>(item: Parser<A>): Parser<ReadonlyArray<A>> =>
   (text) =>
     Either.all(text.split(",").map((part) => item(part.trim())))
 
+/** Texts, separated by commas. */
 export const list: Parser<ReadonlyArray<string>> = listOf(text)
 
+/** A number as JavaScript reads it; `Infinity` is one. */
 export const number: Parser<number> = (text) => {
   const value = Number(text)
   return Number.isNaN(value) ? Either.left("must be a number") : Either.right(value)
@@ -56,6 +63,7 @@ const words: Readonly<Record<string, boolean>> = {
   0: false
 }
 
+/** `true`, `yes`, `on` or `1`, or their opposites, in upper or lower case. */
 export const boolean: Parser<boolean> = (text) =>
   Either.fromNullable(words[text.toLowerCase()], () => "must be true or false")
 
@@ -66,6 +74,7 @@ export const duration: Parser<Duration.Duration> = (text) => {
   return isDuration ? Either.right(decoded.value) : Either.left('must be a duration such as "30 seconds"')
 }
 
+/** One of the given words, in the same case. */
 export const oneOf =
   <const A extends string>(...values: ReadonlyArray<A>): Parser<A> =>
   (text) => {
@@ -80,9 +89,11 @@ export type Parsers<A> = {
   >
 }
 
+/** The options to read, and how. */
 export interface EnvironmentOptions<A> {
   /** The prefix of the variables' names. */
   readonly prefix: string
+  /** How the text of each option's variable is read. */
   readonly parsers: Parsers<A>
   /** The value if no variable is set. */
   readonly defaults?: A | undefined

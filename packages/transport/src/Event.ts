@@ -8,17 +8,23 @@ import * as Codec from "./Codec.js"
 import * as Headers from "./Headers.js"
 import { firstInvalid } from "./internal/cloudEventAttributes.js"
 
+/** A definition of an event, made by `make`. */
 export interface Event<in out A> {
+  /** The kind of occurrence, such as `order.placed`. */
   readonly type: string
+  /** The version of its data, from 1; `undefined` for an event without versions. */
   readonly version: number | undefined
   /** The `type` attribute of its CloudEvents: `order.placed.v1`, or the type alone without a version. */
   readonly cloudEventType: string
   /** How its data is read and written: as JSON. */
   readonly codec: Codec.Codec<A>
+  /** Derives the event's subject from its data; `undefined` if the definition has none. */
   readonly subject: ((data: A) => string) | undefined
+  /** The URI of the data's schema, sent as `dataschema`. */
   readonly dataSchema: string | undefined
 }
 
+/** The options of `make`. */
 export interface EventOptions<A, I> {
   /** The kind of occurrence, such as `order.placed`. */
   readonly type: string
@@ -27,6 +33,7 @@ export interface EventOptions<A, I> {
    * CloudEvents type. Without a version the type is used as it is, as in other systems.
    */
   readonly version?: number | undefined
+  /** The schema of the data, which is written as JSON. */
   readonly data: Schema.Schema<A, I>
   /**
    * The thing that the event is about: the event's subject and the record's key, so that the events of one subject stay
@@ -42,6 +49,7 @@ export interface EventOptions<A, I> {
  * `InvalidAttribute` if CloudEvents forbids an attribute's value. Contains none of the data.
  */
 export class EventError extends Data.TaggedError("EventError")<{
+  /** The kind of problem. */
   readonly reason: "InvalidDefinition" | "InvalidData" | "InvalidAttribute" | "UnknownType"
   /** The CloudEvents type: `order.placed.v1`. */
   readonly eventType: string
@@ -49,6 +57,7 @@ export class EventError extends Data.TaggedError("EventError")<{
   readonly field: string
   /** For data, includes the path of the mismatch. */
   readonly description: string
+  /** The codec's or the schema's error, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -71,12 +80,16 @@ export const make = <A, I>(options: EventOptions<A, I>): Event<A> => {
   return { type, version, cloudEventType, codec: Codec.json(options.data), subject, dataSchema }
 }
 
+/** The attributes of one event that its definition leaves open. */
 export interface OccurrenceOptions {
-  /** Default: a UUID of version 7. Set it if publishing may be repeated, so that readers recognize the event. */
+  /**
+   * The event's id. Default: a UUID of version 7. Set it if publishing may be repeated, so that readers recognize the
+   * event.
+   */
   readonly id?: string | undefined
   /** When the event happened, in milliseconds since the epoch; default: now. */
   readonly time?: number | undefined
-  /** Default: derived by the definition. */
+  /** The event's subject and the record's key. Default: derived by the definition. */
   readonly subject?: string | undefined
   /** CloudEvents attributes beyond the standard's, by lower-case names. */
   readonly extensions?: Readonly<Record<string, string>> | undefined
@@ -84,14 +97,21 @@ export interface OccurrenceOptions {
 
 /** One event of any definition, ready to publish. */
 export interface Occurrence {
+  /** The type of its definition, such as `order.placed`. */
   readonly type: string
+  /** The version of its definition; `undefined` if it has none. */
   readonly version: number | undefined
+  /** The `type` attribute of its CloudEvent, such as `order.placed.v1`. */
   readonly cloudEventType: string
+  /** The thing that the event is about, and the record's key; `undefined` for neither. */
   readonly subject: string | undefined
+  /** The URI of the data's schema. */
   readonly dataSchema: string | undefined
+  /** The data, not yet encoded. */
   readonly data: unknown
   /** Encodes the data for a topic. */
   readonly encode: (topic: string) => Effect.Effect<Uint8Array | null, Codec.EncodeError>
+  /** The id, time and extensions, as far as they were given. */
   readonly options: Omit<OccurrenceOptions, "subject">
 }
 

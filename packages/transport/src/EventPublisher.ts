@@ -14,6 +14,7 @@ import { firstInvalid } from "./internal/cloudEventAttributes.js"
 import * as Uuid from "./internal/uuid.js"
 import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata } from "./Producer.js"
 
+/** The options of the publisher. */
 export interface EventPublisherOptions {
   /** The source of the events, as a URI reference: `https://shop.example/billing` or `/billing`. */
   readonly source: string
@@ -23,9 +24,11 @@ export interface EventPublisherOptions {
 
 /** The coordinates of a published event, and its id. */
 export interface PublishedEvent extends RecordMetadata {
+  /** The `id` attribute of its CloudEvent. */
   readonly eventId: string
 }
 
+/** The service that publishes events, made by `layer`. */
 export class EventPublisher extends Context.Tag("@spillway/transport/EventPublisher")<
   EventPublisher,
   {
@@ -47,7 +50,9 @@ export class EventPublisher extends Context.Tag("@spillway/transport/EventPublis
 
 /** An option with which no event could be published. */
 export class EventPublisherConfigError extends Data.TaggedError("EventPublisherConfigError")<{
+  /** The option's name. */
   readonly field: keyof EventPublisherOptions
+  /** The rule that its value breaks. */
   readonly description: string
 }> {
   override get message(): string {

@@ -18,12 +18,15 @@ import { isJson } from "./internal/mediaType.js"
  * id.
  */
 export interface EventEnvelope<out A> extends Envelope<A> {
+  /** The attributes of the CloudEvent. */
   readonly attributes: CloudEvent.CloudEventAttributes
 }
 
 /** The handler of one event, made by `on`. */
 export interface Route<out E, out R> {
+  /** The CloudEvents type that it handles, such as `order.placed.v1`. */
   readonly cloudEventType: string
+  /** Decodes the event's data and runs the handler. */
   readonly handle: (
     event: CloudEvent.CloudEvent,
     envelope: Envelope<Uint8Array | null>
@@ -62,7 +65,9 @@ export type RouteError<T> = T extends Route<infer E, infer _R> ? E : never
 /** The requirements of a route's handler. */
 export type RouteContext<T> = T extends Route<infer _E, infer R> ? R : never
 
+/** The routes of a topic. */
 export interface EventRouterOptions<Routes> {
+  /** One route per type and version, made by `on`. */
   readonly routes: Routes
   /** How to treat an event without a route: `"ignore"` counts it as handled, `"deadLetter"` dead-letters it at once. */
   readonly unknown: "ignore" | "deadLetter"
@@ -70,7 +75,9 @@ export interface EventRouterOptions<Routes> {
 
 /** The consumer options that a router determines: spread them into yours. */
 export interface EventRouter<out E, out R> {
+  /** Passes the record's bytes to the router. */
   readonly value: Codec.Codec<Uint8Array | null>
+  /** Reads the event of a record and runs its route. */
   readonly handler: Handler<Uint8Array | null, E | NonRetryableError, R>
 }
 

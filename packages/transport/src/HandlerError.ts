@@ -12,7 +12,9 @@ import * as Undecodable from "./internal/undecodable.js"
 
 /** Retried by the policy; `delay`, if given, replaces the policy's next delay. */
 export class TemporaryError extends Data.TaggedError("TemporaryError")<{
+  /** The underlying failure, which logs and dead letters show: any value. */
   readonly cause: unknown
+  /** Replaces the policy's next delay. Default: the policy's delay. */
   readonly delay?: Duration.DurationInput | undefined
 }> {
   override get message(): string {
@@ -21,7 +23,10 @@ export class TemporaryError extends Data.TaggedError("TemporaryError")<{
 }
 
 /** Dead-lettered at once. */
-export class NonRetryableError extends Data.TaggedError("NonRetryableError")<{ readonly cause: unknown }> {
+export class NonRetryableError extends Data.TaggedError("NonRetryableError")<{
+  /** The underlying failure, which logs and dead letters show: any value. */
+  readonly cause: unknown
+}> {
   override get message(): string {
     return messageOf(this.cause)
   }
@@ -38,7 +43,10 @@ export const nonRetryable = (cause: unknown): Effect.Effect<never, NonRetryableE
   Effect.fail(new NonRetryableError({ cause }))
 
 /** The handler ran longer than `handlerTimeout` and was interrupted. */
-export class HandlerTimeout extends Data.TaggedError("HandlerTimeout")<{ readonly timeout: Duration.Duration }> {
+export class HandlerTimeout extends Data.TaggedError("HandlerTimeout")<{
+  /** The consumer's `handlerTimeout`. */
+  readonly timeout: Duration.Duration
+}> {
   override get message(): string {
     return `the handler ran longer than ${this.timeout.toString()}`
   }
@@ -63,6 +71,7 @@ export interface HandlerFailure {
   readonly stage: "decoding" | "handling"
   /** The typed error or the defect; for an interrupted handler, its `InterruptedException`. */
   readonly error: unknown
+  /** The failure with its defects, interruptions and traces. */
   readonly cause: Cause.Cause<unknown>
   /** 1 for the first attempt. */
   readonly attempt: number
@@ -70,13 +79,20 @@ export interface HandlerFailure {
 
 /** The consequence of a failure. */
 export type Decision =
-  | { readonly _tag: "Retry"; readonly delay?: Duration.DurationInput | undefined }
+  | {
+      readonly _tag: "Retry"
+      /** Replaces the policy's next delay. Default: the policy's delay. */
+      readonly delay?: Duration.DurationInput | undefined
+    }
   | { readonly _tag: "DeadLetter" }
 
+/** Retries the record after `delay`, or by the policy if there is none. */
 export const retry = (delay?: Duration.DurationInput | undefined): Decision => ({ _tag: "Retry", delay })
 
+/** Dead-letters the record at once. */
 export const deadLetter: Decision = { _tag: "DeadLetter" }
 
+/** Decides whether a failed record is retried. If it throws, only a record whose codec is unavailable is retried. */
 export type Classify = (failure: HandlerFailure) => Decision
 
 /**

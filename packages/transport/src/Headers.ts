@@ -5,8 +5,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { messageOf } from "./internal/render.js"
 
+/** The name and the value of one header. */
 export type Header = readonly [name: string, value: Uint8Array | null]
 
+/** The headers of a record, in order. */
 export type Headers = ReadonlyArray<Header>
 
 /** A value that the helpers accept: text is encoded as UTF-8. */
@@ -23,6 +25,7 @@ export type HeadersInput =
   | Iterable<readonly [name: string, value: HeaderValue]>
   | Readonly<Record<string, HeaderValue>>
 
+/** No headers. */
 export const empty: Headers = Object.freeze([])
 
 /** Headers from pairs, in the given order. */
@@ -105,8 +108,10 @@ export const getText = (headers: Headers, name: string): Option.Option<string> =
 export const getAll = (headers: Headers, name: string): ReadonlyArray<Uint8Array | null> =>
   headers.filter((header) => header[0] === name).map((header) => header[1])
 
+/** Whether there is a header of that name. */
 export const has = (headers: Headers, name: string): boolean => headers.some((header) => header[0] === name)
 
+/** Adds a header at the end, and keeps others of that name. */
 export const append = (headers: Headers, name: string, value: HeaderValue): Headers => [
   ...headers,
   [name, encode(value)]
@@ -116,6 +121,7 @@ export const append = (headers: Headers, name: string, value: HeaderValue): Head
 export const set = (headers: Headers, name: string, value: HeaderValue): Headers =>
   append(remove(headers, name), name, value)
 
+/** Removes all headers of the names. */
 export const remove = (headers: Headers, ...names: ReadonlyArray<string>): Headers =>
   headers.filter((header) => !names.includes(header[0]))
 

@@ -31,15 +31,20 @@ export type {
   Json
 }
 
+/** The registry where consumers and producers register. Default: health is off. */
 export class Health extends Context.Reference<Health>()("@spillway/transport/Health", {
   defaultValue: (): HealthRegistry => internal.off
 }) {}
 
 /** An option with which health can't be watched. */
 export class HealthError extends Data.TaggedError("HealthError")<{
+  /** Always `InvalidOption`. */
   readonly reason: "InvalidOption"
+  /** The option's name. */
   readonly field: string
+  /** The value that can't be used. */
   readonly value: unknown
+  /** The rule that the value breaks. */
   readonly description: string
 }> {
   override get message(): string {
@@ -47,6 +52,7 @@ export class HealthError extends Data.TaggedError("HealthError")<{
   }
 }
 
+/** The options of health. */
 export interface HealthOptions {
   /** How long work may make no progress before health reports it. Default: 2 minutes. */
   readonly stalledAfter?: Duration.DurationInput | undefined

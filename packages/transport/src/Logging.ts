@@ -9,8 +9,11 @@ import * as LogLevel from "effect/LogLevel"
 import * as Diagnosis from "./Diagnosis.js"
 import * as Monotonic from "./internal/monotonic.js"
 
+/** A rate limit of log lines: `lines` per interval `every`. */
 export interface Limit {
+  /** The number of lines that pass per interval. */
   readonly lines: number
+  /** The length of an interval. */
   readonly every: Duration.DurationInput
 }
 

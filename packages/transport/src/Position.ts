@@ -4,8 +4,16 @@
 export type Position =
   | { readonly _tag: "Beginning" }
   | { readonly _tag: "End" }
-  | { readonly _tag: "Offset"; readonly offset: number }
-  | { readonly _tag: "Timestamp"; readonly timestamp: number }
+  | {
+      readonly _tag: "Offset"
+      /** The offset of the next record to read. */
+      readonly offset: number
+    }
+  | {
+      readonly _tag: "Timestamp"
+      /** Milliseconds since the epoch. */
+      readonly timestamp: number
+    }
 
 /** The oldest record in the log. */
 export const beginning: Position = { _tag: "Beginning" }

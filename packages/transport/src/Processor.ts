@@ -26,7 +26,9 @@ import * as RetryPolicy from "./RetryPolicy.js"
 import { TransportMetrics } from "./TransportMetrics.js"
 import { TransportTracing } from "./TransportTracing.js"
 
-/** The result of a handler. Throws an `UnawaitedPromise` if it is or holds a Promise, and takes note of its rejection. */
+/**
+ * The result of a handler. Throws an `UnawaitedPromise` if it is or holds a Promise, and takes note of its rejection.
+ */
 export const awaited: <A>(result: A) => A = Attempt.awaited
 
 /** The outcome of a record. Each record has exactly one. */
@@ -43,6 +45,7 @@ export type RecoveryStep = Extract<PartitionActivity, "waiting" | "deadLettering
 
 /** The lane of a record whose last attempt failed, as `recover` sees it. */
 export interface RecordLane {
+  /** Waits before each further step. */
   readonly wait: Wait
   /** Called as each step begins. */
   readonly onStep?: ((step: RecoveryStep) => void) | undefined
@@ -65,9 +68,9 @@ export interface Retry {
 
 /** A failed attempt. */
 export interface FailedAttempt {
-  /** Not of an interruption of the caller's own fiber. */
+  /** Why it failed. Not an interruption of the caller's own fiber. */
   readonly cause: Cause.Cause<unknown>
-  /** `undefined` for a record's first attempt. */
+  /** The retry that failed; `undefined` for a record's first attempt. */
   readonly retry: Retry | undefined
 }
 
@@ -78,11 +81,19 @@ export interface FailedAttempt {
  * - `Settled`: the record has its outcome
  * - `Unsettled`: the lane has closed, and the record is redelivered
  */
-export type Recovery = Retry | { readonly _tag: "Settled"; readonly outcome: Outcome } | { readonly _tag: "Unsettled" }
+export type Recovery =
+  | Retry
+  | {
+      readonly _tag: "Settled"
+      /** The record's outcome: `deadLettered` or `discarded`. */
+      readonly outcome: Outcome
+    }
+  | { readonly _tag: "Unsettled" }
 
 const settled = (outcome: Outcome): Recovery => ({ _tag: "Settled", outcome })
 const unsettled: Recovery = { _tag: "Unsettled" }
 
+/** Makes the attempts at a consumer's records, and reacts to the failed ones. */
 export interface Processor<out R> {
   /** An attempt, the first or a retry: decodes and runs the handler, adding nothing to it. */
   readonly attempt: (record: ConsumedRecord, retry?: Retry | undefined) => Effect.Effect<unknown, unknown, R>
@@ -98,18 +109,23 @@ export interface Processor<out R> {
   readonly checkTopics: (topics: ReadonlyArray<string>) => Effect.Effect<void, ConsumerError>
 }
 
+/** The options of a consumer that concern the handling of its records. */
 export interface ProcessorOptions<A, E, R, RD, K = Uint8Array | null> {
+  /** The consumer's group. */
   readonly groupId: string
   /** The topics known at construction. */
   readonly topics: ReadonlyArray<string>
+  /** Handles a decoded record. */
   readonly handler: Handler<A, E, R, K>
-  /** Default: a key stays bytes. */
+  /** Decodes the keys. Default: a key stays bytes. */
   readonly key?: Decoder<K> | undefined
+  /** Decodes the values. */
   readonly value: Decoder<A>
-  /** Default: `RetryPolicy.exponential()`. */
+  /** The delays between attempts. Default: `RetryPolicy.exponential()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /** The policy for records whose handling fails permanently. */
   readonly deadLetter: DeadLetterPolicy<RD>
-  /** Default: `HandlerError.classify`. */
+  /** Decides whether a failure is retried. Default: `HandlerError.classify`. */
   readonly classify?: HandlerError.Classify | undefined
   /** A span shows an attempt as timed out if it was interrupted after this time. */
   readonly handlerTimeout: Duration.Duration

@@ -15,33 +15,44 @@ import type { HeadersInput } from "./Headers.js"
  * are not written.
  */
 export interface ProducerRecord {
+  /** The topic's name. */
   readonly topic: string
-  /** Text is encoded as UTF-8. Records with one key go to one partition, the one that Java's producer chooses. */
+  /**
+   * Text is encoded as UTF-8. Default: no key. Records with one key go to one partition, the one that Java's producer
+   * chooses.
+   */
   readonly key?: string | Uint8Array | null | undefined
   /** Text is encoded as UTF-8; null is a tombstone. */
   readonly value: string | Uint8Array | null
   /** An object, a `Map`, or another re-readable iterable of name-value pairs. Default: none. */
   readonly headers?: HeadersInput | undefined
-  /** Overrides the partitioner. */
+  /** The partition to write to. Default: the partitioner chooses it. */
   readonly partition?: number | undefined
   /** Milliseconds since the epoch; default: now. */
   readonly timestamp?: number | undefined
 }
 
+/** The coordinates of an acknowledged record. */
 export interface RecordMetadata {
+  /** The topic's name. */
   readonly topic: string
+  /** The partition that the record was written to. */
   readonly partition: number
-  /** -1 if the broker only knows that an earlier try wrote the record. */
+  /** The record's offset; -1 if the broker only knows that an earlier try wrote the record. */
   readonly offset: number
-  /** Milliseconds since the epoch. */
+  /** The record's timestamp in the log, in milliseconds since the epoch. */
   readonly timestamp: number
 }
 
+/** Why a record was not acknowledged. */
 export type ProducerErrorReason =
+  /** The topic doesn't exist or is hidden from this client. */
   | "UnknownTopic"
   /** It exceeds the producer's `maxBatchBytes`, its `bufferMemory`, or the topic's limit. */
   | "RecordTooLarge"
+  /** A field of the record can't be used, the partitioner threw, or the broker found the record invalid. */
   | "InvalidRecord"
+  /** The brokers refuse the client's credentials, or its access to the topic. */
   | "Authorization"
   /** Not acknowledged within `deliveryTimeout`: it may have been written anyway. */
   | "DeliveryTimeout"
@@ -53,14 +64,20 @@ export type ProducerErrorReason =
   | "Aborted"
   /** The producer was closed: if the record was already sent, it may have been written anyway. */
   | "Closed"
+  /** The broker refused the record for another reason, which `description` and `cause` show. */
   | "Broker"
 
 /** A record that was not acknowledged. */
 export class ProducerError extends Data.TaggedError("ProducerError")<{
+  /** Why the record was not acknowledged. */
   readonly reason: ProducerErrorReason
+  /** The record's topic. */
   readonly topic: string
+  /** The record's partition; `undefined` if none was chosen. */
   readonly partition?: number | undefined
+  /** Details for people, without the record's content. */
   readonly description: string
+  /** The error behind it, if any: the wire's, or the partitioner's. */
   readonly cause?: unknown
 }> {
   /** The record as given, if there is one. Not enumerable, so that logging the error shows no record content. */
@@ -85,6 +102,7 @@ export class ProducerError extends Data.TaggedError("ProducerError")<{
   }
 }
 
+/** The service that publishes records. */
 export class Producer extends Context.Tag("@spillway/transport/Producer")<
   Producer,
   {

@@ -17,6 +17,7 @@ import * as BreakerEnvironment from "./internal/circuitBreaker/environment.js"
 import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 
+/** The policy's options; all have defaults. */
 export interface ReliabilityConfig {
   /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retryCount?: number | undefined
@@ -37,11 +38,11 @@ export interface ReliabilityConfig {
   readonly dlqTopic?: string | undefined
   /** The header convention of dead letters. Default: `"spillway"`. */
   readonly dlqHeaders?: DeadLetter.DeadLetterPreset | undefined
-  /** Default: `x-retry-count`. */
+  /** The dead letters' header of the number of retries. Default: `x-retry-count`. */
   readonly dlqRetryHeader?: string | undefined
-  /** Default: that of `dlqHeaders`, `x-error-message`. */
+  /** The dead letters' header of the error's message. Default: that of `dlqHeaders`, `x-error-message`. */
   readonly dlqErrorHeader?: string | undefined
-  /** Default: `x-failed-timestamp`. */
+  /** The dead letters' header of the time of failure. Default: `x-failed-timestamp`. */
   readonly dlqTimestampHeader?: string | undefined
   /** What to do when the broker rejects a dead letter as too large. Default: `"block"`. */
   readonly dlqTooLarge?: "block" | "stop" | undefined
@@ -56,7 +57,9 @@ export interface ReliabilityConfig {
 
 /** Invalid options. Thrown where the policy is built, since they are a programming error. */
 export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigError")<{
+  /** Always `InvalidOptions`. */
   readonly reason: "InvalidOptions"
+  /** Every invalid value; at least one. */
   readonly issues: ReadonlyArray<Environment.Issue>
 }> {
   override get message(): string {
@@ -66,9 +69,13 @@ export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigE
 
 /** The consumer options that make up the policy. */
 export interface Reliability<out R> {
+  /** How often and after which delays a failed record is retried. */
   readonly retry: RetryPolicy.RetryPolicy
+  /** What happens to records whose handling fails permanently. */
   readonly deadLetter: DeadLetter.DeadLetterPolicy<R>
+  /** The breaker's options; `undefined` for no breaker. */
   readonly circuitBreaker: CircuitBreaker.CircuitBreakerOptions | undefined
+  /** Whether the consumer counts in the metrics. */
   readonly metrics: boolean
 }
 
@@ -124,8 +131,15 @@ const headerFields: Readonly<Record<string, keyof ReliabilityConfig>> = {
   failedTimestamp: "dlqTimestampHeader"
 }
 
-/** The policy as options of a consumer. Throws a `ReliabilityConfigError` that names every invalid value. */
+/**
+ * The policy as options of a consumer, without dead letters. Throws a `ReliabilityConfigError` that names every invalid
+ * value.
+ */
 export function options(config: ReliabilityConfig & { readonly dlqEnabled: false }): Reliability<never>
+/**
+ * The policy as options of a consumer, which then needs a `Producer` for the dead letters. Throws a
+ * `ReliabilityConfigError` that names every invalid value.
+ */
 export function options(config?: ReliabilityConfig): Reliability<Producer>
 export function options(config: ReliabilityConfig = {}): Reliability<Producer> {
   const issues = check(config)

@@ -13,8 +13,10 @@ import { show } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Backoff from "./internal/backoff.js"
 
+/** A schedule over the failures of a record. It ends when the record is not retried any more. */
 export type RetryPolicy = Schedule.Schedule<unknown, HandlerFailure>
 
+/** The options of `exponential`. */
 export interface ExponentialOptions {
   /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retries?: number | undefined
@@ -28,6 +30,7 @@ export interface ExponentialOptions {
   readonly jitter?: boolean | undefined
 }
 
+/** The options of `fixed`. */
 export interface FixedOptions {
   /** Retries after the first attempt; `Infinity` for no limit. Default: 3. */
   readonly retries?: number | undefined
@@ -40,8 +43,11 @@ const shown = (value: unknown): string =>
 
 /** An invalid option. Thrown where the policy is built, since it is a programming error. */
 export class RetryPolicyError extends Data.TaggedError("RetryPolicyError")<{
+  /** The option's name. */
   readonly field: string
+  /** The value that can't be used. */
   readonly value: unknown
+  /** A value that could be used, such as `a number, at least 1`. */
   readonly expected: string
 }> {
   override get message(): string {

@@ -12,8 +12,11 @@ import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata 
 
 /** `V` and `K`: the codecs of values and keys. */
 export interface Topic<out V extends Codec.Encoder<never>, out K extends Codec.Encoder<never>> {
+  /** The topic's name. */
   readonly name: string
+  /** The codec of the keys. */
   readonly key: K
+  /** The codec of the values. */
   readonly value: V
 }
 
@@ -22,7 +25,9 @@ export type Encoded<C extends Codec.Encoder<never>> = C extends Codec.Encoder<in
 
 /** A record whose key and value are not yet bytes. */
 export interface TopicRecord<out V, out K> extends Omit<ProducerRecord, "topic" | "key" | "value" | "headers"> {
+  /** The key, before it is encoded. */
   readonly key: K
+  /** The value, before it is encoded. */
   readonly value: V
   /** An object, a `Map`, or another re-readable iterable of name-value pairs. Default: none. */
   readonly headers?: HeadersInput | undefined

@@ -57,15 +57,20 @@ export type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerM
 /** Metrics that count nothing: the default until `layer` is provided. */
 export const off: Metrics = internal.off
 
+/** The metrics that consumers and producers report to. Default: `off`. */
 export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
   defaultValue: (): Metrics => off
 }) {}
 
 /** An option with which metrics can't be registered. */
 export class TransportMetricsError extends Data.TaggedError("TransportMetricsError")<{
+  /** Always `InvalidOption`. */
   readonly reason: "InvalidOption"
+  /** The option's name. */
   readonly field: string
+  /** The value that can't be used. */
   readonly value: unknown
+  /** The rule that the value breaks. */
   readonly description: string
 }> {
   override get message(): string {
@@ -73,6 +78,7 @@ export class TransportMetricsError extends Data.TaggedError("TransportMetricsErr
   }
 }
 
+/** The options of the metrics. */
 export interface TransportMetricsOptions {
   /** The prefix of every metric's name; must match `[a-zA-Z_:][a-zA-Z0-9_:]*`. */
   readonly service: string

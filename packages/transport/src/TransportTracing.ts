@@ -21,6 +21,7 @@ import * as TracedProcessing from "./internal/tracedProcessing.js"
 import * as TracedProducer from "./internal/tracedProducer.js"
 import type { Producer } from "./Producer.js"
 
+/** The options of tracing; all have defaults. */
 export interface TransportTracingOptions {
   /**
    * How the span of a first attempt relates to the `send` span of its record: `"parent"` makes it a child, so that one
@@ -34,7 +35,7 @@ export interface TransportTracingOptions {
   readonly clientId?: string | undefined
 }
 
-/** For runtimes. */
+/** For runtimes: makes the spans of consumers and producers. */
 export interface Tracing {
   /** False if tracing is off: callers can then skip the others. */
   readonly enabled: boolean
@@ -44,6 +45,7 @@ export interface Tracing {
   readonly processing: TracedProcessing.Processing
 }
 
+/** The tracing of consumers and producers. Default: off. */
 export class TransportTracing extends Context.Reference<TransportTracing>()("@spillway/transport/TransportTracing", {
   defaultValue: (): Tracing => off
 }) {}

@@ -42,20 +42,23 @@ export type Fault =
 
 /** A fault and when it happens. An omitted field matches everything. */
 export interface FaultRule {
+  /** The fault. */
   readonly fault: Fault
+  /** Only requests of these kinds. */
   readonly apis?: ReadonlyArray<Api> | undefined
+  /** Only connections of these roles. */
   readonly roles?: ReadonlyArray<Role> | undefined
-  /** Broker ports. */
+  /** Only connections to brokers with these ports. */
   readonly ports?: ReadonlyArray<number> | undefined
   /** Only requests that name one of these topics. */
   readonly topics?: ReadonlyArray<string> | undefined
-  /** From 0 to 1. Default: 1. */
+  /** The share of the matching requests or connections that it happens to, from 0 to 1. Default: 1. */
   readonly probability?: number | undefined
   /** The largest number of times it happens. Default: unlimited. */
   readonly times?: number | undefined
-  /** Measured from when the wire was wrapped. Default: 0. */
+  /** When the rule begins, measured from when the wire was wrapped. Default: 0. */
   readonly from?: Duration.DurationInput | undefined
-  /** Measured from when the wire was wrapped. Default: never. */
+  /** When the rule ends, measured from when the wire was wrapped. Default: never. */
   readonly until?: Duration.DurationInput | undefined
 }
 
@@ -63,8 +66,9 @@ export interface FaultRule {
 export interface FaultEvent {
   /** `host:port` of the broker. */
   readonly endpoint: string
-  /** Absent for a fault on connecting. */
+  /** The kind of the request; `undefined` for a fault on connecting. */
   readonly api: Api | undefined
+  /** The fault. */
   readonly fault: Fault
 }
 
@@ -79,7 +83,8 @@ export interface FaultPlan {
    * is added to it. Default: 30 seconds, as in `KafkaJsWire`.
    */
   readonly requestTimeout?: Duration.DurationInput | undefined
-  /** Default: 10 seconds, as in `KafkaJsWire`. */
+  /** How long opening a connection to a frozen broker may take. Default: 10 seconds, as in `KafkaJsWire`. */
   readonly connectTimeout?: Duration.DurationInput | undefined
+  /** Called with each fault as it happens. Default: nothing. */
   readonly onFault?: ((event: FaultEvent) => void) | undefined
 }

@@ -13,21 +13,30 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 
+/** Why an HTTP server can't serve. */
 export type ServerErrorReason =
   /** The port is already in use, by another program or by another server of this one. */
   | "AddressInUse"
   /** Listening on the address is impossible: a privileged port, or a host that isn't this machine's. */
   | "ListenFailed"
+  /** An option can't be used; `description` names every such option. */
   | "InvalidOption"
 
+/** The fields of a server's error. */
 export interface ServerErrorFields {
+  /** Why the server can't serve. */
   readonly reason: ServerErrorReason
+  /** The address, or the options that can't be used. */
   readonly description: string
+  /** The system's error, if listening failed. */
   readonly cause?: unknown
 }
 
+/** The address and the path of a server. */
 export interface ServerOptions {
+  /** The TCP port; 0 lets the system choose. */
   readonly port?: number | undefined
+  /** The path to serve; starts with `/`. */
   readonly path?: HttpRouter.PathInput | undefined
   /** The address to listen on. Default: `0.0.0.0`, every interface. */
   readonly host?: string | undefined
@@ -53,10 +62,13 @@ export const parsers: Environment.Parsers<ServerOptions> = {
   host: Environment.text
 }
 
+/** A running server. */
 export interface Listening {
+  /** The address that the server listens on. */
   readonly host: string
   /** The port in use, chosen by the system if the option was 0. */
   readonly port: number
+  /** The path that it serves. */
   readonly path: HttpRouter.PathInput
 }
 

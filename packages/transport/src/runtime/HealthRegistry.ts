@@ -23,6 +23,7 @@ export type Json =
 
 /** The result of one check. */
 export interface HealthCheck {
+  /** Whether the component works. */
   readonly status: HealthStatus
   /** The state, a word from the table in `docs/health.md`. */
   readonly state: string
@@ -30,6 +31,7 @@ export interface HealthCheck {
   readonly live?: boolean | undefined
   /** False while the component can't take work. Default: true. */
   readonly ready?: boolean | undefined
+  /** More about the state, such as the partitions that make no progress. */
   readonly details?: { readonly [name: string]: Json | undefined } | undefined
 }
 
@@ -38,18 +40,23 @@ export type HealthChecks = { readonly [name: string]: HealthCheck }
 
 /** The worst status of its parts, and whether all of them are live and ready. */
 export interface HealthSummary {
+  /** The worst status of the parts. */
   readonly status: HealthStatus
+  /** False if only a restart of the program helps one of them. */
   readonly live: boolean
+  /** False while one of them can't take work. */
   readonly ready: boolean
 }
 
 /** A component's checks, summarized. */
 export interface ComponentHealth extends HealthSummary {
+  /** The checks by name. */
   readonly checks: HealthChecks
 }
 
 /** Without components, the program is still starting: `degraded`, live and not ready. */
 export interface HealthReport extends HealthSummary {
+  /** The components by name, such as `consumer billing`. */
   readonly components: { readonly [name: string]: ComponentHealth }
 }
 
@@ -64,5 +71,6 @@ export interface HealthRegistry {
    * answer from cached state. Checks that throw are `down`, with the state `unknown`.
    */
   readonly register: (name: string, checks: () => HealthChecks) => Effect.Effect<void, never, Scope.Scope>
+  /** Runs every component's checks now. */
   readonly report: Effect.Effect<HealthReport>
 }

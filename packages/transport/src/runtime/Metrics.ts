@@ -10,14 +10,21 @@ export type ProcessedStatus = "success" | "error"
 
 /** The metrics of one topic in one group. The functions are synchronous and take about 10 ns. */
 export interface ConsumerMetrics {
+  /** Records were fetched for handling. */
   readonly received: (records: number) => void
+  /** Records have their outcome. */
   readonly processed: (status: ProcessedStatus, records: number) => void
+  /** An attempt ended; its duration in seconds. */
   readonly processingDuration: (seconds: number) => void
   /** An attempt failed with this error. */
   readonly failed: (error: unknown) => void
+  /** Attempts after a record's first were started. */
   readonly retried: (attempts: number) => void
+  /** Dead letters were acknowledged. */
   readonly deadLettered: (records: number) => void
+  /** Tries to publish a dead letter failed. */
   readonly deadLetterFailed: (tries: number) => void
+  /** The option `offsetOutOfRange` reset a partition's offset. */
   readonly offsetReset: () => void
   /** A corrupt batch was skipped; it covered this many offsets. */
   readonly skipped: (offsets: number) => void
@@ -25,16 +32,21 @@ export interface ConsumerMetrics {
 
 /** The metrics of one group. */
 export interface GroupMetrics {
+  /** The consumer joined a generation of the group. */
   readonly rebalanced: () => void
   /** A commit was acknowledged; its duration in seconds. */
   readonly committed: (seconds: number) => void
+  /** A commit was sent and not acknowledged for all its offsets. */
   readonly commitFailed: () => void
 }
 
 /** The metrics of publishing to one topic. The functions are synchronous and take about 10 ns. */
 export interface ProducerMetrics {
+  /** Records were acknowledged. */
   readonly sent: (records: number) => void
+  /** A record was acknowledged; the seconds since its `send`. */
   readonly publishDuration: (seconds: number) => void
+  /** The `send` of records was interrupted after they had left: they may be written anyway. */
   readonly abandoned: (records: number) => void
 }
 

@@ -8,6 +8,7 @@ import * as Truth from "./truth.js"
 
 /** A broken promise of Spillway. */
 export interface Violation {
+  /** The promise that was broken. */
   readonly promise:
     | "no record is lost"
     | "no record is written twice"
@@ -28,6 +29,7 @@ export interface Violation {
     | "transient faults fail no consumer"
     | "every record is handled in the end"
     | "nothing outlives a closed consumer"
+  /** How it was broken: the record, partition or member. */
   readonly description: string
   /** Milliseconds since the start. */
   readonly at: number

@@ -27,8 +27,11 @@ import { nameOf } from "./truth.js"
 
 /** The outcomes of the acknowledged records. Each record counts once. */
 export interface Account {
+  /** Records that the broker acknowledged to their producers. */
   readonly acknowledged: number
+  /** Records whose handler succeeded. */
   readonly handled: number
+  /** Records whose dead letter is in its topic. */
   readonly deadLettered: number
   /** Skipped, because the consumer is configured to skip failed records. */
   readonly discarded: number
