@@ -1,6 +1,6 @@
 /**
  * Checks that docs/configuration.md names every variable that the Layers read, under its option, with the default in
- * the code.
+ * the code, and the Kafka setting that the option replaces.
  */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -35,6 +35,8 @@ interface Row {
   readonly option: string
   readonly variable: string
   readonly default: string | undefined
+  /** The settings of Kafka's Java client, or `–`; absent if the row lacks that column. */
+  readonly kafka: string | undefined
 }
 
 const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")
@@ -47,11 +49,12 @@ const tables = new Map(
     .map((section): readonly [string, ReadonlyArray<Row>] => [
       /^`(\w+)`/.exec(section)![1]!,
       Array.from(
-        section.matchAll(/^\| `([^`]+)` \| `([A-Z_]+)` \| (?:`([^`]*)` )?\|/gm),
-        ([, option, variable, text]) => ({
+        section.matchAll(/^\| `([^`]+)` \| `([A-Z_]+)` \| (?:`([^`]*)` )?\|(?: (–|`[a-z.]+`(?:, `[a-z.]+`)*) \|)?/gm),
+        ([, option, variable, text, kafka]) => ({
           option: option!,
           variable: variable!,
-          default: text
+          default: text,
+          kafka
         })
       )
     ])
@@ -62,6 +65,9 @@ const readsToo: Readonly<Record<string, ReadonlyArray<string>>> = {
   TransactionalProducer: ["KafkaProducer"],
   TransactionalConsumer: ["KafkaConsumer", "KafkaProducer", "TransactionalProducer"]
 }
+
+/** The Layers whose options have Kafka's names. */
+const clients = ["KafkaJsWire", "KafkaConsumer", "KafkaProducer", "TransactionalProducer", "TransactionalConsumer"]
 
 /** The options that it doesn't have: transactions are idempotent. */
 const notOfTransactions = "KAFKA_PRODUCER_IDEMPOTENT"
@@ -203,6 +209,11 @@ describe("docs/configuration.md", () => {
       })
     )
   }
+
+  it("has Kafka's name of each option of a client, or –", () => {
+    const nameless = clients.flatMap((name) => tables.get(name)!.filter(({ kafka }) => kafka === undefined))
+    assert.deepStrictEqual(nameless, [])
+  })
 
   it("names no variable of another Layer", () => {
     const others = Array.from(tables.keys()).filter((name) => tables.get(name)!.length > 0 && !(name in layers))
