@@ -127,6 +127,7 @@ export const config: (
 export interface KafkaConsumerConfigOptions<A, H extends AnyEffect, K = Uint8Array | null>
   extends Partial<ConsumerOptions>,
     Pick<KafkaConsumerOptionsOf<A, H, never, K>, "key" | "value" | "handler" | "classify"> {
+  /** The failure policy's defaults for variables that aren't set. Default: those of `ReliabilityConfig`. */
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
@@ -263,10 +264,13 @@ export const transactionalConfig: (
 export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K = Uint8Array | null>
   extends Partial<ConsumerOptions & TransactionalNumbers>,
     Pick<TransactionalConsumerOptionsOf<A, H, never, K>, "key" | "value" | "handler" | "classify"> {
+  /** The failure policy's defaults for variables that aren't set. Default: those of `ReliabilityConfig`. */
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined
 }
 
-/** `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`. */
+/**
+ * `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`.
+ */
 export const layerTransactionalConfig = <A, H extends AnyResults, K = Uint8Array | null>(
   { classify, handler, key, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined

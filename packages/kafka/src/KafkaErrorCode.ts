@@ -88,6 +88,7 @@ export const KafkaErrorCode = {
   INCONSISTENT_TOPIC_ID: 103
 } as const
 
+/** The name of an error code that is in the table. */
 export type KafkaErrorName = keyof typeof KafkaErrorCode
 
 const names = new Map<number, string>(Object.entries(KafkaErrorCode).map(([name, code]) => [code, name]))

@@ -22,6 +22,7 @@ import { Wire } from "./Wire.js"
 
 export type { SaslOptions, TlsOptions }
 
+/** The addresses of a cluster, and how to connect to its brokers. */
 export interface KafkaJsWireOptions {
   /** The bootstrap servers: `host:port`, an IPv6 address in brackets. At least one. */
   readonly brokers: ReadonlyArray<string>
@@ -51,8 +52,17 @@ export interface KafkaJsWireOptions {
 
 /** The options, or the installed kafkajs, can't be used; lists every issue. */
 export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
+  /** `UnsupportedKafkaJs`: kafkajs is missing, or isn't the version that Spillway needs. */
   readonly reason: "InvalidOptions" | "UnsupportedKafkaJs"
-  readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
+  /** The options that can't be used; at least one. */
+  readonly issues: ReadonlyArray<{
+    /** The option's name, such as `tls.key`. */
+    readonly field: string
+    /** The value that can't be used; secrets stay redacted. */
+    readonly value: unknown
+    /** The rule that the value breaks, such as `must not be empty`. */
+    readonly description: string
+  }>
 }> {
   override get message(): string {
     const issues = this.issues.map(
@@ -62,6 +72,7 @@ export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
   }
 }
 
+/** A wire to a cluster. Opens no connection by itself: each consumer, producer and other client opens its own. */
 export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Service<Wire>, KafkaConfigError> =>
   Effect.suspend(() => {
     const { issues, options: decoded } = decodeOptions(options)
@@ -79,6 +90,7 @@ export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Ser
     )
   })
 
+/** `make` as a Layer. */
 export const layer = (options: KafkaJsWireOptions): Layer.Layer<Wire, KafkaConfigError> =>
   Layer.effect(Wire, make(options))
 
@@ -91,6 +103,8 @@ const parsers: Environment.Parsers<Omit<KafkaJsWireOptions, "tls" | "sasl">> = {
 }
 
 /**
+ * The options from the environment:
+ *
  * - `KAFKA_BROKERS`: a comma-separated list of `host:port`
  * - `KAFKA_CLIENT_ID`, `KAFKA_CONNECT_TIMEOUT`, `KAFKA_REQUEST_TIMEOUT`, `KAFKA_MAX_RESPONSE_BYTES`: as the options
  * - `KAFKA_TLS`: `true` or `false`; by default true when one of the next three is set

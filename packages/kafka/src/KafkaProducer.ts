@@ -29,6 +29,7 @@ import type { Wire } from "./Wire.js"
 
 export { KafkaProducerConfigError, type PartitionerInput }
 
+/** A producer's options; each has a default. */
 export type KafkaProducerOptions = ProducerOptions
 
 /**
@@ -65,6 +66,7 @@ export const layerConfig = (
 ): Layer.Layer<Producer, KafkaProducerConfigError | ConfigError, Wire> =>
   Layer.scoped(Producer, Effect.flatMap(Config.unwrap(options), make))
 
+/** The options of a transactional producer: `transactionalId`, and those of every producer but `idempotent`. */
 export type TransactionalProducerOptions = TransactionalSettings.TransactionalOptions
 
 /**
@@ -86,13 +88,18 @@ export const layerTransactional = (
 ): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError, Wire> =>
   Layer.scoped(TransactionalProducer, transactional(options))
 
-/** The options of a transactional producer from the environment: those of `config`, and `KAFKA_PRODUCER_TRANSACTIONAL_ID`. */
+/**
+ * The options of a transactional producer from the environment: those of `config` except `KAFKA_PRODUCER_IDEMPOTENT`,
+ * and `KAFKA_PRODUCER_TRANSACTIONAL_ID` and `KAFKA_PRODUCER_TRANSACTION_TIMEOUT`.
+ */
 export const transactionalConfig: (
   defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
 ) => Config.Config<TransactionalProducerOptions> = TransactionalEnvironment.producerConfig
 
-/** `layerTransactional` with options from the program's configuration; without an argument, from `transactionalConfig`. */
+/**
+ * `layerTransactional` with options from the program's configuration; without an argument, from `transactionalConfig`.
+ */
 export const layerTransactionalConfig = (
   options: Config.Config.Wrap<TransactionalProducerOptions> = transactionalConfig()
 ): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError | ConfigError, Wire> =>

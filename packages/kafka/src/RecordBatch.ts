@@ -28,7 +28,10 @@ export type {
 }
 export { RecordBatchError }
 
-/** Encodes records as one batch, at consecutive offsets. There must be a record, and timestamps must be integers. */
+/**
+ * Encodes records as one batch, at consecutive offsets. There must be a record, and timestamps must be integers. Throws
+ * a `RecordBatchError` if the compression can't be loaded.
+ */
 export const encode = (records: ReadonlyArray<EncodableRecord>, options?: EncodeOptions | undefined): Uint8Array =>
   Encode.encode(records, options ?? {})
 
@@ -38,6 +41,7 @@ export const recordSize: (record: EncodableRecord) => number = Encode.recordSize
 /** The bytes of a batch besides its records. */
 export const batchOverhead: number = Layout.At.records
 
+/** Limits and filters for decoding. */
 export interface DecodeOptions {
   /** A compressed batch that holds more is an error. Default: 64 MiB. */
   readonly maxDecompressedBytes?: number | undefined

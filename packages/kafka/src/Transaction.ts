@@ -9,6 +9,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+/** Why a transaction, or its producer, failed. */
 export type TransactionErrorReason =
   /** Another producer has taken over the transactional id: this one can begin no further transaction. */
   | "Fenced"
@@ -20,17 +21,24 @@ export type TransactionErrorReason =
   | "NotMember"
   /** No broker confirmed whether it was committed. */
   | "Unknown"
+  /** The broker refused the credentials, or doesn't permit the transactional id, a topic or the group. */
   | "Authorization"
+  /** The broker refuses an option, such as a `transactionTimeout` above its limit. No transaction can begin. */
   | "Configuration"
+  /** The broker is older than Kafka 2.5. No transaction can begin. */
   | "UnsupportedBroker"
 
 /** A transaction that was not committed, or not certainly. */
 export class TransactionError extends Data.TaggedError("TransactionError")<{
+  /** The kind of failure, and with it whether the next transaction may succeed. */
   readonly reason: TransactionErrorReason
+  /** The transactional id of the producer. */
   readonly transactionalId: string
+  /** The failure in words. */
   readonly description: string
   /** The broker's error code, if any; see `KafkaErrorCode`. */
   readonly code?: number | undefined
+  /** The error that led to this one, such as a `ProducerError` or `WireError`, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -40,16 +48,21 @@ export class TransactionError extends Data.TaggedError("TransactionError")<{
 
 /** A group member's identity for the group's coordinator (KIP-447). */
 export interface GroupMember {
+  /** The group's id. */
   readonly groupId: string
+  /** The member's generation; offsets of an older one fail with `NotMember`. */
   readonly generationId: number
+  /** The id that the coordinator issued. */
   readonly memberId: string
+  /** The id of a static member (KIP-345); null for a dynamic one. */
   readonly groupInstanceId: string | null
 }
 
+/** An offset to commit in a transaction. */
 export interface TransactionOffset extends CommittedOffset {
   /** The leader epoch of the record before the offset. Default: -1, unknown. */
   readonly leaderEpoch?: number | undefined
-  /** Default: null. */
+  /** Any text to store with the offset. Default: null. */
   readonly metadata?: string | null | undefined
 }
 
@@ -73,6 +86,7 @@ export interface Transaction extends Context.Tag.Service<Producer> {
 export class TransactionalProducer extends Context.Tag("@spillway/kafka/TransactionalProducer")<
   TransactionalProducer,
   {
+    /** The transactional id from the options. */
     readonly transactionalId: string
     /**
      * Runs an effect in a transaction: committed if it succeeds and all its records are acknowledged, aborted if it

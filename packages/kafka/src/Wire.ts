@@ -8,8 +8,11 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Api, Request, Response } from "./Protocol.js"
 
+/** The address of a broker. */
 export interface Endpoint {
+  /** A host name, or an IPv4 or IPv6 address without brackets. */
   readonly host: string
+  /** The TCP port, from 1 to 65535. */
   readonly port: number
 }
 
@@ -26,6 +29,7 @@ export interface Endpoint {
  */
 export type Role = "join" | "group" | "fetch" | "data"
 
+/** Why a connection or a request on it failed. */
 export type WireErrorReason =
   /** No connection could be made; nothing was sent. */
   | "ConnectFailed"
@@ -40,13 +44,17 @@ export type WireErrorReason =
   /** The response could not be read; the connection was destroyed. */
   | "Malformed"
 
+/** A connection that could not be made or has ended, or a request that could not be sent or answered on it. */
 export class WireError extends Data.TaggedError("WireError")<{
+  /** The kind of failure, and with it whether the request may have been carried out. */
   readonly reason: WireErrorReason
   /** `host:port` of the broker. */
   readonly endpoint: string
   /** The request that failed, if the error concerns one. */
   readonly api?: Api | undefined
+  /** The failure in words. */
   readonly description: string
+  /** The error of the socket or of the handshake, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -55,6 +63,7 @@ export class WireError extends Data.TaggedError("WireError")<{
   }
 }
 
+/** An open connection to one broker. */
 export interface Connection {
   /**
    * Sends one request and awaits its response. Requests are answered in the order they were sent. Interrupting it
@@ -70,6 +79,7 @@ export interface Connection {
   readonly closed: Effect.Effect<WireError>
 }
 
+/** The service that connects to a cluster's brokers. */
 export class Wire extends Context.Tag("@spillway/kafka/Wire")<
   Wire,
   {

@@ -6,6 +6,7 @@ import type { Position } from "@spillway/transport/Position"
 
 /** A group of the cluster. */
 export interface GroupListing {
+  /** The group's id. */
   readonly groupId: string
   /** `consumer` for consumers; empty for a group that has only offsets. */
   readonly protocolType: string
@@ -34,6 +35,7 @@ export interface GroupMemberDescription {
 
 /** A group of the classic protocol and its members. */
 export interface GroupDescription {
+  /** The group's id. */
   readonly groupId: string
   /** As Kafka names it: `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`. */
   readonly state: string

@@ -20,7 +20,9 @@ export interface AdminOptions {
 export type KafkaAdminErrorReason =
   /** An argument that no cluster accepts; nothing was sent. `field` names it. */
   | "InvalidArgument"
+  /** A topic with the name exists; `ensureTopics` accepts that. */
   | "TopicAlreadyExists"
+  /** The cluster has no such topic. */
   | "UnknownTopic"
   /** The topic has no such partition. */
   | "UnknownPartition"
@@ -30,6 +32,7 @@ export type KafkaAdminErrorReason =
   | "InvalidConfiguration"
   /** The log doesn't hold the offset: it starts later, or ends earlier. */
   | "OffsetOutOfRange"
+  /** The cluster has no such group. */
   | "UnknownGroup"
   /** The group has members; stop them first. */
   | "GroupNotEmpty"
@@ -48,6 +51,7 @@ export type KafkaAdminErrorReason =
 
 /** One item of an operation that failed, and the reason. */
 export interface AdminFailure {
+  /** The kind of failure, and with it whether a change may have been made. */
   readonly reason: KafkaAdminErrorReason
   /** The topic of the item, if it has one. */
   readonly topic?: string | undefined
@@ -102,6 +106,7 @@ export interface NewTopic {
 
 /** A topic of the cluster. */
 export interface TopicListing {
+  /** The topic's name. */
   readonly topic: string
   /** As Kafka prints it; empty before Kafka 2.8. A topic that is deleted and created again gets a new one. */
   readonly topicId: string
@@ -111,6 +116,7 @@ export interface TopicListing {
 
 /** A partition and its replicas. */
 export interface PartitionDescription {
+  /** The partition's number, from 0. */
   readonly partition: number
   /** The leader's node id; absent while there is none. */
   readonly leader: number | undefined
@@ -159,6 +165,7 @@ export interface TopicConfig {
 
 /** The settings of a topic. */
 export interface TopicConfigs {
+  /** The topic's name. */
   readonly topic: string
   /** By name, such as `retention.ms`. */
   readonly configs: Readonly<Record<string, TopicConfig>>
@@ -166,6 +173,7 @@ export interface TopicConfigs {
 
 /** Changes of a topic's settings: all take effect, or none. Other settings stay. */
 export interface ConfigChanges {
+  /** The topic's name. */
   readonly topic: string
   /** New values by name. */
   readonly set?: Readonly<Record<string, string>> | undefined
@@ -175,6 +183,7 @@ export interface ConfigChanges {
 
 /** A topic to enlarge. */
 export interface NewPartitions {
+  /** The topic's name. */
   readonly topic: string
   /** The total number of partitions afterwards, more than the topic has. */
   readonly partitions: number

@@ -5,6 +5,7 @@ import type { TopicPartition } from "@spillway/transport/Consumer"
 import * as CooperativeSticky from "./cooperativeSticky.js"
 import * as Range from "./range.js"
 
+/** An assignor, by the name that Kafka's clients give it: `CooperativeStickyAssignor`, `RangeAssignor`. */
 export type AssignorName = "cooperative-sticky" | "range"
 
 /** `eager` (range) revokes every partition before a member rejoins; `cooperative` only those that move (KIP-429). */

@@ -6,7 +6,9 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type { IsolationLevel } from "../../Protocol.js"
 
+/** The partitions to read, where to start and stop, and limits. */
 export interface ReadOptions {
+  /** The name of the topic to read. */
   readonly topic: string
   /** Default: all partitions that the topic has at the start. */
   readonly partitions?: ReadonlyArray<number> | undefined
@@ -43,6 +45,7 @@ export interface ReadOptions {
   readonly unknownTopicTimeout?: Duration.DurationInput | undefined
 }
 
+/** Why reading can't continue. */
 export type KafkaReaderErrorReason =
   /** The cluster doesn't know the topic, or it was deleted, perhaps created again, while it was read. */
   | "UnknownTopic"
@@ -59,13 +62,17 @@ export type KafkaReaderErrorReason =
 
 /** Reading ended before its end. Records before `offset` have been emitted. */
 export class KafkaReaderError extends Data.TaggedError("KafkaReaderError")<{
+  /** The kind of failure. */
   readonly reason: KafkaReaderErrorReason
+  /** The topic that was read. */
   readonly topic: string
-  /** Absent if the error concerns the whole topic. */
+  /** The partition's number; absent if the error concerns the whole topic. */
   readonly partition?: number | undefined
-  /** The offset that could not be read. */
+  /** The offset that could not be read; absent if the error concerns no offset. */
   readonly offset?: number | undefined
+  /** The failure in words, with the broker's error code if there is one. */
   readonly description: string
+  /** The error that led to this one, such as a `WireError` or `RecordBatchError`, if any. */
   readonly cause?: unknown
 }> {
   override get message(): string {

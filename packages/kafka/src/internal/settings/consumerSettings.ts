@@ -58,7 +58,7 @@ export interface ConsumerTuning {
   readonly rackId?: string | undefined
   /** The coordinator removes a member from which it receives no heartbeat for this long. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined
-  /** Default: 3 seconds. */
+  /** How often a heartbeat is sent; below `sessionTimeout`. Default: 3 seconds. */
   readonly heartbeatInterval?: Duration.DurationInput | undefined
   /** How long the coordinator waits for members to rejoin. Default: 60 seconds. */
   readonly rebalanceTimeout?: Duration.DurationInput | undefined
@@ -66,7 +66,7 @@ export interface ConsumerTuning {
   readonly revokeTimeout?: Duration.DurationInput | undefined
   /** How long in-flight records may take to settle when the consumer stops. Default: 30 seconds. */
   readonly drainTimeout?: Duration.DurationInput | undefined
-  /** Default: 1 second. */
+  /** How often settled offsets are committed. Default: 1 second. */
   readonly commitInterval?: Duration.DurationInput | undefined
   /** A handler that runs longer is interrupted, at most a tenth later, and its record retried. Default: 5 minutes. */
   readonly handlerTimeout?: Duration.DurationInput | undefined
@@ -87,9 +87,9 @@ export interface ConsumerTuning {
   readonly maxRecordBytes?: number | undefined
   /** How long the broker may wait for records. Default: 500 ms. */
   readonly fetchMaxWait?: Duration.DurationInput | undefined
-  /** Default: 1 MiB. A larger record is still fetched. */
+  /** The most bytes of a partition in a response; a larger record is still fetched. Default: 1 MiB. */
   readonly maxPartitionBytes?: number | undefined
-  /** Default: 10 MiB. */
+  /** The most bytes of a response; a larger record is still fetched. Default: 10 MiB. */
   readonly fetchMaxBytes?: number | undefined
   /** Whether log lines about a record show up to 1,024 characters of its key and its value, as text. Default: false. */
   readonly logPayloads?: boolean | undefined
@@ -97,6 +97,7 @@ export interface ConsumerTuning {
 
 /** A consumer's options, apart from code. */
 export interface ConsumerOptions extends ConsumerTuning {
+  /** The consumer group: its members share the topics' partitions, and its offsets are committed under this id. */
   readonly groupId: string
   /**
    * The topics by name, or every topic in whose name a pattern matches anywhere: `/^orders\./` for a prefix.

@@ -13,14 +13,19 @@ import * as Codecs from "../recordBatch/compression.js"
 
 /** The arguments of a custom partitioner: the record as it will be written. */
 export interface PartitionerInput {
+  /** The topic's name. */
   readonly topic: string
+  /** null for a record without a key. */
   readonly key: Uint8Array | null
+  /** null for a tombstone. */
   readonly value: Uint8Array | null
+  /** In order; names may repeat. */
   readonly headers: Headers
   /** The topic's number of partitions: at least 1. */
   readonly partitions: number
 }
 
+/** A producer's options; each has a default. */
 export interface ProducerOptions {
   /**
    * How long a batch that isn't full waits for more records. 0: records sent in one turn of the event loop leave
@@ -35,7 +40,7 @@ export interface ProducerOptions {
    * Default: true.
    */
   readonly idempotent?: boolean | undefined
-  /** Default: `"none"`. */
+  /** How batches are compressed. Default: `"none"`. */
   readonly compression?: Compression | undefined
   /**
    * The most bytes of one partition's records in a request, before compression; a larger record is refused. Should not
@@ -97,10 +102,19 @@ export interface ProducerSettings {
   readonly metadataMaxAgeMs: number
 }
 
-/** The options are invalid. */
+/** The options are invalid; lists every issue. */
 export class KafkaProducerConfigError extends Data.TaggedError("KafkaProducerConfigError")<{
+  /** Always the same: one or more options can't be used. */
   readonly reason: "InvalidOptions"
-  readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
+  /** The options that can't be used; at least one. */
+  readonly issues: ReadonlyArray<{
+    /** The option's name, such as `linger`. */
+    readonly field: string
+    /** The value that can't be used. */
+    readonly value: unknown
+    /** The rule that the value breaks. */
+    readonly description: string
+  }>
 }> {
   override get message(): string {
     const issues = this.issues.map(({ field, value, description }) => `${field} ${description}, not ${show(value)}`)

@@ -3,15 +3,21 @@ import * as Redacted from "effect/Redacted"
 import type { Check } from "./check.js"
 import { checkSecret } from "./tls.js"
 
+/** The SASL mechanisms with a user name and a password: PLAIN (RFC 4616), and SCRAM (RFC 5802, RFC 7677). */
 export type PasswordMechanism = "plain" | "scram-sha-256" | "scram-sha-512"
 
+/** The SASL mechanism of a connection and its credentials. */
 export type SaslOptions =
   | {
+      /** `plain` sends the password as it is: use it with TLS alone. */
       readonly mechanism: PasswordMechanism
+      /** The user's name; not empty. */
       readonly username: string
+      /** The user's password; not empty. */
       readonly password: Redacted.Redacted<string>
     }
   | {
+      /** A bearer token (KIP-255). */
       readonly mechanism: "oauthbearer"
       /**
        * Returns a currently valid token. It runs for each connection, within the connect timeout. If it fails, the

@@ -6,6 +6,7 @@ import * as Redacted from "effect/Redacted"
 import type { Endpoint } from "../../Wire.js"
 import type { Check } from "./check.js"
 
+/** How to verify the brokers, and how to identify the client to them. */
 export interface TlsOptions {
   /** The certificate authority of the brokers, PEM. Default: those that Node trusts. */
   readonly ca?: string | ReadonlyArray<string> | undefined

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ProducerSettings from "./producerSettings.js"
 
+/** The options of a transactional producer, which is always idempotent. */
 export interface TransactionalOptions extends Omit<ProducerSettings.ProducerOptions, "idempotent"> {
   /**
    * Identifies the producer across restarts: a new producer with this id fences the previous one and aborts its open
