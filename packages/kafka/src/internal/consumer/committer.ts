@@ -14,11 +14,11 @@ import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 import type { Retry } from "../concurrency/retries.js"
+import type { CommitError } from "../group/commitError.js"
 import type { OffsetCommits } from "../group/offsetCommits.js"
 import type { AssignedPartitions } from "../lane/assignedPartitions.js"
 import type { Partition } from "../lane/partition.js"
 import { byPlace } from "../topicPartition.js"
-import type { CommitError } from "../transaction/commitError.js"
 import { isFatal } from "../transaction/commits.js"
 
 export interface CommitterOptions {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { OffsetCommitRequest, OffsetCommitResponse } from "../../Protocol.js"
 import type { GroupMember } from "../../Transaction.js"
 import type { Cluster } from "../cluster/cluster.js"
-import type { CommitError } from "../transaction/commitError.js"
+import type { CommitError } from "./commitError.js"
 import * as Decisions from "./decisions.js"
 import type { Member } from "./member.js"
 
