@@ -145,7 +145,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: `        buffer.bytes < settings.maxBufferedBytes
           ? askable.filter((assigned) => assigned.hasRoom() && !epochCheck.isDue(assigned))
           : []`,
-    by: "        askable.filter((assigned) => !epochCheck.isDue(assigned))"
+    by: "        askable.filter((assigned) => !assigned.isUnpacking() && !epochCheck.isDue(assigned))"
   },
   {
     name: "an offset out of range continues at the end",
