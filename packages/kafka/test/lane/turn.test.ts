@@ -1,9 +1,7 @@
 import { connect, createServer, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Turn from "../../src/internal/lane/turn.js"
-import { inTurns } from "../../src/internal/lane/turnScheduler.js"
 
 const compute = (millis: number) => {
   const end = performance.now() + millis
@@ -33,27 +31,6 @@ const eventLoopRuns = Effect.async<void>((resume) => {
 })
 
 describe("turn", () => {
-  it.scopedLive("ends for fibers that have slept and compute, before all of them have continued", () =>
-    Effect.gen(function* () {
-      const turn = Turn.of(yield* Effect.clock)
-      let inOneGo = 0
-      let most = 0
-      const each = Effect.map(Effect.sleep("10 millis"), () => {
-        most = Math.max(most, ++inOneGo)
-        compute(10)
-      })
-      const watch = () => {
-        inOneGo = 0
-        immediate = setImmediate(watch)
-      }
-      let immediate = setImmediate(watch)
-      yield* Effect.addFinalizer(() => Effect.sync(() => clearImmediate(immediate)))
-      const fibers = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.fork(inTurns(turn)(each)))
-      yield* Fiber.joinAll(fibers)
-      assert.isAtMost(most, 5)
-    })
-  )
-
   it.live("ends when the event loop was blocked for 25 ms, and the next one starts after the loop has run", () =>
     Effect.gen(function* () {
       const turn = Turn.of(yield* Effect.clock)

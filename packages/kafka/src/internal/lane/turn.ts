@@ -9,11 +9,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
-import { outsideTurns } from "./turnScheduler.js"
 
 export interface Turn {
-  /** Whether its clock is that of a real event loop. */
-  readonly isLive: boolean
   /** Whether no further attempt may start in it, by the clock. */
   readonly isOver: () => boolean
   /** The same, by the last reading of the clock. */
@@ -76,7 +73,6 @@ const make = (clock: Clock.Clock): Turn => {
   })
 
   const turn: Turn = {
-    isLive,
     isOver: () => {
       look(Monotonic.millis(clock))
       return isOver
@@ -92,7 +88,7 @@ const make = (clock: Clock.Clock): Turn => {
       )
       if (isServing) return wait
       isServing = true
-      return Effect.zipRight(outsideTurns(Effect.forkDaemon(serve)), wait)
+      return Effect.zipRight(Effect.forkDaemon(serve), wait)
     }),
     now: () => now
   }
