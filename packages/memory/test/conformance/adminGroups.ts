@@ -137,7 +137,7 @@ export const adminGroups = (suite: Suite): void => {
       yield* joining.sync(generationId, { [joining.id()]: 1 })
       const [stable] = yield* admin.describeGroups([groupId])
       assert.deepInclude(stable, { state: "Stable", protocol: "range" })
-      // One byte is no assignment.
+      // One byte isn't an assignment.
       assert.isUndefined(stable!.members[0]!.assignment)
       assert.strictEqual(yield* joining.commit(generationId, topic, 3), KafkaErrorCode.NONE)
       // A subscription that can't be read is taken for one to every topic.

@@ -96,7 +96,7 @@ export interface PartitionQueue {
   readonly sequence: Sequence | undefined
   /** The producer id that its next sequence must not use. */
   readonly exhaustedId: bigint | undefined
-  /** Its sequence has numbers that no batch has any more: it restarts before another batch is numbered. */
+  /** Some numbers of its sequence belong to no batch: it restarts before another batch is numbered. */
   readonly hasGap: boolean
   /**
    * The batches before this one were refused as out of order though they may be written, and it is sent next, alone. A
