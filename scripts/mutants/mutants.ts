@@ -380,11 +380,11 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "an unavailable codec uses up the retries",
-    file: "packages/transport/src/Processor.ts",
+    file: "packages/transport/src/runtime/Processor.ts",
     replace: "onNone: () => endlessly",
     by: "onNone: () => Effect.succeedNone",
     // The simulation's codec is always available.
-    heldBy: ["packages/transport/test/Processor.test.ts"]
+    heldBy: ["packages/transport/test/runtime/Processor.test.ts"]
   },
   {
     name: "a reader reads beyond its end",

@@ -23,7 +23,7 @@ describe("Failures", () => {
   it("are given to loggers by Logging alone", () => {
     const withCause =
       /Effect\.log(?:Trace|Debug|Info|Warning|Error|Fatal|WithLevel)?\(\s*(?:"[^"]*"|[\w.]+)\s*,(?!\s*\))/
-    assert.deepStrictEqual(filesWith(withCause), ["packages/transport/src/Logging.ts"])
+    assert.deepStrictEqual(filesWith(withCause), ["packages/transport/src/runtime/Logging.ts"])
   })
 
   it("have their stacks and JSON read by the renderer alone", () => {

@@ -2,7 +2,7 @@
  * Wire on real Kafka: Spillway's own TCP connections, with requests laid out by kafkajs's encoder. Supports brokers
  * from Kafka 2.4 on.
  */
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"

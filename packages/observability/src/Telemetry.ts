@@ -9,7 +9,7 @@
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
 import * as OtlpMetrics from "@effect/opentelemetry/OtlpMetrics"
 import * as OtlpTracer from "@effect/opentelemetry/OtlpTracer"
-import { show } from "@spillway/transport/Environment"
+import { show } from "@spillway/transport/runtime/Environment"
 import * as TransportTracing from "@spillway/transport/TransportTracing"
 import type * as ConfigError from "effect/ConfigError"
 import * as Data from "effect/Data"

@@ -16,12 +16,12 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import type { Issue } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Machine from "./internal/circuitBreaker/machine.js"
 import type { CircuitBreakerSettings, CircuitBreakerState } from "./internal/circuitBreaker/types.js"
 import * as Monotonic from "./internal/monotonic.js"
-import * as Logging from "./Logging.js"
+import type { Issue } from "./runtime/Environment.js"
+import * as Logging from "./runtime/Logging.js"
 
 export type { CircuitBreakerSettings, CircuitBreakerState }
 

@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "./CircuitBreaker.js"
-import { show } from "./Environment.js"
 import type { Position } from "./Position.js"
 import * as Concurrency from "./runtime/Concurrency.js"
+import { show } from "./runtime/Environment.js"
 
 /** `Starting -> Running <-> Paused -> Draining -> Stopped | Failed` */
 export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "Stopped" | "Failed"

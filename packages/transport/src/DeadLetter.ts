@@ -4,12 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ConsumedRecord, eventIdHeader, eventIdOf } from "./Envelope.js"
-import type { Issue } from "./Environment.js"
 import { messageOf, stackOf, typeOf } from "./HandlerError.js"
 import * as Headers from "./Headers.js"
 import * as Layouts from "./internal/deadLetterHeaders.js"
 import { truncate } from "./internal/truncate.js"
 import { Producer, type ProducerRecord } from "./Producer.js"
+import type { Issue } from "./runtime/Environment.js"
 
 /**
  * The header convention for the metadata:

@@ -7,8 +7,8 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Environment from "./Environment.js"
 import * as internal from "./internal/health.js"
+import * as Environment from "./runtime/Environment.js"
 import type {
   ComponentHealth,
   HealthCheck,

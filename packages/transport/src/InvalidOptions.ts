@@ -2,7 +2,7 @@
  * The error of every module whose options can't be used.
  */
 import * as Data from "effect/Data"
-import { describe, type Issue } from "./Environment.js"
+import { describe, type Issue } from "./runtime/Environment.js"
 
 /** An option's value that can't be used, and the rule that it breaks. */
 export type OptionIssue = Issue

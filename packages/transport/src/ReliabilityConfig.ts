@@ -12,10 +12,10 @@ import type * as Duration from "effect/Duration"
 import * as CircuitBreaker from "./CircuitBreaker.js"
 import { isTopicName } from "./Consumer.js"
 import * as DeadLetter from "./DeadLetter.js"
-import * as Environment from "./Environment.js"
 import * as BreakerEnvironment from "./internal/circuitBreaker/environment.js"
 import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
+import * as Environment from "./runtime/Environment.js"
 
 /** The policy's options; all have defaults. */
 export interface ReliabilityConfig {

@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { show } from "./Environment.js"
 import type { HandlerFailure } from "./HandlerError.js"
 import * as Backoff from "./internal/backoff.js"
+import { show } from "./runtime/Environment.js"
 
 /** A schedule over the failures of a record. It ends when the record is not retried any more. */
 export type RetryPolicy = Schedule.Schedule<unknown, HandlerFailure>

@@ -48,8 +48,8 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Environment from "./Environment.js"
 import * as internal from "./internal/transportMetrics.js"
+import * as Environment from "./runtime/Environment.js"
 import type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerMetrics } from "./runtime/Metrics.js"
 
 export type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerMetrics }

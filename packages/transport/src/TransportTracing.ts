@@ -16,10 +16,10 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Environment from "./Environment.js"
 import * as TracedProcessing from "./internal/tracedProcessing.js"
 import * as TracedProducer from "./internal/tracedProducer.js"
 import type { Producer } from "./Producer.js"
+import * as Environment from "./runtime/Environment.js"
 
 /** The options of tracing; all have defaults. */
 export interface TransportTracingOptions {

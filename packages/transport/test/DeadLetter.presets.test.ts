@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as DeadLetter from "../src/DeadLetter.js"
 import type { ConsumedRecord } from "../src/Envelope.js"
-import * as Environment from "../src/Environment.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
+import * as Environment from "../src/runtime/Environment.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const bytes = (...values: ReadonlyArray<number>): Uint8Array => Uint8Array.from(values)

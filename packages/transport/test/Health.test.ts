@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import * as Environment from "../src/Environment.js"
 import * as Health from "../src/Health.js"
+import * as Environment from "../src/runtime/Environment.js"
 
 const up: Health.HealthCheck = { status: "up", state: "reachable" }
 

@@ -8,8 +8,8 @@ import type * as MetricPair from "effect/MetricPair"
 import * as MetricState from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import type { ConsumerSnapshot } from "../src/ConsumerSnapshot.js"
 import * as HandlerError from "../src/HandlerError.js"
+import type { ConsumerSnapshot } from "../src/runtime/ConsumerSnapshot.js"
 import * as TransportMetrics from "../src/TransportMetrics.js"
 
 interface Series {

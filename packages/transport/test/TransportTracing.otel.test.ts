@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Codec from "../src/Codec.js"
 import * as DeadLetter from "../src/DeadLetter.js"
 import * as Headers from "../src/Headers.js"
-import * as Processor from "../src/Processor.js"
+import * as Processor from "../src/runtime/Processor.js"
 import * as TransportTracing from "../src/TransportTracing.js"
 import { source } from "./support/processor.js"
 

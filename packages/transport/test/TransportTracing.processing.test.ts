@@ -13,9 +13,9 @@ import * as DeadLetter from "../src/DeadLetter.js"
 import type { ConsumedRecord } from "../src/Envelope.js"
 import * as HandlerError from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
-import * as Processor from "../src/Processor.js"
 import { Producer } from "../src/Producer.js"
 import * as RetryPolicy from "../src/RetryPolicy.js"
+import * as Processor from "../src/runtime/Processor.js"
 import * as TransportTracing from "../src/TransportTracing.js"
 import {
   Declined,

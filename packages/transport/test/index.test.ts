@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Codec, type Consumer, DeadLetter, HandlerError, Processor, Producer, RetryPolicy } from "@spillway/transport"
+import { Codec, type Consumer, DeadLetter, HandlerError, Producer, RetryPolicy } from "@spillway/transport"
+import * as Processor from "@spillway/transport/runtime/Processor"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConsumerError, type ConsumerStatus } from "@spillway/transport/Consumer"
-import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck } from "@spillway/transport/Health"
+import type { ConsumerSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import * as Health from "../../src/internal/consumer/healthChecks.js"
 import * as Progress from "../../src/internal/consumer/progress.js"
 import * as Producer from "../../src/internal/producer/health.js"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
+import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import * as Progress from "../../src/internal/consumer/progress.js"
 
 const snapshot: PartitionSnapshot = {

@@ -4,8 +4,8 @@
  */
 import * as Option from "effect/Option"
 import { eventIdHeader } from "../Envelope.js"
-import type { Issue } from "../Environment.js"
 import * as Headers from "../Headers.js"
+import type { Issue } from "../runtime/Environment.js"
 
 export interface Values {
   readonly retryCount: number

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
 import { messageOf, typeOf } from "../HandlerError.js"
-import { type Limit, limited, log, storm } from "../Logging.js"
+import { type Limit, limited, log, storm } from "../runtime/Logging.js"
 import { printable } from "./renderedCause.js"
 
 export interface Event {

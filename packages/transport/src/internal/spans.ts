@@ -11,8 +11,8 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import * as Diagnosis from "../Diagnosis.js"
 import { failureOf, typeOf } from "../HandlerError.js"
+import * as Diagnosis from "../runtime/Diagnosis.js"
 import { isInterruptedOnly } from "./causes.js"
 
 /** The attributes of OpenTelemetry's conventions for messaging, plus one of Spillway's own. */

@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { ConsumerSnapshot } from "../ConsumerSnapshot.js"
+import type { ConsumerSnapshot } from "./ConsumerSnapshot.js"
 
 /** Whether a record's handler succeeded, or handling failed permanently. */
 export type ProcessedStatus = "success" | "error"

@@ -5,7 +5,7 @@ import * as Metric from "effect/Metric"
 import type { MetricState } from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import type { ConsumerSnapshot, PartitionSnapshot } from "../../src/ConsumerSnapshot.js"
+import type { ConsumerSnapshot, PartitionSnapshot } from "../../src/runtime/ConsumerSnapshot.js"
 import * as TransportMetrics from "../../src/TransportMetrics.js"
 import { unevenly } from "../support/unevenClock.js"
 

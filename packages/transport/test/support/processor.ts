@@ -22,9 +22,9 @@ import * as DeadLetter from "../../src/DeadLetter.js"
 import type { ConsumedRecord, Envelope } from "../../src/Envelope.js"
 import * as HandlerError from "../../src/HandlerError.js"
 import * as Headers from "../../src/Headers.js"
-import * as Processor from "../../src/Processor.js"
 import { Producer, ProducerError, type ProducerErrorReason, type ProducerRecord } from "../../src/Producer.js"
 import * as RetryPolicy from "../../src/RetryPolicy.js"
+import * as Processor from "../../src/runtime/Processor.js"
 import { TransportMetrics } from "../../src/TransportMetrics.js"
 
 export class Declined extends Data.TaggedError("Declined")<{ readonly card: number }> {}

@@ -2,8 +2,8 @@
  * Checks of arguments, without a broker. Each returns the problems that it finds.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import { show } from "@spillway/transport/Environment"
 import type { Position } from "@spillway/transport/Position"
+import { show } from "@spillway/transport/runtime/Environment"
 import type { IsolationLevel } from "../../Protocol.js"
 import { isPosition } from "../settings/position.js"
 import { keyOf } from "../topicPartition.js"

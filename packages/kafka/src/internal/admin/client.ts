@@ -1,7 +1,7 @@
 /**
  * The connections and settings that all operations of one `KafkaAdmin` share, and the time limit of each operation.
  */
-import { describe } from "@spillway/transport/Environment"
+import { describe } from "@spillway/transport/runtime/Environment"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"

@@ -1,7 +1,7 @@
 /**
  * Describing and changing topics' settings.
  */
-import { show } from "@spillway/transport/Environment"
+import { show } from "@spillway/transport/runtime/Environment"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { ConfigEntry } from "../../Protocol.js"

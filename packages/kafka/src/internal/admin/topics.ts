@@ -1,7 +1,7 @@
 /**
  * Listing, describing, creating and deleting topics.
  */
-import { show } from "@spillway/transport/Environment"
+import { show } from "@spillway/transport/runtime/Environment"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode as Code } from "../../KafkaErrorCode.js"
 import type { TopicMetadata } from "../../Protocol.js"

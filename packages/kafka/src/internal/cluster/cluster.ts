@@ -4,7 +4,7 @@
  * its cluster before it is used, and when the cluster has changed, everything known is dropped.
  */
 
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"

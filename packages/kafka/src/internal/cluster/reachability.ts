@@ -2,7 +2,7 @@
  * Tracks and logs which brokers are unreachable. A broker gets a line when it becomes unreachable, further ones at a slow
  * interval with the duration and the attempts, and one when it answers again. A broker that flaps gets no more lines.
  */
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"

@@ -3,7 +3,7 @@
  * slow interval, and once when it succeeds or is no longer retried. One line covers all subjects of an operation, such as partitions.
  */
 import { messageOf } from "@spillway/transport/HandlerError"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -4,7 +4,7 @@
  * only after a partition's restart.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -2,10 +2,10 @@
  * Registers a consumer's health from its very start, and watches its progress; does nothing while health is off.
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
-import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { Health } from "@spillway/transport/Health"
 import type { ProducerError } from "@spillway/transport/Producer"
+import type { ConsumerSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -4,8 +4,8 @@
 
 import type { CircuitBreakerState } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, ConsumerStatus, TopicPartition } from "@spillway/transport/Consumer"
-import type { ConsumerSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { HealthCheck, HealthChecks } from "@spillway/transport/Health"
+import type { ConsumerSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import type { Reachability } from "../cluster/cluster.js"
 import * as ClusterHealth from "../cluster/health.js"
 import * as RetryHealth from "../cluster/retryHealth.js"

@@ -2,8 +2,9 @@
  * Whether the assigned partitions make progress: how long each has had work and settled nothing, and how long its lane
  * has been in the same step. Pure: given a snapshot once a second.
  */
-import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
+
 import type { HealthCheck, HealthStatus } from "@spillway/transport/Health"
+import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 
 /** The interval of observations, in milliseconds. */
 export const intervalMs = 1_000

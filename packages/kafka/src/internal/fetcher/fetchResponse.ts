@@ -3,7 +3,7 @@
  */
 
 import { ConsumerError } from "@spillway/transport/Consumer"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

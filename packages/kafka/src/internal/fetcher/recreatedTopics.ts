@@ -3,7 +3,7 @@
  * nothing in the new, which is read from its start.
  */
 
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"

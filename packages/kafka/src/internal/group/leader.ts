@@ -2,7 +2,7 @@
  * The leader's part of a rebalance: it assigns the partitions with the assignor that the group agreed on.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"

@@ -3,7 +3,7 @@
  */
 
 import { ConsumerError } from "@spillway/transport/Consumer"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"

@@ -4,11 +4,17 @@
 
 import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
-import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import { failureOf } from "@spillway/transport/HandlerError"
-import { awaited, type FailedAttempt, type Outcome, type Processor, type Retry } from "@spillway/transport/Processor"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
+import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
+import {
+  awaited,
+  type FailedAttempt,
+  type Outcome,
+  type Processor,
+  type Retry
+} from "@spillway/transport/runtime/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"

@@ -3,9 +3,9 @@
  * from its assignment until it is revoked or lost. Only this file writes its state.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import type { PartitionSnapshot } from "@spillway/transport/ConsumerSnapshot"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
-import type { Outcome } from "@spillway/transport/Processor"
+import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
+import type { Outcome } from "@spillway/transport/runtime/Processor"
 import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import type { FetchPartitionResponse } from "../../Protocol.js"

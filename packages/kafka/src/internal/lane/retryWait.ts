@@ -1,7 +1,7 @@
 /**
  * The wait before a record's next attempt, or before its dead letter is published again.
  */
-import type { Wait } from "@spillway/transport/Processor"
+import type { Wait } from "@spillway/transport/runtime/Processor"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,7 +1,7 @@
 /**
  * The queues of a producer, and the choice of a record's queue.
  */
-import * as Diagnosis from "@spillway/transport/Diagnosis"
+import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
 import type { TopicMetadata } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import type { ProducerSettings } from "../settings/producerSettings.js"

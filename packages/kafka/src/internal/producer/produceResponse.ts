@@ -1,8 +1,9 @@
 /**
  * Applies a broker's response to its batches: they are acknowledged, failed, or sent again in order.
  */
-import * as Diagnosis from "@spillway/transport/Diagnosis"
+
 import * as HandlerError from "@spillway/transport/HandlerError"
+import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
 import type { Metrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

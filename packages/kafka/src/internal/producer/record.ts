@@ -1,9 +1,10 @@
 /**
  * Converts users' records to encodable ones.
  */
-import * as Diagnosis from "@spillway/transport/Diagnosis"
+
 import * as Headers from "@spillway/transport/Headers"
 import type { ProducerRecord } from "@spillway/transport/Producer"
+import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
 import type { EncodableRecord } from "../../RecordBatch.js"
 import * as RecordBatch from "../../RecordBatch.js"
 import type { Failure } from "./decisions.js"

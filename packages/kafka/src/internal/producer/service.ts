@@ -1,9 +1,10 @@
 /**
  * The `Producer` service: sends as effects.
  */
-import { show } from "@spillway/transport/Environment"
+
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
+import { show } from "@spillway/transport/runtime/Environment"
 import type { Tracing } from "@spillway/transport/TransportTracing"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

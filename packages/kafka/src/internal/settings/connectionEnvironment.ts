@@ -2,7 +2,7 @@
  * TLS and SASL from the environment. Secrets are redacted before any error can show them.
  */
 import { readFileSync } from "node:fs"
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"

@@ -1,7 +1,7 @@
 /**
  * A consumer's options from the environment. This file must list each option of `ConsumerOptions` to compile.
  */
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import type { Config } from "effect/Config"
 import * as Either from "effect/Either"
 import * as ConsumerSettings from "./consumerSettings.js"

@@ -3,7 +3,7 @@
  */
 import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
-import { type Issue, show } from "@spillway/transport/Environment"
+import { type Issue, show } from "@spillway/transport/runtime/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { IsolationLevel } from "../../Protocol.js"

@@ -2,7 +2,7 @@
  * A producer's options from the environment. This file must list each option of `ProducerOptions` that isn't a function
  * to compile.
  */
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import type { Config } from "effect/Config"
 import * as Compression from "../recordBatch/compression.js"
 import { decode, type ProducerOptions } from "./producerSettings.js"

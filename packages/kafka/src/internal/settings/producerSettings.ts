@@ -2,8 +2,8 @@
  * A producer's options with defaults applied and checked: every issue at once, with field and value.
  */
 
-import { show } from "@spillway/transport/Environment"
 import type { Headers } from "@spillway/transport/Headers"
+import { show } from "@spillway/transport/runtime/Environment"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
  * The options of transactional producers and consumers from the environment.
  */
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Config from "effect/Config"
 import * as ConsumerEnvironment from "./consumerEnvironment.js"
 import type { ConsumerOptions } from "./consumerSettings.js"

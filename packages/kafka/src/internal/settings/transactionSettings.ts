@@ -1,7 +1,7 @@
 /**
  * The options of a transactional producer, beyond those of every producer.
  */
-import type { Issue } from "@spillway/transport/Environment"
+import type { Issue } from "@spillway/transport/runtime/Environment"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

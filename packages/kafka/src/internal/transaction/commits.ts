@@ -5,9 +5,9 @@
 
 import { ConsumerError, type ConsumerErrorReason, type TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
-import * as Logging from "@spillway/transport/Logging"
-import { limited } from "@spillway/transport/Logging"
 import type { ProducerError } from "@spillway/transport/Producer"
+import * as Logging from "@spillway/transport/runtime/Logging"
+import { limited } from "@spillway/transport/runtime/Logging"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import type {

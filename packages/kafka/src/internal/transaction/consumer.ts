@@ -3,7 +3,7 @@
  * handler and its dead letters fill, and the commits that empty it.
  */
 import { ConsumerError } from "@spillway/transport/Consumer"
-import * as Environment from "@spillway/transport/Environment"
+import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"

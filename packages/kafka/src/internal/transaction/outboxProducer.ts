@@ -4,10 +4,10 @@
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
-import { show } from "@spillway/transport/Environment"
 import * as HandlerError from "@spillway/transport/HandlerError"
-import type { Processor } from "@spillway/transport/Processor"
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
+import { show } from "@spillway/transport/runtime/Environment"
+import type { Processor } from "@spillway/transport/runtime/Processor"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as RecordBatch from "../../RecordBatch.js"

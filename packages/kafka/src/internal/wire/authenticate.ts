@@ -1,6 +1,6 @@
-import * as Diagnosis from "@spillway/transport/Diagnosis"
 import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
+import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

@@ -3,7 +3,7 @@
  * every event is reported.
  */
 import type { TopicPartition } from "@spillway/transport/Consumer"
-import * as Diagnosis from "@spillway/transport/Diagnosis"
+import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -5,7 +5,7 @@
 import type { Config } from "effect/Config"
 import * as Either from "effect/Either"
 import { type CircuitBreakerOptions, check } from "../../CircuitBreaker.js"
-import * as Environment from "../../Environment.js"
+import * as Environment from "../../runtime/Environment.js"
 
 /** A whole number is a count of calls. */
 const window: Environment.Parser<NonNullable<CircuitBreakerOptions["window"]>> = (text) =>

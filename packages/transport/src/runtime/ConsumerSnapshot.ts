@@ -2,8 +2,8 @@
  * The state of a consumer at one moment, for metrics and health checks. Runtimes build it from cached state, without
  * waiting.
  */
-import type { CircuitBreakerState } from "./CircuitBreaker.js"
-import type { ConsumerStatus, TopicPartition } from "./Consumer.js"
+import type { CircuitBreakerState } from "../CircuitBreaker.js"
+import type { ConsumerStatus, TopicPartition } from "../Consumer.js"
 
 /**
  * - `idle`: no fetched records are left

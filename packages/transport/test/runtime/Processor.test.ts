@@ -12,12 +12,12 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
-import * as Codec from "../src/Codec.js"
-import * as DeadLetter from "../src/DeadLetter.js"
-import type { Envelope } from "../src/Envelope.js"
-import * as HandlerError from "../src/HandlerError.js"
-import * as Processor from "../src/Processor.js"
-import * as RetryPolicy from "../src/RetryPolicy.js"
+import * as Codec from "../../src/Codec.js"
+import * as DeadLetter from "../../src/DeadLetter.js"
+import type { Envelope } from "../../src/Envelope.js"
+import * as HandlerError from "../../src/HandlerError.js"
+import * as RetryPolicy from "../../src/RetryPolicy.js"
+import * as Processor from "../../src/runtime/Processor.js"
 import {
   Declined,
   inTime,
@@ -37,7 +37,7 @@ import {
   times,
   utf8,
   worldLayer
-} from "./support/processor.js"
+} from "../support/processor.js"
 
 describe("Processor.attempt", () => {
   const attempt = (handler: TextHandler) =>

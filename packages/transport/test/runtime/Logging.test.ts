@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/TestClock"
-import * as Logging from "../src/Logging.js"
-import { unevenly } from "./support/unevenClock.js"
+import * as Logging from "../../src/runtime/Logging.js"
+import { unevenly } from "../support/unevenClock.js"
 
 describe("limited", () => {
   it.effect("passes a limited number of lines per interval and reports the dropped count on the next", () => {

@@ -8,14 +8,14 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import * as Codec from "../src/Codec.js"
-import type { ConsumerError } from "../src/Consumer.js"
-import * as DeadLetter from "../src/DeadLetter.js"
-import { eventIdOf } from "../src/Envelope.js"
-import * as HandlerError from "../src/HandlerError.js"
-import type * as Headers from "../src/Headers.js"
-import * as Processor from "../src/Processor.js"
-import type { ProducerError } from "../src/Producer.js"
+import * as Codec from "../../src/Codec.js"
+import type { ConsumerError } from "../../src/Consumer.js"
+import * as DeadLetter from "../../src/DeadLetter.js"
+import { eventIdOf } from "../../src/Envelope.js"
+import * as HandlerError from "../../src/HandlerError.js"
+import type * as Headers from "../../src/Headers.js"
+import type { ProducerError } from "../../src/Producer.js"
+import * as Processor from "../../src/runtime/Processor.js"
 import {
   type Answer,
   Declined,
@@ -34,7 +34,7 @@ import {
   succeeded,
   times,
   worldLayer
-} from "./support/processor.js"
+} from "../support/processor.js"
 
 describe("Processor.recover: dead letters", () => {
   const fail = [HandlerError.nonRetryable("bad")]

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { inspect } from "./internal/render.js"
+import { inspect } from "../internal/render.js"
 
 /** An option's value that can't be used. */
 export interface Issue {

@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import * as Environment from "../src/Environment.js"
-import { problemsOf, read } from "./support/environment.js"
+import * as Environment from "../../src/runtime/Environment.js"
+import { problemsOf, read } from "../support/environment.js"
 
 interface Options {
   readonly name?: string | undefined

@@ -3,7 +3,7 @@
  * endlessly nested or many megabytes large. Nothing here throws, and every text is short.
  */
 import type * as Cause from "effect/Cause"
-import * as RenderedCause from "./internal/renderedCause.js"
+import * as RenderedCause from "../internal/renderedCause.js"
 
 /** A cause as text, with its errors' stacks and causes: at most 10,000 characters. */
 export const describe: (cause: Cause.Cause<unknown>) => string = RenderedCause.textOf
