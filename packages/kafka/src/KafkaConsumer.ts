@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/consumer/consumer.js"
 import * as ConsumerHealth from "./internal/consumer/health.js"
+import { logStart } from "./internal/logStart.js"
 import * as ConsumerEnvironment from "./internal/settings/consumerEnvironment.js"
 import type { ConsumerOptions } from "./internal/settings/consumerSettings.js"
 import * as ConsumerSettings from "./internal/settings/consumerSettings.js"
@@ -82,6 +83,10 @@ const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
 ): Effect.fn.Return<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
   yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
+  yield* logStart("Consumer", {
+    groupId: settings.groupId,
+    topics: settings.topicPattern === undefined ? settings.topics.join(" ") : String(settings.topicPattern)
+  })
   const health = yield* ConsumerHealth.make(settings)
   const processor = yield* Processor.make({
     groupId: settings.groupId,

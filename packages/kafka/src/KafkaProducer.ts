@@ -13,6 +13,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { logStart } from "./internal/logStart.js"
 import * as internal from "./internal/producer/producer.js"
 import * as ProducerEnvironment from "./internal/settings/producerEnvironment.js"
 import {
@@ -43,7 +44,7 @@ export type KafkaProducerOptions = ProducerOptions
 export const make = (
   options: KafkaProducerOptions = {}
 ): Effect.Effect<Context.Tag.Service<Producer>, KafkaProducerConfigError, Wire | Scope.Scope> =>
-  Effect.flatMap(decode(options), internal.make)
+  Effect.flatMap(decode(options), (settings) => Effect.zipRight(logStart("Producer", {}), internal.make(settings)))
 
 /** The `Producer` service; see `make`. */
 export const layer = (
@@ -80,7 +81,13 @@ export const transactional = (
   Context.Tag.Service<TransactionalProducer>,
   KafkaProducerConfigError | TransactionError,
   Wire | Scope.Scope
-> => Effect.flatMap(TransactionalSettings.decode(options), internalTransactional.make)
+> =>
+  Effect.flatMap(TransactionalSettings.decode(options), (settings) =>
+    Effect.zipRight(
+      logStart("Producer", { transactionalId: settings.transactionalId }),
+      internalTransactional.make(settings)
+    )
+  )
 
 /** The `TransactionalProducer` service; see `transactional`. */
 export const layerTransactional = (

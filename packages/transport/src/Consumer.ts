@@ -191,22 +191,25 @@ export interface Consumer {
   readonly breaker: CircuitBreaker | undefined
 }
 
-/** Where consumers report their failure; set by `launch`. */
+/** Where consumers report their failure. */
+export interface Supervisor {
+  /** Called once with the error of each consumer that fails. */
+  readonly failed: (error: ConsumerError) => Effect.Effect<void>
+}
+
+/**
+ * The supervisor of the consumers that this is provided to; set by `launch`. Default: none. Then a consumer that failed
+ * logs an error every minute, until its scope closes or its handle's `wait` or `close` has returned the failure.
+ */
 export class ConsumerSupervisor extends Context.Reference<ConsumerSupervisor>()(
   "@spillway/transport/ConsumerSupervisor",
-  {
-    defaultValue: (): {
-      /** Called once with the error of each consumer that fails. */
-      readonly failed: (error: ConsumerError) => Effect.Effect<void>
-    } => ({
-      failed: () => Effect.void
-    })
-  }
+  { defaultValue: (): Supervisor | undefined => undefined }
 ) {}
 
 /**
  * `Layer.launch` that fails with the `ConsumerError` of the first consumer in the layer that fails, so a program never
- * keeps running without its consumer. Interrupting it drains and closes everything in the layer.
+ * keeps running without its consumer, as it would under `Layer.launch`. Interrupting it drains and closes everything in
+ * the layer.
  */
 export const launch = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<never, E | ConsumerError, R> =>
   Effect.scoped(

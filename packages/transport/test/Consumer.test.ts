@@ -14,7 +14,7 @@ const consumer = (fail: Deferred.Deferred<void>, closed: Deferred.Deferred<void>
     Effect.gen(function* () {
       const supervisor = yield* Consumer.ConsumerSupervisor
       yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
-      yield* Effect.forkScoped(Effect.zipRight(Deferred.await(fail), supervisor.failed(failure)))
+      yield* Effect.forkScoped(Effect.zipRight(Deferred.await(fail), supervisor!.failed(failure)))
     })
   )
 

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { committed, group, makeCalls, observed, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
+import { type Line, logged } from "../support/logged.js"
 
 const topics = { [topic]: 2 }
 const handler = () => Effect.void
@@ -80,13 +81,13 @@ describe("a consumer that can't start", () => {
   )
 })
 
-describe("a consumer that can't continue", () => {
-  const stopping = {
-    ...options,
-    retry: RetryPolicy.fixed({ retries: 1, delay: "1 second" }),
-    deadLetter: DeadLetter.none("stop")
-  }
+const stopping = {
+  ...options,
+  retry: RetryPolicy.fixed({ retries: 1, delay: "1 second" }),
+  deadLetter: DeadLetter.none("stop")
+}
 
+describe("a consumer that can't continue", () => {
   it.effect("fails without committing the record, and finishes the other records in flight", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
@@ -154,6 +155,72 @@ describe("a consumer that can't continue", () => {
       assert.deepStrictEqual(yield* broker.committed("other"), [{ topic: "payments", partition: 0, offset: 1 }])
       assert.deepStrictEqual(yield* committed, { 0: 0, 1: 0 })
     }).pipe(onBroker({ topics: { ...topics, payments: 1 } }))
+  )
+})
+
+describe("a consumer that fails in a program that continues", () => {
+  const failing = KafkaConsumer.layer({ ...stopping, handler: () => Effect.fail("declined") })
+  const unhandled = (lines: ReadonlyArray<Line>) =>
+    lines.filter(({ message }) => message.startsWith("The program continues without its consumer"))
+
+  it.effect("logs an error every minute under Layer.launch, until the program ends", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const program = yield* Effect.fork(Layer.launch(Layer.merge(failing, Layer.empty)))
+        yield* quiet
+        yield* broker.produce(topic, [{ value: "bad" }])
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(unhandled(lines).length, 1)
+        yield* TestClock.adjust("3 minutes")
+        assert.deepStrictEqual(
+          unhandled(lines).map(({ annotations }) => annotations),
+          [0, 60, 120, 180].map((seconds) => ({
+            groupId: group,
+            reason: "HandlingFailed",
+            error: "orders-0 at offset 0: declined",
+            seconds
+          }))
+        )
+        assert.isTrue(unhandled(lines).every(({ level }) => level === "Error"))
+        yield* Fiber.interrupt(program)
+        yield* TestClock.adjust("3 minutes")
+        assert.strictEqual(unhandled(lines).length, 4)
+      })
+    ).pipe(onBroker({ topics }))
+  )
+
+  it.effect("logs no such line once the program has its error", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        yield* broker.produce(topic, [{ value: "bad" }])
+        const launched = yield* Effect.fork(Effect.flip(Consumer.launch(failing)))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(launched)
+
+        const watched = yield* KafkaConsumer.make({
+          ...stopping,
+          groupId: "watched",
+          handler: () => Effect.fail("declined")
+        })
+        const waiting = yield* Effect.fork(Effect.flip(watched.wait))
+        yield* TestClock.adjust("2 minutes")
+        yield* Fiber.join(waiting)
+        assert.deepStrictEqual(unhandled(lines), [])
+
+        const asked = yield* KafkaConsumer.make({
+          ...stopping,
+          groupId: "asked",
+          handler: () => Effect.fail("declined")
+        })
+        yield* TestClock.adjust("90 seconds")
+        assert.strictEqual(unhandled(lines).length, 2)
+        yield* Effect.flip(asked.close)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(unhandled(lines).length, 2)
+      })
+    ).pipe(onBroker({ topics }))
   )
 })
 

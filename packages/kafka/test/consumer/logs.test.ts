@@ -1,10 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
+import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import type { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
+import * as Health from "@spillway/transport/Health"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import * as TransportMetrics from "@spillway/transport/TransportMetrics"
+import * as TransportTracing from "@spillway/transport/TransportTracing"
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import { group, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
 import { type Line, logged } from "../support/logged.js"
@@ -24,9 +30,72 @@ describe("log lines", () => {
             annotations["service"],
             annotations["groupId"]
           ]),
-          ["Joined the group", "Draining", "Consumer stopped"].map((message) => ["Info", message, "payments", group])
+          ["Consumer starting", "Joined the group", "Draining", "Consumer stopped"].map((message) => [
+            "Info",
+            message,
+            "payments",
+            group
+          ])
         )
       }).pipe(Effect.annotateLogs("service", "payments"))
+    ).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("report at the start whether metrics, tracing and health are on", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const Main = Layer.mergeAll(
+          KafkaConsumer.layer({ ...options, handler: () => Effect.void }),
+          KafkaConsumer.layer({ ...options, groupId: "uncounted", metrics: false, handler: () => Effect.void }),
+          KafkaProducer.layer(),
+          KafkaProducer.layerTransactional({ transactionalId: "billing-1" })
+        )
+        const Everything = Layer.mergeAll(
+          TransportMetrics.layer({ service: "starting" }),
+          TransportTracing.layer(),
+          Health.layer()
+        )
+        const started = (layer: Layer.Layer<never, unknown, Wire>) =>
+          Effect.gen(function* () {
+            const before = lines.length
+            yield* Effect.scoped(Layer.build(layer))
+            return lines
+              .slice(before)
+              .filter(({ level, message }) => level === "Info" && message.endsWith(" starting"))
+              .map(({ annotations, message }) => [message, annotations])
+          })
+        const all = (state: "on" | "off", uncounted: "on" | "off") => {
+          const states = { metrics: state, tracing: state, health: state }
+          return [
+            ["Consumer starting", { groupId: group, topics: topic, ...states }],
+            ["Consumer starting", { groupId: "uncounted", topics: topic, ...states, metrics: uncounted }],
+            ["Producer starting", states],
+            ["Producer starting", { transactionalId: "billing-1", ...states }]
+          ]
+        }
+        assert.sameDeepMembers(yield* started(Layer.merge(Layer.discard(Main), Everything)), all("off", "off"))
+        assert.sameDeepMembers(yield* started(Layer.provide(Layer.discard(Main), Everything)), all("on", "off"))
+      })
+    ).pipe(onBroker({ topics: { [topic]: 1 } }))
+  )
+
+  it.effect("say that a transactional consumer starts, and not its producer", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        yield* KafkaConsumer.makeTransactional({
+          ...options,
+          topics: /^orders$/,
+          transactionalId: "billing-1",
+          handler: () => Effect.succeed([])
+        })
+        const states = { metrics: "off", tracing: "off", health: "off" }
+        assert.deepStrictEqual(
+          lines
+            .filter(({ message }) => message.endsWith(" starting"))
+            .map(({ annotations, message }) => [message, annotations]),
+          [["Consumer starting", { groupId: group, topics: "/^orders$/", ...states }]]
+        )
+      })
     ).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 

@@ -5,6 +5,8 @@ import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import { interruptedAt } from "../../../../scripts/interrupting.js"
 import { onBroker, topic } from "../support/consumerTesting.js"
 
@@ -31,7 +33,9 @@ const closesAtEachTurn = (name: string, program: Effect.Effect<unknown, unknown,
       Effect.gen(function* () {
         for (let turn = 0, isSent = false; !isSent; turn++) {
           isSent = yield* Effect.gen(function* () {
-            const running = Effect.provideService(program, Wire, yield* Wire)
+            const running = Effect.provideService(program, Wire, yield* Wire).pipe(
+              Logger.withMinimumLogLevel(LogLevel.None)
+            )
             const exit = yield* Effect.promise(() => interruptedAt(running, turn))
             const isInterrupted = exit !== undefined && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
             assert.isTrue(isInterrupted, `at turn ${turn}: ${exit}`)

@@ -42,6 +42,7 @@ import * as Control from "./control.js"
 import type { ConsumerHealth } from "./health.js"
 import * as Lifecycle from "./lifecycle.js"
 import * as Pauses from "./pauses.js"
+import * as UnhandledFailure from "./unhandledFailure.js"
 
 /** The minimum time for which a drain retries its last commit, in milliseconds, even beyond `drainTimeout`. */
 const finalCommitMs = 5_000
@@ -54,6 +55,7 @@ export const make = Effect.fnUntraced(function* <R>(
   transactions?: Commits | undefined
 ): Effect.fn.Return<Consumer, ConsumerError, R | Wire | Scope.Scope> {
   const { groupId } = settings
+  const scope = yield* Effect.scope
   const supervisor = yield* ConsumerSupervisor
   const metrics = yield* TransportMetrics
   const clock = yield* Effect.clock
@@ -202,6 +204,8 @@ export const make = Effect.fnUntraced(function* <R>(
     partitions: Array.from(partitions.all, (assigned) => assigned.snapshot())
   })
   let failure: ConsumerError | undefined
+  /** Whether the program has the failure: from the start, or from `wait` or `close`. */
+  let isHandled = false
   yield* metrics.observeConsumer({ groupId, topics: settings.topics }, snapshot)
   yield* health.watch({
     cluster,
@@ -284,13 +288,19 @@ export const make = Effect.fnUntraced(function* <R>(
       error: failed.description
     })
     yield* lifecycle.to("Failed")
-    yield* Deferred.fail(joined, failed)
+    isHandled = yield* Deferred.fail(joined, failed)
     yield* Deferred.fail(ended, failed)
-    yield* supervisor.failed(failed)
+    yield* supervisor === undefined
+      ? Effect.forkIn(Effect.interruptible(UnhandledFailure.logUntil(failed, () => isHandled)), scope)
+      : supervisor.failed(failed)
   })
 
   const stop = Effect.asVoid(Deferred.succeed(stopping, undefined))
-  const wait = Deferred.await(ended)
+  const wait = Effect.tapError(Deferred.await(ended), () =>
+    Effect.sync(() => {
+      isHandled = true
+    })
+  )
   const consumer: Consumer = {
     groupId,
     stop,
