@@ -159,7 +159,7 @@ describe("a batch that can't be read", () => {
   it.effect("is reported as an unknown compression, or as malformed data of a known one", () =>
     Effect.gen(function* () {
       for (const [id, words] of [
-        [7, "unknown (7)"],
+        [7, "unknown codec (7)"],
         [4, "zstd data is malformed"]
       ] as const) {
         const broker = yield* MemoryBroker

@@ -3,9 +3,12 @@
  */
 import type * as Pieces from "./pieces.js"
 
-/** Both functions are synchronous: a batch that is encoded later must not be sent earlier. */
+export type Compress = (bytes: Uint8Array) => Uint8Array
+
+/** Its functions are synchronous: a batch that is encoded later must not be sent earlier. */
 export interface Codec {
-  readonly compress: (bytes: Uint8Array) => Uint8Array
+  /** Or what it needs, in words. */
+  readonly compress: Compress | string
   /** Throws if the bytes are malformed or hold more than `maxBytes`; takes at most a few times that memory. */
   readonly decompress: (bytes: Uint8Array, maxBytes: number) => Uint8Array
   /** Whether the bytes seem to hold no more than `maxBytes`, without decompressing them. May throw. */
@@ -14,5 +17,5 @@ export interface Codec {
   readonly pieces: (bytes: Uint8Array) => Pieces.Pieces
 }
 
-/** Loads a codec's package; throws when that fails. */
+/** Loads a codec; throws if its package can't be loaded. */
 export type Load = (require: NodeJS.Require) => Codec

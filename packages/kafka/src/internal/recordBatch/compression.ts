@@ -1,13 +1,13 @@
 /**
- * The compression codecs by the id in a batch's attributes. A codec's package is loaded at the first batch that needs
- * it, so a package that can't be loaded, as on an unsupported platform, affects only such batches.
+ * The compression codecs by the id in a batch's attributes. A codec is loaded at the first batch that needs it: the
+ * native package if it is installed and has a binary for this platform, else JavaScript.
  */
-import { createRequire } from "node:module"
 import * as Zlib from "node:zlib"
 import type { Codec, Load } from "./codec.js"
 import * as Inflate from "./inflate.js"
 import { viewOf } from "./layout.js"
 import * as Lz4 from "./lz4.js"
+import * as Packages from "./packages.js"
 import * as Pieces from "./pieces.js"
 import * as Snappy from "./snappy.js"
 import type { Compression } from "./types.js"
@@ -21,51 +21,40 @@ export const names = Object.keys(ids) as ReadonlyArray<Compression>
 /** A gzip member ends with the size of its content, modulo 2^32. */
 const gzipSize = (bytes: Uint8Array): number => viewOf(bytes).getUint32(bytes.length - 4, true)
 
-const gzip: Load = () => ({
+const gzip: Codec = {
   compress: (bytes) => Zlib.gzipSync(bytes),
   fits: (bytes, maxBytes) => gzipSize(bytes) <= maxBytes,
   pieces: Inflate.pieces,
   // Copied, since zlib's result may be a short view of a larger chunk.
   decompress: (bytes, maxOutputLength) => new Uint8Array(Zlib.gunzipSync(bytes, { maxOutputLength }))
-})
-
-const loads: Readonly<Record<Compression, Load>> = {
-  none: () => ({
-    compress: (bytes) => bytes,
-    decompress: (bytes) => bytes,
-    fits: (bytes, maxBytes) => bytes.length <= maxBytes,
-    pieces: Pieces.one
-  }),
-  gzip,
-  snappy: Snappy.load,
-  lz4: Lz4.load,
-  zstd: Zstd.load
 }
 
-/** A codec that can't be used: the id is unknown, or its package can't be loaded. */
-export interface Unusable {
-  readonly unusable: string
-  readonly cause?: unknown
+const none: Codec = {
+  compress: (bytes) => bytes,
+  decompress: (bytes) => bytes,
+  fits: (bytes, maxBytes) => bytes.length <= maxBytes,
+  pieces: Pieces.one
 }
 
-export type Codecs = (id: number) => Codec | Unusable
+export const loads: Readonly<Record<Compression, ReadonlyArray<Load>>> = {
+  none: [() => none],
+  gzip: [() => gzip],
+  snappy: Snappy.loads,
+  lz4: Lz4.loads,
+  zstd: Zstd.loads
+}
+
+/** The codec of an id; `undefined` if the id is unknown. */
+export type Codecs = (id: number) => Codec | undefined
 
 export const make = (require: NodeJS.Require): Codecs => {
-  const codecs = new Map<number, Codec | Unusable>()
-  const find = (id: number): Codec | Unusable => {
-    const name = names[id]
-    if (name === undefined) return { unusable: `unknown (${id})` }
-    try {
-      return loads[name](require)
-    } catch (cause) {
-      return { unusable: `${name}, whose package can't be loaded`, cause }
-    }
-  }
+  const codecs = new Map<number, Codec>()
   return (id) => {
-    const found = codecs.get(id) ?? find(id)
-    codecs.set(id, found)
+    const name = names[id]
+    const found = codecs.get(id) ?? (name === undefined ? undefined : Packages.firstOf(loads[name], require))
+    if (found !== undefined) codecs.set(id, found)
     return found
   }
 }
 
-export const codec: Codecs = make(createRequire(import.meta.url))
+export const codec: Codecs = make(Packages.require)

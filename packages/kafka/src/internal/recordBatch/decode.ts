@@ -37,8 +37,8 @@ export const recordBytes = (bytes: Uint8Array, at: number, header: BatchHeader, 
   if (header.recordCount === 0 && payload.length === 0) return noBytes
   if (header.compressionId === 0) return new Uint8Array(payload)
   const found = codec(header.compressionId)
-  if ("unusable" in found) {
-    return fail("UnsupportedCompression", `it is compressed with ${found.unusable}`, found.cause)
+  if (found === undefined) {
+    return fail("UnsupportedCompression", `it is compressed with an unknown codec (${header.compressionId})`)
   }
   try {
     return found.decompress(payload, maxBytes)

@@ -110,9 +110,10 @@ const writeHeader = (
 /** The encoded batch with its records compressed and its header still unwritten. */
 const compress = (batch: Uint8Array, { baseOffset = 0, compression = "none" }: EncodeOptions): Uint8Array => {
   const found = codec(ids[compression])
-  if ("unusable" in found) {
-    const description = `it can't be compressed with ${found.unusable}`
-    throw new RecordBatchError({ reason: "UnsupportedCompression", baseOffset, description, cause: found.cause })
+  if (found === undefined || typeof found.compress === "string") {
+    const why = found === undefined ? "which is unknown" : `which needs ${found.compress}`
+    const description = `it can't be compressed with ${compression}, ${why}`
+    throw new RecordBatchError({ reason: "UnsupportedCompression", baseOffset, description })
   }
   const compressed = found.compress(batch.subarray(At.records))
   const out = new Uint8Array(At.records + compressed.length)

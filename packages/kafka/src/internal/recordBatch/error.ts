@@ -5,7 +5,7 @@ export class RecordBatchError extends Data.TaggedError("RecordBatchError")<{
   /**
    * - `UnsupportedMagic`: the batch has another format than v2, which brokers write since Kafka 0.11
    * - `CorruptBatch`: the checksum, the structure or the compressed bytes are wrong
-   * - `UnsupportedCompression`: the compression is unknown, or its codec can't be loaded
+   * - `UnsupportedCompression`: the compression is unknown, or it can't be written because a package is missing
    * - `UnsafeOffset`: an offset exceeds 2^53 - 1
    * - `RecordTooLarge`: a record of a compressed batch takes more bytes than the limit
    */

@@ -2,7 +2,7 @@
  * Gzip, piece by piece, which zlib offers only asynchronously. Slower than zlib, so used only for large batches.
  * https://www.rfc-editor.org/rfc/rfc1951, https://www.rfc-editor.org/rfc/rfc1952
  */
-import { crc32 } from "@node-rs/crc32"
+import { crc32 } from "./crc.js"
 import { viewOf } from "./layout.js"
 import * as Pieces from "./pieces.js"
 import * as Window from "./window.js"

@@ -1,7 +1,7 @@
 /**
  * The fixed part of a record batch v2: the positions of its fields, and reading them.
  */
-import { crc32c } from "@node-rs/crc32"
+import { crc32c } from "./crc.js"
 import { RecordBatchError } from "./error.js"
 import type { BatchHeader } from "./types.js"
 

@@ -1,8 +1,9 @@
 /**
  * LZ4, in its frame format. Java's clients read only independent blocks; other clients also write linked ones.
  */
-import type { Codec } from "./codec.js"
+import type { Codec, Load } from "./codec.js"
 import { viewOf } from "./layout.js"
+import * as Lz4Compress from "./lz4Compress.js"
 import * as Pieces from "./pieces.js"
 import * as Window from "./window.js"
 
@@ -60,6 +61,8 @@ const boundOf = (bytes: Uint8Array): number => {
   for (const { maxBytes } of blocksOf(bytes)) bound += maxBytes
   return bound
 }
+
+const fits = (bytes: Uint8Array, maxBytes: number): boolean => boundOf(bytes) <= maxBytes
 
 function* decompressed(bytes: Uint8Array, window: Window.Window): Generator<void> {
   for (const block of blocksOf(bytes)) {
@@ -129,19 +132,19 @@ function* decompressedBlock(bytes: Uint8Array, { from, maxBytes, to }: Block, wi
   }
 }
 
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
 const pieces = (bytes: Uint8Array): Pieces.Pieces => {
   const window = Window.make(windowBytes)
   return Pieces.of(window, decompressed(bytes, window))
 }
 
-export const load = (require: NodeJS.Require): Codec => {
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const native: Load = (require) => {
   const { compressFrameSync, decompressFrameSync } = require("lz4-napi") as typeof import("lz4-napi")
   return {
     compress: (bytes) => compressFrameSync(bufferOf(bytes)),
     pieces,
-    fits: (bytes, maxBytes) => boundOf(bytes) <= maxBytes,
+    fits,
     decompress: (bytes, maxBytes) => {
       if (boundOf(bytes) > maxBytes) return Pieces.collect(pieces(bytes), maxBytes)
       // Copied into V8's own memory: the result's external memory slows garbage collection down.
@@ -149,3 +152,13 @@ export const load = (require: NodeJS.Require): Codec => {
     }
   }
 }
+
+const portable: Codec = {
+  compress: Lz4Compress.compress,
+  pieces,
+  fits,
+  decompress: (bytes, maxBytes) => Pieces.collect(pieces(bytes), maxBytes)
+}
+
+/** Every implementation, the faster one first: a native package, then JavaScript. */
+export const loads: ReadonlyArray<Load> = [native, () => portable]

@@ -1,10 +1,11 @@
 /**
  * Snappy, with the framing of Xerial's snappy-java as Java's clients write it, or without, as some other clients do.
  */
-import type { Codec } from "./codec.js"
+import type { Codec, Load } from "./codec.js"
 import { join } from "./join.js"
 import { viewOf } from "./layout.js"
 import * as Pieces from "./pieces.js"
+import * as SnappyCompress from "./snappyCompress.js"
 import * as Window from "./window.js"
 
 /** `\x82SNAPPY\0`, then the frame's version and the oldest that can read it. */
@@ -54,11 +55,11 @@ const windowBytes = 64 * 1024
 function* decompressed(
   blocks: ReadonlyArray<Uint8Array>,
   window: Window.Window,
-  whole: (block: Uint8Array) => Uint8Array
+  whole: ((block: Uint8Array) => Uint8Array) | undefined
 ): Generator<void> {
   for (const block of blocks) {
     const head = headOf(block)
-    if (head.size <= wholeBytes) {
+    if (whole !== undefined && head.size <= wholeBytes) {
       const content = whole(block)
       Window.reserve(window, content.length)
       Window.append(window, content, 0, content.length)
@@ -101,7 +102,7 @@ function* decompressed(
   }
 }
 
-/** Blocks up to this size are decompressed whole. */
+/** Blocks up to this size are decompressed whole, where that is possible. */
 const wholeBytes = 64 * 1024
 
 /** The blocks of a frame: each is an int32 size, then that number of bytes. */
@@ -119,33 +120,45 @@ const blocksOf = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
   return blocks
 }
 
-export const load = (require: NodeJS.Require): Codec => {
-  const { compressSync, uncompressSync } = require("snappy") as typeof import("snappy")
-  // V8's own memory: the external memory that the package would return slows garbage collection down.
-  const copyOutputData = true
-  const uncompress = (block: Uint8Array): Uint8Array =>
-    uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer
+type Transform = (block: Uint8Array) => Uint8Array
+
+/** The codec, with functions that compress and decompress one block without its framing. */
+const codec = (compressBlock: Transform, whole: Transform | undefined): Codec => {
+  const pieces = (blocks: ReadonlyArray<Uint8Array>): Pieces.Pieces => {
+    const window = Window.make(windowBytes)
+    return Pieces.of(window, decompressed(blocks, window, whole))
+  }
   return {
     compress: (bytes) => {
       const parts: Array<Uint8Array> = [frameHeader]
       for (let at = 0; at < bytes.length; at += blockBytes) {
-        const block = compressSync(bytes.subarray(at, at + blockBytes), { copyOutputData })
+        const block = compressBlock(bytes.subarray(at, at + blockBytes))
         const size = new Uint8Array(4)
         viewOf(size).setInt32(0, block.length)
         parts.push(size, block)
       }
       return join(parts)
     },
-    pieces: (bytes) => {
-      const window = Window.make(windowBytes)
-      return Pieces.of(window, decompressed(blocksOf(bytes), window, uncompress))
-    },
+    pieces: (bytes) => pieces(blocksOf(bytes)),
     fits: (bytes, maxBytes) => contentBytes(blocksOf(bytes)) <= maxBytes,
     decompress: (bytes, maxBytes) => {
       const blocks = blocksOf(bytes)
       const size = contentBytes(blocks)
       if (size > maxBytes) throw new RangeError(`it holds ${size} bytes`)
-      return join(blocks.map(uncompress))
+      return whole === undefined ? Pieces.collect(pieces(blocks), maxBytes) : join(blocks.map(whole))
     }
   }
 }
+
+const native: Load = (require) => {
+  const { compressSync, uncompressSync } = require("snappy") as typeof import("snappy")
+  // V8's own memory: the external memory that the package would return slows garbage collection down.
+  const copyOutputData = true
+  return codec(
+    (block) => compressSync(block, { copyOutputData }),
+    (block) => uncompressSync(block, { asBuffer: true, copyOutputData }) as Buffer
+  )
+}
+
+/** Every implementation, the faster one first: a native package, then JavaScript. */
+export const loads: ReadonlyArray<Load> = [native, () => codec(SnappyCompress.compress, undefined)]

@@ -106,10 +106,10 @@ const open = (payload: Uint8Array, header: BatchHeader): Opened | RecordBatchErr
   // Compaction leaves the compression bits of a batch it has emptied, without a payload.
   if (header.compressionId === 0 || payload.length === 0) return opened(Pieces.one(payload), payload.length)
   const found = codec(header.compressionId)
-  if ("unusable" in found) {
-    const description = `it is compressed with ${found.unusable}`
+  if (found === undefined) {
+    const description = `it is compressed with an unknown codec (${header.compressionId})`
     const { baseOffset } = header
-    return new RecordBatchError({ reason: "UnsupportedCompression", baseOffset, description, cause: found.cause })
+    return new RecordBatchError({ reason: "UnsupportedCompression", baseOffset, description })
   }
   let whole: Uint8Array | undefined
   try {

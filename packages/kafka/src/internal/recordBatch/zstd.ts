@@ -1,5 +1,6 @@
 /**
- * Zstandard: Node's own if it has it (from 22.15 on), else compiled to WebAssembly.
+ * Zstandard: Node's own if it has it (from 22.15 on), else compiled to WebAssembly if that package is found. Reading
+ * needs neither.
  */
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -125,10 +126,15 @@ const wasm = (lib: LibZstd): Codec => {
   }
 }
 
-/** Every implementation that this runtime has, the faster one first. */
+const readOnly: Codec = {
+  ...large,
+  compress: "the package @bokuweb/zstd-wasm, or Node 22.15 or later",
+  decompress: (bytes, maxBytes) => Pieces.collect(ZstdPieces.pieces(bytes), maxBytes)
+}
+
+/** Every implementation that this runtime has, the faster one first: Node's, WebAssembly, JavaScript that only reads. */
 export const loads: ReadonlyArray<Load> = [
   ...(hasZstd(zlib) ? [() => native(zlib)] : []),
-  (require: NodeJS.Require) => wasm(instantiate(require))
+  (require: NodeJS.Require) => wasm(instantiate(require)),
+  () => readOnly
 ]
-
-export const load: Load = loads[0]!

@@ -148,9 +148,9 @@ export const decode = (options: ProducerOptions): Effect.Effect<ProducerSettings
       return value
     }
     const compression = options.compression ?? "none"
-    const isKnown = Codecs.names.includes(compression)
-    const rule = isKnown ? "must be a codec whose package can be loaded" : `must be one of ${Codecs.names.join(", ")}`
-    check(isKnown && !("unusable" in Codecs.codec(Codecs.ids[compression])), "compression", compression, rule)
+    const compress = Codecs.codec(Codecs.ids[compression])?.compress
+    const needs = compress === undefined ? `must be one of ${Codecs.names.join(", ")}` : `needs ${compress}`
+    check(typeof compress === "function", "compression", compression, needs)
     const maxBatchBytes = whole("maxBatchBytes", options.maxBatchBytes ?? 1024 * 1024, smallestBatch)
     const { idempotent, partitioner } = options
     check(
