@@ -3,7 +3,7 @@
  * that is merged with a consumer, instead of provided to it, leaves them off without an error.
  */
 import { Health } from "@spillway/transport/Health"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import { TransportTracing } from "@spillway/transport/TransportTracing"
 import * as Effect from "effect/Effect"

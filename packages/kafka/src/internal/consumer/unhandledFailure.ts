@@ -4,7 +4,7 @@
  * slow interval.
  */
 import type { ConsumerError } from "@spillway/transport/Consumer"
-import * as Logging from "@spillway/transport/Logging"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 
