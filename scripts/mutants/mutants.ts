@@ -244,13 +244,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "an open breaker waits once",
-    file: "packages/transport/src/CircuitBreaker.ts",
+    file: "packages/transport/src/runtime/CircuitBreaker.ts",
     replace: "becomeHalfOpen(epoch))\n        : Effect.void",
     by: "Effect.sync(() => move(() => Machine.tick(machine, now()))))\n        : Effect.void"
   },
   {
     name: "a breaker uses the wall clock",
-    file: "packages/transport/src/CircuitBreaker.ts",
+    file: "packages/transport/src/runtime/CircuitBreaker.ts",
     replace: "const now = () => Monotonic.millis(clock)",
     by: "const now = () => clock.unsafeCurrentTimeMillis()"
   },

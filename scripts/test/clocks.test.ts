@@ -8,9 +8,9 @@ const allowed: Readonly<Record<string, string>> = {
   "memory/src/internal/timers.ts": "the timestamps of records",
   "memory/src/internal/virtualTime.ts": "a clock",
   "transport/src/EventPublisher.ts": "the time of an event",
-  "transport/src/runtime/Processor.ts": "when a record failed, in its dead letter",
   "transport/src/internal/scheduleCursor.ts": "the start of a schedule, which may be of the calendar",
-  "transport/src/internal/uuid.ts": "ids in the order of their time"
+  "transport/src/internal/uuid.ts": "ids in the order of their time",
+  "transport/src/runtime/Processor.ts": "when a record failed, in its dead letter"
 }
 
 const wallClock =

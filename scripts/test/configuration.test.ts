@@ -8,12 +8,12 @@ import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import * as PrometheusServer from "@spillway/observability/PrometheusServer"
-import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
-import * as DeadLetter from "@spillway/transport/DeadLetter"
-import * as HandlerError from "@spillway/transport/HandlerError"
 import { Producer } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
+import * as CircuitBreaker from "@spillway/transport/runtime/CircuitBreaker"
+import * as DeadLetters from "@spillway/transport/runtime/DeadLetter"
 import * as Environment from "@spillway/transport/runtime/Environment"
+import { failureOf } from "@spillway/transport/runtime/Failure"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as TransportTracing from "@spillway/transport/TransportTracing"
 import * as Cause from "effect/Cause"
@@ -122,7 +122,7 @@ const policyOf = ({ circuitBreaker = {}, deadLetter, metrics, retry }: Reliabili
   Effect.gen(function* () {
     const { isFailure: _, ...breaker } = CircuitBreaker.check(circuitBreaker).settings
     const delays: Array<unknown> = []
-    const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+    const failure = failureOf(Cause.fail("failed"), 1)
     let step = yield* ScheduleCursor.make(retry).next(failure)
     while (Option.isSome(step)) {
       delays.push(step.value.delay)
@@ -138,7 +138,7 @@ const policyOf = ({ circuitBreaker = {}, deadLetter, metrics, retry }: Reliabili
       delays,
       metrics,
       tooLarge,
-      letter: DeadLetter.record(failed, { topic: destination.topicOf("t"), headers })
+      letter: DeadLetters.record(failed, { topic: destination.topicOf("t"), headers })
     }
   }).pipe(Effect.withRandom(Random.fixed([0])))
 

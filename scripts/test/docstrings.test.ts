@@ -10,8 +10,8 @@ import { locate } from "../docs/files.js"
 const packages = ["transport", "kafka", "memory", "observability"]
 
 const modulesOf = (name: string): ReadonlyArray<string> =>
-  readdirSync(locate(`packages/${name}/src`))
-    .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+  readdirSync(locate(`packages/${name}/src`), { recursive: true, encoding: "utf8" })
+    .filter((file) => /^(runtime\/)?\w+\.ts$/.test(file) && file !== "index.ts")
     .map((file) => locate(`packages/${name}/src/${file}`))
 
 const example = locate("packages/transport/src/Example.ts")

@@ -68,9 +68,6 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-/** Whether a name is a legal Kafka topic name. */
-export const isTopicName = (name: string): boolean => /^(?!\.\.?$)[a-zA-Z0-9._-]{1,249}$/.test(name)
-
 /** A partition's committed offset. */
 export interface CommittedOffset extends TopicPartition {
   /** The offset of the next record to handle. */

@@ -6,9 +6,7 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { DecodeError } from "./Codec.js"
-import * as Causes from "./internal/causes.js"
 import * as Render from "./internal/render.js"
-import * as Undecodable from "./internal/undecodable.js"
 
 /** Retried by the policy; `delay`, if given, replaces the policy's next delay. */
 export class TemporaryError extends Data.TaggedError("TemporaryError")<{
@@ -104,14 +102,6 @@ export const classify: Classify = ({ error, stage }) => {
   if (Render.isInstance(error, NonRetryableError)) return deadLetter
   if (Render.isInstance(error, TemporaryError)) return retry(Render.read(error, "delay") as TemporaryError["delay"])
   return retry()
-}
-
-/** The failure behind a cause: its first typed error, otherwise its first defect, otherwise the interruption. */
-export const failureOf = (cause: Cause.Cause<unknown>, attempt: number): HandlerFailure => {
-  const error = Causes.errorOf(cause)
-  return Undecodable.isUndecodable(error)
-    ? { stage: "decoding", error: error.error, cause: Undecodable.originalCauseOf(cause), attempt }
-    : { stage: "handling", error, cause, attempt }
 }
 
 /** Whether the decoder can't decode at the moment, so that the record is retried and never dead-lettered. */

@@ -9,13 +9,15 @@
 import * as Config from "effect/Config"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
-import * as CircuitBreaker from "./CircuitBreaker.js"
-import { isTopicName } from "./Consumer.js"
+import type { CircuitBreakerOptions } from "./CircuitBreaker.js"
 import * as DeadLetter from "./DeadLetter.js"
 import * as BreakerEnvironment from "./internal/circuitBreaker/environment.js"
 import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
+import * as CircuitBreaker from "./runtime/CircuitBreaker.js"
+import { checkHeaders } from "./runtime/DeadLetter.js"
 import * as Environment from "./runtime/Environment.js"
+import { isTopicName } from "./runtime/TopicName.js"
 
 /** The policy's options; all have defaults. */
 export interface ReliabilityConfig {
@@ -50,7 +52,7 @@ export interface ReliabilityConfig {
    * Stops calling the handler while its dependency is down: `true` uses the defaults; an object sets options. Default:
    * false.
    */
-  readonly circuitBreaker?: boolean | CircuitBreaker.CircuitBreakerOptions | undefined
+  readonly circuitBreaker?: boolean | CircuitBreakerOptions | undefined
   /** Whether the consumer counts in the metrics that `TransportMetrics` turned on. Default: true. */
   readonly enableMetrics?: boolean | undefined
 }
@@ -74,7 +76,7 @@ export interface Reliability<out R> {
   /** What happens to records whose handling fails permanently. */
   readonly deadLetter: DeadLetter.DeadLetterPolicy<R>
   /** The breaker's options; `undefined` for no breaker. */
-  readonly circuitBreaker: CircuitBreaker.CircuitBreakerOptions | undefined
+  readonly circuitBreaker: CircuitBreakerOptions | undefined
   /** Whether the consumer counts in the metrics. */
   readonly metrics: boolean
 }
@@ -86,7 +88,7 @@ const headersOf = (config: ReliabilityConfig): DeadLetter.DeadLetterHeaderNames 
   failedTimestamp: config.dlqTimestampHeader
 })
 
-const breakerOf = ({ circuitBreaker = false }: ReliabilityConfig): CircuitBreaker.CircuitBreakerOptions | undefined =>
+const breakerOf = ({ circuitBreaker = false }: ReliabilityConfig): CircuitBreakerOptions | undefined =>
   circuitBreaker === true ? {} : circuitBreaker || undefined
 
 /** Every invalid value. */
@@ -110,7 +112,7 @@ export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issu
   retry("retryBackoffMultiplier", { factor: config.retryBackoffMultiplier })
   retry("maxRetryBackoff", { cap: config.maxRetryBackoff })
   oneOf("withoutDlq", "stop", "skip")
-  for (const issue of DeadLetter.checkHeaders(headersOf(config))) {
+  for (const issue of checkHeaders(headersOf(config))) {
     issues.push({ ...issue, field: headerFields[issue.field] ?? issue.field })
   }
   oneOf("dlqTooLarge", "block", "stop")

@@ -48,18 +48,13 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as internal from "./internal/transportMetrics.js"
 import * as Environment from "./runtime/Environment.js"
-import type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerMetrics } from "./runtime/Metrics.js"
+import type { Metrics } from "./runtime/Metrics.js"
+import * as MetricsRegistry from "./runtime/MetricsRegistry.js"
 
-export type { ConsumerMetrics, GroupMetrics, Metrics, ProcessedStatus, ProducerMetrics }
-
-/** Metrics that count nothing: the default until `layer` is provided. */
-export const off: Metrics = internal.off
-
-/** The metrics that consumers and producers report to. Default: `off`. */
+/** The metrics that consumers and producers report to. Default: off. */
 export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
-  defaultValue: (): Metrics => off
+  defaultValue: (): Metrics => MetricsRegistry.off
 }) {}
 
 /** An option with which metrics can't be registered. */
@@ -91,11 +86,10 @@ const check = ({ service }: TransportMetricsOptions): ReadonlyArray<Environment.
     ? []
     : [{ field: "service", value: service, description: `must match ${validService.source}` }]
 
-/** Active metrics; `layer` provides them. Uptime starts here and is updated until the scope closes. */
-export const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> => {
+const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> => {
   const [issue] = check(options)
   return issue === undefined
-    ? internal.make(options.service)
+    ? MetricsRegistry.make(options.service)
     : Effect.fail(new TransportMetricsError({ reason: "InvalidOption", ...issue }))
 }
 

@@ -18,8 +18,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TracedProcessing from "./internal/tracedProcessing.js"
 import * as TracedProducer from "./internal/tracedProducer.js"
-import type { Producer } from "./Producer.js"
 import * as Environment from "./runtime/Environment.js"
+import type { Tracing } from "./runtime/Tracing.js"
 
 /** The options of tracing; all have defaults. */
 export interface TransportTracingOptions {
@@ -33,16 +33,6 @@ export interface TransportTracingOptions {
   readonly recordKeys?: boolean | undefined
   /** `messaging.client.id` of all spans. Default: none. */
   readonly clientId?: string | undefined
-}
-
-/** For runtimes: makes the spans of consumers and producers. */
-export interface Tracing {
-  /** False if tracing is off: callers can then skip the others. */
-  readonly enabled: boolean
-  /** The producer with spans around its sends. */
-  readonly producer: (producer: Producer["Type"]) => Producer["Type"]
-  /** A consumer's attempts with spans around them. */
-  readonly processing: TracedProcessing.Processing
 }
 
 /** The tracing of consumers and producers. Default: off. */

@@ -4,6 +4,7 @@ import * as DeadLetter from "../src/DeadLetter.js"
 import type { ConsumedRecord } from "../src/Envelope.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
+import * as DeadLetters from "../src/runtime/DeadLetter.js"
 import * as Environment from "../src/runtime/Environment.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -23,7 +24,7 @@ const source: ConsumedRecord = {
   headers: [["trace", bytes(200)]]
 }
 
-const failed = (record: ConsumedRecord): DeadLetter.FailedRecord => ({
+const failed = (record: ConsumedRecord): DeadLetters.FailedRecord => ({
   record,
   error: new NonRetryableError({ cause: error }),
   attempts: 4,
@@ -33,8 +34,8 @@ const failed = (record: ConsumedRecord): DeadLetter.FailedRecord => ({
 
 const presets = ["spillway", "spring", "connect"] as const
 
-const headersOf = (record: ConsumedRecord, options: Partial<DeadLetter.RecordOptions>): Headers.Headers =>
-  DeadLetter.record(failed(record), { topic: "orders-dlq", ...options }).headers as Headers.Headers
+const headersOf = (record: ConsumedRecord, options: Partial<DeadLetters.RecordOptions>): Headers.Headers =>
+  DeadLetters.record(failed(record), { topic: "orders-dlq", ...options }).headers as Headers.Headers
 
 /** The metadata that a consumer of the dead letter topic reads. */
 const letter = (headers: Headers.Headers): ConsumedRecord => ({
@@ -274,7 +275,7 @@ describe("DeadLetter's header presets", () => {
   it("spillway's has the stack under a custom name, cut at 4,096 characters", () => {
     const headers = { errorStack: "x-error-stack" }
     const deep = Object.assign(new Error("deep"), { stack: "s".repeat(5_000) })
-    const { headers: found } = DeadLetter.record(
+    const { headers: found } = DeadLetters.record(
       { ...failed(source), error: deep },
       { topic: "orders-dlq", headers }
     ) as { headers: Headers.Headers }
@@ -283,7 +284,7 @@ describe("DeadLetter's header presets", () => {
   })
 
   it("an error without a stack has its type and message instead", () => {
-    const { headers } = DeadLetter.record(
+    const { headers } = DeadLetters.record(
       { ...failed(source), error: "plain" },
       { topic: "orders-dlq", headers: "spring" }
     ) as { headers: Headers.Headers }
@@ -297,7 +298,7 @@ describe("DeadLetter's header presets", () => {
   })
 })
 
-describe("DeadLetter.checkHeaders", () => {
+describe("DeadLetters.checkHeaders", () => {
   it("reports invalid names", () => {
     const issues: ReadonlyArray<readonly [DeadLetter.DeadLetterHeaders, ...ReadonlyArray<string>]> = [
       ["spring"],
@@ -314,7 +315,7 @@ describe("DeadLetter.checkHeaders", () => {
       ]
     ]
     for (const [headers, ...expected] of issues) {
-      assert.deepStrictEqual(DeadLetter.checkHeaders(headers).map(Environment.describe), expected)
+      assert.deepStrictEqual(DeadLetters.checkHeaders(headers).map(Environment.describe), expected)
     }
   })
 })

@@ -7,6 +7,7 @@ import type { ConsumedRecord } from "../src/Envelope.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
 import type { ProducerRecord } from "../src/Producer.js"
+import * as DeadLetters from "../src/runtime/DeadLetter.js"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly message: string }> {}
 
@@ -32,8 +33,8 @@ const failed = (record: ConsumedRecord, error: unknown = new CardDeclined({ mess
   groupId: "billing"
 })
 
-const dead = (record: ConsumedRecord, options: Partial<DeadLetter.RecordOptions> = {}, error?: unknown) =>
-  DeadLetter.record(failed(record, error), { topic: "orders-dlq", ...options })
+const dead = (record: ConsumedRecord, options: Partial<DeadLetters.RecordOptions> = {}, error?: unknown) =>
+  DeadLetters.record(failed(record, error), { topic: "orders-dlq", ...options })
 
 const headersOf = (record: ProducerRecord): Headers.Headers => record.headers as Headers.Headers
 
@@ -70,7 +71,7 @@ const metadataNames = Headers.toText(headersOf(dead(source)))
   .map(([name]) => name)
   .filter((name) => name.startsWith("x-"))
 
-describe("DeadLetter.record", () => {
+describe("DeadLetters.record", () => {
   it("keeps key, value and headers and appends the metadata", () => {
     const letter = dead(source, { partition: 3 })
     assert.strictEqual(letter.topic, "orders-dlq")

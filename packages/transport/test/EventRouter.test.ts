@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { expectTypeOf } from "vitest"
-import * as DeadLetter from "../src/DeadLetter.js"
 import type { ConsumedRecord, Envelope } from "../src/Envelope.js"
 import * as Event from "../src/Event.js"
 import * as EventPublisher from "../src/EventPublisher.js"
@@ -15,6 +14,7 @@ import type { Handler } from "../src/Handler.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
 import * as RecordEnvelope from "../src/internal/envelope.js"
+import * as DeadLetters from "../src/runtime/DeadLetter.js"
 import { consumed, logLayer, type Order, OrderPlaced, OrderPlacedV2, utf8 } from "./support/events.js"
 
 const envelope = (record: ConsumedRecord, attempt = 1): Envelope<Uint8Array | null> =>
@@ -137,7 +137,7 @@ describe("EventRouter", () => {
         value: `{"specversion":"1.0","id":"e-2","type":"order.placed.v1","source":"/shop","data":${order}}`
       })
       for (const record of [binary({}, order), structured]) {
-        const letter = DeadLetter.record(
+        const letter = DeadLetters.record(
           { record, error: "declined", attempts: 1, failedAt: 0, groupId: "billing" },
           { topic: "orders-dlq" }
         )

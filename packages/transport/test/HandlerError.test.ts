@@ -6,10 +6,11 @@ import * as FiberId from "effect/FiberId"
 import * as Redacted from "effect/Redacted"
 import * as Hostile from "../../../scripts/hostile.js"
 import * as HandlerError from "../src/HandlerError.js"
+import * as Failure from "../src/runtime/Failure.js"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
 
-const failureOf = (cause: Cause.Cause<unknown>) => HandlerError.failureOf(cause, 2)
+const failureOf = (cause: Cause.Cause<unknown>) => Failure.failureOf(cause, 2)
 
 describe("HandlerError", () => {
   it("classifies by error", () => {

@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { Destination } from "../src/DeadLetter.js"
-import * as HandlerError from "../src/HandlerError.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import type { Producer } from "../src/Producer.js"
 import * as ReliabilityConfig from "../src/ReliabilityConfig.js"
+import { failureOf } from "../src/runtime/Failure.js"
 import { problemsOf, read, type Variables } from "./support/environment.js"
 import { makeWorld, producerLayer } from "./support/processor.js"
 
-const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+const failure = failureOf(Cause.fail("failed"), 1)
 
 const decided = ({ deadLetter, metrics, retry }: ReliabilityConfig.Reliability<Producer>) =>
   Effect.gen(function* () {

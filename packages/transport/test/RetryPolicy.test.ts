@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as fc from "fast-check"
-import * as HandlerError from "../src/HandlerError.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import * as RetryPolicy from "../src/RetryPolicy.js"
+import { failureOf } from "../src/runtime/Failure.js"
 
-const failure = HandlerError.failureOf(Cause.fail("failed"), 1)
+const failure = failureOf(Cause.fail("failed"), 1)
 
 const delays = Effect.fnUntraced(function* (policy: RetryPolicy.RetryPolicy, limit = 100) {
   const delays: Array<number> = []

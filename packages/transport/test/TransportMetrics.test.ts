@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as HandlerError from "../src/HandlerError.js"
 import type { ConsumerSnapshot } from "../src/runtime/ConsumerSnapshot.js"
+import * as MetricsRegistry from "../src/runtime/MetricsRegistry.js"
 import * as TransportMetrics from "../src/TransportMetrics.js"
 
 interface Series {
@@ -64,7 +65,7 @@ describe("TransportMetrics", () => {
 
   it.scoped("shows every series of a consumer and a producer at zero from the start", () =>
     Effect.gen(function* () {
-      const metrics = yield* TransportMetrics.make({ service: "zero" })
+      const metrics = yield* MetricsRegistry.make("zero")
       metrics.consumer({ topic: "orders", groupId: "billing" })
       metrics.group({ groupId: "billing" })
       metrics.producer({ topic: "orders" })
@@ -109,7 +110,7 @@ describe("TransportMetrics", () => {
 
   it.scoped("counts by labels", () =>
     Effect.gen(function* () {
-      const metrics = yield* TransportMetrics.make({ service: "counts" })
+      const metrics = yield* MetricsRegistry.make("counts")
       const consumer = metrics.consumer({ topic: "orders", groupId: "billing" })
       const other = metrics.consumer({ topic: "orders", groupId: "audit" })
       consumer.received(5)
@@ -154,7 +155,7 @@ describe("TransportMetrics", () => {
   it.scoped("counts failures by class, and those after the fiftieth class together", () =>
     Effect.gen(function* () {
       class Declined extends Data.TaggedError("Declined") {}
-      const metrics = yield* TransportMetrics.make({ service: "classes" })
+      const metrics = yield* MetricsRegistry.make("classes")
       const consumer = metrics.consumer({ topic: "orders", groupId: "billing" })
       const other = metrics.consumer({ topic: "refunds", groupId: "billing" })
       consumer.failed(new HandlerError.TemporaryError({ cause: new Declined() }))
@@ -184,8 +185,8 @@ describe("TransportMetrics", () => {
 
   it.scoped("returns one instance per label set, and shares a series between two layers of a service", () =>
     Effect.gen(function* () {
-      const first = yield* TransportMetrics.make({ service: "same" })
-      const second = yield* TransportMetrics.make({ service: "same" })
+      const first = yield* MetricsRegistry.make("same")
+      const second = yield* MetricsRegistry.make("same")
       const labels = { topic: "orders", groupId: "billing" }
       assert.strictEqual(first.consumer(labels), first.consumer({ ...labels }))
       assert.notStrictEqual(first.consumer(labels), first.consumer({ topic: "orders", groupId: "audit" }))
@@ -204,7 +205,7 @@ describe("TransportMetrics", () => {
 
   it.scoped("measures durations in seconds, in buckets from half a millisecond to ten seconds", () =>
     Effect.gen(function* () {
-      const metrics = yield* TransportMetrics.make({ service: "buckets" })
+      const metrics = yield* MetricsRegistry.make("buckets")
       const { processingDuration } = metrics.consumer({ topic: "orders", groupId: "billing" })
       for (const seconds of [0.0004, 0.005, 0.006, 11]) processingDuration(seconds)
       const { state } = series("buckets").find(({ name }) => name === "message_processing_duration_seconds")!
@@ -225,7 +226,7 @@ describe("TransportMetrics", () => {
 
   it.scoped("counts open consumers and producers until their scopes close", () =>
     Effect.gen(function* () {
-      const metrics = yield* TransportMetrics.make({ service: "active" })
+      const metrics = yield* MetricsRegistry.make("active")
       const first = yield* Scope.make()
       const second = yield* Scope.make()
       yield* Scope.extend(Effect.zipRight(metrics.activeConsumer, metrics.activeProducer), first)
@@ -244,7 +245,7 @@ describe("TransportMetrics", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       yield* TestClock.adjust("10 seconds")
-      yield* Scope.extend(TransportMetrics.make({ service: "uptime" }), scope)
+      yield* Scope.extend(MetricsRegistry.make("uptime"), scope)
       assert.strictEqual(values("uptime")["uptime_seconds{}"], 0)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(values("uptime")["uptime_seconds{}"], 1)
@@ -276,6 +277,6 @@ describe("TransportMetrics", () => {
   }
 
   for (const service of ["example_service", "_", ":a", "A1"]) {
-    it.scoped(`accepts the service ${service}`, () => TransportMetrics.make({ service }))
+    it.scoped(`accepts the service ${service}`, () => Layer.build(TransportMetrics.layer({ service })))
   }
 })

@@ -3,6 +3,8 @@ import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker, layer as memory } from "@spillway/memory/MemoryBroker"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
+import type { Metrics } from "@spillway/transport/runtime/Metrics"
+import * as MetricsRegistry from "@spillway/transport/runtime/MetricsRegistry"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -131,9 +133,9 @@ describe("handlers that compute", () => {
   it.live("don't delay timers longer while a large response of many partitions is unpacked", () =>
     onEventLoop({ partitions: 40, records: 1 }, (loop) =>
       Effect.gen(function* () {
-        const consumer = TransportMetrics.off.consumer({ topic, groupId: group })
-        const metrics: TransportMetrics.Metrics = {
-          ...TransportMetrics.off,
+        const consumer = MetricsRegistry.off.consumer({ topic, groupId: group })
+        const metrics: Metrics = {
+          ...MetricsRegistry.off,
           consumer: () => ({ ...consumer, received: () => loop.compute(20) })
         }
         let calls = 0

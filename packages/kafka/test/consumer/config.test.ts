@@ -5,6 +5,7 @@ import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import * as HandlerError from "@spillway/transport/HandlerError"
+import * as MetricsRegistry from "@spillway/transport/runtime/MetricsRegistry"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import type { ConfigError } from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -146,7 +147,7 @@ describe("KafkaConsumer's metrics", () => {
     it.effect(`count unless turned off (${metrics})`, () =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker
-        const counting = yield* TransportMetrics.make({ service: `metrics_${metrics}` })
+        const counting = yield* MetricsRegistry.make(`metrics_${metrics}`)
         const asked: Array<string> = []
         const seen = {
           ...counting,

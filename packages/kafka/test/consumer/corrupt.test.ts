@@ -4,6 +4,7 @@ import type { FetchPartitionResponse } from "@spillway/kafka/Protocol"
 import { RecordBatchError } from "@spillway/kafka/RecordBatch"
 import { Wire } from "@spillway/kafka/Wire"
 import { MemoryBroker } from "@spillway/memory/MemoryBroker"
+import * as MetricsRegistry from "@spillway/transport/runtime/MetricsRegistry"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
@@ -92,7 +93,7 @@ describe("a batch that can't be read", () => {
 
   it.scoped("is skipped if so configured, and its offsets are logged and counted", () =>
     Effect.gen(function* () {
-      const metrics = yield* TransportMetrics.make({ service: "skipping" })
+      const metrics = yield* MetricsRegistry.make("skipping")
       const { calls, logs } = yield* consuming(damage(1, flip), "skip").pipe(
         Effect.provideService(TransportMetrics.TransportMetrics, metrics)
       )

@@ -9,6 +9,7 @@ import { Wire } from "@spillway/kafka/Wire"
 import * as MemoryBroker from "@spillway/memory/MemoryBroker"
 import * as Headers from "@spillway/transport/Headers"
 import { Producer, type ProducerError, type ProducerRecord, sink, stream } from "@spillway/transport/Producer"
+import * as MetricsRegistry from "@spillway/transport/runtime/MetricsRegistry"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -1003,7 +1004,7 @@ describe("KafkaProducer", () => {
   it.scoped("counts acknowledged records and open producers", () =>
     Effect.gen(function* () {
       const service = "kafka_producer_test"
-      const metrics = yield* TransportMetrics.make({ service })
+      const metrics = yield* MetricsRegistry.make(service)
       const value = (name: string): number => {
         const found = Metric.unsafeSnapshot().find(({ metricKey }) => metricKey.name === `${service}_${name}`)
         const state = found?.metricState

@@ -9,13 +9,12 @@ import type { ConsumedRecord } from "../Envelope.js"
 import type { Handler } from "../Handler.js"
 import { UnawaitedPromise } from "../HandlerError.js"
 import type { Headers } from "../Headers.js"
+import type { Attempt } from "../runtime/Tracing.js"
 import * as Causes from "./causes.js"
 import * as RecordEnvelope from "./envelope.js"
 import { isExit } from "./exit.js"
 import * as Render from "./render.js"
 import { Undecodable } from "./undecodable.js"
-
-export type Attempt<R> = (record: ConsumedRecord, attempt: number) => Effect.Effect<unknown, unknown, R>
 
 export interface Parts<A, K, E, R> {
   /** Without it, a key stays bytes. */

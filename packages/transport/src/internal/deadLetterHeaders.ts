@@ -166,6 +166,19 @@ export const layoutOf = (preset: Preset, names: Names): Layout => {
   return layout
 }
 
+/** The option `headers`: a preset, or a preset with single names replaced. */
+export type Choice = Preset | (Names & { readonly preset?: Preset | undefined })
+
+export const chosen = (headers: Choice): { readonly preset: Preset; readonly names: Names } => {
+  const { preset = "spillway", ...names } = typeof headers === "string" ? { preset: headers } : headers
+  return { preset, names }
+}
+
+export const chosenLayout = (headers: Choice = "spillway"): { readonly preset: Preset; readonly layout: Layout } => {
+  const { names, preset } = chosen(headers)
+  return { preset, layout: layoutOf(preset, names) }
+}
+
 /** The problems with the chosen names. */
 export const check = (preset: Preset, names: Names): ReadonlyArray<Issue> => {
   if (!Object.hasOwn(presets, preset)) {

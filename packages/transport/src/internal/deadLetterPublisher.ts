@@ -5,20 +5,22 @@ import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import { ConsumerError } from "../Consumer.js"
-import * as DeadLetter from "../DeadLetter.js"
+import type { Destination } from "../DeadLetter.js"
 import type { ConsumedRecord } from "../Envelope.js"
-import { failureOf, messageOf } from "../HandlerError.js"
+import { messageOf } from "../HandlerError.js"
 import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
+import * as DeadLetter from "../runtime/DeadLetter.js"
 import * as Diagnosis from "../runtime/Diagnosis.js"
 import { describe } from "../runtime/Environment.js"
+import { failureOf } from "../runtime/Failure.js"
 import * as Logging from "../runtime/Logging.js"
 import { remedyOf } from "./deadLetterRemedy.js"
 import { delayed, type RecordLog } from "./recordLog.js"
 import * as Render from "./render.js"
 import * as ScheduleCursor from "./scheduleCursor.js"
 
-type TopicDestination = Extract<DeadLetter.Destination, { readonly _tag: "Topic" }>
+type TopicDestination = Extract<Destination, { readonly _tag: "Topic" }>
 
 const cap = Duration.seconds(30)
 

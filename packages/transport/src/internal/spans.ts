@@ -11,8 +11,9 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import { failureOf, typeOf } from "../HandlerError.js"
+import { typeOf } from "../HandlerError.js"
 import * as Diagnosis from "../runtime/Diagnosis.js"
+import { failureOf } from "../runtime/Failure.js"
 import { isInterruptedOnly } from "./causes.js"
 
 /** The attributes of OpenTelemetry's conventions for messaging, plus one of Spillway's own. */

@@ -9,22 +9,12 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { type ConsumedRecord, eventIdOf } from "../Envelope.js"
 import { HandlerTimeout } from "../HandlerError.js"
-import { type Attempt, awaited } from "./attempt.js"
+import type { Attempt, Processing } from "../runtime/Tracing.js"
+import { awaited } from "./attempt.js"
 import { isInterruptedOnly } from "./causes.js"
 import { Attribute, elapsed, end, isTraced, keyText, type Runtime, type SpanSettings, start } from "./spans.js"
 import * as TraceContext from "./traceContext.js"
 import { originalCauseOf } from "./undecodable.js"
-
-export interface Traced<R> {
-  readonly attempt: Attempt<R>
-  /** Runs the steps after a record's failed first attempt as part of that attempt's trace. */
-  readonly following: <A, E, R>(record: ConsumedRecord, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-}
-
-export type Processing = <R>(
-  attempt: Attempt<R>,
-  options: { readonly groupId: string; readonly handlerTimeout: Duration.Duration }
-) => Traced<R>
 
 export const off: Processing = (attempt) => ({ attempt, following: (_, effect) => effect })
 

@@ -39,8 +39,11 @@ export const timeoutOption = <A, E, R>(
 ): Effect.Effect<Option.Option<A>, E, R> =>
   raceFirst(Effect.map(self, Option.some), Effect.as(Effect.interruptible(Effect.sleep(duration)), Option.none()))
 
+/** The options of `timeoutFail`. */
 export interface TimeoutFailOptions<E> {
+  /** The time after which the effect is interrupted. */
   readonly duration: Duration.DurationInput
+  /** Makes the error. */
   readonly onTimeout: () => E
 }
 

@@ -1,6 +1,6 @@
 /**
  * The state of a consumer at one moment, for metrics and health checks. Runtimes build it from cached state, without
- * waiting.
+ * waiting. For Spillway's own runtimes; unstable.
  */
 import type { CircuitBreakerState } from "../CircuitBreaker.js"
 import type { ConsumerStatus, TopicPartition } from "../Consumer.js"

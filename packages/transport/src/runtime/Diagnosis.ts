@@ -1,6 +1,6 @@
 /**
- * For runtimes: renders failures of user code. A failure can be any value: its getters may throw, it may be cyclic,
- * endlessly nested or many megabytes large. Nothing here throws, and every text is short.
+ * Renders failures of user code. A failure can be any value: its getters may throw, it may be cyclic, endlessly nested
+ * or many megabytes large. Nothing here throws, and every text is short. For Spillway's own runtimes; unstable.
  */
 import type * as Cause from "effect/Cause"
 import * as RenderedCause from "../internal/renderedCause.js"

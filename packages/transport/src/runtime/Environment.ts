@@ -1,7 +1,7 @@
 /**
- * For the Layers of Spillway's packages: reads their options from the program's configuration. Each variable's name is
- * a prefix plus the option's name (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). A single error lists every
- * problem by variable, option and value. A blank variable counts as unset.
+ * Reads the options of Spillway's Layers from the program's configuration. Each variable's name is a prefix plus the
+ * option's name (`KAFKA_CONSUMER`, `groupId`: `KAFKA_CONSUMER_GROUP_ID`). A single error lists every problem by
+ * variable, option and value. A blank variable counts as unset. For Spillway's own runtimes; unstable.
  */
 
 import * as Config from "effect/Config"

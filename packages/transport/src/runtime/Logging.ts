@@ -1,5 +1,5 @@
 /**
- * For runtimes: log lines about records, with rate limits.
+ * Log lines about records, with rate limits. For Spillway's own runtimes; unstable.
  */
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"

@@ -1,5 +1,6 @@
 /**
- * For runtimes: an attempt at a record, and the reaction to a failed one: a retry, a dead letter or neither.
+ * An attempt at a record, and the reaction to a failed one: a retry, a dead letter or neither. For Spillway's own
+ * runtimes; unstable.
  *
  * A lane makes the attempts. It interrupts them after the consumer's `handlerTimeout`, and reports those that succeed.
  * The lanes of `@spillway/kafka` are the only ones; this package's tests play a lane without a time limit.
@@ -9,7 +10,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Caller } from "../CircuitBreaker.js"
 import type { Decoder } from "../Codec.js"
 import { ConsumerError } from "../Consumer.js"
 import type { DeadLetterPolicy, Destination } from "../DeadLetter.js"
@@ -23,8 +23,10 @@ import * as ScheduleCursor from "../internal/scheduleCursor.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import { TransportMetrics } from "../TransportMetrics.js"
 import { TransportTracing } from "../TransportTracing.js"
+import type { Caller } from "./CircuitBreaker.js"
 import type { PartitionActivity } from "./ConsumerSnapshot.js"
 import * as Diagnosis from "./Diagnosis.js"
+import { failureOf } from "./Failure.js"
 
 /**
  * The result of a handler. Throws an `UnawaitedPromise` if it is or holds a Promise, and takes note of its rejection.
@@ -162,7 +164,7 @@ export const make = Effect.fnUntraced(function* <A, E, R, RD, K = Uint8Array | n
     { cause, retry }: FailedAttempt,
     { caller, onStep = () => {}, wait }: RecordLane
   ) {
-    const failure = HandlerError.failureOf(cause, retry?.attempt ?? 1)
+    const failure = failureOf(cause, retry?.attempt ?? 1)
     const { error } = failure
     metrics.consumer({ topic: record.topic, groupId }).failed(error)
     const next = yield* nextAttempt({ classify, policy, retry, failure, caller }, (defect) =>

@@ -6,7 +6,7 @@ import type { MetricState } from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { ConsumerSnapshot, PartitionSnapshot } from "../../src/runtime/ConsumerSnapshot.js"
-import * as TransportMetrics from "../../src/TransportMetrics.js"
+import * as MetricsRegistry from "../../src/runtime/MetricsRegistry.js"
 import { unevenly } from "../support/unevenClock.js"
 
 const idle: PartitionSnapshot = {
@@ -43,7 +43,7 @@ const shown = (service: string): Record<string, number> =>
 
 /** A consumer of the group `billing` whose snapshot is `sample`. */
 const observe = Effect.fnUntraced(function* (service: string, ...first: ReadonlyArray<ConsumerSnapshot>) {
-  const metrics = yield* TransportMetrics.make({ service })
+  const metrics = yield* MetricsRegistry.make(service)
   return yield* Effect.forEach(first, (snapshot) =>
     Effect.gen(function* () {
       const consumer = { snapshot, scope: yield* Scope.make() }

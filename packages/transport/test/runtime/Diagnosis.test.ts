@@ -9,10 +9,11 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Hostile from "../../../../scripts/hostile.js"
 import { ConsumerError } from "../../src/Consumer.js"
-import * as DeadLetter from "../../src/DeadLetter.js"
 import * as HandlerError from "../../src/HandlerError.js"
 import type * as Headers from "../../src/Headers.js"
+import * as DeadLetters from "../../src/runtime/DeadLetter.js"
 import * as Diagnosis from "../../src/runtime/Diagnosis.js"
+import { failureOf } from "../../src/runtime/Failure.js"
 import * as Logging from "../../src/runtime/Logging.js"
 import { source } from "../support/processor.js"
 
@@ -51,7 +52,7 @@ describe("A failure that is hard to render", () => {
     it(`makes a dead letter: ${name}`, () => {
       const failed = { record: source, error: make(), attempts: 1, failedAt: 0, groupId: "billing" }
       const headers = { errorStack: "stack" }
-      const { headers: written } = timed(() => DeadLetter.record(failed, { topic: "dlq", headers }))
+      const { headers: written } = timed(() => DeadLetters.record(failed, { topic: "dlq", headers }))
       const sizes = (written as Headers.Headers).map(([, value]) => value?.length ?? 0)
       assert.isBelow(Math.max(...sizes), 3 * 4_096 + 1)
     })
@@ -70,7 +71,7 @@ describe("A failure that is hard to render", () => {
       const text = timed(() => Diagnosis.describe(cause))
       assert.isBelow(kilobytes(text), 30)
       assert.notStrictEqual(text, "")
-      assert.isTrue(timed(() => HandlerError.failureOf(cause, 1)).attempt === 1)
+      assert.isTrue(timed(() => failureOf(cause, 1)).attempt === 1)
     })
 
     for (const [by, logger] of Object.entries(loggers)) {

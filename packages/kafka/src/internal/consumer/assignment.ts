@@ -3,7 +3,7 @@
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
-import type { Metrics } from "@spillway/transport/TransportMetrics"
+import type { Metrics } from "@spillway/transport/runtime/Metrics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"

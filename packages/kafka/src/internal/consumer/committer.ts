@@ -5,7 +5,7 @@
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/runtime/Logging"
-import type { GroupMetrics } from "@spillway/transport/TransportMetrics"
+import type { GroupMetrics } from "@spillway/transport/runtime/Metrics"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -2,11 +2,11 @@
  * Puts a consumer together and runs it from its start to its end: join, handle, drain, leave.
  */
 
-import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
 import { type Consumer, ConsumerError, type ConsumerReport, ConsumerSupervisor } from "@spillway/transport/Consumer"
-import * as HandlerError from "@spillway/transport/HandlerError"
+import * as CircuitBreaker from "@spillway/transport/runtime/CircuitBreaker"
 import type { ConsumerSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
+import { failureOf } from "@spillway/transport/runtime/Failure"
 import * as Logging from "@spillway/transport/runtime/Logging"
 import type { Outcome, Processor } from "@spillway/transport/runtime/Processor"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function* <R>(
       reason: "HandlingFailed",
       groupId,
       description: Diagnosis.describe(cause),
-      cause: Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+      cause: Diagnosis.carried(failureOf(cause, 1).error)
     })
 
   for (const topic of settings.topics) metrics.consumer({ topic, groupId })

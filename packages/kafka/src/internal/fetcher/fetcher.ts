@@ -5,7 +5,7 @@
 
 import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Logging from "@spillway/transport/runtime/Logging"
-import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import type { ConsumerMetrics } from "@spillway/transport/runtime/Metrics"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -4,7 +4,7 @@
  */
 
 import * as Logging from "@spillway/transport/runtime/Logging"
-import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
+import type { ConsumerMetrics } from "@spillway/transport/runtime/Metrics"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import { earliestTimestamp } from "../../Protocol.js"

@@ -2,7 +2,7 @@
  * Whether a lane may start an attempt at a record now: not while the consumer's gate is closed, the lane is paused, a
  * seek holds it, or the circuit breaker is open.
  */
-import type { Caller } from "@spillway/transport/CircuitBreaker"
+import type { Caller } from "@spillway/transport/runtime/CircuitBreaker"
 import * as Gate from "./gate.js"
 import type { Turn } from "./turn.js"
 

@@ -2,12 +2,13 @@
  * A queue of a partition's records and the worker that handles them, one at a time, in order, until the lane is closed.
  */
 
-import type { CircuitBreakerRuntime } from "@spillway/transport/CircuitBreaker"
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
-import { failureOf } from "@spillway/transport/HandlerError"
+import type { CircuitBreakerRuntime } from "@spillway/transport/runtime/CircuitBreaker"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
+import { failureOf } from "@spillway/transport/runtime/Failure"
+import type { ConsumerMetrics } from "@spillway/transport/runtime/Metrics"
 import {
   awaited,
   type FailedAttempt,
@@ -15,7 +16,6 @@ import {
   type Processor,
   type Retry
 } from "@spillway/transport/runtime/Processor"
-import type { ConsumerMetrics } from "@spillway/transport/TransportMetrics"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

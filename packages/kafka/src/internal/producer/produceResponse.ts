@@ -2,9 +2,9 @@
  * Applies a broker's response to its batches: they are acknowledged, failed, or sent again in order.
  */
 
-import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
-import type { Metrics } from "@spillway/transport/TransportMetrics"
+import { failureOf } from "@spillway/transport/runtime/Failure"
+import type { Metrics } from "@spillway/transport/runtime/Metrics"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -68,7 +68,7 @@ const verdictOf = (cause: Cause.Cause<WireError>): Decisions.Verdict =>
       failure: {
         reason: "Broker",
         description: "sending failed unexpectedly",
-        cause: Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+        cause: Diagnosis.carried(failureOf(cause, 1).error)
       }
     })
   })

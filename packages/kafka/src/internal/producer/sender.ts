@@ -2,7 +2,7 @@
  * Sends the queues' batches: several requests at a time to each broker, with one batch of every ready queue that the
  * broker leads.
  */
-import type { Metrics } from "@spillway/transport/TransportMetrics"
+import type { Metrics } from "@spillway/transport/runtime/Metrics"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"

@@ -2,7 +2,7 @@
  * The sends without all results: each waits until its last record has one, its delivery timeout, or its caller's
  * interruption.
  */
-import type { Metrics } from "@spillway/transport/TransportMetrics"
+import type { Metrics } from "@spillway/transport/runtime/Metrics"
 import type * as Effect from "effect/Effect"
 import * as Expiry from "../concurrency/expiry.js"
 import type { Signal } from "../concurrency/signal.js"

@@ -5,7 +5,7 @@
 import { type Producer, ProducerError, type ProducerRecord } from "@spillway/transport/Producer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import { show } from "@spillway/transport/runtime/Environment"
-import type { Tracing } from "@spillway/transport/TransportTracing"
+import type { Tracing } from "@spillway/transport/runtime/Tracing"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { ProducerSettings } from "../settings/producerSettings.js"

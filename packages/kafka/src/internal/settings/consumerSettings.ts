@@ -1,9 +1,11 @@
 /**
  * A consumer's options, apart from code, with defaults applied and checked: every error at once, with field and value.
  */
-import * as CircuitBreaker from "@spillway/transport/CircuitBreaker"
-import { ConsumerError, isTopicName } from "@spillway/transport/Consumer"
+import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
+import { ConsumerError } from "@spillway/transport/Consumer"
+import * as CircuitBreaker from "@spillway/transport/runtime/CircuitBreaker"
 import { type Issue, show } from "@spillway/transport/runtime/Environment"
+import { isTopicName } from "@spillway/transport/runtime/TopicName"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { IsolationLevel } from "../../Protocol.js"
@@ -147,7 +149,7 @@ const stateless = ({ flags, source }: RegExp): RegExp => new RegExp(source, flag
 
 /** The settings; valid only if there are no issues. */
 export const check = (
-  options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | undefined }
+  options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreakerOptions | undefined }
 ): { readonly settings: ConsumerSettings; readonly issues: ReadonlyArray<Issue> } => {
   const issues: Array<Issue> = []
   const check = (ok: boolean, field: string, value: unknown, description: string) => {

@@ -1,6 +1,7 @@
 import * as HandlerError from "@spillway/transport/HandlerError"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
+import { failureOf } from "@spillway/transport/runtime/Failure"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -29,7 +30,7 @@ const nameOf = (sasl: SaslOptions): string =>
   sasl.mechanism === "oauthbearer" ? "SASL oauthbearer" : `SASL ${sasl.mechanism} as ${JSON.stringify(sasl.username)}`
 
 /** The failure of the token's own effect. */
-const causeOf = (cause: Cause.Cause<unknown>): unknown => Diagnosis.carried(HandlerError.failureOf(cause, 1).error)
+const causeOf = (cause: Cause.Cause<unknown>): unknown => Diagnosis.carried(failureOf(cause, 1).error)
 
 /** Authenticates on a link; returns for how many milliseconds the broker accepts requests: 0 for unlimited. */
 export const authenticate = Effect.fnUntraced(function* (

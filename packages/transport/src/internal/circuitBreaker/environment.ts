@@ -4,7 +4,8 @@
  */
 import type { Config } from "effect/Config"
 import * as Either from "effect/Either"
-import { type CircuitBreakerOptions, check } from "../../CircuitBreaker.js"
+import type { CircuitBreakerOptions } from "../../CircuitBreaker.js"
+import { check } from "../../runtime/CircuitBreaker.js"
 import * as Environment from "../../runtime/Environment.js"
 
 /** A whole number is a count of calls. */

@@ -2,8 +2,9 @@
  * The state machine of a circuit breaker: closed until too many calls fail, then open for a time, then half-open for
  * one probe at a time until enough of them succeed. It has no clock; callers pass the time.
  */
+import type { CircuitBreakerState } from "../../CircuitBreaker.js"
 import * as Backoff from "../backoff.js"
-import type { CircuitBreakerSettings, CircuitBreakerState } from "./types.js"
+import type { CircuitBreakerSettings } from "./types.js"
 import * as Window from "./window.js"
 
 export interface Machine {

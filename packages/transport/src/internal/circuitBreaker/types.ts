@@ -1,8 +1,5 @@
 import type { HandlerFailure } from "../../HandlerError.js"
 
-/** `closed` admits every record, `halfOpen` one, `open` none. */
-export type CircuitBreakerState = "closed" | "halfOpen" | "open"
-
 /** Options with their defaults, durations in milliseconds. */
 export interface CircuitBreakerSettings {
   /** The calls that count: the last `count`, or those within the last `millis`. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"
-import type { CircuitBreakerSettings } from "../../../src/CircuitBreaker.js"
 import * as Machine from "../../../src/internal/circuitBreaker/machine.js"
+import type { CircuitBreakerSettings } from "../../../src/runtime/CircuitBreaker.js"
 
 const settings = FastCheck.record({
   window: FastCheck.record({

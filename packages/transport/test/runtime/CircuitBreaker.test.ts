@@ -7,11 +7,11 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import * as CircuitBreaker from "../src/CircuitBreaker.js"
-import * as HandlerError from "../src/HandlerError.js"
-import { unevenly } from "./support/unevenClock.js"
+import * as CircuitBreaker from "../../src/runtime/CircuitBreaker.js"
+import { failureOf } from "../../src/runtime/Failure.js"
+import { unevenly } from "../support/unevenClock.js"
 
-const failure = HandlerError.failureOf(Cause.fail("down"), 1)
+const failure = failureOf(Cause.fail("down"), 1)
 
 const quick = CircuitBreaker.check({ window: { count: 2 }, minimumThroughput: 2, openTime: "1 second" }).settings
 
@@ -121,7 +121,7 @@ describe("circuit breaker", () => {
       const caller = breaker.caller()
       const fail = (error: string) => {
         caller.enter()
-        return caller.failed(HandlerError.failureOf(Cause.fail(error), 1))
+        return caller.failed(failureOf(Cause.fail(error), 1))
       }
       assert.deepStrictEqual(["mine", "mine", "mine", "down", "odd"].map(fail), [false, false, false, false, true])
       assert.strictEqual(breaker.now(), "open")
