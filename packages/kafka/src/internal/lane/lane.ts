@@ -35,6 +35,7 @@ import { LaneRecord } from "./record.js"
 import * as RetryWait from "./retryWait.js"
 import type { Settlement } from "./settlement.js"
 import type { Turn } from "./turn.js"
+import { inTurns } from "./turnScheduler.js"
 
 /** The shared context of one consumer's lanes. */
 export interface LaneContext<R> {
@@ -249,7 +250,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let fiber: Fiber.RuntimeFiber<void, ConsumerError> | undefined
   const drive = Effect.gen(function* () {
     while (true) {
-      fiber = yield* forkQuietly(Effect.provideService(work, CurrentHandler, context))
+      fiber = yield* forkQuietly(inTurns(turn)(Effect.provideService(work, CurrentHandler, context)))
       const exit = yield* Fiber.await(fiber)
       if (Exit.isSuccess(exit)) return
       // Only an interruption ends the work while a handler runs, even if the handler's finalizers add to the cause.

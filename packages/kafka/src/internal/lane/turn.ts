@@ -11,6 +11,8 @@ import * as Completion from "../concurrency/completion.js"
 import * as Monotonic from "../concurrency/monotonic.js"
 
 export interface Turn {
+  /** Whether its clock is that of a real event loop. */
+  readonly isLive: boolean
   /** Whether no further attempt may start in it, by the clock. */
   readonly isOver: () => boolean
   /** The same, by the last reading of the clock. */
@@ -19,6 +21,8 @@ export interface Turn {
   readonly look: (now: number) => void
   /** Ends in a later turn; waiting lanes start in order of arrival. */
   readonly next: Effect.Effect<void>
+  /** Calls `start` in a later turn, in order of arrival with `next`. Returns its cancellation. On a real event loop. */
+  readonly later: (start: () => void) => () => void
   /** The last reading of the clock, in monotonic milliseconds; -Infinity before the first. */
   readonly now: () => number
 }
@@ -28,7 +32,7 @@ const turnMs = 25
 
 const make = (clock: Clock.Clock): Turn => {
   const isLive = clock === Context.get(DefaultServices.liveServices, Clock.Clock)
-  const waiting = new Set<Completion.Result<void>>()
+  const waiting = new Set<() => void>()
   let isServing = false
   let isOver = false
   let now = -Infinity
@@ -55,54 +59,90 @@ const make = (clock: Clock.Clock): Turn => {
     })
   }
 
-  const serve = Effect.gen(function* () {
+  const beginNext = () => {
+    now = Monotonic.millis(clock)
+    begin()
+    isOver = false
+  }
+
+  const startFirst = (): boolean => {
+    for (const first of waiting) {
+      if (turn.isOver()) return false
+      waiting.delete(first)
+      first()
+      return true
+    }
+    return false
+  }
+
+  // Plain callbacks: a fiber that serves turns could itself be postponed to one.
+  const serveAfterEventLoop = () => afterTimersAndSockets(serveLive)
+  const serveLive = () => {
+    beginNext()
+    serveFirst()
+  }
+  const serveFirst = () => {
+    let hasStarted = true
+    try {
+      hasStarted = startFirst()
+    } finally {
+      // The lane runs until it waits or yields, before the next one starts.
+      if (hasStarted) queueMicrotask(serveFirst)
+      else if (waiting.size > 0) serveAfterEventLoop()
+      else isServing = false
+    }
+  }
+
+  const later = (start: () => void) => {
+    waiting.add(start)
+    if (!isServing) {
+      isServing = true
+      serveAfterEventLoop()
+    }
+    return () => void waiting.delete(start)
+  }
+
+  const serveVirtual = Effect.gen(function* () {
     while (waiting.size > 0) {
-      yield* timersAndSockets(clock, isLive)
-      now = Monotonic.millis(clock)
-      begin()
-      isOver = false
-      for (const first of waiting) {
-        if (turn.isOver()) break
-        waiting.delete(first)
-        first.done(Effect.void)
-        // The lane runs until it waits or yields, before the next one starts.
-        yield* Effect.yieldNow()
-      }
+      yield* clock.sleep(Duration.zero)
+      beginNext()
+      while (startFirst()) yield* Effect.yieldNow()
     }
     isServing = false
   })
 
+  const nextVirtual = Effect.uninterruptibleMask((restore) => {
+    const place = Completion.make<void>()
+    const start = () => place.done(Effect.void)
+    waiting.add(start)
+    const wait = Effect.ensuring(
+      restore(place.wait),
+      Effect.sync(() => waiting.delete(start))
+    )
+    if (isServing) return wait
+    isServing = true
+    return Effect.zipRight(Effect.forkDaemon(serveVirtual), wait)
+  })
+
   const turn: Turn = {
+    isLive,
     isOver: () => {
       look(Monotonic.millis(clock))
       return isOver
     },
     wasOver: () => isOver,
     look,
-    next: Effect.uninterruptibleMask((restore) => {
-      const place = Completion.make<void>()
-      waiting.add(place)
-      const wait = Effect.ensuring(
-        restore(place.wait),
-        Effect.sync(() => waiting.delete(place))
-      )
-      if (isServing) return wait
-      isServing = true
-      return Effect.zipRight(Effect.forkDaemon(serve), wait)
-    }),
+    next: isLive ? Effect.async((resume) => Effect.sync(later(() => resume(Effect.void)))) : nextVirtual,
+    later,
     now: () => now
   }
   return turn
 }
 
-/** Lets due timers and ready sockets run: the event loop passes both between two immediates. */
-const timersAndSockets = (clock: Clock.Clock, isLive: boolean): Effect.Effect<void> =>
-  isLive ? Effect.zipRight(immediate, immediate) : clock.sleep(Duration.zero)
-
-const immediate = Effect.async<void>((resume) => {
-  const timer = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(timer))
-})
+/** The event loop passes due timers and ready sockets between two immediates. */
+const afterTimersAndSockets = (run: () => void): void => {
+  setImmediate(() => setImmediate(run))
+}
 
 const turns = new WeakMap<Clock.Clock, Turn>()
 
