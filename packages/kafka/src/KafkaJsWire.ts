@@ -9,15 +9,12 @@ import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import type { ConfigIssue } from "./internal/settings/check.js"
 import * as Secure from "./internal/settings/connectionEnvironment.js"
 import { decodeOptions } from "./internal/settings/connectionOptions.js"
 import type { SaslOptions } from "./internal/settings/sasl.js"
 import type { TlsOptions } from "./internal/settings/tls.js"
 import { connect } from "./internal/wire/connection.js"
-import { load } from "./internal/wire/kafkajs.js"
 import { Wire } from "./Wire.js"
 
 export type { SaslOptions, TlsOptions }
@@ -50,10 +47,10 @@ export interface KafkaJsWireOptions {
   readonly sasl?: SaslOptions | undefined
 }
 
-/** The options, or the installed kafkajs, can't be used; lists every issue. */
+/** The options can't be used; lists every issue. */
 export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
-  /** `UnsupportedKafkaJs`: kafkajs is missing, or isn't the version that Spillway needs. */
-  readonly reason: "InvalidOptions" | "UnsupportedKafkaJs"
+  /** An option is missing, or has a value that can't be used. */
+  readonly reason: "InvalidOptions"
   /** The options that can't be used; at least one. */
   readonly issues: ReadonlyArray<{
     /** The option's name, such as `tls.key`. */
@@ -76,16 +73,12 @@ export class KafkaConfigError extends Data.TaggedError("KafkaConfigError")<{
 export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Service<Wire>, KafkaConfigError> =>
   Effect.suspend(() => {
     const { issues, options: decoded } = decodeOptions(options)
-    const kafkaJs = load()
-    const refuse = (reason: KafkaConfigError["reason"], issues: ReadonlyArray<ConfigIssue>) =>
-      Effect.fail(new KafkaConfigError({ reason, issues }))
-    if (Either.isLeft(kafkaJs)) return refuse("UnsupportedKafkaJs", [kafkaJs.left, ...issues])
-    if (issues.length > 0) return refuse("InvalidOptions", issues)
+    if (issues.length > 0) return Effect.fail(new KafkaConfigError({ reason: "InvalidOptions", issues }))
     return Effect.succeed(
       Wire.of({
         bootstrap: decoded.bootstrap,
         maxResponseBytes: decoded.maxResponseBytes,
-        connect: (endpoint) => connect(endpoint, kafkaJs.right, decoded)
+        connect: (endpoint) => connect(endpoint, decoded)
       })
     )
   })

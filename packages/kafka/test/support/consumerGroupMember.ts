@@ -4,12 +4,10 @@
  */
 import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import * as Cluster from "../../src/internal/cluster/cluster.js"
 import { decodeOptions } from "../../src/internal/settings/connectionOptions.js"
 import * as Flexible from "../../src/internal/wire/flexible.js"
-import { load } from "../../src/internal/wire/kafkajs.js"
 import { openLink } from "../../src/internal/wire/socket.js"
 import { nameOf } from "../../src/KafkaErrorCode.js"
 import type { Wire, WireError } from "../../src/Wire.js"
@@ -32,7 +30,7 @@ export const join = Effect.fnUntraced(function* (
   const topicId = Buffer.from(metadata!.topicId, "base64url")
   const { options } = decodeOptions({ brokers: brokers.split(",") })
   const link = yield* Effect.acquireRelease(
-    Effect.sync(() => openLink(options.bootstrap[0]!, Either.getOrThrow(load()), options)),
+    Effect.sync(() => openLink(options.bootstrap[0]!, options)),
     (link) => Effect.sync(() => link.destroy("the test is over"))
   )
   link.ready()

@@ -1,12 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { FetchRequest } from "@spillway/kafka/Protocol"
-import * as Either from "effect/Either"
 import { writeArray, writeBytes, writeInt64 } from "../../src/internal/wire/api.js"
 import { Fetch } from "../../src/internal/wire/fetchApi.js"
-import { load } from "../../src/internal/wire/kafkajs.js"
+import { makeEncoder } from "../../src/internal/wire/kafkajs.js"
 import { Reader } from "../../src/internal/wire/reader.js"
-
-const kafkaJs = Either.getOrThrow(load())
 
 const request: FetchRequest = {
   maxWaitMs: 0,
@@ -19,7 +16,7 @@ const request: FetchRequest = {
 
 describe("Fetch", () => {
   it("keeps each partition's own error, its aborted transactions, and its records as a view of the response", () => {
-    const out = kafkaJs.makeEncoder()
+    const out = makeEncoder()
     const partition = (index: number, errorCode: number) => {
       out.writeInt32(index).writeInt16(errorCode)
       for (const offset of [30, 20, 10]) writeInt64(out, offset)

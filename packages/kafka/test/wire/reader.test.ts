@@ -1,15 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { writeArray, writeBytes, writeInt64 } from "../../src/internal/wire/api.js"
 import * as Flexible from "../../src/internal/wire/flexible.js"
-import { type Encoder, load } from "../../src/internal/wire/kafkajs.js"
+import { type Encoder, makeEncoder } from "../../src/internal/wire/kafkajs.js"
 import { Reader } from "../../src/internal/wire/reader.js"
 
-const kafkaJs = Either.getOrThrow(load())
-
 const encoded = (write: (out: Encoder) => void): Buffer => {
-  const out = kafkaJs.makeEncoder()
+  const out = makeEncoder()
   write(out)
   return out.buffer
 }

@@ -4,24 +4,20 @@
 import { assert, it } from "@effect/vitest"
 import type { FetchRequest, MetadataResponse } from "@spillway/kafka/Protocol"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { describeKafka, uniqueName } from "../../../../scripts/kafka/testing.js"
 import { decodeOptions, parseEndpoint } from "../../src/internal/settings/connectionOptions.js"
 import type { Codec } from "../../src/internal/wire/api.js"
 import { Fetch } from "../../src/internal/wire/fetchApi.js"
-import { load } from "../../src/internal/wire/kafkajs.js"
 import { Metadata } from "../../src/internal/wire/metadataApi.js"
 import { openLink } from "../../src/internal/wire/socket.js"
 import * as RecordBatch from "../../src/RecordBatch.js"
 import * as Fixture from "../support/fixture.js"
 
-const kafkaJs = Either.getOrThrow(load())
-
 describeKafka("Every version on a broker", (brokers) => {
   const connect = Effect.acquireRelease(
     Effect.sync(() => {
       const { options } = decodeOptions({ brokers: brokers.split(",") })
-      return openLink(parseEndpoint(brokers.split(",")[0]!)!, kafkaJs, options)
+      return openLink(parseEndpoint(brokers.split(",")[0]!)!, options)
     }),
     (link) => Effect.sync(() => link.destroy("done"))
   )

@@ -1,12 +1,10 @@
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import { describeKafka, describeOwnKafka, makeBroker, uniqueName } from "../../../../scripts/kafka/testing.js"
 import { decodeOptions } from "../../src/internal/settings/connectionOptions.js"
 import { apis } from "../../src/internal/wire/apis.js"
-import { load } from "../../src/internal/wire/kafkajs.js"
 import { openLink } from "../../src/internal/wire/socket.js"
 import { KafkaErrorCode } from "../../src/KafkaErrorCode.js"
 import * as KafkaJsWire from "../../src/KafkaJsWire.js"
@@ -220,7 +218,7 @@ describeKafka("KafkaJsWire on a broker", (brokers) => {
       yield* createTopic(data, topic, 1)
       yield* whenLoaded(data.request("FindCoordinator", { key: groupId, keyType: "group" }))
       const { options } = decodeOptions({ brokers: brokers.split(",") })
-      const link = openLink(options.bootstrap[0]!, Either.getOrThrow(load()), options)
+      const link = openLink(options.bootstrap[0]!, options)
       yield* Effect.addFinalizer(() => Effect.sync(() => link.destroy("the test is over")))
       link.ready()
 

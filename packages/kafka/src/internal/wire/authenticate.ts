@@ -9,7 +9,7 @@ import * as Redacted from "effect/Redacted"
 import { type Endpoint, WireError } from "../../Wire.js"
 import { formatEndpoint, type WireOptions } from "../settings/connectionOptions.js"
 import type { SaslOptions } from "../settings/sasl.js"
-import type { Exchange, KafkaJs } from "./kafkajs.js"
+import { type Exchange, makeSaslAuthenticator } from "./kafkajs.js"
 import type { Link } from "./socket.js"
 import type { VersionRange } from "./versions.js"
 
@@ -36,7 +36,6 @@ const causeOf = (cause: Cause.Cause<unknown>): unknown => Diagnosis.carried(fail
 export const authenticate = Effect.fnUntraced(function* (
   link: Link,
   endpoint: Endpoint,
-  kafkaJs: KafkaJs,
   options: WireOptions,
   sasl: SaslOptions,
   ranges: ReadonlyMap<number, VersionRange>
@@ -96,7 +95,7 @@ export const authenticate = Effect.fnUntraced(function* (
       const versions = Object.fromEntries(
         Array.from(ranges, ([key, { max, min }]) => [key, { minVersion: min, maxVersion: max }])
       )
-      const authenticator = kafkaJs.makeSaslAuthenticator(connection, versions)
+      const authenticator = await makeSaslAuthenticator(connection, versions)
       await authenticator.authenticate()
       return Number(authenticator.sessionLifetime)
     },

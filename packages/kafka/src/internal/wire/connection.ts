@@ -8,16 +8,15 @@ import { formatEndpoint, type WireOptions } from "../settings/connectionOptions.
 import { apis } from "./apis.js"
 import * as ApiVersions from "./apiVersions.js"
 import { authenticate } from "./authenticate.js"
-import type { KafkaJs } from "./kafkajs.js"
 import { type Link, openLink } from "./socket.js"
 import * as Versions from "./versions.js"
 
 /** Refuses an invalid port here: Node's socket would throw and leak its handle. */
-const open = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Effect.Effect<Link, WireError> =>
+const open = (endpoint: Endpoint, options: WireOptions): Effect.Effect<Link, WireError> =>
   Effect.try({
     try: () => {
       if (!(endpoint.port >= 0 && endpoint.port < 65_536)) throw new RangeError(`invalid port ${endpoint.port}`)
-      return openLink(endpoint, kafkaJs, options)
+      return openLink(endpoint, options)
     },
     catch: (cause) =>
       new WireError({
@@ -38,7 +37,6 @@ interface Session {
 const negotiate = Effect.fnUntraced(function* (
   link: Link,
   endpoint: Endpoint,
-  kafkaJs: KafkaJs,
   options: WireOptions
 ): Effect.fn.Return<Session, WireError> {
   const { errorCode, ranges } = yield* link.send(ApiVersions.call(options.connectTimeoutMs))
@@ -49,8 +47,7 @@ const negotiate = Effect.fnUntraced(function* (
       description: `ApiVersions was answered with ${nameOf(errorCode)}`
     })
   }
-  const lifetimeMs =
-    options.sasl === undefined ? 0 : yield* authenticate(link, endpoint, kafkaJs, options, options.sasl, ranges)
+  const lifetimeMs = options.sasl === undefined ? 0 : yield* authenticate(link, endpoint, options, options.sasl, ranges)
   return { ranges, lifetimeMs }
 })
 
@@ -65,16 +62,12 @@ const duringHandshake = (error: WireError): WireError =>
 const retireAfterMs = (lifetimeMs: number): number => lifetimeMs * 0.8
 
 /** Opens a connection and does the handshakes. */
-export const connect = (
-  endpoint: Endpoint,
-  kafkaJs: KafkaJs,
-  options: WireOptions
-): Effect.Effect<Connection, WireError, Scope.Scope> =>
+export const connect = (endpoint: Endpoint, options: WireOptions): Effect.Effect<Connection, WireError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const link = yield* open(endpoint, kafkaJs, options)
+      const link = yield* open(endpoint, options)
       const destroy = Effect.sync(() => link.destroy("closed by the client"))
-      const { lifetimeMs, ranges } = yield* restore(negotiate(link, endpoint, kafkaJs, options)).pipe(
+      const { lifetimeMs, ranges } = yield* restore(negotiate(link, endpoint, options)).pipe(
         Effect.mapError((error) => duringHandshake(error.reason === "Disconnected" ? (link.ended() ?? error) : error)),
         Effect.onError(() => destroy)
       )

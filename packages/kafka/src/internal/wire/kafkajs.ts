@@ -1,9 +1,9 @@
-import { createRequire } from "node:module"
-import * as Either from "effect/Either"
-import type { ConfigIssue } from "../settings/check.js"
-
-/** The only version whose internals Spillway is tested with. */
-export const supportedKafkaJs = "2.2.4"
+/**
+ * The internals of kafkajs that Spillway uses. They are not public and may change in any release, so the package
+ * depends on exactly one.
+ */
+// @ts-expect-error kafkajs has no types for its internals.
+import KafkaJsEncoder from "kafkajs/src/protocol/encoder.js"
 
 /** kafkajs's `protocol/encoder`: a growing buffer and the protocol's primitive types. */
 export interface Encoder {
@@ -57,38 +57,24 @@ interface Logger {
   readonly error: () => void
 }
 
-/** The parts of kafkajs that Spillway uses. */
-export interface KafkaJs {
-  readonly makeEncoder: () => Encoder
-  /** `versions` by api key. */
-  readonly makeSaslAuthenticator: (
-    connection: SaslConnection,
-    versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>
-  ) => SaslAuthenticator
-}
-
 /** Drops kafkajs's logs: errors are typed. */
 const silent: Logger = { namespace: () => silent, debug: () => {}, error: () => {} }
 
-/**
- * Loads kafkajs's internals from where `require` resolves them, after checking that the version is the supported one:
- * they are not public and may change in any release.
- */
-export const load = (require: NodeJS.Require = createRequire(import.meta.url)): Either.Either<KafkaJs, ConfigIssue> => {
-  const refuse = (value: unknown) =>
-    Either.left({ field: "kafkajs", value, description: `version ${supportedKafkaJs} must be installed` })
-  const version = Either.try(() => (require("kafkajs/package.json") as { readonly version?: unknown }).version)
-  if (Either.isLeft(version)) return refuse("none")
-  if (version.right !== supportedKafkaJs) return refuse(version.right)
-  const Encoder = require("kafkajs/src/protocol/encoder") as new () => Encoder
-  const SaslAuthenticator = require("kafkajs/src/broker/saslAuthenticator") as new (
-    connection: SaslConnection,
-    logger: Logger,
-    versions: object,
-    isInFrames: boolean
-  ) => SaslAuthenticator
-  return Either.right({
-    makeEncoder: () => new Encoder(),
-    makeSaslAuthenticator: (connection, versions) => new SaslAuthenticator(connection, silent, versions, true)
-  })
+export const makeEncoder = (): Encoder => new (KafkaJsEncoder as new () => Encoder)()
+
+type MakeSaslAuthenticator = new (
+  connection: SaslConnection,
+  logger: Logger,
+  versions: object,
+  isInFrames: boolean
+) => SaslAuthenticator
+
+/** `versions` by api key. Its module is loaded only here, since most of kafkajs comes with it. */
+export const makeSaslAuthenticator = async (
+  connection: SaslConnection,
+  versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>
+): Promise<SaslAuthenticator> => {
+  // @ts-expect-error kafkajs has no types for its internals.
+  const loaded = (await import("kafkajs/src/broker/saslAuthenticator/index.js")) as { readonly default: unknown }
+  return new (loaded.default as MakeSaslAuthenticator)(connection, silent, versions, true)
 }

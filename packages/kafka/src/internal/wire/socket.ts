@@ -10,7 +10,7 @@ import { isRefusal, keepAliveMs, openTls } from "../settings/tls.js"
 import type { Call } from "./api.js"
 import * as ApiVersions from "./apiVersions.js"
 import { makeFrames, piecesOf } from "./frames.js"
-import type { KafkaJs } from "./kafkajs.js"
+import { makeEncoder } from "./kafkajs.js"
 import { Reader } from "./reader.js"
 
 /** One socket that carries requests and their responses, in order. */
@@ -61,7 +61,7 @@ const maxResponseBytes = (limit: number, isReady: boolean, api: Api | undefined)
   return Math.min(limit, isReady ? Math.max(limit / 2, smallResponseBytes) : smallResponseBytes)
 }
 
-export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOptions): Link => {
+export const openLink = (endpoint: Endpoint, options: WireOptions): Link => {
   const closed = Deferred.unsafeMake<WireError>(FiberId.none)
   /** Written requests, in the order in which the broker answers. */
   const pending: Array<Pending> = []
@@ -247,7 +247,7 @@ export const openLink = (endpoint: Endpoint, kafkaJs: KafkaJs, options: WireOpti
 
   const enqueue = <A>(call: Call<A>, resume: (answer: Effect.Effect<A, WireError>) => void): void => {
     correlationId = (correlationId + 1) & 0x7fffffff
-    const out = kafkaJs.makeEncoder()
+    const out = makeEncoder()
     out.writeInt32(0).writeInt16(call.key).writeInt16(call.version).writeInt32(correlationId)
     out.writeString(options.clientId)
     const attachments = call.encode(out)
