@@ -3,6 +3,7 @@
  * faults if the requests arrive in the same order.
  */
 import { Wire } from "@spillway/kafka/Wire"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,6 @@ import * as Layer from "effect/Layer"
 import * as FaultRules from "./internal/faultRules.js"
 import type { Fault, FaultEvent, FaultPlan, FaultRule } from "./internal/faultTypes.js"
 import * as FaultyConnection from "./internal/faultyConnection.js"
-import * as Monotonic from "./internal/monotonic.js"
 
 export type { Fault, FaultEvent, FaultPlan, FaultRule }
 

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { survives } from "../../../../scripts/interrupting.js"
-import * as Completion from "../../src/internal/concurrency/completion.js"
 import * as RunUntil from "../../src/internal/concurrency/runUntil.js"
 import * as Signal from "../../src/internal/concurrency/signal.js"
 

@@ -4,6 +4,7 @@
 import { KafkaErrorCode } from "@spillway/kafka/KafkaErrorCode"
 import { earliestTimestamp, type IsolationLevel, latestTimestamp } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import { concat } from "@spillway/transport/runtime/Bytes"
 import * as Transactions from "./logTransactions.js"
 import * as ProducerState from "./producerState.js"
 
@@ -225,17 +226,6 @@ export const count = (log: Log): number =>
   log.batches.some(({ marker }) => marker !== undefined) || log.transactions.open.size > 0
     ? records(log, "read_committed").length
     : log.endOffset - log.startOffset
-
-export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  if (parts.length === 1) return parts[0]!
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
 
 /** The first offset at or after a timestamp, or -1 when no record is that late. */
 export const offsetFor = (

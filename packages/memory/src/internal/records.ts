@@ -14,6 +14,7 @@ import type {
   ProduceResponse
 } from "@spillway/kafka/Protocol"
 import * as RecordBatch from "@spillway/kafka/RecordBatch"
+import { concat } from "@spillway/transport/runtime/Bytes"
 import type { Answer } from "./connections.js"
 import * as Log from "./log.js"
 import type { Placement } from "./placement.js"
@@ -141,7 +142,7 @@ const read = (
       limit,
       bytesRead === 0
     )
-    const records = Log.concat(batches)
+    const records = concat(batches)
     bytesRead += records.length
     return {
       partition: wanted.partition,

@@ -1,13 +1,13 @@
 /**
  * Timers of a broker or a network, on Effect's Clock.
  */
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
-import * as Monotonic from "./monotonic.js"
 
 export interface Timers {
   /** Milliseconds of the monotonic clock. */

@@ -7,8 +7,8 @@ import type { CircuitBreakerState } from "../CircuitBreaker.js"
 import type { ConsumerStatus } from "../Consumer.js"
 import type { ConsumerSnapshot, PartitionSnapshot } from "../runtime/ConsumerSnapshot.js"
 import type { Metrics } from "../runtime/Metrics.js"
+import * as Monotonic from "../runtime/Monotonic.js"
 import * as MetricSeries from "./metricSeries.js"
-import * as Monotonic from "./monotonic.js"
 
 const statuses: ReadonlyArray<ConsumerStatus> = ["Starting", "Running", "Paused", "Draining", "Stopped", "Failed"]
 

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../runtime/Monotonic.js"
 
 /** A position in a schedule. Positions are immutable: `next` returns the following one. */
 export interface ScheduleCursor<in In, out R = never> {

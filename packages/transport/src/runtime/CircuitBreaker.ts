@@ -14,9 +14,9 @@ import type { CircuitBreaker, CircuitBreakerOptions, CircuitBreakerState } from 
 import type { HandlerFailure } from "../HandlerError.js"
 import * as Machine from "../internal/circuitBreaker/machine.js"
 import type { CircuitBreakerSettings } from "../internal/circuitBreaker/types.js"
-import * as Monotonic from "../internal/monotonic.js"
 import type { Issue } from "./Environment.js"
 import * as Logging from "./Logging.js"
+import * as Monotonic from "./Monotonic.js"
 
 export type { CircuitBreakerSettings }
 

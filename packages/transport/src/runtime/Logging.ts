@@ -6,8 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
-import * as Monotonic from "../internal/monotonic.js"
 import * as Diagnosis from "./Diagnosis.js"
+import * as Monotonic from "./Monotonic.js"
 
 /** A rate limit of log lines: `lines` per interval `every`. */
 export interface Limit {

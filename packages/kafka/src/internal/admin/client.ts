@@ -2,11 +2,11 @@
  * The connections and settings that all operations of one `KafkaAdmin` share, and the time limit of each operation.
  */
 import { describe } from "@spillway/transport/runtime/Environment"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
 import * as Cluster from "../cluster/cluster.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import { type AdminSettings, timeoutOf } from "./adminSettings.js"
 import * as Failures from "./failures.js"
 import type { AdminFailure, AdminOptions, KafkaAdminError } from "./types.js"

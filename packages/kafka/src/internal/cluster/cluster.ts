@@ -5,6 +5,7 @@
  */
 
 import * as Logging from "@spillway/transport/runtime/Logging"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
@@ -12,7 +13,6 @@ import type * as Scope from "effect/Scope"
 import { KafkaErrorCode, nameOf } from "../../KafkaErrorCode.js"
 import type { Api, BrokerEndpoint, PartitionMetadata, Request, Response, TopicMetadata } from "../../Protocol.js"
 import { type Endpoint, type Role, Wire, WireError } from "../../Wire.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Retries from "../concurrency/retries.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Connections from "./connections.js"

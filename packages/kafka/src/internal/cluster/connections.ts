@@ -1,6 +1,7 @@
 /**
  * One connection per broker and role, opened when it is first needed and checked before it is used.
  */
+import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,6 @@ import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Api, Request, Response } from "../../Protocol.js"
 import { type Connection, type Endpoint, type Role, type Wire, WireError } from "../../Wire.js"
-import * as Completion from "../concurrency/completion.js"
 import * as Reachability from "./reachability.js"
 
 export interface Connections {

@@ -3,10 +3,10 @@
  * interval with the duration and the attempts, and one when it answers again. A broker that flaps gets no more lines.
  */
 import * as Logging from "@spillway/transport/runtime/Logging"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
-import * as Monotonic from "../concurrency/monotonic.js"
 
 /** How often an outage of a broker is logged, in milliseconds. */
 export const repeatEveryMs = 30_000

@@ -4,12 +4,12 @@
  */
 import { messageOf } from "@spillway/transport/HandlerError"
 import * as Logging from "@spillway/transport/runtime/Logging"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
-import * as Monotonic from "./monotonic.js"
 
 /** An operation that has been failing for this long, in milliseconds, is logged and shown in health. */
 export const lastingAfterMs = 10_000

@@ -3,9 +3,9 @@
  * interrupted between the two.
  */
 
+import type { Result } from "@spillway/transport/runtime/Completion"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { Result } from "./completion.js"
 import { forkQuietly } from "./forkQuietly.js"
 import type * as Signal from "./signal.js"
 

@@ -2,16 +2,16 @@
  * The partitions of a member: their start offsets when assigned, and their end when revoked or lost.
  */
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
+import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { Metrics } from "@spillway/transport/runtime/Metrics"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
-import * as Completion from "../concurrency/completion.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Parallel from "../concurrency/parallel.js"
 import type { Member } from "../group/member.js"
 import type { RebalanceHandler } from "../group/membership.js"

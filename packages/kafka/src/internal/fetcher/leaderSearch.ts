@@ -2,12 +2,12 @@
  * Looks up the leaders of partitions apart from fetching, so that slow or unavailable metadata delays no partition with
  * a known leader.
  */
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as RunUntil from "../concurrency/runUntil.js"
 import * as Signal from "../concurrency/signal.js"
 

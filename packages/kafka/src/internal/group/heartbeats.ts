@@ -2,13 +2,13 @@
  * Heartbeats, on their own timer from the first generation to the end of the membership, and the session deadline that
  * they extend.
  */
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as Decisions from "./decisions.js"
 import type { Member } from "./member.js"

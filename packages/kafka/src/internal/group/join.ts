@@ -2,13 +2,13 @@
  * JoinGroup and SyncGroup: how the member enters a generation.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import { nameOf } from "../../KafkaErrorCode.js"
 import type { Api, Request } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster, ResponseError } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Patience from "../concurrency/patience.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import * as ConsumerProtocol from "./consumerProtocol.js"

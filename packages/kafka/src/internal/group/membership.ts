@@ -3,13 +3,13 @@
  * decides how to react to each response; the `RebalanceHandler` that is passed in handles the partitions.
  */
 import type { ConsumerError, TopicPartition } from "@spillway/transport/Consumer"
+import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Completion from "../concurrency/completion.js"
 import * as RunUntil from "../concurrency/runUntil.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import { show, without } from "../topicPartition.js"

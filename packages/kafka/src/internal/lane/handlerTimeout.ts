@@ -3,10 +3,10 @@
  * It checks all lanes of a consumer at intervals: a timer for each attempt would cost more than a short handler.
  */
 import { HandlerTimeout } from "@spillway/transport/HandlerError"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Monotonic from "../concurrency/monotonic.js"
 import type * as Signal from "../concurrency/signal.js"
 
 /** The observed state of one lane's attempts. */

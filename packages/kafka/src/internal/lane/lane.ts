@@ -9,6 +9,7 @@ import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import type { PartitionSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import { failureOf } from "@spillway/transport/runtime/Failure"
 import type { ConsumerMetrics } from "@spillway/transport/runtime/Metrics"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import {
   awaited,
   type FailedAttempt,
@@ -24,7 +25,6 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { forkQuietly } from "../concurrency/forkQuietly.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Admission from "./admission.js"
 import { CurrentHandler } from "./currentHandler.js"

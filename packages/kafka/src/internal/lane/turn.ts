@@ -2,13 +2,13 @@
  * A turn: the time in which the lanes of all consumers of a process run before timers and sockets run again. Fibers
  * yield in microtasks, so without turns heartbeats and fetches would wait until every queue is empty.
  */
+import * as Completion from "@spillway/transport/runtime/Completion"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Completion from "../concurrency/completion.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 
 export interface Turn {
   /** Whether its clock is that of a real event loop. */

@@ -1,13 +1,13 @@
 /**
  * A producer's knowledge of its topics: looked up at first use, after failures, and at intervals.
  */
+import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Effect from "effect/Effect"
 import { KafkaErrorCode } from "../../KafkaErrorCode.js"
 import type { TopicMetadata } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Completion from "../concurrency/completion.js"
 import * as Decisions from "./decisions.js"
 
 export interface Topics {

@@ -2,6 +2,7 @@
  * Reads partitions without a group: one loop for each leader fetches ahead of the stream, as far as the buffer has room.
  */
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -12,7 +13,6 @@ import { RecordBatchError } from "../../RecordBatch.js"
 import type { Wire, WireError } from "../../Wire.js"
 import * as Cluster from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import type { Failure, Retry } from "../concurrency/retries.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Tasks from "../concurrency/tasks.js"

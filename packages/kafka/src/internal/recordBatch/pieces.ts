@@ -1,7 +1,7 @@
 /**
  * Piecewise decompression, so that no more is in memory than is needed.
  */
-import { join } from "./join.js"
+import { concat } from "@spillway/transport/runtime/Bytes"
 import * as Window from "./window.js"
 
 export interface Pieces {
@@ -42,5 +42,5 @@ export const collect = (pieces: Pieces, maxBytes: number): Uint8Array => {
     if (size > maxBytes) throw new RangeError(`it holds more than ${maxBytes} bytes`)
     parts.push(piece.slice())
   }
-  return join(parts)
+  return concat(parts)
 }

@@ -1,8 +1,8 @@
 /**
  * Snappy, with the framing of Xerial's snappy-java as Java's clients write it, or without, as some other clients do.
  */
+import { concat } from "@spillway/transport/runtime/Bytes"
 import type { Codec, Load } from "./codec.js"
-import { join } from "./join.js"
 import { viewOf } from "./layout.js"
 import * as Pieces from "./pieces.js"
 import * as SnappyCompress from "./snappyCompress.js"
@@ -137,7 +137,7 @@ const codec = (compressBlock: Transform, whole: Transform | undefined): Codec =>
         viewOf(size).setInt32(0, block.length)
         parts.push(size, block)
       }
-      return join(parts)
+      return concat(parts)
     },
     pieces: (bytes) => pieces(blocksOf(bytes)),
     fits: (bytes, maxBytes) => contentBytes(blocksOf(bytes)) <= maxBytes,
@@ -145,7 +145,7 @@ const codec = (compressBlock: Transform, whole: Transform | undefined): Codec =>
       const blocks = blocksOf(bytes)
       const size = contentBytes(blocks)
       if (size > maxBytes) throw new RangeError(`it holds ${size} bytes`)
-      return whole === undefined ? Pieces.collect(pieces(blocks), maxBytes) : join(blocks.map(whole))
+      return whole === undefined ? Pieces.collect(pieces(blocks), maxBytes) : concat(blocks.map(whole))
     }
   }
 }

@@ -4,11 +4,11 @@
  */
 import { ConsumerError } from "@spillway/transport/Consumer"
 import * as Environment from "@spillway/transport/runtime/Environment"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Signal from "../concurrency/signal.js"
 import * as Settings from "../settings/transactionSettings.js"
 import * as Commits from "./commits.js"

@@ -3,12 +3,12 @@
  * the coordinator. The states are in `transactionState.ts`.
  */
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { InitProducerIdRequest } from "../../Protocol.js"
 import type { Transaction, TransactionError } from "../../Transaction.js"
 import type { Wire } from "../../Wire.js"
-import * as Monotonic from "../concurrency/monotonic.js"
 import * as Core from "../producer/core.js"
 import * as PartitionQueue from "../producer/partitionQueue.js"
 import type { Readiness } from "../producer/readiness.js"

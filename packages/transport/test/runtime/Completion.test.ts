@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Completion from "../../src/internal/concurrency/completion.js"
+import * as Completion from "../../src/runtime/Completion.js"
 
 describe("result", () => {
   it.effect("reaches all waiters, also later ones; only the first counts", () =>

@@ -1,9 +1,10 @@
 /**
- * A clock that only moves forwards. Durations are measured with it, because the wall clock can be set.
+ * Monotonic time, for measuring durations: the wall clock may be set. For Spillway's own runtimes; unstable.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
 
 /** Its nanoseconds are a bigint, which costs twice as much to read. */
 const live = Context.get(DefaultServices.liveServices, Clock.Clock)
@@ -11,3 +12,6 @@ const live = Context.get(DefaultServices.liveServices, Clock.Clock)
 /** Milliseconds since an arbitrary moment. */
 export const millis = (clock: Clock.Clock): number =>
   clock === live ? performance.now() : Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+/** `millis` of the current clock. */
+export const now: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => millis(clock)))
