@@ -84,7 +84,7 @@ const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
 ): Effect.fn.Return<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> {
   const settings = yield* ConsumerSettings.decode(options)
   yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
-  yield* logStart("Consumer", {
+  yield* logStart("Consumer starting", {
     groupId: settings.groupId,
     topics: settings.topicPattern === undefined ? settings.topics.join(" ") : String(settings.topicPattern)
   })

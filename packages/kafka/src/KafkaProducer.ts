@@ -44,7 +44,9 @@ export type KafkaProducerOptions = ProducerOptions
 export const make = (
   options: KafkaProducerOptions = {}
 ): Effect.Effect<Context.Tag.Service<Producer>, KafkaProducerConfigError, Wire | Scope.Scope> =>
-  Effect.flatMap(decode(options), (settings) => Effect.zipRight(logStart("Producer", {}), internal.make(settings)))
+  Effect.flatMap(decode(options), (settings) =>
+    Effect.zipRight(logStart("Producer starting", {}), internal.make(settings))
+  )
 
 /** The `Producer` service; see `make`. */
 export const layer = (
@@ -84,7 +86,7 @@ export const transactional = (
 > =>
   Effect.flatMap(TransactionalSettings.decode(options), (settings) =>
     Effect.zipRight(
-      logStart("Producer", { transactionalId: settings.transactionalId }),
+      logStart("Producer starting", { transactionalId: settings.transactionalId }),
       internalTransactional.make(settings)
     )
   )

@@ -2,6 +2,10 @@
  * A Kafka broker in memory that answers `Wire` by Kafka's rules: partitioned logs of encoded batches, consumer groups
  * with generations and session timeouts, committed offsets, transactions and long polls. It runs on Effect's Clock.
  * Under `TestClock`, the consumers and producers that talk to Kafka in production run in a unit test without waiting.
+ *
+ * A member that joins a group waits for the other members' next heartbeats. If a test does nothing for half a second of
+ * real time meanwhile, such as one that awaits a second `KafkaConsumer.make`, the broker advances the `TestClock`, timer
+ * by timer, until the group has rebalanced.
  */
 import { KafkaErrorCode, nameOf } from "@spillway/kafka/KafkaErrorCode"
 import type { IsolationLevel } from "@spillway/kafka/Protocol"
@@ -23,6 +27,7 @@ import * as Log from "./internal/log.js"
 import * as Nodes from "./internal/nodes.js"
 import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
+import * as TestClock from "./internal/testClock.js"
 import * as Timers from "./internal/timers.js"
 import * as TopicConfigs from "./internal/topicConfigs.js"
 import * as Topics from "./internal/topics.js"
@@ -248,7 +253,9 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<MemoryBroker>, MemoryBrokerError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
-    const timers = Timers.make(yield* Effect.clock, runtime)
+    const clock = yield* Effect.clock
+    TestClock.quicken(clock)
+    const timers = Timers.make(clock, runtime)
     const limits = {
       minSessionTimeoutMs: Duration.toMillis(options?.minSessionTimeout ?? "6 seconds"),
       maxSessionTimeoutMs: Duration.toMillis(options?.maxSessionTimeout ?? "30 minutes"),
@@ -276,7 +283,13 @@ export const make = (
       endOffsets: coordinator.endTransaction
     })
     const serve = Broker.make({ timers, placement, topics, coordinator, transactions })
-    const connections = Connections.make({ timers, nodes: placement.nodes, serve, runtime })
+    const connections = Connections.make({
+      timers,
+      nodes: placement.nodes,
+      serve,
+      standstill: TestClock.make(clock, runtime),
+      runtime
+    })
     const nodes = Nodes.make({ timers, placement, topics, coordinator, connections })
     const everyNode = placement.nodes.map(({ nodeId }) => nodeId)
     yield* Effect.addFinalizer(() =>

@@ -12,10 +12,10 @@ import * as LogLevel from "effect/LogLevel"
 const stateOf = ({ enabled }: { readonly enabled: boolean }): "on" | "off" => (enabled ? "on" : "off")
 
 export const logStart = Effect.fnUntraced(function* (
-  component: "Consumer" | "Producer",
+  message: "Consumer starting" | "Producer starting",
   annotations: Readonly<Record<string, string>>
 ): Effect.fn.Return<void> {
-  yield* Logging.log(LogLevel.Info, `${component} starting`, {
+  yield* Logging.log(LogLevel.Info, message, {
     ...annotations,
     metrics: stateOf(yield* TransportMetrics),
     tracing: stateOf(yield* TransportTracing),

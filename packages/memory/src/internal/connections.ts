@@ -11,6 +11,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Ending from "./ending.js"
+import type { Standstill } from "./testClock.js"
 import type { Timers } from "./timers.js"
 
 /** A request that its node may answer later, through the callback. Returns how to stop waiting for the answer. */
@@ -55,11 +56,12 @@ export interface Options {
   readonly timers: Timers
   readonly nodes: ReadonlyArray<BrokerEndpoint>
   readonly serve: Serve
+  readonly standstill: Standstill
   /** The cluster's scope: work that it does for a client continues when the client's fibers end. */
   readonly runtime: Runtime.Runtime<never>
 }
 
-export const make = ({ nodes, runtime, serve, timers }: Options): Connections => {
+export const make = ({ nodes, runtime, serve, standstill, timers }: Options): Connections => {
   const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
   const everyone = new Set<Open>()
   const stopped = new Set<number>()
@@ -119,16 +121,20 @@ export const make = ({ nodes, runtime, serve, timers }: Options): Connections =>
           fail,
           serve: (answered) => {
             try {
+              standstill.asked()
               const response = serve(node.nodeId, clientId, api, request)
               if (typeof response === "function") {
+                const isOver = api === "JoinGroup" || api === "SyncGroup" ? standstill.waiting() : () => {}
                 const isLimited = limitMs < Number.POSITIVE_INFINITY
                 const cancel = isLimited ? timers.after(limitMs, () => expire(sent, limitMs)) : () => {}
                 const giveUp = response((later) => {
                   cancel()
+                  isOver()
                   answer(Effect.succeed(later), answered)
                 })
                 return () => {
                   cancel()
+                  isOver()
                   giveUp()
                 }
               }
