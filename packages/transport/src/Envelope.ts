@@ -62,6 +62,15 @@ export const eventIdOf = (record: Pick<ConsumedRecord, "headers" | "topic" | "pa
   )
 }
 
+const decoder = new TextDecoder()
+
+/**
+ * The key as UTF-8 text; `none` if the record has none. To have keys that aren't text dead-lettered, set the consumer's
+ * option `key` to `Codec.text` instead.
+ */
+export const keyText = (record: Pick<ConsumedRecord, "key">): Option.Option<string> =>
+  record.key === null ? Option.none() : Option.some(decoder.decode(record.key))
+
 /** The envelope with another value. */
 export const map = <A, B, K>(envelope: Envelope<A, K>, f: (value: A) => B): Envelope<B, K> => ({
   eventId: envelope.eventId,

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
 import * as Envelope from "../src/Envelope.js"
 import * as Headers from "../src/Headers.js"
 import * as RecordEnvelope from "../src/internal/envelope.js"
@@ -22,6 +23,14 @@ describe("Envelope", () => {
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "c-1", "x-event-id": "" }))), "c-1")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "c-1", "x-event-id": "e-1" }))), "e-1")
     assert.strictEqual(Envelope.eventIdOf(record(Headers.fromRecord({ ce_id: "" }))), "orders-3-42")
+  })
+
+  it("reads a key as text", () => {
+    const text = (key: Uint8Array | null) => Option.getOrNull(Envelope.keyText({ key }))
+    assert.strictEqual(text(new TextEncoder().encode("k-ü")), "k-ü")
+    assert.strictEqual(text(new Uint8Array()), "")
+    assert.strictEqual(text(null), null)
+    assert.strictEqual(text(Uint8Array.of(0xff)), "\ufffd")
   })
 
   it("reads the record's fields only on access", () => {

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { committed, group, makeCalls, onBroker, options, quiet, topic } from "../support/consumerTesting.js"
+import { logged } from "../support/logged.js"
 
 const retry = RetryPolicy.fixed({ retries: 3, delay: "10 seconds" })
 const topics = { [topic]: 1 }
@@ -67,6 +68,33 @@ describe("drain", () => {
         ["a", 1, 15_000]
       ])
     }).pipe(onBroker({ topics }))
+  )
+
+  it.effect("warns of each record whose handler it cuts off", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const broker = yield* MemoryBroker
+        const consumer = yield* KafkaConsumer.make({
+          ...options,
+          drainTimeout: "5 seconds",
+          handler: ({ value }) => (value === "slow" ? Effect.sleep("1 minute") : Effect.void)
+        })
+        yield* broker.produce(topic, [{ value: "a" }, { value: "slow" }, { value: "b", partition: 1 }])
+        yield* TestClock.adjust("1 second")
+        const closing = yield* Effect.fork(consumer.close)
+        yield* TestClock.adjust("6 seconds")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(
+          lines.filter(({ level }) => level === "Warning").map(({ annotations, message }) => [message, annotations]),
+          [
+            [
+              "A handler did not end in time: its record will be redelivered",
+              { groupId: group, topic, partition: 0, offset: 1, option: "drainTimeout", timeoutMs: 5_000 }
+            ]
+          ]
+        )
+      })
+    ).pipe(onBroker({ topics: { [topic]: 2 } }))
   )
 
   it.effect("interrupts a handler that exceeds drainTimeout; the next consumer starts at attempt 1", () =>

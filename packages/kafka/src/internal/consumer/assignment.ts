@@ -4,10 +4,12 @@
 import { ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import * as Completion from "@spillway/transport/runtime/Completion"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
+import * as Logging from "@spillway/transport/runtime/Logging"
 import type { Metrics } from "@spillway/transport/runtime/Metrics"
 import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import { earliestTimestamp, latestTimestamp } from "../../Protocol.js"
 import type { Cluster } from "../cluster/cluster.js"
@@ -185,9 +187,33 @@ export const make = <R>(options: {
         return busy.length === 0 ? Effect.void : Effect.asVoid(Parallel.forEach(busy, ({ abort }) => abort))
       })
 
+    const limited = Logging.limited(Logging.storm)
+    const warnOfCutOff = (
+      ending: ReadonlyArray<Partition.Partition>,
+      limit: { readonly option: string; readonly timeoutMs: number }
+    ) =>
+      Effect.forEach(
+        ending,
+        ({ hasEnded, inFlight, partition, topic }) => {
+          const record = hasEnded() ? undefined : inFlight()
+          if (record === undefined) return Effect.void
+          return limited(
+            Logging.log(LogLevel.Warning, "A handler did not end in time: its record will be redelivered", {
+              groupId,
+              topic,
+              partition,
+              offset: record.offset,
+              ...limit
+            })
+          )
+        },
+        { discard: true }
+      )
+
     /** Lets the records in flight of partitions settle, commits, and ends the partitions. */
     const end = Effect.fnUntraced(function* (
       isEnding: (partition: TopicPartition) => boolean,
+      option: "drainTimeout" | "revokeTimeout",
       timeoutMs: number,
       commitMsAfter: (settledInMs: number) => number
     ) {
@@ -201,6 +227,7 @@ export const make = <R>(options: {
         Effect.forEach(ending, ({ ended }) => ended, { discard: true }),
         timeoutMs
       )
+      yield* warnOfCutOff(ending, { option, timeoutMs })
       yield* abortEach(ending)
       const settledInMs = (yield* Monotonic.now) - startedAt
       if (committer.isBehind()) yield* Concurrency.timeoutOption(committer.flush, commitMsAfter(settledInMs))
@@ -214,11 +241,12 @@ export const make = <R>(options: {
       owned: () => [...assigned.all, ...Array.from(opening.values(), ({ owned }) => owned)],
       open,
       opened,
-      drain: (timeoutMs, commitMsAfter) => end(all, timeoutMs, commitMsAfter),
+      drain: (timeoutMs, commitMsAfter) => end(all, "drainTimeout", timeoutMs, commitMsAfter),
       revoke: (partitions) => {
         const revoked = new Set(partitions.map(keyOf))
         return end(
           (partition) => revoked.has(keyOf(partition)),
+          "revokeTimeout",
           settings.revokeTimeoutMs,
           () => settings.rebalanceTimeoutMs - settings.revokeTimeoutMs
         )

@@ -71,6 +71,8 @@ export interface Lane
   readonly hasEnded: () => boolean
   /** Closes the lane and interrupts the record in flight; nothing settles any more. */
   readonly abort: Effect.Effect<void>
+  /** The record that has started and has no outcome. */
+  readonly inFlight: () => ConsumedRecord | undefined
   /** The record in flight, and since when. */
   readonly snapshot: () => Pick<PartitionSnapshot, "activity" | "inFlight" | "oldestFetchedAt" | "steps">
 }
@@ -309,6 +311,7 @@ export const make = Effect.fnUntraced(function* <R>(
       if (hasEnded()) return Effect.void
       return Effect.asVoid(Concurrency.timeoutOption(Effect.interruptible(Fiber.interrupt(driver)), "1 second"))
     }),
+    inFlight: () => current,
     isHandling: () => activity === "Attempting",
     watch: (now) => {
       if (activity !== "Attempting" || !HandlerTimeout.look(watchdog, now)) return

@@ -175,6 +175,7 @@ export const make = Effect.fnUntraced(function* <R>(
     close: lane.close,
     ended: lane.ended,
     hasEnded: lane.hasEnded,
+    inFlight: lane.inFlight,
     abort: lane.abort,
     isHandling: lane.isHandling,
     watch: lane.watch,
