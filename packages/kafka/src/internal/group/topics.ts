@@ -11,6 +11,7 @@ import { KafkaErrorCode as Code, nameOf } from "../../KafkaErrorCode.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import { howToCreate } from "../howToCreate.js"
 import type { ConsumerSettings } from "../settings/consumerSettings.js"
 import type { Generation } from "./join.js"
 import type { Member } from "./member.js"
@@ -57,8 +58,8 @@ export const make = (options: {
     return counts
   })
 
-  const log = (message: string, topic: string) =>
-    Logging.log(LogLevel.Warning, message, { groupId: settings.groupId, topic })
+  const log = (message: string, topic: string, more: Readonly<Record<string, string>> = {}) =>
+    Logging.log(LogLevel.Warning, message, { groupId: settings.groupId, topic, ...more })
 
   const look = Effect.gen(function* () {
     const topics = yield* subscription.refresh
@@ -84,7 +85,8 @@ export const make = (options: {
   const check = Effect.gen(function* () {
     const { counts, topics } = yield* lookFirst
     for (const topic of topics) {
-      if (!counts.has(topic)) yield* log("The topic does not exist: waiting for it", topic)
+      if (counts.has(topic)) continue
+      yield* log("The topic does not exist: waiting for it", topic, { remedy: howToCreate(topic) })
     }
     if (pattern === undefined) return
     if (topics.length === 0) yield* log("No topic matches the pattern: waiting for one", String(pattern))

@@ -8,6 +8,7 @@ import type { TopicMetadata } from "../../Protocol.js"
 import type { WireError } from "../../Wire.js"
 import type { Cluster } from "../cluster/cluster.js"
 import * as Backoff from "../concurrency/backoff.js"
+import { howToCreate } from "../howToCreate.js"
 import * as Decisions from "./decisions.js"
 
 export interface Topics {
@@ -118,7 +119,10 @@ export const make = ({ cluster, mayForget, maxAgeMs, now, run, unknownTopicTimeo
           const verdict =
             answer._tag === "Left" ? Decisions.ofWireError(answer.left) : Decisions.ofCode(answer.right.errorCode)
           if (verdict._tag !== "Retry") return yield* Effect.fail(verdict.failure)
-          if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) return yield* Effect.fail(verdict.failure)
+          if (verdict.unknownTopic && now() - startedAt >= unknownTopicMs) {
+            const description = `${verdict.failure.description}: ${howToCreate(topic)}`
+            return yield* Effect.fail({ ...verdict.failure, description })
+          }
           if (!onRetry(verdict.failure)) return yield* Effect.fail(verdict.failure)
           yield* retry.failed(verdict.failure.description)
           yield* backoff.next

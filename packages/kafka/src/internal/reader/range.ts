@@ -12,6 +12,7 @@ import type { Cluster } from "../cluster/cluster.js"
 import { listOffset } from "../cluster/listOffsets.js"
 import * as Backoff from "../concurrency/backoff.js"
 import * as Parallel from "../concurrency/parallel.js"
+import { howToCreate } from "../howToCreate.js"
 import type { ReadSettings } from "./readSettings.js"
 import { KafkaReaderError } from "./types.js"
 
@@ -32,7 +33,7 @@ export const unknownTopic = (topic: string, timeoutMs: number): KafkaReaderError
   new KafkaReaderError({
     reason: "UnknownTopic",
     topic,
-    description: `the cluster has not known it for unknownTopicTimeout (${timeoutMs} ms)`
+    description: `the cluster has not known it for unknownTopicTimeout (${timeoutMs} ms): ${howToCreate(topic)}`
   })
 
 /** Retries until the topic is known. */
