@@ -106,7 +106,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a moved coordinator is not looked up again",
     file: `${kafka}/group/decisions.ts`,
     replace: "      return findCoordinator",
-    by: '      return fatal("Configuration")'
+    by: '      return fatal("Refused")'
   },
   {
     name: "cooperative members revoke nothing",

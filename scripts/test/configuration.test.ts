@@ -25,7 +25,7 @@ import * as Effect from "effect/Effect"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import { decodeOptions } from "../../packages/kafka/src/internal/settings/connectionOptions.js"
+import { decodeOptions } from "../../packages/kafka/src/internal/settings/connectionSettings.js"
 import * as ConsumerSettings from "../../packages/kafka/src/internal/settings/consumerSettings.js"
 import * as ProducerSettings from "../../packages/kafka/src/internal/settings/producerSettings.js"
 import * as TransactionalSettings from "../../packages/kafka/src/internal/settings/transactionSettings.js"
@@ -150,7 +150,9 @@ const producer: Producer["Type"] = {
 }
 
 const layers: Readonly<Record<string, Documented>> = {
-  KafkaJsWire: documented("KAFKA", KafkaJsWire.config, (options) => Effect.sync(() => decodeOptions(options).options)),
+  KafkaJsWire: documented("KAFKA", KafkaJsWire.config(), (options) =>
+    Effect.sync(() => decodeOptions(options).options)
+  ),
   KafkaConsumer: documented("KAFKA_CONSUMER", KafkaConsumer.config({ groupId: "g", topics: ["t"] }), (options) =>
     Effect.sync(() => ConsumerSettings.check(options).settings)
   ),
@@ -174,7 +176,7 @@ const layers: Readonly<Record<string, Documented>> = {
       }))
   ),
   TransportMetrics: documented("METRICS", TransportMetrics.config({ service: "s" }), Effect.succeed),
-  PrometheusServer: documented("METRICS", PrometheusServer.config(), (options) =>
+  PrometheusServer: documented("PROMETHEUS", PrometheusServer.config(), (options) =>
     // Only the port is omitted, because another program may use it.
     Effect.scoped(Effect.map(PrometheusServer.make({ ...options, port: 0 }), ({ host, path }) => ({ host, path })))
   ),

@@ -3,6 +3,7 @@ import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
+import { Producer } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
@@ -46,4 +47,19 @@ export const Refunds = KafkaConsumer.layer({
   handler,
   ...ReliabilityConfig.options({ retryCount: 5, maxRetryBackoff: "10 seconds", dlqTopic: "dead" })
 })
+// #endregion
+
+// #region clusters
+/** Copies payments from cluster A to cluster B. */
+export const Bridge = KafkaConsumer.layerConfig(
+  {
+    value: Codec.text,
+    handler: ({ value }) => Effect.flatMap(Producer, ({ send }) => send({ topic: "payments", value })),
+    reliability: { dlqEnabled: false }
+  },
+  "A" // A_KAFKA_CONSUMER_GROUP_ID, A_KAFKA_CONSUMER_TOPICS, A_RELIABILITY_RETRY_COUNT
+).pipe(
+  Layer.provide(KafkaJsWire.layerConfig({}, "A")), // A_KAFKA_BROKERS, A_KAFKA_SASL_USERNAME
+  Layer.provide(Layer.provide(KafkaProducer.layerConfig({}, "B"), KafkaJsWire.layerConfig({}, "B"))) // B_KAFKA_BROKERS
+)
 // #endregion

@@ -27,7 +27,7 @@ const Main = Orders.pipe(
   Layer.provide(Billing.layer),
   Layer.provide(KafkaProducer.layer()),
   Layer.provide(KafkaJsWire.layerConfig()), // KAFKA_BROKERS=localhost:9092
-  Layer.provide(PrometheusServer.layerConfig()), // METRICS_PORT, 8080 by default
+  Layer.provide(PrometheusServer.layerConfig()), // PROMETHEUS_PORT, 8080 by default
   Layer.provide(TransportMetrics.layer({ service: "billing" }))
 )
 

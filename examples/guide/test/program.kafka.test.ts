@@ -26,7 +26,7 @@ describeKafka("The program of the README", (brokers) => {
   const run = async (): Promise<string> => {
     const program = fileURLToPath(new URL("../src/program.ts", import.meta.url))
     const child = spawn(process.execPath, ["--conditions=@spillway/source", "--import", "tsx", program], {
-      env: { ...process.env, KAFKA_BROKERS: brokers, METRICS_PORT: "0" },
+      env: { ...process.env, KAFKA_BROKERS: brokers, PROMETHEUS_PORT: "0" },
       stdio: ["ignore", "pipe", "pipe"]
     })
     let output = ""

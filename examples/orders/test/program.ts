@@ -33,8 +33,8 @@ export const start = (environment: Readonly<Record<string, string>> = {}): Progr
     cwd: new URL("..", import.meta.url),
     env: {
       ...inherited,
-      METRICS_PORT: "0",
-      METRICS_HOST: "127.0.0.1",
+      PROMETHEUS_PORT: "0",
+      PROMETHEUS_HOST: "127.0.0.1",
       HEALTH_PORT: "0",
       HEALTH_HOST: "127.0.0.1",
       ...environment

@@ -5,16 +5,18 @@
 import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
 import type { Decoder } from "@spillway/transport/Codec"
 import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
-import type { DeadLetterPolicy } from "@spillway/transport/DeadLetter"
+import type { DeadLetterPolicy, Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import type { Handler } from "@spillway/transport/Handler"
 import type { Classify } from "@spillway/transport/HandlerError"
+import type { InvalidOptions, OptionIssue } from "@spillway/transport/InvalidOptions"
 import { Producer, type ProducerRecord } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import type { RetryPolicy } from "@spillway/transport/RetryPolicy"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
 import { off } from "@spillway/transport/runtime/MetricsRegistry"
 import * as Processor from "@spillway/transport/runtime/Processor"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import { TransportMetrics } from "@spillway/transport/TransportMetrics"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -26,11 +28,11 @@ import type * as Scope from "effect/Scope"
 import * as internal from "./internal/consumer/consumer.js"
 import * as ConsumerHealth from "./internal/consumer/health.js"
 import { logStart } from "./internal/logStart.js"
-import * as ConsumerEnvironment from "./internal/settings/consumerEnvironment.js"
-import type { ConsumerOptions } from "./internal/settings/consumerSettings.js"
+import * as ConsumerCode from "./internal/settings/consumerCode.js"
+import type { ConsumerOptions } from "./internal/settings/consumerOptions.js"
 import * as ConsumerSettings from "./internal/settings/consumerSettings.js"
-import * as TransactionalEnvironment from "./internal/settings/transactionEnvironment.js"
-import type { TransactionalNumbers } from "./internal/settings/transactionSettings.js"
+import type { TransactionalNumbers } from "./internal/settings/transactionOptions.js"
+import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
 import { Wire } from "./Wire.js"
@@ -39,8 +41,7 @@ import { Wire } from "./Wire.js"
  * A consumer's options, by its handler's result `H`: an Effect, or a union of Effects, whose errors and requirements
  * differ from branch to branch.
  */
-export interface KafkaConsumerOptionsOf<A, H extends AnyEffect, RD, K = Uint8Array | null>
-  extends ConsumerSettings.ConsumerOptions {
+export interface KafkaConsumerOptionsOf<A, H extends AnyEffect, RD, K = Uint8Array | null> extends ConsumerOptions {
   /** Decodes a record's value; a value that doesn't decode is dead-lettered with its original bytes. */
   readonly value: Decoder<A>
   /** Decodes a record's key; a key that doesn't decode is dead-lettered as well. Default: a key stays bytes. */
@@ -75,15 +76,37 @@ type AnyEffect = Effect.Effect<unknown, unknown, unknown>
  */
 export const make = <A, H extends AnyEffect, RD, K = Uint8Array | null>(
   options: KafkaConsumerOptionsOf<A, H, RD, K>
-): Effect.Effect<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> =>
-  options.metrics === false ? Effect.provideService(start(options), TransportMetrics, off) : start(options)
+): Effect.Effect<Consumer, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> =>
+  counted(
+    options,
+    Effect.suspend(() => start(options))
+  )
+
+/** An effect that counts in the metrics only if the consumer's option `metrics` allows it. */
+const counted = <A, E, R>(
+  options: { readonly metrics?: boolean | undefined },
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => (options?.metrics === false ? Effect.provideService(effect, TransportMetrics, off) : effect))
+
+/** The settings of valid options. `others`: issues that were found before. */
+const decode = Effect.fnUntraced(function* (
+  options: ConsumerOptions & { readonly circuitBreaker?: CircuitBreakerOptions | undefined },
+  destination: Destination | undefined,
+  others: ReadonlyArray<OptionIssue> = []
+): Effect.fn.Return<ConsumerSettings.ConsumerSettings, InvalidOptions, Wire> {
+  const { issues, settings } = ConsumerSettings.check(options, (yield* Wire).maxResponseBytes)
+  const ofDestination = ConsumerCode.checkDestination(destination, settings.topics)
+  yield* Settings.refuse("KafkaConsumer", [...issues, ...others, ...ConsumerCode.check(options), ...ofDestination])
+  return settings
+})
 
 const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
   options: KafkaConsumerOptionsOf<A, H, RD, K>,
   transactional?: TransactionalParts | undefined
-): Effect.fn.Return<Consumer, ConsumerError, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> {
-  const settings = yield* ConsumerSettings.decode(options)
-  yield* ConsumerSettings.checkResponses(settings, (yield* Wire).maxResponseBytes)
+): Effect.fn.Return<Consumer, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | RD | Wire | Scope.Scope> {
+  const destination = yield* ConsumerCode.destinationOf(options?.deadLetter)
+  const settings = yield* decode(options, destination)
   yield* logStart("Consumer starting", {
     groupId: settings.groupId,
     topics: settings.topicPattern === undefined ? settings.topics.join(" ") : String(settings.topicPattern)
@@ -97,7 +120,7 @@ const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
     key: options.key,
     value: options.value,
     retry: options.retry,
-    deadLetter: options.deadLetter,
+    deadLetter: destination === undefined ? options.deadLetter : { destination: Effect.succeed(destination) },
     classify: options.classify,
     logPayloads: options.logPayloads,
     handlerTimeout: Duration.millis(settings.handlerTimeoutMs),
@@ -111,13 +134,15 @@ const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
 /** A consumer as a Layer: built when it has first joined its group, drained when the layer is released. */
 export const layer = <A, H extends AnyEffect, RD, K = Uint8Array | null>(
   options: KafkaConsumerOptionsOf<A, H, RD, K>
-): Layer.Layer<never, ConsumerError, Effect.Effect.Context<H> | RD | Wire> => Layer.scopedDiscard(make(options))
+): Layer.Layer<never, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | RD | Wire> =>
+  Layer.scopedDiscard(make(options))
 
 /** Like `layer`, with the handle under a custom tag. */
 export const layerTag = <Self, A, H extends AnyEffect, RD, K = Uint8Array | null>(
   tag: Context.Tag<Self, Consumer>,
   options: KafkaConsumerOptionsOf<A, H, RD, K>
-): Layer.Layer<Self, ConsumerError, Effect.Effect.Context<H> | RD | Wire> => Layer.scoped(tag, make(options))
+): Layer.Layer<Self, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | RD | Wire> =>
+  Layer.scoped(tag, make(options))
 
 /**
  * A consumer's options from the environment: `KAFKA_CONSUMER_GROUP_ID`, `KAFKA_CONSUMER_TOPICS` (separated by commas),
@@ -127,7 +152,7 @@ export const layerTag = <Self, A, H extends AnyEffect, RD, K = Uint8Array | null
 export const config: (
   defaults?: Partial<ConsumerOptions> | undefined,
   namespace?: string | undefined
-) => Config.Config<ConsumerOptions> = ConsumerEnvironment.config
+) => Config.Config<ConsumerOptions> = ConsumerSettings.config
 
 /** The options in code of a consumer that is configured by its environment; the others are defaults for variables. */
 export interface KafkaConsumerConfigOptions<A, H extends AnyEffect, K = Uint8Array | null>
@@ -144,7 +169,7 @@ export interface KafkaConsumerConfigOptions<A, H extends AnyEffect, K = Uint8Arr
 export const layerConfig = <A, H extends AnyEffect, K = Uint8Array | null>(
   { classify, handler, key, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | ConfigError, Effect.Effect.Context<H> | Producer | Wire> =>
+): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Producer | Wire> =>
   Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
       layer({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })
@@ -160,7 +185,7 @@ export const layerConfig = <A, H extends AnyEffect, K = Uint8Array | null>(
 export const run = <A, H extends AnyEffect, RD, K = Uint8Array | null, E2 = never, R2 = never>(
   options: KafkaConsumerOptionsOf<A, H, RD, K>,
   until: Effect.Effect<unknown, E2, R2> = Effect.never
-): Effect.Effect<ConsumerReport, ConsumerError | E2, Effect.Effect.Context<H> | RD | R2 | Wire> =>
+): Effect.Effect<ConsumerReport, ConsumerError | InvalidOptions | E2, Effect.Effect.Context<H> | RD | R2 | Wire> =>
   Effect.scoped(
     Effect.flatMap(make(options), (consumer) =>
       Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
@@ -199,31 +224,29 @@ type AnyResults = Effect.Effect<ReadonlyArray<ProducerRecord>, unknown, unknown>
  */
 export const makeTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null>(
   options: TransactionalConsumerOptionsOf<A, H, RD, K>
-): Effect.Effect<Consumer, ConsumerError, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope> => {
-  const started = startTransactional(options)
-  return options.metrics === false ? Effect.provideService(started, TransportMetrics, off) : started
-}
+): Effect.Effect<
+  Consumer,
+  ConsumerError | InvalidOptions,
+  Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope
+> =>
+  counted(
+    options,
+    Effect.suspend(() => startTransactional(options))
+  )
 
 type Results<H extends AnyResults> = Effect.Effect<ReadonlyArray<ProducerRecord>, unknown, Effect.Effect.Context<H>>
 
-const startTransactional = Effect.fnUntraced(function* <A, H extends AnyResults, RD, K>({
-  commitInterval = "100 millis",
-  handler,
-  maxTransactionBytes = 8 * 1024 * 1024,
-  producer,
-  transactionTimeout,
-  transactionalId,
-  ...options
-}: TransactionalConsumerOptionsOf<A, H, RD, K>): Effect.fn.Return<
+const startTransactional = Effect.fnUntraced(function* <A, H extends AnyResults, RD, K>(
+  options: TransactionalConsumerOptionsOf<A, H, RD, K>
+): Effect.fn.Return<
   Consumer,
-  ConsumerError,
+  ConsumerError | InvalidOptions,
   Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope
 > {
-  const parts = yield* internalTransactional.make(
-    options.groupId,
-    { ...producer, transactionalId, transactionTimeout },
-    maxTransactionBytes
-  )
+  const { issues, maxTransactionBytes, settings } = TransactionalSettings.check(options)
+  yield* decode(options, undefined, issues)
+  const { commitInterval = "100 millis", handler } = options
+  const parts = yield* internalTransactional.make(options.groupId, settings, maxTransactionBytes)
   const { outputs } = parts
   const { destination } = options.deadLetter
   return yield* start(
@@ -244,7 +267,11 @@ const startTransactional = Effect.fnUntraced(function* <A, H extends AnyResults,
 export const runTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null, E2 = never, R2 = never>(
   options: TransactionalConsumerOptionsOf<A, H, RD, K>,
   until: Effect.Effect<unknown, E2, R2> = Effect.never
-): Effect.Effect<ConsumerReport, ConsumerError | E2, Effect.Effect.Context<H> | Exclude<RD, Producer> | R2 | Wire> =>
+): Effect.Effect<
+  ConsumerReport,
+  ConsumerError | InvalidOptions | E2,
+  Effect.Effect.Context<H> | Exclude<RD, Producer> | R2 | Wire
+> =>
   Effect.scoped(
     Effect.flatMap(makeTransactional(options), (consumer) =>
       Effect.zipRight(Concurrency.raceFirst(until, consumer.wait), consumer.close)
@@ -254,7 +281,7 @@ export const runTransactional = <A, H extends AnyResults, RD, K = Uint8Array | n
 /** A transactional consumer as a Layer; see `makeTransactional`. */
 export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array | null>(
   options: TransactionalConsumerOptionsOf<A, H, RD, K>
-): Layer.Layer<never, ConsumerError, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
+): Layer.Layer<never, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
   Layer.scopedDiscard(makeTransactional(options))
 
 /**
@@ -264,7 +291,7 @@ export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array |
 export const transactionalConfig: (
   defaults?: Partial<ConsumerOptions & TransactionalNumbers> | undefined,
   namespace?: string | undefined
-) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalEnvironment.consumerConfig
+) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalSettings.consumerConfig
 
 /** The options in code of a transactional consumer that is configured by its environment. */
 export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K = Uint8Array | null>
@@ -280,7 +307,7 @@ export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K =
 export const layerTransactionalConfig = <A, H extends AnyResults, K = Uint8Array | null>(
   { classify, handler, key, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | ConfigError, Effect.Effect.Context<H> | Wire> =>
+): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Wire> =>
   Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([options, policy]) =>
       layerTransactional({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })

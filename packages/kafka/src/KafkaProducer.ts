@@ -6,8 +6,9 @@
  * failure that may pass is retried, to the same partition, until `deliveryTimeout`. A record is written once even if
  * its batch is sent again: the producer is idempotent.
  */
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import { Producer } from "@spillway/transport/Producer"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,20 +16,14 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { logStart } from "./internal/logStart.js"
 import * as internal from "./internal/producer/producer.js"
-import * as ProducerEnvironment from "./internal/settings/producerEnvironment.js"
-import {
-  decode,
-  KafkaProducerConfigError,
-  type PartitionerInput,
-  type ProducerOptions
-} from "./internal/settings/producerSettings.js"
-import * as TransactionalEnvironment from "./internal/settings/transactionEnvironment.js"
+import type { PartitionerInput, ProducerOptions } from "./internal/settings/producerOptions.js"
+import * as ProducerSettings from "./internal/settings/producerSettings.js"
 import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import * as internalTransactional from "./internal/transaction/producer.js"
 import { TransactionalProducer, type TransactionError } from "./Transaction.js"
 import type { Wire } from "./Wire.js"
 
-export { KafkaProducerConfigError, type PartitionerInput }
+export type { PartitionerInput }
 
 /** A producer's options; each has a default. */
 export type KafkaProducerOptions = ProducerOptions
@@ -43,15 +38,14 @@ export type KafkaProducerOptions = ProducerOptions
  */
 export const make = (
   options: KafkaProducerOptions = {}
-): Effect.Effect<Context.Tag.Service<Producer>, KafkaProducerConfigError, Wire | Scope.Scope> =>
-  Effect.flatMap(decode(options), (settings) =>
+): Effect.Effect<Context.Tag.Service<Producer>, InvalidOptions, Wire | Scope.Scope> =>
+  Effect.flatMap(ProducerSettings.decode(options), (settings) =>
     Effect.zipRight(logStart("Producer starting", {}), internal.make(settings))
   )
 
 /** The `Producer` service; see `make`. */
-export const layer = (
-  options?: KafkaProducerOptions | undefined
-): Layer.Layer<Producer, KafkaProducerConfigError, Wire> => Layer.scoped(Producer, make(options))
+export const layer = (options?: KafkaProducerOptions | undefined): Layer.Layer<Producer, InvalidOptions, Wire> =>
+  Layer.scoped(Producer, make(options))
 
 /**
  * The options from the environment: `KAFKA_PRODUCER_COMPRESSION`, `KAFKA_PRODUCER_DELIVERY_TIMEOUT` and so on, by their
@@ -61,13 +55,14 @@ export const layer = (
 export const config: (
   defaults?: KafkaProducerOptions | undefined,
   namespace?: string | undefined
-) => Config.Config<KafkaProducerOptions> = ProducerEnvironment.config
+) => Config.Config<KafkaProducerOptions> = ProducerSettings.config
 
-/** The `Producer` service with options from the program's configuration; without an argument, from `config`. */
+/** The `Producer` service with options from the environment; see `config`. */
 export const layerConfig = (
-  options: Config.Config.Wrap<KafkaProducerOptions> = config()
-): Layer.Layer<Producer, KafkaProducerConfigError | ConfigError, Wire> =>
-  Layer.scoped(Producer, Effect.flatMap(Config.unwrap(options), make))
+  defaults?: KafkaProducerOptions | undefined,
+  namespace?: string | undefined
+): Layer.Layer<Producer, InvalidOptions | ConfigError, Wire> =>
+  Layer.scoped(Producer, Effect.flatMap(config(defaults, namespace), make))
 
 /** The options of a transactional producer: `transactionalId`, and those of every producer but `idempotent`. */
 export type TransactionalProducerOptions = TransactionalSettings.TransactionalOptions
@@ -79,11 +74,7 @@ export type TransactionalProducerOptions = TransactionalSettings.TransactionalOp
  */
 export const transactional = (
   options: TransactionalProducerOptions
-): Effect.Effect<
-  Context.Tag.Service<TransactionalProducer>,
-  KafkaProducerConfigError | TransactionError,
-  Wire | Scope.Scope
-> =>
+): Effect.Effect<Context.Tag.Service<TransactionalProducer>, InvalidOptions | TransactionError, Wire | Scope.Scope> =>
   Effect.flatMap(TransactionalSettings.decode(options), (settings) =>
     Effect.zipRight(
       logStart("Producer starting", { transactionalId: settings.transactionalId }),
@@ -94,7 +85,7 @@ export const transactional = (
 /** The `TransactionalProducer` service; see `transactional`. */
 export const layerTransactional = (
   options: TransactionalProducerOptions
-): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError, Wire> =>
+): Layer.Layer<TransactionalProducer, InvalidOptions | TransactionError, Wire> =>
   Layer.scoped(TransactionalProducer, transactional(options))
 
 /**
@@ -104,12 +95,11 @@ export const layerTransactional = (
 export const transactionalConfig: (
   defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
-) => Config.Config<TransactionalProducerOptions> = TransactionalEnvironment.producerConfig
+) => Config.Config<TransactionalProducerOptions> = TransactionalSettings.producerConfig
 
-/**
- * `layerTransactional` with options from the program's configuration; without an argument, from `transactionalConfig`.
- */
+/** `layerTransactional` with options from the environment; see `transactionalConfig`. */
 export const layerTransactionalConfig = (
-  options: Config.Config.Wrap<TransactionalProducerOptions> = transactionalConfig()
-): Layer.Layer<TransactionalProducer, KafkaProducerConfigError | TransactionError | ConfigError, Wire> =>
-  Layer.scoped(TransactionalProducer, Effect.flatMap(Config.unwrap(options), transactional))
+  defaults?: Partial<TransactionalProducerOptions> | undefined,
+  namespace?: string | undefined
+): Layer.Layer<TransactionalProducer, InvalidOptions | TransactionError | ConfigError, Wire> =>
+  Layer.scoped(TransactionalProducer, Effect.flatMap(transactionalConfig(defaults, namespace), transactional))

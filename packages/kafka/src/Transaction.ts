@@ -23,8 +23,8 @@ export type TransactionErrorReason =
   | "Unknown"
   /** The broker refused the credentials, or doesn't permit the transactional id, a topic or the group. */
   | "Authorization"
-  /** The broker refuses an option, such as a `transactionTimeout` above its limit. No transaction can begin. */
-  | "Configuration"
+  /** The coordinator refuses the producer, such as for a `transactionTimeout` above its limit. No transaction can begin. */
+  | "Refused"
   /** The broker is older than Kafka 2.5. No transaction can begin. */
   | "UnsupportedBroker"
 

@@ -14,13 +14,17 @@ import { Wire } from "@spillway/kafka/Wire"
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import * as Headers from "@spillway/transport/Headers"
+import type { InvalidOptions, OptionIssue } from "@spillway/transport/InvalidOptions"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Broker from "./internal/broker.js"
+import { settings } from "./internal/brokerSettings.js"
 import * as Connections from "./internal/connections.js"
 import * as Coordinator from "./internal/coordinator.js"
 import * as Log from "./internal/log.js"
@@ -247,24 +251,25 @@ export class MemoryBroker extends Context.Tag("@spillway/memory/MemoryBroker")<
 
 let clusters = 0
 
-/** A broker that runs until the scope closes. Fails when a topic's name or a setting is invalid. */
+/** A broker that runs until the scope closes. */
 export const make = (
   options?: MemoryBrokerOptions | undefined
-): Effect.Effect<Context.Tag.Service<MemoryBroker>, MemoryBrokerError, Scope.Scope> =>
+): Effect.Effect<Context.Tag.Service<MemoryBroker>, InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    const given = yield* Settings.decode(settings, options)
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     TestClock.quicken(clock)
     const timers = Timers.make(clock, runtime)
     const limits = {
-      minSessionTimeoutMs: Duration.toMillis(options?.minSessionTimeout ?? "6 seconds"),
-      maxSessionTimeoutMs: Duration.toMillis(options?.maxSessionTimeout ?? "30 minutes"),
-      initialRebalanceDelayMs: Duration.toMillis(options?.initialRebalanceDelay ?? 0)
+      minSessionTimeoutMs: given.minSessionTimeout,
+      maxSessionTimeoutMs: given.maxSessionTimeout,
+      initialRebalanceDelayMs: given.initialRebalanceDelay
     }
-    const placement = Placement.make(options?.nodes ?? 1, options?.racks)
-    const replicationDelayMs = Duration.toMillis(options?.replicationDelay ?? 0)
+    const placement = Placement.make(given.nodes, given.racks)
+    const replicationDelayMs = given.replicationDelay
     const topics = Topics.make({
-      clusterId: options?.clusterId ?? `memory-${++clusters}`,
+      clusterId: given.clusterId ?? `memory-${++clusters}`,
       placement,
       onDeleted: (name) => coordinator.forgetTopic(name),
       afterReplicationDelay:
@@ -278,8 +283,8 @@ export const make = (
     const transactions = Transactions.make({
       timers,
       topics,
-      maxTimeoutMs: Duration.toMillis(options?.maxTransactionTimeout ?? "15 minutes"),
-      completionDelayMs: Duration.toMillis(options?.transactionCompletionDelay ?? 0),
+      maxTimeoutMs: given.maxTransactionTimeout,
+      completionDelayMs: given.transactionCompletionDelay,
       endOffsets: coordinator.endTransaction
     })
     const serve = Broker.make({ timers, placement, topics, coordinator, transactions })
@@ -328,7 +333,15 @@ export const make = (
         return refuseWith(errorCode, name)
       })
 
-    for (const topic of topicsOf(options?.topics)) yield* createTopic(topic.name, topic)
+    const issues: Array<OptionIssue> = []
+    for (const [index, topic] of topicsOf(options?.topics).entries()) {
+      const created = yield* Effect.either(createTopic(topic.name, topic))
+      if (Either.isLeft(created)) {
+        const field = Array.isArray(options?.topics) ? `topics[${index}]` : "topics"
+        issues.push({ field, value: topic, description: `must be a topic that Kafka accepts (${created.left.reason})` })
+      }
+    }
+    yield* Settings.refuse(settings.module, issues)
 
     const records = (topic: string, isolationLevel: IsolationLevel = "read_committed"): ReadonlyArray<ConsumedRecord> =>
       (topics.get(topic)?.partitions ?? []).flatMap((log, partition) =>
@@ -363,7 +376,7 @@ export const make = (
     }
 
     return {
-      wire: connections.client(options?.clientId ?? "memory").wire,
+      wire: connections.client(given.clientId).wire,
       client: (clientId) =>
         Effect.sync(() => {
           const name = clientId ?? `client-${++clients}`
@@ -423,7 +436,7 @@ export const make = (
   })
 
 /** A broker, and a `Wire` to it as the default client. Replaces `KafkaJsWire.layer` in a test. */
-export const layer = (options?: MemoryBrokerOptions | undefined): Layer.Layer<MemoryBroker | Wire, MemoryBrokerError> =>
+export const layer = (options?: MemoryBrokerOptions | undefined): Layer.Layer<MemoryBroker | Wire, InvalidOptions> =>
   Layer.scopedContext(
     Effect.map(make(options), (broker) =>
       Context.make(MemoryBroker, MemoryBroker.of(broker)).pipe(Context.add(Wire, broker.wire))

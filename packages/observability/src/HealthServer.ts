@@ -16,8 +16,9 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Health from "@spillway/transport/Health"
-import * as Environment from "@spillway/transport/runtime/Environment"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Logging from "@spillway/transport/runtime/Logging"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -26,6 +27,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
+import { settings } from "./internal/healthServerSettings.js"
 import * as Server from "./internal/server.js"
 
 /** Why health can't be served. */
@@ -88,21 +90,14 @@ const routes = (path: HttpRouter.PathInput): HttpRouter.HttpRouter => {
   )
 }
 
-const check = (options: HealthServerOptions): ReadonlyArray<Environment.Issue> => [
-  ...Server.check(options),
-  ...Health.check(options)
-]
-
 /** Serves the provided health registry, or turns health on; both until the scope closes. */
 const make = Effect.fnUntraced(function* (
   options: HealthServerOptions = {}
-): Effect.fn.Return<Context.Context<HealthServer>, HealthServerError, Scope.Scope> {
-  const { host, path = "/health", port = 8081 } = options
-  const issues = check(options)
-  if (issues.length > 0) return yield* new HealthServerError(Server.invalid(issues))
+): Effect.fn.Return<Context.Context<HealthServer>, HealthServerError | InvalidOptions, Scope.Scope> {
+  const { stalledAfter, ...address } = yield* Settings.decode(settings, options)
   const present = yield* Health.Health
-  const health = present.enabled ? present : yield* Effect.orDie(Health.make(options))
-  const listening = yield* Server.serve({ host, path, port }, routes(path)).pipe(
+  const health = present.enabled ? present : yield* Health.make({ stalledAfter })
+  const listening = yield* Server.serve(address, routes(address.path)).pipe(
     Effect.provideService(Health.Health, health),
     Effect.mapError((fields) => new HealthServerError(fields))
   )
@@ -114,20 +109,22 @@ const make = Effect.fnUntraced(function* (
  * Serves health at `http://{host}:{port}{path}`, and turns it on for the consumers and producers that this layer is
  * provided to. If a `Health` layer is provided to this one, it serves that one, with its `stalledAfter`.
  */
-export const layer = (options?: HealthServerOptions | undefined): Layer.Layer<HealthServer, HealthServerError> =>
-  Layer.scopedContext(make(options))
+export const layer = (
+  options?: HealthServerOptions | undefined
+): Layer.Layer<HealthServer, HealthServerError | InvalidOptions> => Layer.scopedContext(make(options))
 
-/** `HEALTH_PORT`, `HEALTH_PATH`, `HEALTH_HOST` and `HEALTH_STALLED_AFTER`, each optional. */
-export const config = (defaults: HealthServerOptions = {}): Config<HealthServerOptions> =>
-  Environment.options({
-    prefix: "HEALTH",
-    parsers: { ...Server.parsers, stalledAfter: Environment.duration },
-    defaults,
-    check
-  })
+/**
+ * `HEALTH_PORT`, `HEALTH_PATH`, `HEALTH_HOST` and `HEALTH_STALLED_AFTER`, each optional; within a namespace `A`,
+ * `A_HEALTH_PORT`.
+ */
+export const config = (
+  defaults?: HealthServerOptions | undefined,
+  namespace?: string | undefined
+): Config<HealthServerOptions> => Settings.config(settings, defaults, namespace)
 
 /** `layer` with the options from the environment; see `config`. */
 export const layerConfig = (
-  defaults?: HealthServerOptions | undefined
-): Layer.Layer<HealthServer, HealthServerError | ConfigError> =>
-  Layer.scopedContext(Effect.flatMap(config(defaults), make))
+  defaults?: HealthServerOptions | undefined,
+  namespace?: string | undefined
+): Layer.Layer<HealthServer, HealthServerError | InvalidOptions | ConfigError> =>
+  Layer.scopedContext(Effect.flatMap(config(defaults, namespace), make))

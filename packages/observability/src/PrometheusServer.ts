@@ -5,8 +5,9 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Environment from "@spillway/transport/runtime/Environment"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Logging from "@spillway/transport/runtime/Logging"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -16,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import { settings } from "./internal/prometheusSettings.js"
 import * as Server from "./internal/server.js"
 import * as PrometheusFormat from "./PrometheusFormat.js"
 
@@ -53,9 +55,9 @@ export const app: HttpApp.Default = Effect.sync(() =>
 /** Serves the metrics until the scope closes. */
 export const make = Effect.fnUntraced(function* (
   options: PrometheusServerOptions = {}
-): Effect.fn.Return<Context.Tag.Service<PrometheusServer>, PrometheusServerError, Scope.Scope> {
-  const { host, path = "/metrics", port = 8080 } = options
-  const listening = yield* Server.serve({ host, path, port }, HttpRouter.get(HttpRouter.empty, path, app)).pipe(
+): Effect.fn.Return<Context.Tag.Service<PrometheusServer>, PrometheusServerError | InvalidOptions, Scope.Scope> {
+  const address = yield* Settings.decode(settings, options)
+  const listening = yield* Server.serve(address, HttpRouter.get(HttpRouter.empty, address.path, app)).pipe(
     Effect.mapError((fields) => new PrometheusServerError(fields))
   )
   yield* Logging.log(LogLevel.Info, "Metrics served", { ...listening })
@@ -65,14 +67,20 @@ export const make = Effect.fnUntraced(function* (
 /** Serves the metrics at `http://{host}:{port}{path}`. Fails if the address is in use. */
 export const layer = (
   options?: PrometheusServerOptions | undefined
-): Layer.Layer<PrometheusServer, PrometheusServerError> => Layer.scoped(PrometheusServer, make(options))
+): Layer.Layer<PrometheusServer, PrometheusServerError | InvalidOptions> =>
+  Layer.scoped(PrometheusServer, make(options))
 
-/** `METRICS_PORT`, `METRICS_PATH` and `METRICS_HOST`, each optional. */
-export const config = (defaults: PrometheusServerOptions = {}): Config<PrometheusServerOptions> =>
-  Environment.options({ prefix: "METRICS", parsers: Server.parsers, defaults, check: Server.check })
+/**
+ * `PROMETHEUS_PORT`, `PROMETHEUS_PATH` and `PROMETHEUS_HOST`, each optional; within a namespace `A`, `A_PROMETHEUS_PORT`.
+ */
+export const config = (
+  defaults?: PrometheusServerOptions | undefined,
+  namespace?: string | undefined
+): Config<PrometheusServerOptions> => Settings.config(settings, defaults, namespace)
 
 /** `layer` with the options from the environment; see `config`. */
 export const layerConfig = (
-  defaults?: PrometheusServerOptions | undefined
-): Layer.Layer<PrometheusServer, PrometheusServerError | ConfigError> =>
-  Layer.scoped(PrometheusServer, Effect.flatMap(config(defaults), make))
+  defaults?: PrometheusServerOptions | undefined,
+  namespace?: string | undefined
+): Layer.Layer<PrometheusServer, PrometheusServerError | InvalidOptions | ConfigError> =>
+  Layer.scoped(PrometheusServer, Effect.flatMap(config(defaults, namespace), make))

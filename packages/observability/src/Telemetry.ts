@@ -9,10 +9,12 @@
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
 import * as OtlpMetrics from "@effect/opentelemetry/OtlpMetrics"
 import * as OtlpTracer from "@effect/opentelemetry/OtlpTracer"
-import { show } from "@spillway/transport/runtime/Environment"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
+import * as Environment from "@spillway/transport/runtime/Environment"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import * as TransportTracing from "@spillway/transport/TransportTracing"
-import type * as ConfigError from "effect/ConfigError"
-import * as Data from "effect/Data"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -20,9 +22,12 @@ import * as Redacted from "effect/Redacted"
 import * as Otlp from "./internal/otlp.js"
 import * as SampledTracer from "./internal/sampledTracer.js"
 import * as TelemetryConfig from "./internal/telemetryConfig.js"
+import { type Decoded, decode, settings } from "./internal/telemetrySettings.js"
 
 /** The resource, the receiver and the signals to export. */
 export interface TelemetryOptions {
+  /** Whether anything is exported or traced. Default: true. */
+  readonly enabled?: boolean | undefined
   /** `service.name` of the resource, and the annotation `service` of log lines. */
   readonly serviceName: string
   /** `service.version` of the resource. */
@@ -58,99 +63,45 @@ export interface TelemetryOptions {
   readonly tracing?: TransportTracing.TransportTracingOptions | undefined
 }
 
-/** Options with which nothing can be exported. */
-export class TelemetryError extends Data.TaggedError("TelemetryError")<{
-  /** Always `InvalidOptions`. */
-  readonly reason: "InvalidOptions"
-  /** Every option that can't be used, with its value and the rule that it breaks; at least one. */
-  readonly issues: ReadonlyArray<{ readonly field: string; readonly value: unknown; readonly description: string }>
-}> {
-  override get message(): string {
-    const issues = this.issues.map(({ description, field, value }) => `${field} ${description}, not ${show(value)}`)
-    return `${this.reason}: ${issues.join("; ")}`
-  }
-}
-
-/** The problem with an endpoint, if any. */
-const wrongEndpoint = (text: string): string | undefined => {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol)) return "must be a URL of http or https"
-  return url.username === "" && url.password === ""
-    ? undefined
-    : "must not contain a user name or password; use headers"
-}
-
-/** A valid HTTP header value. */
-const isHeaderValue = (value: Redacted.Redacted): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(Redacted.value(value))
-
-const check = (options: TelemetryOptions): Effect.Effect<void, TelemetryError> => {
-  const issues: Array<TelemetryError["issues"][number]> = []
-  const must = (ok: boolean, field: keyof TelemetryOptions, value: unknown, description: string): void => {
-    if (!ok) issues.push({ field, value, description })
-  }
-  const { endpoint = "http://localhost:4318", headers = {}, protocol = "http/protobuf", serviceName } = options
-  const { sampleRatio = 1 } = options
-  must(serviceName.trim() !== "", "serviceName", serviceName, "must not be empty")
-  const wrong = wrongEndpoint(endpoint)
-  // A string that is not a URL may contain a password, too.
-  if (wrong !== undefined) must(false, "endpoint", endpoint.replace(/\/\/.*@/, "//<redacted>@"), wrong)
-  for (const [name, value] of Object.entries(headers)) {
-    must(isHeaderValue(value), "headers", { [name]: "<redacted>" }, "must be text that HTTP allows")
-  }
-  must(["http/json", "http/protobuf"].includes(protocol), "protocol", protocol, "must be http/json or http/protobuf")
-  must(sampleRatio >= 0 && sampleRatio <= 1, "sampleRatio", sampleRatio, "must be a number from 0 to 1")
-  for (const field of ["traceInterval", "metricInterval", "timeout"] as const) {
-    const millis = options[field] === undefined ? 1 : decodeMillis(options[field])
-    must(millis > 0 && millis < 2 ** 31, field, options[field], "must be a duration above zero and below 25 days")
-  }
-  return issues.length === 0 ? Effect.void : Effect.fail(new TelemetryError({ reason: "InvalidOptions", issues }))
-}
-
-const decodeMillis = (input: Duration.DurationInput): number => {
-  const duration = Duration.decodeUnknown(input)
-  return duration._tag === "Some" ? Duration.toMillis(duration.value) : Number.NaN
-}
-
-const build = (options: TelemetryOptions): Layer.Layer<never> => {
-  const { endpoint = "http://localhost:4318", headers = {}, sampleRatio = 1, serviceName } = options
-  const timeout = Duration.decode(options.timeout ?? "10 seconds")
-  const exportTo = (signal: string, exportInterval: Duration.DurationInput) => ({
+const build = ({
+  endpoint,
+  headers,
+  sampleRatio,
+  serviceName,
+  ...options
+}: Decoded): Layer.Layer<never, InvalidOptions> => {
+  const timeout = Duration.millis(options.timeout)
+  const exportTo = (signal: string, exportInterval: number) => ({
     url: `${endpoint.replace(/\/+$/, "")}/v1/${signal}`,
     resource: {
       serviceName,
       serviceVersion: options.serviceVersion,
       attributes: { ...options.resourceAttributes }
     },
-    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.value(value)])),
+    headers: Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, Redacted.value(value)])),
     exportInterval,
     shutdownTimeout: timeout
   })
-  const traces = OtlpTracer.make(exportTo("traces", options.traceInterval ?? "5 seconds")).pipe(
+  const traces = OtlpTracer.make(exportTo("traces", options.traceInterval)).pipe(
     Effect.map((tracer) => Layer.setTracer(SampledTracer.make(tracer, sampleRatio))),
     Layer.unwrapScoped,
     Layer.merge(TransportTracing.layer(options.tracing))
   )
   return Layer.mergeAll(
     Layer.scopedDiscard(Effect.annotateLogsScoped({ service: serviceName })),
-    options.traces === false ? Layer.empty : traces,
-    options.metrics === false
-      ? Layer.empty
-      : OtlpMetrics.layer(exportTo("metrics", options.metricInterval ?? "60 seconds")),
-    options.logs === true ? OtlpLogger.layer(exportTo("logs", "1 second")) : Layer.empty
-  ).pipe(Layer.provide([Otlp.client(timeout), Otlp.serialization(options.protocol ?? "http/protobuf")]))
+    options.traces ? traces : Layer.empty,
+    options.metrics ? OtlpMetrics.layer(exportTo("metrics", options.metricInterval)) : Layer.empty,
+    options.logs ? OtlpLogger.layer(exportTo("logs", 1_000)) : Layer.empty
+  ).pipe(Layer.provide([Otlp.client(timeout), Otlp.serialization(options.protocol)]))
 }
 
 /** Exports until the layer is released, then sends the remaining data within twice the `timeout`. */
-export const layer = (options: TelemetryOptions): Layer.Layer<never, TelemetryError> =>
-  Layer.unwrapEffect(
-    Effect.as(
-      check(options),
-      Layer.suspend(() => build(options))
-    )
-  )
+export const layer = (options: TelemetryOptions): Layer.Layer<never, InvalidOptions> =>
+  Layer.unwrapEffect(Effect.map(decode(options), (decoded) => (decoded.enabled ? build(decoded) : Layer.empty)))
 
 /**
- * `layer` with the options from OpenTelemetry's environment variables; only `OTEL_SERVICE_NAME` is required:
+ * The options from OpenTelemetry's environment variables; only `OTEL_SERVICE_NAME` is required. Within a namespace `A`
+ * each variable begins with `A_`, such as `A_OTEL_SERVICE_NAME`.
  *
  * | variable | value | default |
  * |---|---|---|
@@ -167,12 +118,23 @@ export const layer = (options: TelemetryOptions): Layer.Layer<never, TelemetryEr
  * | `OTEL_BSP_SCHEDULE_DELAY` | milliseconds between exports of spans | 5000 |
  * | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between exports of metrics | 60000 |
  */
-export const layerConfig = (
-  options: Pick<TelemetryOptions, "tracing"> = {}
-): Layer.Layer<never, TelemetryError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(
-    Effect.gen(function* () {
-      if (yield* TelemetryConfig.disabled) return Layer.empty
-      return layer({ ...(yield* TelemetryConfig.options), ...options })
-    })
+export const config = (
+  defaults?: Partial<TelemetryOptions> | undefined,
+  namespace?: string | undefined
+): Config.Config<TelemetryOptions> =>
+  Config.map(
+    Config.all([
+      Settings.config<TelemetryOptions>(settings, defaults, namespace, (options) =>
+        options.enabled === false ? [] : Settings.check(settings, options).issues
+      ),
+      TelemetryConfig.sampleRatio(Environment.prefixOf(namespace, settings.prefix))
+    ]),
+    ([options, sampleRatio]) => (sampleRatio === undefined ? options : { ...options, sampleRatio })
   )
+
+/** `layer` with the options from the environment; see `config`. */
+export const layerConfig = (
+  defaults?: Partial<TelemetryOptions> | undefined,
+  namespace?: string | undefined
+): Layer.Layer<never, InvalidOptions | ConfigError> =>
+  Layer.unwrapEffect(Effect.map(config(defaults, namespace), layer))

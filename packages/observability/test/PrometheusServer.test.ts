@@ -69,6 +69,7 @@ describe("PrometheusServer", () => {
       const { port } = yield* PrometheusServer.make(local)
       const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "127.0.0.1", port })))
       assert.strictEqual(error._tag, "PrometheusServerError")
+      assert(error._tag === "PrometheusServerError")
       assert.strictEqual(error.reason, "AddressInUse")
       assert.include(error.message, `127.0.0.1:${port}`)
     })
@@ -77,6 +78,7 @@ describe("PrometheusServer", () => {
   it.live("fails with ListenFailed on an address that isn't this machine's", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "192.0.2.1", port: 0 })))
+      assert(error._tag === "PrometheusServerError")
       assert.strictEqual(error.reason, "ListenFailed")
     })
   )
@@ -85,7 +87,7 @@ describe("PrometheusServer", () => {
     it.live(`rejects the port ${port}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Layer.launch(PrometheusServer.layer({ host: "127.0.0.1", port })))
-        assert.strictEqual(error.reason, "InvalidOption")
+        assert.strictEqual(error._tag, "InvalidOptions")
         assert.include(error.message, `port must be a whole number from 0 to 65535, not ${port}`)
       })
     )
@@ -110,9 +112,9 @@ describe("PrometheusServer", () => {
   it.scopedLive("reads its port, path and host from the configuration", () =>
     Effect.gen(function* () {
       const environment = new Map([
-        ["METRICS_PORT", "0"],
-        ["METRICS_PATH", "/stats"],
-        ["METRICS_HOST", "127.0.0.1"]
+        ["PROMETHEUS_PORT", "0"],
+        ["PROMETHEUS_PATH", "/stats"],
+        ["PROMETHEUS_HOST", "127.0.0.1"]
       ])
       const context = yield* Layer.build(PrometheusServer.layerConfig()).pipe(
         Effect.withConfigProvider(ConfigProvider.fromMap(environment))
@@ -129,14 +131,14 @@ describe("PrometheusServer", () => {
         Effect.withConfigProvider(
           ConfigProvider.fromMap(
             new Map([
-              ["METRICS_PORT", "70000"],
-              ["METRICS_PATH", "metrics"]
+              ["PROMETHEUS_PORT", "70000"],
+              ["PROMETHEUS_PATH", "metrics"]
             ])
           )
         )
       )
-      assert.include(String(error), 'METRICS_PORT: "port must be a whole number from 0 to 65535, not "70000""')
-      assert.include(String(error), 'METRICS_PATH: "path must start with "/", not "metrics""')
+      assert.include(String(error), 'PROMETHEUS_PORT: "port must be a whole number from 0 to 65535, not "70000""')
+      assert.include(String(error), 'PROMETHEUS_PATH: "path must start with "/", not "metrics""')
     })
   )
 })

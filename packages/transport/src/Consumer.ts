@@ -18,11 +18,11 @@ export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "S
 
 /** Why a consumer can't continue. */
 export type ConsumerErrorReason =
-  /** An option can't be used, or the group refuses it: a session timeout, an assignor. */
-  | "Configuration"
+  /** The coordinator refuses the member, for its session timeout, its assignors, or because the group is full. */
+  | "Refused"
   /** The brokers refuse the client's credentials, or its access to the group or a topic. */
   | "Authorization"
-  /** A dead letter topic is missing or hidden from this client. */
+  /** A topic has no dead letter topic: it is missing, hidden from this client, or the topic itself. */
   | "DeadLetterTopic"
   /** The broker rejected a dead letter as too large, and the policy's `tooLarge` is `"stop"`. */
   | "DeadLetterRejected"

@@ -3,10 +3,12 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.js"
 import * as Headers from "./Headers.js"
-import { firstInvalid } from "./internal/cloudEventAttributes.js"
+import { isText, isUri } from "./internal/cloudEventAttributes.js"
+import * as CarriedIssues from "./runtime/CarriedIssues.js"
+import * as Settings from "./runtime/Settings.js"
 
 /** A definition of an event, made by `make`. */
 export interface Event<in out A> {
@@ -65,19 +67,41 @@ export class EventError extends Data.TaggedError("EventError")<{
   }
 }
 
-/** Defines an event. Throws an `EventError` if CloudEvents forbids it or the version is not a whole number from 1. */
+const settings = {
+  module: "Event",
+  prefix: "",
+  fields: {
+    type: Settings.text({ meaning: "the kind of occurrence" }, isText, "must be text that CloudEvents allows"),
+    version: Settings.optional(Settings.whole({ meaning: "the version of its data" })),
+    data: Settings.make<Schema.Schema<unknown>>(
+      { meaning: "the schema of its data" },
+      undefined,
+      Schema.isSchema,
+      "must be a schema"
+    ),
+    subject: Settings.optional(Settings.code<(data: unknown) => string>({ meaning: "derives the event's subject" })),
+    dataSchema: Settings.optional(Settings.text({ meaning: "the URI of the data's schema" }, isUri, "must be a URI"))
+  } satisfies Settings.FieldsOf<EventOptions<unknown, unknown>>
+}
+
+/**
+ * Defines an event. A definition with options that CloudEvents forbids fails where it is used: a consumer of it at its
+ * start, with `InvalidOptions`; `publish` with an `EventError` that has `InvalidOptions` as its cause.
+ */
 export const make = <A, I>(options: EventOptions<A, I>): Event<A> => {
-  const { dataSchema, subject, type, version } = options
-  const cloudEventType = version === undefined ? type : `${type}.v${version}`
-  const invalid = (field: string, description: string): EventError =>
-    new EventError({ reason: "InvalidDefinition", eventType: cloudEventType, field, description })
-  if (type === "") throw invalid("type", "is empty")
-  if (version !== undefined && !(Number.isSafeInteger(version) && version >= 1)) {
-    throw invalid("version", "must be a whole number, at least 1")
-  }
-  const found = firstInvalid({ id: "id", source: "/", type: cloudEventType, dataSchema, extensions: {} })
-  if (found !== undefined) throw invalid(found.attribute, found.description)
-  return { type, version, cloudEventType, codec: Codec.json(options.data), subject, dataSchema }
+  const { issues } = Settings.check(settings, options)
+  const { data, dataSchema, subject, type, version } = options ?? {}
+  return CarriedIssues.carry(
+    {
+      type,
+      version,
+      cloudEventType: version === undefined ? String(type) : `${type}.v${version}`,
+      codec: Codec.json(issues.length === 0 ? data : (Schema.Never as never)),
+      subject,
+      dataSchema
+    },
+    issues
+  )
 }
 
 /** The attributes of one event that its definition leaves open. */
@@ -116,13 +140,18 @@ export interface Occurrence {
 }
 
 /** An event that happened. */
-export const of = <A>(event: Event<A>, data: A, options: OccurrenceOptions = {}): Occurrence => ({
-  type: event.type,
-  version: event.version,
-  cloudEventType: event.cloudEventType,
-  subject: options.subject ?? event.subject?.(data),
-  dataSchema: event.dataSchema,
-  data,
-  encode: (topic) => Effect.suspend(() => event.codec.encode(data, { topic, headers: Headers.empty, part: "value" })),
-  options
-})
+export const of = <A>(event: Event<A>, data: A, options: OccurrenceOptions = {}): Occurrence =>
+  CarriedIssues.carry(
+    {
+      type: event.type,
+      version: event.version,
+      cloudEventType: event.cloudEventType,
+      subject: options.subject ?? event.subject?.(data),
+      dataSchema: event.dataSchema,
+      data,
+      encode: (topic) =>
+        Effect.suspend(() => event.codec.encode(data, { topic, headers: Headers.empty, part: "value" })),
+      options
+    },
+    CarriedIssues.carriedBy(event)
+  )

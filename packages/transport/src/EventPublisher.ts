@@ -2,17 +2,21 @@
  * The service that publishes typed events as CloudEvents 1.0, in the binary mode of their Kafka binding.
  */
 import * as Clock from "effect/Clock"
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as CloudEvent from "./CloudEvent.js"
 import type { EncodeError } from "./Codec.js"
 import * as Event from "./Event.js"
-import { firstInvalid } from "./internal/cloudEventAttributes.js"
+import { InvalidOptions, type OptionIssue } from "./InvalidOptions.js"
+import { settings } from "./internal/eventPublisherSettings.js"
 import * as Uuid from "./internal/uuid.js"
 import { Producer, type ProducerError, type ProducerRecord, type RecordMetadata } from "./Producer.js"
+import * as CarriedIssues from "./runtime/CarriedIssues.js"
+import * as Settings from "./runtime/Settings.js"
 
 /** The options of the publisher. */
 export interface EventPublisherOptions {
@@ -48,30 +52,17 @@ export class EventPublisher extends Context.Tag("@spillway/transport/EventPublis
   }
 >() {}
 
-/** An option with which no event could be published. */
-export class EventPublisherConfigError extends Data.TaggedError("EventPublisherConfigError")<{
-  /** The option's name. */
-  readonly field: keyof EventPublisherOptions
-  /** The rule that its value breaks. */
-  readonly description: string
-}> {
-  override get message(): string {
-    return `${this.field} ${this.description}`
-  }
-}
-
-/** Publishes through `Producer`. Fails when the source is not a URI reference. */
+/** Publishes through `Producer`. */
 export const make = Effect.fnUntraced(function* (
   options: EventPublisherOptions
-): Effect.fn.Return<Context.Tag.Service<EventPublisher>, EventPublisherConfigError, Producer> {
-  const producer = yield* Producer
+): Effect.fn.Return<Context.Tag.Service<EventPublisher>, InvalidOptions, Producer> {
+  yield* Settings.decode(settings, options)
   const { source, topic } = options
-  const invalid = firstInvalid({ id: "id", type: "type", source, extensions: {} })
-  if (invalid !== undefined) {
-    return yield* new EventPublisherConfigError({ field: "source", description: invalid.description })
-  }
+  const producer = yield* Producer
 
   const encode = Effect.fnUntraced(function* (event: Event.Occurrence) {
+    const issues = CarriedIssues.carriedBy(event)
+    if (issues.length > 0) return yield* invalidDefinition(event, issues)
     const id = event.options.id ?? (yield* Uuid.make)
     const time = event.options.time ?? (yield* Clock.currentTimeMillis)
     const destination = typeof topic === "string" ? topic : topic(event)
@@ -113,9 +104,35 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** The `EventPublisher` service. */
-export const layer = (
-  options: EventPublisherOptions
-): Layer.Layer<EventPublisher, EventPublisherConfigError, Producer> => Layer.effect(EventPublisher, make(options))
+export const layer = (options: EventPublisherOptions): Layer.Layer<EventPublisher, InvalidOptions, Producer> =>
+  Layer.effect(EventPublisher, make(options))
+
+/**
+ * `EVENT_PUBLISHER_SOURCE` and `EVENT_PUBLISHER_TOPIC`, required unless there are defaults; within a namespace `A`,
+ * `A_EVENT_PUBLISHER_SOURCE`.
+ */
+export const config = (
+  defaults?: Partial<EventPublisherOptions> | undefined,
+  namespace?: string | undefined
+): Config<EventPublisherOptions> => Settings.config(settings, defaults, namespace)
+
+/** `layer` with the options from the environment; see `config`. */
+export const layerConfig = (
+  defaults?: Partial<EventPublisherOptions> | undefined,
+  namespace?: string | undefined
+): Layer.Layer<EventPublisher, InvalidOptions | ConfigError, Producer> =>
+  Layer.effect(EventPublisher, Effect.flatMap(config(defaults, namespace), make))
+
+const invalidDefinition = (event: Event.Occurrence, issues: ReadonlyArray<OptionIssue>): Event.EventError => {
+  const cause = new InvalidOptions({ module: "Event", issues })
+  return new Event.EventError({
+    reason: "InvalidDefinition",
+    eventType: event.cloudEventType,
+    field: issues[0]!.field,
+    description: cause.message,
+    cause
+  })
+}
 
 const invalidData = (event: Event.Occurrence, cause: EncodeError): Event.EventError =>
   new Event.EventError({

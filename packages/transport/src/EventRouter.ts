@@ -12,6 +12,8 @@ import type { Handler } from "./Handler.js"
 import { NonRetryableError } from "./HandlerError.js"
 import { isExit } from "./internal/exit.js"
 import { isJson } from "./internal/mediaType.js"
+import * as CarriedIssues from "./runtime/CarriedIssues.js"
+import * as Settings from "./runtime/Settings.js"
 
 /**
  * The argument of an event's handler: the envelope with the event's data as its value. `eventId` is the CloudEvent's
@@ -45,7 +47,7 @@ export const on = <A, E, R>(
   const invalid = (reason: "InvalidData" | "InvalidAttribute", field: string, description: string, cause?: unknown) =>
     new NonRetryableError({ cause: new EventError({ reason, eventType, field, description, cause }) })
   const invalidData = (cause: Codec.DecodeError) => invalid("InvalidData", "data", cause.description, cause)
-  return {
+  const route: Route<E, R> = {
     cloudEventType: eventType,
     handle: ({ attributes, data }, envelope) => {
       if (!isJson(attributes.dataContentType)) {
@@ -57,6 +59,7 @@ export const on = <A, E, R>(
       return Exit.isSuccess(decoded) ? handle(decoded.value) : Exit.mapError(decoded, invalidData)
     }
   }
+  return CarriedIssues.carry(route, CarriedIssues.carriedBy(event))
 }
 
 /** The error type of a route's handler. */
@@ -81,37 +84,57 @@ export interface EventRouter<out E, out R> {
   readonly handler: Handler<Uint8Array | null, E | NonRetryableError, R>
 }
 
+const settings = {
+  module: "EventRouter",
+  prefix: "",
+  fields: {
+    routes: {
+      meaning: "one route per type and version",
+      shown: undefined,
+      parse: undefined,
+      decode: (given: unknown, refuse: Settings.Refuse): ReadonlyArray<Route<unknown, unknown>> => {
+        if (!Array.isArray(given)) {
+          refuse(given, "must be a list of routes")
+          return []
+        }
+        const types = new Set<unknown>()
+        for (const [index, route] of given.entries()) {
+          const { cloudEventType } = (route ?? {}) as Partial<Route<unknown, unknown>>
+          if (cloudEventType === undefined) refuse(route, "must be a route", `[${index}]`)
+          else if (types.has(cloudEventType)) {
+            refuse(cloudEventType, "must be the only route of its type and version", `[${index}]`)
+          }
+          types.add(cloudEventType)
+          for (const { description, field, value } of CarriedIssues.carriedBy(route)) {
+            refuse(value, description, `[${index}].${field}`)
+          }
+        }
+        return given
+      }
+    },
+    unknown: Settings.oneOf({ meaning: "how to treat an event without a route" }, "ignore", "deadLetter")
+  } satisfies Settings.FieldsOf<EventRouterOptions<ReadonlyArray<Route<unknown, unknown>>>>
+}
+
 /**
  * Routes records to the handlers of their events. A record that is not a CloudEvent fails with a `NonRetryableError` of
- * a `CloudEventError`. Throws an `EventError` if two routes share a type and version.
+ * a `CloudEventError`. A consumer of a router whose routes can't be used fails with `InvalidOptions` at its start.
  */
-export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>>({
-  routes,
-  unknown
-}: EventRouterOptions<Routes>): EventRouter<RouteError<Routes[number]>, RouteContext<Routes[number]>> => {
-  const byType = new Map<string, Routes[number]>()
-  for (const route of routes) {
-    const eventType = route.cloudEventType
-    if (byType.has(eventType)) {
-      throw new EventError({
-        reason: "InvalidDefinition",
-        eventType,
-        field: "routes",
-        description: "has more than one route"
-      })
-    }
-    byType.set(eventType, route)
-  }
+export const make = <const Routes extends ReadonlyArray<Route<unknown, unknown>>>(
+  options: EventRouterOptions<Routes>
+): EventRouter<RouteError<Routes[number]>, RouteContext<Routes[number]>> => {
+  const { issues, values } = Settings.check(settings, options)
+  const byType = new Map(values.routes.toReversed().map((route) => [route.cloudEventType, route]))
   const handler: Handler<Uint8Array | null, unknown, unknown> = (envelope) => {
     const read = CloudEvent.fromRecord(envelope)
     if (Either.isLeft(read)) return Exit.fail(new NonRetryableError({ cause: read.left }))
     const route = byType.get(read.right.attributes.type)
     if (route !== undefined) return route.handle(read.right, envelope)
-    return unknown === "ignore" ? Exit.void : Exit.fail(unknownType(read.right.attributes.type))
+    return values.unknown === "ignore" ? Exit.void : Exit.fail(unknownType(read.right.attributes.type))
   }
   // The union of the routes' errors and requirements, which TypeScript can't follow through the map.
   return {
-    value: Codec.bytes,
+    value: CarriedIssues.carry({ ...Codec.bytes }, issues),
     handler: handler as Handler<Uint8Array | null, RouteError<Routes[number]>, RouteContext<Routes[number]>>
   }
 }

@@ -7,17 +7,17 @@
  * ```
  */
 import * as Config from "effect/Config"
-import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type { CircuitBreakerOptions } from "./CircuitBreaker.js"
 import * as DeadLetter from "./DeadLetter.js"
-import * as BreakerEnvironment from "./internal/circuitBreaker/environment.js"
+import type { OptionIssue } from "./InvalidOptions.js"
+import { settings as breaker } from "./internal/circuitBreaker/settings.js"
+import { retry, settings } from "./internal/reliabilitySettings.js"
 import type { Producer } from "./Producer.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as CircuitBreaker from "./runtime/CircuitBreaker.js"
+import * as CarriedIssues from "./runtime/CarriedIssues.js"
 import { checkHeaders } from "./runtime/DeadLetter.js"
-import * as Environment from "./runtime/Environment.js"
-import { isTopicName } from "./runtime/TopicName.js"
+import * as Settings from "./runtime/Settings.js"
 
 /** The policy's options; all have defaults. */
 export interface ReliabilityConfig {
@@ -57,18 +57,6 @@ export interface ReliabilityConfig {
   readonly enableMetrics?: boolean | undefined
 }
 
-/** Invalid options. Thrown where the policy is built, since they are a programming error. */
-export class ReliabilityConfigError extends Data.TaggedError("ReliabilityConfigError")<{
-  /** Always `InvalidOptions`. */
-  readonly reason: "InvalidOptions"
-  /** Every invalid value; at least one. */
-  readonly issues: ReadonlyArray<Environment.Issue>
-}> {
-  override get message(): string {
-    return `${this.reason}: ${this.issues.map(Environment.describe).join("; ")}`
-  }
-}
-
 /** The consumer options that make up the policy. */
 export interface Reliability<out R> {
   /** How often and after which delays a failed record is retried. */
@@ -92,38 +80,17 @@ const breakerOf = ({ circuitBreaker = false }: ReliabilityConfig): CircuitBreake
   circuitBreaker === true ? {} : circuitBreaker || undefined
 
 /** Every invalid value. */
-export const check = (config: ReliabilityConfig): ReadonlyArray<Environment.Issue> => {
-  const issues: Array<Environment.Issue> = []
-  const retry = (field: keyof ReliabilityConfig, options: RetryPolicy.ExponentialOptions) => {
-    try {
-      RetryPolicy.exponential(options)
-    } catch (error) {
-      if (!(error instanceof RetryPolicy.RetryPolicyError)) throw error
-      issues.push({ field, value: error.value, description: `must be ${error.expected}` })
-    }
-  }
-  const oneOf = (field: keyof ReliabilityConfig, ...values: ReadonlyArray<unknown>) => {
-    const { [field]: value } = config
-    if (value === undefined || values.includes(value)) return
-    issues.push({ field, value, description: `must be one of ${values.join(", ")}` })
-  }
-  retry("retryCount", { retries: config.retryCount })
-  retry("retryBackoff", { base: config.retryBackoff })
-  retry("retryBackoffMultiplier", { factor: config.retryBackoffMultiplier })
-  retry("maxRetryBackoff", { cap: config.maxRetryBackoff })
-  oneOf("withoutDlq", "stop", "skip")
-  for (const issue of checkHeaders(headersOf(config))) {
-    issues.push({ ...issue, field: headerFields[issue.field] ?? issue.field })
-  }
-  oneOf("dlqTooLarge", "block", "stop")
-  const { dlqTopic } = config
-  if (dlqTopic !== undefined && !isTopicName(dlqTopic)) {
-    issues.push({ field: "dlqTopic", value: dlqTopic, description: "must be a legal topic name" })
-  }
-  for (const issue of CircuitBreaker.check(breakerOf(config) ?? {}).issues) {
-    issues.push({ ...issue, field: `circuitBreaker.${issue.field}` })
-  }
-  return issues
+const check = (config: ReliabilityConfig): ReadonlyArray<OptionIssue> => {
+  const { issues } = Settings.check(settings, config)
+  return issues.some(({ field }) => field === "dlqHeaders")
+    ? issues
+    : [
+        ...issues,
+        ...checkHeaders(headersOf(config)).map((issue) => ({
+          ...issue,
+          field: headerFields[issue.field] ?? issue.field
+        }))
+      ]
 }
 
 const headerFields: Readonly<Record<string, keyof ReliabilityConfig>> = {
@@ -134,49 +101,46 @@ const headerFields: Readonly<Record<string, keyof ReliabilityConfig>> = {
 }
 
 /**
- * The policy as options of a consumer, without dead letters. Throws a `ReliabilityConfigError` that names every invalid
- * value.
+ * The policy as options of a consumer, without dead letters. A consumer with invalid options fails with `InvalidOptions`
+ * at its start, which names each by its name here.
  */
 export function options(config: ReliabilityConfig & { readonly dlqEnabled: false }): Reliability<never>
 /**
- * The policy as options of a consumer, which then needs a `Producer` for the dead letters. Throws a
- * `ReliabilityConfigError` that names every invalid value.
+ * The policy as options of a consumer, which then needs a `Producer` for the dead letters. A consumer with invalid
+ * options fails with `InvalidOptions` at its start, which names each by its name here.
  */
 export function options(config?: ReliabilityConfig): Reliability<Producer>
 export function options(config: ReliabilityConfig = {}): Reliability<Producer> {
   const issues = check(config)
-  if (issues.length > 0) throw new ReliabilityConfigError({ reason: "InvalidOptions", issues })
+  const ofRetry = issues.filter(({ field }) => field in retry)
+  // The consumer itself finds those of the breaker.
+  const others = issues.filter((issue) => !ofRetry.includes(issue) && !issue.field.startsWith("circuitBreaker."))
   const { dlqEnabled = true, withoutDlq = "stop" } = config
   const topic = DeadLetter.topic(config.dlqTopic, { headers: headersOf(config), tooLarge: config.dlqTooLarge })
   return {
-    retry: RetryPolicy.exponential({
-      retries: config.retryCount,
-      base: config.retryBackoff,
-      factor: config.retryBackoffMultiplier,
-      cap: config.maxRetryBackoff
-    }),
-    deadLetter: dlqEnabled ? topic : DeadLetter.none(withoutDlq),
+    retry:
+      ofRetry.length > 0
+        ? CarriedIssues.schedule(settings.module, ofRetry)
+        : RetryPolicy.exponential({
+            retries: config.retryCount,
+            base: config.retryBackoff,
+            factor: config.retryBackoffMultiplier,
+            cap: config.maxRetryBackoff
+          }),
+    deadLetter: CarriedIssues.carry(dlqEnabled ? topic : DeadLetter.none(withoutDlq), others),
     circuitBreaker: breakerOf(config),
     metrics: config.enableMetrics ?? true
   }
 }
 
-const parsers: Environment.Parsers<ReliabilityConfig> = {
-  retryCount: Environment.number,
-  retryBackoff: Environment.duration,
-  retryBackoffMultiplier: Environment.number,
-  maxRetryBackoff: Environment.duration,
-  dlqEnabled: Environment.boolean,
-  withoutDlq: Environment.oneOf("stop", "skip"),
-  dlqTopic: Environment.text,
-  dlqHeaders: Environment.oneOf("spillway", "spring", "connect"),
-  dlqRetryHeader: Environment.text,
-  dlqErrorHeader: Environment.text,
-  dlqTimestampHeader: Environment.text,
-  dlqTooLarge: Environment.oneOf("block", "stop"),
-  circuitBreaker: Environment.boolean,
-  enableMetrics: Environment.boolean
-}
+/** A breaker's options; a window is one variable, in both of its forms. */
+const breakerConfig = (defaults: CircuitBreakerOptions | undefined, namespace: string | undefined) =>
+  Settings.config<CircuitBreakerOptions>(breaker, defaults, namespace, (options) =>
+    Settings.check(breaker, options).issues.map((issue) => ({
+      ...issue,
+      field: issue.field.replace(/^window\..*/, "window")
+    }))
+  )
 
 /**
  * The policy from the environment: `RELIABILITY_RETRY_COUNT`, `RELIABILITY_DLQ_TOPIC` and so on, named after the
@@ -188,11 +152,10 @@ export const config = (
   defaults: ReliabilityConfig = {},
   namespace?: string | undefined
 ): Config.Config<ReliabilityConfig> => {
-  const prefix = Environment.prefixOf(namespace, "RELIABILITY")
   return Config.map(
     Config.all([
-      Environment.options({ prefix, parsers, defaults, check }),
-      BreakerEnvironment.config(`${prefix}_CIRCUIT_BREAKER`, breakerOf(defaults) ?? {})
+      Settings.config<ReliabilityConfig>(settings, defaults, namespace, check),
+      breakerConfig(breakerOf(defaults), namespace)
     ]),
     ([options, circuitBreaker]) =>
       options.circuitBreaker === false || Object.keys(circuitBreaker).length === 0

@@ -44,34 +44,19 @@
 import type { Config } from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Environment from "./runtime/Environment.js"
+import type { InvalidOptions } from "./InvalidOptions.js"
+import { settings } from "./internal/metricsSettings.js"
 import type { Metrics } from "./runtime/Metrics.js"
 import * as MetricsRegistry from "./runtime/MetricsRegistry.js"
+import * as Settings from "./runtime/Settings.js"
 
 /** The metrics that consumers and producers report to. Default: off. */
 export class TransportMetrics extends Context.Reference<TransportMetrics>()("@spillway/transport/TransportMetrics", {
   defaultValue: (): Metrics => MetricsRegistry.off
 }) {}
-
-/** An option with which metrics can't be registered. */
-export class TransportMetricsError extends Data.TaggedError("TransportMetricsError")<{
-  /** Always `InvalidOption`. */
-  readonly reason: "InvalidOption"
-  /** The option's name. */
-  readonly field: string
-  /** The value that can't be used. */
-  readonly value: unknown
-  /** The rule that the value breaks. */
-  readonly description: string
-}> {
-  override get message(): string {
-    return `${this.field} ${Environment.show(this.value)}: ${this.description}`
-  }
-}
 
 /** The options of the metrics. */
 export interface TransportMetricsOptions {
@@ -79,35 +64,22 @@ export interface TransportMetricsOptions {
   readonly service: string
 }
 
-const validService = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
-
-const check = ({ service }: TransportMetricsOptions): ReadonlyArray<Environment.Issue> =>
-  validService.test(service)
-    ? []
-    : [{ field: "service", value: service, description: `must match ${validService.source}` }]
-
-const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, TransportMetricsError, Scope.Scope> => {
-  const [issue] = check(options)
-  return issue === undefined
-    ? MetricsRegistry.make(options.service)
-    : Effect.fail(new TransportMetricsError({ reason: "InvalidOption", ...issue }))
-}
+const make = (options: TransportMetricsOptions): Effect.Effect<Metrics, InvalidOptions, Scope.Scope> =>
+  Effect.flatMap(Settings.decode(settings, options), ({ service }) => MetricsRegistry.make(service))
 
 /** Turns metrics on for the consumers and producers that this layer is provided to. */
-export const layer = (options: TransportMetricsOptions): Layer.Layer<never, TransportMetricsError> =>
+export const layer = (options: TransportMetricsOptions): Layer.Layer<never, InvalidOptions> =>
   Layer.scoped(TransportMetrics, make(options))
 
-/** `METRICS_SERVICE`: the service, required unless there is a default. */
-export const config = (defaults?: TransportMetricsOptions | undefined): Config<TransportMetricsOptions> =>
-  Environment.options({
-    prefix: "METRICS",
-    parsers: { service: Environment.text },
-    defaults: { service: defaults?.service ?? "" },
-    check
-  })
+/** `METRICS_SERVICE`: the service, required unless there is a default; within a namespace `A`, `A_METRICS_SERVICE`. */
+export const config = (
+  defaults?: Partial<TransportMetricsOptions> | undefined,
+  namespace?: string | undefined
+): Config<TransportMetricsOptions> => Settings.config(settings, defaults, namespace)
 
 /** `layer` with the service from the environment; see `config`. */
 export const layerConfig = (
-  defaults?: TransportMetricsOptions | undefined
-): Layer.Layer<never, TransportMetricsError | ConfigError> =>
-  Layer.scoped(TransportMetrics, Effect.flatMap(config(defaults), make))
+  defaults?: Partial<TransportMetricsOptions> | undefined,
+  namespace?: string | undefined
+): Layer.Layer<never, InvalidOptions | ConfigError> =>
+  Layer.scoped(TransportMetrics, Effect.flatMap(config(defaults, namespace), make))

@@ -16,9 +16,11 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { InvalidOptions } from "./InvalidOptions.js"
 import * as TracedProcessing from "./internal/tracedProcessing.js"
 import * as TracedProducer from "./internal/tracedProducer.js"
-import * as Environment from "./runtime/Environment.js"
+import { settings } from "./internal/tracingSettings.js"
+import * as Settings from "./runtime/Settings.js"
 import type { Tracing } from "./runtime/Tracing.js"
 
 /** The options of tracing; all have defaults. */
@@ -47,30 +49,29 @@ const off: Tracing = {
 }
 
 /** Active tracing; `layer` provides it. */
-export const make = (options: TransportTracingOptions = {}): Tracing => {
-  const { clientId, recordKeys = false, relation = "parent" } = options
-  const settings = { clientId, recordKeys, relation }
-  return {
+export const make = (options: TransportTracingOptions = {}): Effect.Effect<Tracing, InvalidOptions> =>
+  Effect.map(Settings.decode(settings, options), (decoded) => ({
     enabled: true,
-    producer: (producer) => TracedProducer.make(producer, settings),
-    processing: TracedProcessing.make(settings)
-  }
-}
+    producer: (producer) => TracedProducer.make(producer, decoded),
+    processing: TracedProcessing.make(decoded)
+  }))
 
 /** Turns tracing on for the consumers and producers that this layer is provided to. */
-export const layer = (options?: TransportTracingOptions | undefined): Layer.Layer<never> =>
-  Layer.succeed(TransportTracing, make(options))
+export const layer = (options?: TransportTracingOptions | undefined): Layer.Layer<never, InvalidOptions> =>
+  Layer.effect(TransportTracing, make(options))
 
-const parsers: Environment.Parsers<TransportTracingOptions> = {
-  relation: Environment.oneOf("parent", "link"),
-  recordKeys: Environment.boolean,
-  clientId: Environment.text
-}
-
-/** `TRACING_RELATION`, `TRACING_RECORD_KEYS` and `TRACING_CLIENT_ID`, each optional. */
-export const config = (defaults: TransportTracingOptions = {}): Config<TransportTracingOptions> =>
-  Environment.options({ prefix: "TRACING", parsers, defaults, check: () => [] })
+/**
+ * `TRACING_RELATION`, `TRACING_RECORD_KEYS` and `TRACING_CLIENT_ID`, each optional; within a namespace `A`,
+ * `A_TRACING_RELATION`.
+ */
+export const config = (
+  defaults?: TransportTracingOptions | undefined,
+  namespace?: string | undefined
+): Config<TransportTracingOptions> => Settings.config(settings, defaults, namespace)
 
 /** `layer` with the options from the environment; see `config`. */
-export const layerConfig = (defaults?: TransportTracingOptions | undefined): Layer.Layer<never, ConfigError> =>
-  Layer.effect(TransportTracing, Effect.map(config(defaults), make))
+export const layerConfig = (
+  defaults?: TransportTracingOptions | undefined,
+  namespace?: string | undefined
+): Layer.Layer<never, InvalidOptions | ConfigError> =>
+  Layer.effect(TransportTracing, Effect.flatMap(config(defaults, namespace), make))

@@ -9,6 +9,7 @@ import { type ConsumedRecord, eventIdOf } from "../src/Envelope.js"
 import * as Event from "../src/Event.js"
 import * as EventPublisher from "../src/EventPublisher.js"
 import * as Headers from "../src/Headers.js"
+import { InvalidOptions } from "../src/InvalidOptions.js"
 import { Producer, ProducerError } from "../src/Producer.js"
 import { logLayer, OrderPlaced, OrderPlacedV2 } from "./support/events.js"
 
@@ -165,6 +166,11 @@ describe("EventPublisher", () => {
           yield* failure(publisher.publish(OrderPlaced, order, { time: Number.NaN })),
           "InvalidAttribute: order.placed.v1: time: is outside the years 0 to 9999"
         )
+        const wrong = Event.make({ type: "a", version: 0, data: Schema.Unknown })
+        const error = yield* Effect.flip(publisher.publish(wrong, 1))
+        assert(error._tag === "EventError")
+        assert.deepInclude(error, { reason: "InvalidDefinition", eventType: "a.v0", field: "version" })
+        assert.instanceOf(error.cause, InvalidOptions)
         assert.deepStrictEqual(log, [])
       })
     )
@@ -189,8 +195,7 @@ describe("EventPublisher", () => {
   it.effect("fails at the start when its source is not a URI reference", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(publishing(() => Effect.void, { source: "the shop" }))
-      assert.strictEqual(error._tag, "EventPublisherConfigError")
-      assert.strictEqual(error.message, "source is not a URI reference")
+      assert.strictEqual(error.message, 'EventPublisher: source must be a URI reference, not "the shop"')
     })
   )
 })

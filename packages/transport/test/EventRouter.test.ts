@@ -14,7 +14,9 @@ import type { Handler } from "../src/Handler.js"
 import { NonRetryableError } from "../src/HandlerError.js"
 import * as Headers from "../src/Headers.js"
 import * as RecordEnvelope from "../src/internal/envelope.js"
+import { carriedBy } from "../src/runtime/CarriedIssues.js"
 import * as DeadLetters from "../src/runtime/DeadLetter.js"
+import * as Environment from "../src/runtime/Environment.js"
 import { consumed, logLayer, type Order, OrderPlaced, OrderPlacedV2, utf8 } from "./support/events.js"
 
 const envelope = (record: ConsumedRecord, attempt = 1): Envelope<Uint8Array | null> =>
@@ -214,12 +216,17 @@ describe("EventRouter", () => {
     })
   )
 
-  it("rejects two routes for one type and version", () => {
+  it("carries two routes for one type and version, and the issues of its events", () => {
     const route = EventRouter.on(OrderPlaced, () => Effect.void)
-    assert.throws(
-      () => EventRouter.make({ routes: [route, route], unknown: "ignore" }),
-      "InvalidDefinition: order.placed.v1: routes: has more than one route"
-    )
+    const wrong = EventRouter.on(Event.make({ type: "a", version: 0, data: Schema.Unknown }), () => Effect.void)
+    const router = EventRouter.make({ routes: [route, wrong, route], unknown: "drop" as "ignore" })
+    assert.deepStrictEqual(carriedBy(router.value).map(Environment.describe), [
+      "routes[1].version must be a whole number of at least 1, not 0",
+      'routes[2] must be the only route of its type and version, not "order.placed.v1"',
+      'unknown must be one of ignore, deadLetter, not "drop"'
+    ])
+    assert.deepStrictEqual(carriedBy(EventRouter.make({ routes: [route], unknown: "ignore" }).value), [])
+    assert.strictEqual(carriedBy(EventRouter.make(undefined as never).value).length, 2)
   })
 
   it.effect("has the errors and requirements of its handlers", () =>

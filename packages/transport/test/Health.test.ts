@@ -104,8 +104,8 @@ describe("Health", () => {
     it.effect(`refuses stalledAfter ${stalledAfter}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Health.make({ stalledAfter: stalledAfter as never }))
-        assert.strictEqual(error._tag, "HealthError")
-        assert.strictEqual(error.field, "stalledAfter")
+        assert.strictEqual(error.module, "Health")
+        assert.strictEqual(error.issues[0]!.field, "stalledAfter")
         assert.include(error.message, Environment.show(stalledAfter))
       })
     )

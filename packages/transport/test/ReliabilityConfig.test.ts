@@ -8,6 +8,8 @@ import type { Destination } from "../src/DeadLetter.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import type { Producer } from "../src/Producer.js"
 import * as ReliabilityConfig from "../src/ReliabilityConfig.js"
+import { carriedBy } from "../src/runtime/CarriedIssues.js"
+import * as Environment from "../src/runtime/Environment.js"
 import { failureOf } from "../src/runtime/Failure.js"
 import { problemsOf, read, type Variables } from "./support/environment.js"
 import { makeWorld, producerLayer } from "./support/processor.js"
@@ -113,42 +115,36 @@ describe("ReliabilityConfig.options", () => {
     assert.deepStrictEqual(breaker({ probes: 2 }), { probes: 2 })
   })
 
-  it("throws one error with every problem, with field and value", () => {
+  it("carries every issue, by the options' own names", () => {
+    const carried = (config: ReliabilityConfig.ReliabilityConfig) => {
+      const { deadLetter, retry } = ReliabilityConfig.options(config)
+      return [...carriedBy(retry), ...carriedBy(deadLetter)].map(Environment.describe)
+    }
     const wrong = {
       retryCount: -1,
       retryBackoff: "-1 seconds",
       retryBackoffMultiplier: 0.5,
       maxRetryBackoff: Number.NaN,
       withoutDlq: "drop" as "skip",
-      circuitBreaker: { window: { count: 0 }, failureRatio: 2 },
       dlqTopic: "no topic",
       dlqHeaders: "kafkajs" as "spring",
       dlqTooLarge: "drop" as "stop"
-    }
-    try {
-      ReliabilityConfig.options(wrong as ReliabilityConfig.ReliabilityConfig)
-      assert.fail("nothing was thrown")
-    } catch (error) {
-      assert.instanceOf(error, ReliabilityConfig.ReliabilityConfigError)
-      assert.deepStrictEqual(error.message.split("; "), [
-        "InvalidOptions: retryCount must be a whole number, at least 0, not -1",
-        'retryBackoff must be a finite duration, at least 0, not "-1 seconds"',
-        "retryBackoffMultiplier must be a number, at least 1, not 0.5",
-        "maxRetryBackoff must be a finite duration, at least 0, not NaN",
-        'withoutDlq must be one of stop, skip, not "drop"',
-        'dlqHeaders must be one of spillway, spring, connect, not "kafkajs"',
-        'dlqTooLarge must be one of block, stop, not "drop"',
-        'dlqTopic must be a legal topic name, not "no topic"',
-        "circuitBreaker.window.count must be a whole number from 1 to 1000000, not 0",
-        "circuitBreaker.failureRatio must be a number above 0, up to 1, not 2",
-        "circuitBreaker.minimumThroughput must not be above window.count (0), not 10"
-      ])
-    }
-    const headers = { dlqErrorHeader: "x-retry-count", dlqTimestampHeader: "" }
-    assert.deepStrictEqual(
-      ReliabilityConfig.check(headers).map(({ field }) => field),
-      ["dlqErrorHeader", "dlqTimestampHeader"]
-    )
+    } as const
+    assert.deepStrictEqual(carried(wrong), [
+      "retryCount must be a whole number, at least 0, not -1",
+      'retryBackoff must be a finite duration of zero or more, not "-1 seconds"',
+      "retryBackoffMultiplier must be a number, at least 1, not 0.5",
+      "maxRetryBackoff must be a finite duration of zero or more, not NaN",
+      'withoutDlq must be one of stop, skip, not "drop"',
+      'dlqTopic must be a legal topic name, not "no topic"',
+      'dlqHeaders must be one of spillway, spring, connect, not "kafkajs"',
+      'dlqTooLarge must be one of block, stop, not "drop"'
+    ])
+    assert.deepStrictEqual(carried({ dlqErrorHeader: "x-retry-count", dlqTimestampHeader: "" }), [
+      'dlqErrorHeader must not be the header of retryCount, not "x-retry-count"',
+      'dlqTimestampHeader must not be empty, not ""'
+    ])
+    assert.deepStrictEqual(carried({}), [])
   })
 })
 
@@ -171,8 +167,8 @@ describe("ReliabilityConfig.config", () => {
         'ORDERS_RELIABILITY_RETRY_BACKOFF_MULTIPLIER: retryBackoffMultiplier must be a number, not "twice"',
         'ORDERS_RELIABILITY_DLQ_ENABLED: dlqEnabled must be true or false, not "perhaps"',
         'ORDERS_RELIABILITY_RETRY_COUNT: retryCount must be a whole number, at least 0, not "-1"',
-        'ORDERS_RELIABILITY_DLQ_RETRY_HEADER: dlqRetryHeader must not be the header of errorMessage, not "x-error-message"',
-        'ORDERS_RELIABILITY_DLQ_TOPIC: dlqTopic must be a legal topic name, not "no topic"'
+        'ORDERS_RELIABILITY_DLQ_TOPIC: dlqTopic must be a legal topic name, not "no topic"',
+        'ORDERS_RELIABILITY_DLQ_RETRY_HEADER: dlqRetryHeader must not be the header of errorMessage, not "x-error-message"'
       ])
     })
   )
@@ -243,7 +239,7 @@ describe("ReliabilityConfig.config", () => {
         'RELIABILITY_CIRCUIT_BREAKER_FAILURE_RATIO: failureRatio must be a number, not "half"',
         `RELIABILITY_CIRCUIT_BREAKER_WINDOW: window ${rule}, not "0"`,
         `RELIABILITY_CIRCUIT_BREAKER_MINIMUM_THROUGHPUT: minimumThroughput ${rule}, not "0"`,
-        'RELIABILITY_CIRCUIT_BREAKER_OPEN_TIME: openTime must be a duration from 1 millisecond to 24 days, not "0 seconds"'
+        'RELIABILITY_CIRCUIT_BREAKER_OPEN_TIME: openTime must be a duration of at least 1 ms and below 25 days, not "0 seconds"'
       ])
       const soon = { RELIABILITY_CIRCUIT_BREAKER_WINDOW: "soon" }
       assert.include(

@@ -1,12 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as fc from "fast-check"
+import { InvalidOptions } from "../src/InvalidOptions.js"
 import * as ScheduleCursor from "../src/internal/scheduleCursor.js"
 import * as RetryPolicy from "../src/RetryPolicy.js"
+import { carriedBy } from "../src/runtime/CarriedIssues.js"
 import { failureOf } from "../src/runtime/Failure.js"
 
 const failure = failureOf(Cause.fail("failed"), 1)
@@ -68,19 +73,21 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it("rejects invalid options by field and value", () => {
-    const refused = (field: string, value: unknown, make: () => unknown) => {
-      try {
-        make()
-      } catch (error) {
-        assert.instanceOf(error, RetryPolicy.RetryPolicyError)
-        assert.strictEqual(error.field, field)
-        assert.include(error.message, `${field} must be`)
-        assert.include(error.message, String(value))
-        return
+  it("carries every issue with its options, and so do the schedules made from it", () => {
+    const refused = (field: string, value: unknown, make: () => Schedule.Schedule<number>) => {
+      const policy = make()
+      for (const made of [policy, Schedule.jittered(policy), Schedule.union(Schedule.forever, policy)]) {
+        const [issue, ...others] = carriedBy(made)
+        assert.deepStrictEqual(others, [])
+        assert.deepInclude(issue, { field: `retry.${field}`, value })
+        assert.include(issue!.description, "must be")
       }
-      assert.fail(`${field} ${value} was accepted`)
     }
+    assert.deepStrictEqual(
+      carriedBy(RetryPolicy.exponential({ retries: -1, factor: 0 })).map(({ field }) => field),
+      ["retry.retries", "retry.factor"]
+    )
+    assert.deepStrictEqual(carriedBy(Schedule.jittered(RetryPolicy.exponential())), [])
     for (const retries of [-1, 1.5, Number.NaN, Number.NEGATIVE_INFINITY]) {
       refused("retries", retries, () => RetryPolicy.exponential({ retries }))
       refused("retries", retries, () => RetryPolicy.fixed({ retries }))
@@ -103,6 +110,16 @@ describe("RetryPolicy", () => {
       refused("delay", duration, () => RetryPolicy.fixed({ delay: duration }))
     }
   })
+
+  it.effect("dies with InvalidOptions outside of a consumer", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(Effect.retry(Effect.fail("no"), RetryPolicy.fixed({ retries: 0.5 })))
+      assert(Exit.isFailure(exit))
+      const [defect] = Chunk.toReadonlyArray(Cause.defects(exit.cause))
+      assert.instanceOf(defect, InvalidOptions)
+      assert.strictEqual(defect.message, "RetryPolicy: retries must be a whole number, at least 0, not 0.5")
+    })
+  )
 
   it("accepts every whole number of retries", () => {
     fc.assert(fc.property(fc.nat(), (retries) => void RetryPolicy.exponential({ retries })))

@@ -268,9 +268,11 @@ describe("TransportMetrics", () => {
     it.effect(`rejects the service ${JSON.stringify(service)}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Layer.launch(TransportMetrics.layer({ service })))
-        assert.strictEqual(error._tag, "TransportMetricsError")
-        assert.strictEqual(error.field, "service")
-        assert.strictEqual(error.value, service)
+        assert.strictEqual(error.module, "TransportMetrics")
+        assert.deepStrictEqual(
+          error.issues.map(({ field, value }) => [field, value]),
+          [["service", service]]
+        )
         assert.include(error.message, JSON.stringify(service))
       })
     )

@@ -60,7 +60,7 @@ const run = (records: ReadonlyArray<ConsumedRecord>, handler: TextHandler, optio
     const plain = producerLayer(world)
     const traced = Layer.effect(
       Producer,
-      Effect.map(Producer, (producer) => TransportTracing.make(tracing).producer(producer))
+      Effect.zipWith(Producer, TransportTracing.make(tracing), (producer, made) => made.producer(producer))
     ).pipe(Layer.provide(plain))
     yield* makeProcessor(world, handler, { retry: RetryPolicy.exponential({ retries: 2, jitter: false }) }).pipe(
       Effect.flatMap((processor) => inTime(Effect.forEach(records, (record) => process(processor, record)))),

@@ -34,7 +34,7 @@ const inner = (sent: Array<ProducerRecord>): Producer["Type"] => {
 const setup = (options?: TransportTracing.TransportTracingOptions) => {
   const sent: Array<ProducerRecord> = []
   const recorder = Recorder.make()
-  const producer = TransportTracing.make(options).producer(inner(sent))
+  const producer = Effect.runSync(TransportTracing.make(options)).producer(inner(sent))
   return { sent, recorder, producer }
 }
 

@@ -39,6 +39,7 @@ describe("A consumer", () => {
       )
       yield* TestClock.adjust("5 seconds")
       const failure = yield* running
+      assert(failure._tag === "ConsumerError")
       assert.strictEqual(failure.reason, "Authorization")
       assert.include(failure.message, "the password was changed")
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
@@ -60,21 +61,22 @@ describe("A consumer", () => {
       )
       yield* TestClock.adjust("5 seconds")
       const failure = yield* failing
+      assert(failure._tag === "ConsumerError")
       assert.strictEqual(failure.reason, "Authorization")
       assert.include(failure.message, "the password was changed")
       assert.include(failure.message, `${topic}-dlq`)
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 
-  it.effect("fails with Configuration when the wire's maxResponseBytes is too small for its fetches", () =>
+  it.effect("fails with InvalidOptions when the wire's maxResponseBytes is too small for its fetches", () =>
     Effect.gen(function* () {
       const wire = Wire.of({ ...(yield* Wire), maxResponseBytes: 1_000_000 })
       const failure = yield* KafkaConsumer.make({ ...options, handler: () => Effect.void }).pipe(
         Effect.provideService(Wire, wire),
         Effect.flip
       )
-      assert.strictEqual(failure.reason, "Configuration")
-      assert.include(failure.message, "fetchMaxBytes: must be 65536 bytes below the wire's maxResponseBytes (1000000)")
+      assert.strictEqual(failure._tag, "InvalidOptions")
+      assert.include(failure.message, "fetchMaxBytes must be 65536 bytes below the wire's maxResponseBytes (1000000)")
     }).pipe(onBroker({ topics: { [topic]: 1 } }))
   )
 

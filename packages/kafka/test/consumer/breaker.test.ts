@@ -310,10 +310,9 @@ describe("circuitBreaker", () => {
           handler: () => Effect.void
         })
       )
-      assert.strictEqual(error.reason, "Configuration")
       assert.strictEqual(
-        error.description,
-        'commitInterval: must be a duration above zero and below 25 days, not 0; circuitBreaker.failureRatio: must be a number above 0, up to 1, not 50; circuitBreaker.openTime: must be a duration from 1 millisecond to 24 days, not "-1 second"'
+        error.message,
+        'KafkaConsumer: commitInterval must be a duration above zero and below 25 days, not 0; circuitBreaker.failureRatio must be a number above 0, up to 1, not 50; circuitBreaker.openTime must be a duration of at least 1 ms and below 25 days, not "-1 second"'
       )
     }).pipe(onBroker(one))
   )

@@ -119,7 +119,7 @@ describe("KafkaConsumer.layerConfig", () => {
         `${variable("OFFSET_OUT_OF_RANGE")}: offsetOutOfRange must be one of fail, earliest, latest, not "ignore"`,
         `${variable("DRAIN_TIMEOUT")}: drainTimeout must be a duration such as "30 seconds", not "30"`,
         `${variable("FETCH_MAX_BYTES")}: fetchMaxBytes must be a number, not "10MB"`,
-        `${variable("GROUP_ID")}: groupId must not be empty, not ""`,
+        `${variable("GROUP_ID")}: groupId must not be empty, but isn't set`,
         `${variable("TOPICS")}: topics[1] must be a legal topic name, not "no topic"`,
         `${variable("TOPICS")}: topics[2] must be a legal topic name, not ".."`,
         `${variable("COMMIT_INTERVAL")}: commitInterval must be a duration above zero and below 25 days, not "0 seconds"`,
@@ -135,8 +135,8 @@ describe("KafkaConsumer.layerConfig", () => {
   it.effect("requires a group and a topic", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* refused({}), [
-        'ORDERS_KAFKA_CONSUMER_GROUP_ID: groupId must not be empty, not ""',
-        "ORDERS_KAFKA_CONSUMER_TOPICS: topics must name at least one topic, not []"
+        "ORDERS_KAFKA_CONSUMER_GROUP_ID: groupId must not be empty, but isn't set",
+        "ORDERS_KAFKA_CONSUMER_TOPICS: topics must name at least one topic, but isn't set"
       ])
     }).pipe(onBroker({ topics }))
   )

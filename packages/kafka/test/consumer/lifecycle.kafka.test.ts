@@ -64,7 +64,7 @@ describeKafka("A consumer's lifecycle", (brokers) => {
     >
   > = {
     "a session timeout below the broker's bounds": {
-      reason: "Configuration",
+      reason: "Refused",
       description: "1000 ms is outside the broker's bounds",
       options: { ...ignore, sessionTimeout: "1 second", heartbeatInterval: "300 millis" }
     },

@@ -128,6 +128,7 @@ describe("topics by a pattern", () => {
       const error = yield* Effect.flip(
         KafkaConsumer.make({ ...byPattern, deadLetter: DeadLetter.topic(), handler: done })
       )
+      assert(error._tag === "ConsumerError")
       assert.strictEqual(error.reason, "DeadLetterTopic")
       assert.include(error.message, "orders.eu-dlq")
     }).pipe(Effect.provide(KafkaProducer.layer()), onBroker({ topics: { "orders.eu": 1 } }))

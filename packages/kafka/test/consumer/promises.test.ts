@@ -8,6 +8,7 @@ import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import * as HandlerError from "@spillway/transport/HandlerError"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import { Producer } from "@spillway/transport/Producer"
 import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as Effect from "effect/Effect"
@@ -144,7 +145,7 @@ const play = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
 
   const stop = (running: {
     readonly scope: Scope.CloseableScope
-    readonly starting: Fiber.Fiber<unknown, ConsumerError>
+    readonly starting: Fiber.Fiber<unknown, ConsumerError | InvalidOptions>
   }) =>
     Effect.gen(function* () {
       const stopping = yield* Effect.fork(

@@ -67,11 +67,13 @@ describeOwnKafka("A consumer's reaction on Kafka to", () => {
             const topic = yield* Fixture.createTopic(2)
             const { consumer, handled } = yield* started(groupId, topic)
             const stranger = yield* Effect.flip(started(groupId, topic, "cooperative-sticky"))
-            assert.strictEqual(stranger.reason, "Configuration")
+            assert(stranger._tag === "ConsumerError")
+            assert.strictEqual(stranger.reason, "Refused")
             assert.include(stranger.message, "INCONSISTENT_GROUP_PROTOCOL")
             const second = yield* started(groupId, topic)
             const third = yield* Effect.flip(started(groupId, topic))
-            assert.strictEqual(third.reason, "Configuration")
+            assert(third._tag === "ConsumerError")
+            assert.strictEqual(third.reason, "Refused")
             assert.include(third.message, "GROUP_MAX_SIZE_REACHED")
             yield* second.consumer.close
 

@@ -112,6 +112,7 @@ const fails = (row: Row, reason: string) =>
     const { broker, consumer, met } = yield* play(row)
     assert.isAbove(met, -1, "the request was sent")
     const error = yield* Effect.flip(Effect.flatMap(consumer.await, (exit) => Effect.flatMap(exit, ({ wait }) => wait)))
+    assert(error._tag === "ConsumerError")
     assert.strictEqual(error.reason, reason)
     assert.include(error.message, row.code)
     assert.strictEqual((yield* broker.group(group)).members.length, joins.includes(row.api) ? 1 : 0)

@@ -28,13 +28,13 @@ const always: Table = {
   GROUP_AUTHORIZATION_FAILED: fatal("Authorization"),
   TOPIC_AUTHORIZATION_FAILED: fatal("Authorization"),
   CLUSTER_AUTHORIZATION_FAILED: fatal("Authorization"),
-  INVALID_GROUP_ID: fatal("Configuration"),
-  INVALID_SESSION_TIMEOUT: fatal("Configuration"),
-  INCONSISTENT_GROUP_PROTOCOL: fatal("Configuration"),
-  GROUP_MAX_SIZE_REACHED: fatal("Configuration"),
-  INVALID_REQUEST: fatal("Configuration"),
-  OFFSET_METADATA_TOO_LARGE: fatal("Configuration"),
-  INVALID_COMMIT_OFFSET_SIZE: fatal("Configuration"),
+  INVALID_GROUP_ID: fatal("Refused"),
+  INVALID_SESSION_TIMEOUT: fatal("Refused"),
+  INCONSISTENT_GROUP_PROTOCOL: fatal("Refused"),
+  GROUP_MAX_SIZE_REACHED: fatal("Refused"),
+  INVALID_REQUEST: fatal("Refused"),
+  OFFSET_METADATA_TOO_LARGE: fatal("Refused"),
+  INVALID_COMMIT_OFFSET_SIZE: fatal("Refused"),
   UNSUPPORTED_VERSION: fatal("UnsupportedBroker")
 }
 

@@ -4,15 +4,11 @@
 import { crc32c } from "@node-rs/crc32"
 import type { Api, FetchPartitionResponse, FetchRequest, FetchResponse } from "@spillway/kafka/Protocol"
 import type { Connection, Wire, WireError } from "@spillway/kafka/Wire"
-import {
-  MemoryBroker,
-  type MemoryBrokerError,
-  type MemoryBrokerOptions,
-  layer as memory
-} from "@spillway/memory/MemoryBroker"
+import { MemoryBroker, type MemoryBrokerOptions, layer as memory } from "@spillway/memory/MemoryBroker"
 import * as Codec from "@spillway/transport/Codec"
 import * as DeadLetter from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,7 +32,7 @@ export const options = {
 /** Runs a test on its own broker, which outlives the test's scope, as a real one outlives the program. */
 export const onBroker =
   (options: MemoryBrokerOptions) =>
-  <A, E>(test: Effect.Effect<A, E, MemoryBroker | Wire | Scope.Scope>): Effect.Effect<A, E | MemoryBrokerError> =>
+  <A, E>(test: Effect.Effect<A, E, MemoryBroker | Wire | Scope.Scope>): Effect.Effect<A, E | InvalidOptions> =>
     test.pipe(
       // A failed test leaves consumers behind whose drains need time.
       Effect.onError(() => Effect.forkDaemon(TestClock.adjust("5 minutes"))),

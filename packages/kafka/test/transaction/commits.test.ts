@@ -4,6 +4,7 @@ import { MemoryBroker } from "@spillway/memory/MemoryBroker"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import * as TransactionalSettings from "../../src/internal/settings/transactionSettings.js"
 import type { CommittingConsumer } from "../../src/internal/transaction/commits.js"
 import * as TransactionalParts from "../../src/internal/transaction/consumer.js"
 import { committed, group, observed, onBroker, topic } from "../support/consumerTesting.js"
@@ -15,6 +16,9 @@ const offsets = [
   { topic, partitions: [0, 1].map((partition) => ({ partition, offset: 1, leaderEpoch: 0, metadata: null })) }
 ]
 
+const settingsOf = (producer: TransactionalSettings.TransactionalNumbers["producer"]) =>
+  TransactionalSettings.check({ transactionalId: "billing-1", producer }).settings
+
 describe("the commits of a transactional consumer", () => {
   it.effect("leave out a partition that is lost while they look up the outcome of the last transaction", () =>
     Effect.gen(function* () {
@@ -22,7 +26,7 @@ describe("the commits of a transactional consumer", () => {
       let ends = 0
       const wire = observed(broker.wire, (api) => (api === "EndTxn" && ends++ === 0 ? Effect.never : Effect.void))
       const { commits, outputs } = yield* Effect.provideService(
-        TransactionalParts.make(group, { transactionalId: "billing-1", deliveryTimeout: "1 second" }, 1_024),
+        TransactionalParts.make(group, settingsOf({ deliveryTimeout: "1 second" }), 1_024),
         Wire,
         wire
       )
@@ -64,7 +68,7 @@ describe("the commits of a transactional consumer", () => {
   it.effect("leave out a partition that is lost between collecting and sending their offsets", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
-      const { commits, outputs } = yield* TransactionalParts.make(group, { transactionalId: "billing-1" }, 1_024)
+      const { commits, outputs } = yield* TransactionalParts.make(group, settingsOf({}), 1_024)
       for (const partition of [0, 1]) {
         yield* outputs.put({ topic, partition, offset: 0 }, [{ topic: "results", partition, value: `of ${partition}` }])
       }

@@ -12,7 +12,7 @@ const expected: Readonly<Record<string, ReadonlyArray<KafkaErrorName>>> = {
   "Abort Authorization": ["TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"],
   "Abort Aborted": ["INVALID_TXN_STATE", "OFFSET_METADATA_TOO_LARGE", "UNKNOWN_SERVER_ERROR"],
   "Fatal Authorization": ["TRANSACTIONAL_ID_AUTHORIZATION_FAILED"],
-  "Fatal Configuration": ["INVALID_TRANSACTION_TIMEOUT"],
+  "Fatal Refused": ["INVALID_TRANSACTION_TIMEOUT"],
   "Fatal UnsupportedBroker": ["UNSUPPORTED_VERSION"]
 }
 

@@ -311,6 +311,7 @@ describe("Transaction", () => {
           )
         )
       )
+      assert(failed._tag === "TransactionError")
       assert.strictEqual(failed.reason, "Fenced")
       assert.strictEqual((yield* Effect.flip(one(zombie, "never"))).reason, "Fenced")
       assert.deepStrictEqual(yield* valuesOf(broker, "orders"), ["before", "successor"])
@@ -395,10 +396,11 @@ describe("Transaction", () => {
       const unnamed = yield* Effect.flip(make(broker, { transactionalId: " ", transactionTimeout: 0 }))
       assert.strictEqual(
         unnamed.message,
-        'InvalidOptions: transactionalId must not be empty, not " "; transactionTimeout must be a duration of at least 1 ms and below 25 days, not 0'
+        'KafkaProducer: transactionalId must not be empty, not " "; transactionTimeout must be a duration of at least 1 ms and below 25 days, not 0'
       )
       const long = yield* Effect.flip(make(broker, { transactionTimeout: "1 day" }))
-      assert.strictEqual(long.reason, "Configuration")
+      assert(long._tag === "TransactionError")
+      assert.strictEqual(long.reason, "Refused")
       const producer = yield* make(broker, { transactionTimeout: "1 second" })
       const exit = yield* Effect.exit(
         Effect.scoped(

@@ -8,7 +8,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Concurrency from "@spillway/transport/runtime/Concurrency"
-import * as Environment from "@spillway/transport/runtime/Environment"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
@@ -19,14 +19,12 @@ export type ServerErrorReason =
   | "AddressInUse"
   /** Listening on the address is impossible: a privileged port, or a host that isn't this machine's. */
   | "ListenFailed"
-  /** An option can't be used; `description` names every such option. */
-  | "InvalidOption"
 
 /** The fields of a server's error. */
 export interface ServerErrorFields {
   /** Why the server can't serve. */
   readonly reason: ServerErrorReason
-  /** The address, or the options that can't be used. */
+  /** The address. */
   readonly description: string
   /** The system's error, if listening failed. */
   readonly cause?: unknown
@@ -44,23 +42,29 @@ export interface ServerOptions {
 
 const pathRule = 'must start with "/"'
 
-const isPath = (path: string): path is HttpRouter.PathInput => path.startsWith("/")
+const isPath = (given: unknown): given is HttpRouter.PathInput => typeof given === "string" && given.startsWith("/")
 
-/** Every problem with the options. */
-export const check = ({ path, port }: ServerOptions): ReadonlyArray<Environment.Issue> => {
-  const issues: Array<Environment.Issue> = []
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    issues.push({ field: "port", value: port, description: "must be a whole number from 0 to 65535" })
-  }
-  if (path !== undefined && !isPath(path)) issues.push({ field: "path", value: path, description: pathRule })
-  return issues
-}
-
-export const parsers: Environment.Parsers<ServerOptions> = {
-  port: Environment.number,
-  path: (text) => (isPath(text) ? Either.right(text) : Either.left(pathRule)),
-  host: Environment.text
-}
+/** The settings of a server's options. */
+export const fields = (path: HttpRouter.PathInput, pathMeaning: string, port: number) => ({
+  port: Settings.or(
+    Settings.number(
+      { meaning: "0 lets the system choose" },
+      (given) => Number.isInteger(given) && given >= 0 && given <= 65_535,
+      "must be a whole number from 0 to 65535"
+    ),
+    port
+  ),
+  path: Settings.or(
+    Settings.make<HttpRouter.PathInput>(
+      { meaning: pathMeaning },
+      (text) => (isPath(text) ? Either.right(text) : Either.left(pathRule)),
+      isPath,
+      pathRule
+    ),
+    path
+  ),
+  host: Settings.or(Settings.text({ meaning: "the address to listen at" }), "0.0.0.0")
+})
 
 /** A running server. */
 export interface Listening {
@@ -91,19 +95,11 @@ const shutdown = (server: Http.Server): Effect.Effect<void> =>
     Effect.sync(() => server.closeAllConnections())
   )
 
-export const invalid = (issues: ReadonlyArray<Environment.Issue>): ServerErrorFields => ({
-  reason: "InvalidOption",
-  description: issues.map(Environment.describe).join("; ")
-})
-
 /** Serves the routes until the scope closes; all other paths return 404. */
 export const serve = Effect.fnUntraced(function* (
-  options: ServerOptions & { readonly port: number; readonly path: HttpRouter.PathInput },
+  { host, path, port }: { readonly host: string; readonly port: number; readonly path: HttpRouter.PathInput },
   routes: HttpRouter.HttpRouter
 ): Effect.fn.Return<Listening, ServerErrorFields, Scope.Scope> {
-  const { host = "0.0.0.0", path, port } = options
-  const issues = check(options)
-  if (issues.length > 0) return yield* Effect.fail(invalid(issues))
   const node = Http.createServer()
   const server = yield* NodeHttpServer.make(() => node, { host, port }).pipe(
     Effect.mapError(({ cause }) => listenError(host, port, cause))

@@ -147,6 +147,13 @@ const uriReference = /^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/
 
 const uri = /^[a-z][a-z0-9+.-]*:/i
 
+/** Whether an attribute may have this text. */
+export const isText = (value: string): boolean => value !== "" && !forbidden.test(value)
+
+export const isUriReference = (value: string): boolean => uriReference.test(value)
+
+export const isUri = (value: string): boolean => uri.test(value) && uriReference.test(value)
+
 /** The first attribute that other systems couldn't read back. */
 export const firstInvalid = (
   attributes: CloudEventAttributes
@@ -164,8 +171,8 @@ export const firstInvalid = (
     text("subject", attributes.subject) ??
     text("datacontenttype", dataContentType)
   if (found !== undefined) return found
-  if (!uriReference.test(source)) return { attribute: "source", description: "is not a URI reference" }
-  if (dataSchema !== undefined && !(uri.test(dataSchema) && uriReference.test(dataSchema))) {
+  if (!isUriReference(source)) return { attribute: "source", description: "is not a URI reference" }
+  if (dataSchema !== undefined && !isUri(dataSchema)) {
     return { attribute: "dataschema", description: "is not a URI" }
   }
   if (time !== undefined && !(time >= earliest && time <= latest)) {

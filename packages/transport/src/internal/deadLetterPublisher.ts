@@ -12,7 +12,6 @@ import { ProducerError, type RecordMetadata } from "../Producer.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import * as DeadLetter from "../runtime/DeadLetter.js"
 import * as Diagnosis from "../runtime/Diagnosis.js"
-import { describe } from "../runtime/Environment.js"
 import { failureOf } from "../runtime/Failure.js"
 import * as Logging from "../runtime/Logging.js"
 import { remedyOf } from "./deadLetterRemedy.js"
@@ -27,7 +26,7 @@ const cap = Duration.seconds(30)
 const backoff = RetryPolicy.exponential({ retries: Number.POSITIVE_INFINITY, base: "250 millis", cap })
 
 /**
- * Fails unless the headers are distinct and every topic has a visible dead letter topic; retries until brokers answer.
+ * Fails unless every topic has a visible dead letter topic; retries until brokers answer.
  */
 export const check = (
   destination: TopicDestination,
@@ -35,16 +34,11 @@ export const check = (
   groupId: string
 ): Effect.Effect<void, ConsumerError> => {
   const pass = Logging.limited({ lines: 1, every: cap })
-  const issues = DeadLetter.checkHeaders(destination.headers)
-  if (issues.length > 0) {
-    const description = issues.map((issue) => `deadLetter.headers.${describe(issue)}`).join("; ")
-    return Effect.fail(new ConsumerError({ reason: "Configuration", groupId, description }))
-  }
   const checkTopic = Effect.fnUntraced(function* (topic: string) {
     const deadLetterTopic = yield* topicOf(destination, topic, groupId)
     if (deadLetterTopic === topic) {
       const description = `${topic} can't be its own dead letter topic`
-      return yield* new ConsumerError({ reason: "Configuration", groupId, description })
+      return yield* new ConsumerError({ reason: "DeadLetterTopic", groupId, description })
     }
     yield* destination.producer.partitions(deadLetterTopic).pipe(
       Effect.tapError((error) =>
@@ -79,7 +73,7 @@ const topicOf = (destination: TopicDestination, topic: string, groupId: string):
     try: () => destination.topicOf(topic),
     catch: (cause) =>
       new ConsumerError({
-        reason: "Configuration",
+        reason: "DeadLetterTopic",
         groupId,
         description: `no dead letter topic for ${topic}: ${messageOf(cause)}`,
         cause: Diagnosis.carried(cause)

@@ -13,10 +13,12 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { CircuitBreaker, CircuitBreakerOptions, CircuitBreakerState } from "../CircuitBreaker.js"
 import type { HandlerFailure } from "../HandlerError.js"
 import * as Machine from "../internal/circuitBreaker/machine.js"
+import { settings } from "../internal/circuitBreaker/settings.js"
 import type { CircuitBreakerSettings } from "../internal/circuitBreaker/types.js"
 import type { Issue } from "./Environment.js"
 import * as Logging from "./Logging.js"
 import * as Monotonic from "./Monotonic.js"
+import * as Settings from "./Settings.js"
 
 export type { CircuitBreakerSettings }
 
@@ -46,52 +48,9 @@ export interface CircuitBreakerRuntime extends CircuitBreaker {
 export const check = (
   options: CircuitBreakerOptions
 ): { readonly settings: CircuitBreakerSettings; readonly issues: ReadonlyArray<Issue> } => {
-  const issues: Array<Issue> = []
-  const number = (field: string, value: number, ok: boolean, description: string): number => {
-    if (!ok) issues.push({ field, value, description })
-    return value
-  }
-  const count = (field: string, value: number) =>
-    number(
-      field,
-      value,
-      Number.isSafeInteger(value) && value >= 1 && value <= 1e6,
-      "must be a whole number from 1 to 1000000"
-    )
-  const millis = (field: string, value: Duration.DurationInput): number => {
-    const decoded = Duration.decodeUnknown(value)
-    const ms = decoded._tag === "Some" ? Duration.toMillis(decoded.value) : Number.NaN
-    const ok = ms >= 1 && ms < 2 ** 31
-    if (!ok) issues.push({ field, value, description: "must be a duration from 1 millisecond to 24 days" })
-    return ms
-  }
-  const { factor = 2, failureRatio = 0.5, isFailure = () => true, window = { count: 20 } } = options
-  const settings: CircuitBreakerSettings = {
-    window:
-      "time" in window
-        ? { _tag: "Time", millis: millis("window.time", window.time) }
-        : { _tag: "Count", count: count("window.count", window.count) },
-    failureRatio: number(
-      "failureRatio",
-      failureRatio,
-      failureRatio > 0 && failureRatio <= 1,
-      "must be a number above 0, up to 1"
-    ),
-    minimumThroughput: count("minimumThroughput", options.minimumThroughput ?? 10),
-    openMillis: millis("openTime", options.openTime ?? "5 seconds"),
-    factor: number("factor", factor, factor >= 1 && Number.isFinite(factor), "must be a number, at least 1"),
-    maxOpenMillis: millis("maxOpenTime", options.maxOpenTime ?? "30 seconds"),
-    probes: count("probes", options.probes ?? 1),
-    isFailure
-  }
-  if (settings.window._tag === "Count" && settings.minimumThroughput > settings.window.count) {
-    issues.push({
-      field: "minimumThroughput",
-      value: settings.minimumThroughput,
-      description: `must not be above window.count (${settings.window.count})`
-    })
-  }
-  return { settings, issues }
+  const { issues, values } = Settings.check(settings, options)
+  const { maxOpenTime: maxOpenMillis, openTime: openMillis, ...others } = values
+  return { settings: { ...others, openMillis, maxOpenMillis }, issues }
 }
 
 /**

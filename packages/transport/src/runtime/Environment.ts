@@ -7,7 +7,6 @@
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { inspect } from "../internal/render.js"
@@ -23,7 +22,8 @@ export interface Issue {
 }
 
 /** An issue as one line of an error. */
-export const describe = ({ description, field, value }: Issue): string => `${field} ${description}, not ${show(value)}`
+export const describe = ({ description, field, value }: Issue): string =>
+  `${field} ${description}, ${value === undefined ? "but isn't set" : `not ${show(value)}`}`
 
 /** A value as errors show it. */
 export const show = (value: unknown): string => {
@@ -95,6 +95,10 @@ export interface EnvironmentOptions<A> {
   readonly prefix: string
   /** How the text of each option's variable is read. */
   readonly parsers: Parsers<A>
+  /** The names of variables after the prefix that don't follow from their options' names. Default: none. */
+  readonly names?: { readonly [K in keyof A]?: string | undefined } | undefined
+  /** The options whose text no error shows. Default: none. */
+  readonly secrets?: ReadonlyArray<keyof A> | undefined
   /** The value if no variable is set. */
   readonly defaults?: A | undefined
   /** Every problem with the options. */
@@ -113,25 +117,36 @@ export const nameOf = (prefix: string, field: string): string =>
 export const options = <A extends object>({
   check,
   defaults,
+  names = {},
   parsers,
-  prefix
+  prefix,
+  secrets = []
 }: EnvironmentOptions<A>): Config.Config<A> => {
   const fields = Object.entries<Parser<unknown>>(parsers)
-  const variables = fields.map(([field]) => Config.option(Config.string(nameOf(prefix, field))))
+  const hidden: ReadonlyArray<PropertyKey> = secrets
+  const variableOf = (field: string): string => {
+    const name = (names as Readonly<Record<string, string | undefined>>)[field]
+    return name === undefined ? nameOf(prefix, field) : `${prefix}_${name}`
+  }
+  const variables = fields.map(([field]) => Config.option(Config.string(variableOf(field))))
   return Config.mapOrFail(Config.all(variables), (values) => {
-    const given: Record<string, unknown> = { ...defaults }
+    const given: Record<string, unknown> = Object.fromEntries(
+      Object.entries(defaults ?? {}).filter(([, value]) => value !== undefined)
+    )
     const texts = new Map<string, string>()
     const issues: Array<Issue> = []
     for (const [i, [field, parse]] of fields.entries()) {
       const text = Option.getOrElse(values[i]!, () => "").trim()
       if (text === "") continue
-      texts.set(field, text)
+      const shown = hidden.includes(field) ? "<redacted>" : text
+      texts.set(field, shown)
       const parsed = parse(text)
       if (Either.isRight(parsed)) given[field] = parsed.right
-      else issues.push({ field, value: text, description: parsed.left })
+      else issues.push({ field, value: shown, description: parsed.left })
     }
-    issues.push(...check(given as A))
-    return Option.match(errorOf(prefix, issues, texts), {
+    const unread = new Set(issues.map(({ field }) => field))
+    issues.push(...check(given as A).filter(({ field }) => !unread.has(field.split(/[.[]/, 1)[0]!)))
+    return Option.match(errorOf(prefix, issues, texts, variableOf), {
       onNone: () => Either.right(given as A),
       onSome: Either.left
     })
@@ -142,20 +157,15 @@ export const options = <A extends object>({
 export const errorOf = (
   prefix: string,
   issues: ReadonlyArray<Issue>,
-  texts: ReadonlyMap<string, string> = new Map()
+  texts: ReadonlyMap<string, string> = new Map(),
+  variableOf: (option: string) => string = (option) => nameOf(prefix, option.replaceAll(".", "_"))
 ): Option.Option<ConfigError.ConfigError> => {
   const errors = issues.map((issue) => {
     const { field } = issue
     // An issue may concern a part of an option: `brokers[1]`, `tls.ca`.
     const [option] = field.split("[")
     const value = field === option ? (texts.get(field) ?? issue.value) : issue.value
-    return ConfigError.InvalidData([nameOf(prefix, option!.replaceAll(".", "_"))], describe({ ...issue, value }))
+    return ConfigError.InvalidData([variableOf(option!)], describe({ ...issue, value }))
   })
   return errors.length === 0 ? Option.none() : Option.some(errors.reduce(ConfigError.And))
 }
-
-/** The issues of a check that fails with them. */
-export const issuesOf = (
-  check: Effect.Effect<unknown, { readonly issues: ReadonlyArray<Issue> }>
-): ReadonlyArray<Issue> =>
-  Either.match(Effect.runSync(Effect.either(check)), { onLeft: ({ issues }) => issues, onRight: () => [] })

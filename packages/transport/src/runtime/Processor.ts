@@ -142,8 +142,8 @@ export interface ProcessorOptions<A, E, R, RD, K = Uint8Array | null> {
 
 /**
  * Checks that the dead letter topics of all topics exist, and retries until it knows. Fails with `DeadLetterTopic` if
- * one is missing or hidden from this client, with `Authorization` if the client itself is refused, and with
- * `Configuration` if a topic would be its own dead letter topic.
+ * one is missing, hidden from this client or its own dead letter topic, and with `Authorization` if the client itself is
+ * refused.
  */
 export const make = Effect.fnUntraced(function* <A, E, R, RD, K = Uint8Array | null>(
   options: ProcessorOptions<A, E, R, RD, K>

@@ -55,8 +55,7 @@ describe("circuit breaker", () => {
         ["openTime", "-1 second"],
         ["factor", 0.5],
         ["maxOpenTime", "soon"],
-        ["probes", Number.NaN],
-        ["minimumThroughput", 2.5]
+        ["probes", Number.NaN]
       ]
     )
     assert.deepStrictEqual(

@@ -91,7 +91,7 @@ describe("Environment", () => {
       "f is wrong, not 2",
       "f is wrong, not 1m 30s",
       'f is wrong, not ["a"]',
-      "f is wrong, not undefined",
+      "f is wrong, but isn't set",
       'f is wrong, not "<redacted>"'
     ])
   })

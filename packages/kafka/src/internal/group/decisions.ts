@@ -67,7 +67,7 @@ const onAny = (code: number): Reaction => {
     case Code.INVALID_REQUEST:
     case Code.OFFSET_METADATA_TOO_LARGE:
     case Code.INVALID_COMMIT_OFFSET_SIZE:
-      return fatal("Configuration")
+      return fatal("Refused")
     case Code.UNSUPPORTED_VERSION:
       return fatal("UnsupportedBroker")
     default:

@@ -31,10 +31,11 @@ const mebi = 1024 * 1024
 
 /** `maxResponseBytes`: the wire's limit, if it has one. */
 export const decode = (
-  options: ReadOptions,
+  given: ReadOptions,
   maxResponseBytes: number | undefined
 ): Effect.Effect<ReadSettings, InvalidOptions> =>
   Effect.suspend(() => {
+    const options: ReadOptions = { ...given }
     const issues: Array<OptionIssue> = []
     const check = <A>(valid: boolean, field: keyof ReadOptions, value: A, description: string): A => {
       if (!valid) issues.push({ field, value, description })

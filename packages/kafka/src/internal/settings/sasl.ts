@@ -1,6 +1,6 @@
+import type * as Settings from "@spillway/transport/runtime/Settings"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { Check } from "./check.js"
 import { checkSecret } from "./tls.js"
 
 /** The SASL mechanisms with a user name and a password: PLAIN (RFC 4616), and SCRAM (RFC 5802, RFC 7677). */
@@ -28,24 +28,25 @@ export type SaslOptions =
 
 export const passwordMechanisms: ReadonlyArray<PasswordMechanism> = ["plain", "scram-sha-256", "scram-sha-512"]
 
-export const isPasswordMechanism = (name: string): name is PasswordMechanism =>
-  passwordMechanisms.some((mechanism) => mechanism === name)
-
 /** SASL PLAIN separates its fields by NUL. */
 const isField = (text: string): boolean => text !== "" && !text.includes("\u0000")
 
-export const checkSasl = (sasl: SaslOptions | undefined, check: Check): void => {
-  if (sasl === undefined) return
-  if (sasl.mechanism === "oauthbearer") {
-    check(Effect.isEffect(sasl.token), "sasl.token", undefined, "must be an Effect of a Redacted string")
+const fieldRule = "must have at least one character and no NUL"
+
+/** Refuses every part of the credentials that can't be used. */
+export const checkSasl = (given: unknown, refuse: Settings.Refuse): void => {
+  if (given === undefined) return
+  const { mechanism, password, token, username } = { ...(given as object) } as Readonly<Record<string, unknown>>
+  if (mechanism === "oauthbearer") {
+    if (!Effect.isEffect(token)) refuse(undefined, "must be an Effect of a Redacted string", ".token")
     return
   }
-  const mechanisms = [...passwordMechanisms, "oauthbearer"].map((name) => `"${name}"`).join(", ")
-  check(isPasswordMechanism(sasl.mechanism), "sasl.mechanism", sasl.mechanism, `must be one of ${mechanisms}`)
-  const { password, username } = sasl
-  const description = "must have at least one character and no NUL"
-  check(typeof username === "string" && isField(username), "sasl.username", username, description)
-  if (checkSecret(check, "sasl.password", password)) {
-    check(isField(Redacted.value(password)), "sasl.password", password, description)
+  if (!passwordMechanisms.some((name) => name === mechanism)) {
+    const mechanisms = [...passwordMechanisms, "oauthbearer"].map((name) => `"${name}"`).join(", ")
+    refuse(mechanism, `must be one of ${mechanisms}`, ".mechanism")
+  }
+  if (typeof username !== "string" || !isField(username)) refuse(username, fieldRule, ".username")
+  if (checkSecret(refuse, ".password", password) && !isField(Redacted.value(password))) {
+    refuse(password, fieldRule, ".password")
   }
 }

@@ -2,9 +2,9 @@ import { createPrivateKey, X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls"
 import { messageOf } from "@spillway/transport/HandlerError"
+import type * as Settings from "@spillway/transport/runtime/Settings"
 import * as Redacted from "effect/Redacted"
 import type { Endpoint } from "../../Wire.js"
-import type { Check } from "./check.js"
 
 /** How to verify the brokers, and how to identify the client to them. */
 export interface TlsOptions {
@@ -66,15 +66,31 @@ const isSecret = (value: unknown): boolean => Redacted.isRedacted(value) && type
 /** Replaces, in errors, a value that should have been redacted. */
 const notRedacted = "<not redacted>"
 
-export const checkSecret = (check: Check, field: string, value: unknown): boolean => {
-  const isRedacted = isSecret(value)
-  check(isRedacted, field, value === undefined ? undefined : notRedacted, "must be a Redacted string")
-  return isRedacted
+/** Refuses anything but a redacted string. */
+export const checkSecret = (
+  refuse: Settings.Refuse,
+  path: string,
+  value: unknown
+): value is Redacted.Redacted<string> => {
+  if (isSecret(value)) return true
+  refuse(value === undefined ? undefined : notRedacted, "must be a Redacted string", path)
+  return false
 }
 
-/** Decodes the options; `undefined` without TLS or if an option is invalid. */
-export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): TlsSettings | undefined => {
-  if (raw === undefined || raw === false) return undefined
+const pemRule = "must be certificates in PEM"
+
+/** Decodes the option `tls`; `undefined` without TLS or if a part of the option is refused. */
+export const decodeTls = (given: unknown, report: Settings.Refuse): TlsSettings | undefined => {
+  if (given === undefined || given === false) return undefined
+  let isSound = true
+  const refuse: Settings.Refuse = (value, description, path) => {
+    isSound = false
+    report(value, description, path)
+  }
+  if (given !== true && (typeof given !== "object" || given === null)) {
+    refuse(given, "must be true, false or options")
+    return undefined
+  }
   const {
     ca,
     cert,
@@ -83,30 +99,25 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
     passphrase,
     rejectUnauthorized = true,
     servername
-  } = raw === true ? ({} satisfies TlsOptions as TlsOptions) : raw
-  let isSound = true
-  const must: Check = (valid, field, value, description) => {
-    if (!valid) isSound = false
-    return check(valid, field, value, description)
+  }: TlsOptions = given === true ? {} : given
+  const authorities = ca === undefined ? undefined : Array.isArray(ca) ? (ca as ReadonlyArray<string>) : [ca as string]
+  if (authorities?.length === 0) refuse(ca, pemRule, ".ca")
+  for (const each of authorities ?? []) if (!isCertificates(each)) refuse(firstLine(each), pemRule, ".ca")
+  if (cert !== undefined && !isCertificates(cert)) refuse(firstLine(cert), pemRule, ".cert")
+  if ((cert === undefined) !== (key === undefined)) refuse(key, "must be set together with tls.cert", ".key")
+  const isPassphrase = passphrase === undefined || checkSecret(refuse, ".passphrase", passphrase)
+  if (key !== undefined && checkSecret(refuse, ".key", key) && isPassphrase && !isPrivateKey(key, passphrase)) {
+    refuse(key, "must be a private key in PEM, with tls.passphrase if it is encrypted", ".key")
   }
-  const pem = "must be certificates in PEM"
-  const authorities = ca === undefined ? undefined : typeof ca === "string" ? [ca] : ca
-  must(authorities?.length !== 0, "tls.ca", ca, pem)
-  for (const each of authorities ?? []) must(isCertificates(each), "tls.ca", firstLine(each), pem)
-  if (cert !== undefined) must(isCertificates(cert), "tls.cert", firstLine(cert), pem)
-  must((cert === undefined) === (key === undefined), "tls.key", key, "must be set together with tls.cert")
-  const isPassphrase = passphrase === undefined || checkSecret(must, "tls.passphrase", passphrase)
-  if (key !== undefined && checkSecret(must, "tls.key", key) && isPassphrase) {
-    const description = "must be a private key in PEM, with tls.passphrase if it is encrypted"
-    must(isPrivateKey(key, passphrase), "tls.key", key, description)
+  if (
+    servername !== undefined &&
+    (typeof servername !== "string" || servername.trim() === "" || isIP(servername) !== 0)
+  ) {
+    refuse(servername, "must be a host name, not an address", ".servername")
   }
-  must(
-    servername === undefined || (servername.trim() !== "" && isIP(servername) === 0),
-    "tls.servername",
-    servername,
-    "must be a host name, not an address"
-  )
-  must(["TLSv1.2", "TLSv1.3"].includes(minVersion), "tls.minVersion", minVersion, `must be "TLSv1.2" or "TLSv1.3"`)
+  if (!["TLSv1.2", "TLSv1.3"].includes(minVersion)) {
+    refuse(minVersion, `must be "TLSv1.2" or "TLSv1.3"`, ".minVersion")
+  }
   if (!isSound) return undefined
   try {
     const secureContext = createSecureContext({
@@ -118,7 +129,7 @@ export const decodeTls = (raw: boolean | TlsOptions | undefined, check: Check): 
     })
     return { secureContext, servername, rejectUnauthorized }
   } catch (cause) {
-    check(false, "tls.key", key, `must belong to tls.cert: ${messageOf(cause)}`)
+    refuse(key, `must belong to tls.cert: ${messageOf(cause)}`, ".key")
     return undefined
   }
 }

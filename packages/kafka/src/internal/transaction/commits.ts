@@ -71,7 +71,7 @@ interface Doubt {
 const fatalReasons: Partial<Record<TransactionErrorReason, ConsumerErrorReason>> = {
   Fenced: "FencedProducer",
   Authorization: "Authorization",
-  Configuration: "Configuration",
+  Refused: "Refused",
   UnsupportedBroker: "UnsupportedBroker"
 }
 

@@ -3,14 +3,13 @@
  * handler and its dead letters fill, and the commits that empty it.
  */
 import { ConsumerError } from "@spillway/transport/Consumer"
-import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Wire } from "../../Wire.js"
 import * as Signal from "../concurrency/signal.js"
-import * as Settings from "../settings/transactionSettings.js"
+import type { TransactionalSettings } from "../settings/transactionSettings.js"
 import * as Commits from "./commits.js"
 import * as Outbox from "./outbox.js"
 import * as Outputs from "./outboxProducer.js"
@@ -23,17 +22,14 @@ export interface TransactionalParts {
 
 export const make = Effect.fnUntraced(function* (
   groupId: string,
-  options: Settings.TransactionalOptions,
+  settings: TransactionalSettings,
   maxTransactionBytes: number
 ): Effect.fn.Return<TransactionalParts, ConsumerError, Wire | Scope.Scope> {
-  const configuration = (description: string, cause?: unknown) =>
-    new ConsumerError({ reason: "Configuration", groupId, description, cause })
-  const [issue] = Settings.checkMaxBytes({ maxTransactionBytes })
-  if (issue !== undefined) return yield* configuration(Environment.describe(issue))
-  const settings = yield* Effect.mapError(Settings.decode(options), (cause) => configuration(cause.message, cause))
   const producer = yield* Effect.mapError(
     TransactionalProducer.make(settings),
-    (cause) => Commits.fatalError(groupId, cause) ?? configuration(cause.message, cause)
+    (cause) =>
+      Commits.fatalError(groupId, cause) ??
+      new ConsumerError({ reason: "Refused", groupId, description: cause.message, cause })
   )
   const clock = yield* Effect.clock
   const now = () => Monotonic.millis(clock)

@@ -60,7 +60,7 @@ export const onCode = (code: number): Reaction => {
       return abort("Authorization")
     case Code.INVALID_TRANSACTION_TIMEOUT:
     case Code.INVALID_REQUEST:
-      return fatal("Configuration")
+      return fatal("Refused")
     case Code.UNSUPPORTED_VERSION:
       return fatal("UnsupportedBroker")
     default:

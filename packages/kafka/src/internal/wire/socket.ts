@@ -1,11 +1,13 @@
 import { connect as openTcp } from "node:net"
 import { messageOf } from "@spillway/transport/HandlerError"
+import { maxInt32 } from "@spillway/transport/runtime/Settings"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type { Api } from "../../Protocol.js"
 import { type Endpoint, WireError, type WireErrorReason } from "../../Wire.js"
-import { formatEndpoint, maxTimerMs, type WireOptions } from "../settings/connectionOptions.js"
+import type { WireOptions } from "../settings/connectionSettings.js"
+import { formatEndpoint } from "../settings/endpoint.js"
 import { isRefusal, keepAliveMs, openTls } from "../settings/tls.js"
 import type { Call } from "./api.js"
 import * as ApiVersions from "./apiVersions.js"
@@ -106,7 +108,7 @@ export const openLink = (endpoint: Endpoint, options: WireOptions): Link => {
     if (next === undefined || (watch !== undefined && watchAt <= next.deadline)) return
     clearTimeout(watch)
     watchAt = next.deadline
-    watch = setTimeout(checkDeadline, Math.min(Math.max(0, Math.ceil(next.deadline - now())), maxTimerMs))
+    watch = setTimeout(checkDeadline, Math.min(Math.max(0, Math.ceil(next.deadline - now())), maxInt32))
   }
 
   const checkDeadline = (): void => {
@@ -163,7 +165,7 @@ export const openLink = (endpoint: Endpoint, options: WireOptions): Link => {
 
   const mute = (throttleTimeMs: number): void => {
     mutedUntil = Math.max(mutedUntil, now() + throttleTimeMs)
-    unmute ??= setTimeout(release, Math.min(Math.ceil(throttleTimeMs), maxTimerMs))
+    unmute ??= setTimeout(release, Math.min(Math.ceil(throttleTimeMs), maxInt32))
   }
 
   const release = (): void => {
@@ -296,7 +298,7 @@ export const openLink = (endpoint: Endpoint, options: WireOptions): Link => {
           isRetired = true
           if (pending.length === 0 && held.length === 0) end(retired())
         },
-        Math.min(afterMs, maxTimerMs)
+        Math.min(afterMs, maxInt32)
       )
     },
     destroy: (description) => end(error("Disconnected", description)),

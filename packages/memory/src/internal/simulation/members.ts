@@ -9,6 +9,7 @@ import type { ControlError } from "@spillway/transport/Consumer"
 import { type Consumer, ConsumerError, type TopicPartition } from "@spillway/transport/Consumer"
 import type { Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
+import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import { Producer } from "@spillway/transport/Producer"
 import type { ConsumerSnapshot } from "@spillway/transport/runtime/ConsumerSnapshot"
 import * as Diagnosis from "@spillway/transport/runtime/Diagnosis"
@@ -240,7 +241,7 @@ export const make = <A, E, R, RD>(
     )
     const made = Effect.provide(make(member, instance), context) as Effect.Effect<
       Consumer,
-      ConsumerError | KafkaProducer.KafkaProducerConfigError
+      ConsumerError | InvalidOptions
     >
     const consumed = Effect.flatMap(made, (consumer) => {
       state.consumer = consumer

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { formatEndpoint, parseEndpoint } from "../../src/internal/settings/connectionOptions.js"
+import { formatEndpoint, parseEndpoint } from "../../src/internal/settings/endpoint.js"
 
 const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6(), fc.constant("localhost"))
 
