@@ -5,6 +5,7 @@
  *   KAFKA_BROKERS=127.0.0.1:9092 npm start       on Kafka
  *   curl localhost:8080/metrics
  *   curl localhost:8081/health
+ *   LOG_LEVEL=debug npm start                    every log line, with stack traces
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
@@ -14,9 +15,9 @@ import * as Consumer from "@spillway/transport/Consumer"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Cluster from "./Cluster.js"
 import * as DeadLettersConsumer from "./DeadLettersConsumer.js"
+import * as Logs from "./Logs.js"
 import * as OrderSource from "./OrderSource.js"
 import * as OrdersConsumer from "./OrdersConsumer.js"
 import * as Payments from "./Payments.js"
@@ -32,4 +33,4 @@ const Main = Layer.mergeAll(OrderSource.layer("1 second"), OrdersConsumer.layer,
 )
 
 ignoreEchoes()
-Consumer.launch(Main).pipe(Effect.provide(Logger.logFmt), NodeRuntime.runMain({ disablePrettyLogger: true }))
+Consumer.launch(Main).pipe(Effect.provide(Logs.layer(Logs.process)), NodeRuntime.runMain({ disablePrettyLogger: true }))

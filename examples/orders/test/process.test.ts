@@ -22,6 +22,10 @@ describe("npm start, in memory", () => {
   it("shows every kind of order, serves all metrics, and stops at once while waiting for a retry", async () => {
     program = start()
     await everyKind(program)
+    // A declined card is expected: its stack trace would only distract.
+    const failed = program.log.find(({ message }) => message?.startsWith("Handling failed permanently"))
+    assert.deepInclude(failed, { level: "ERROR", errorType: "CardDeclined" })
+    assert.notProperty(failed, "cause")
 
     const { body, contentType } = await program.metrics()
     assert.strictEqual(contentType, "text/plain; version=0.0.4; charset=utf-8")
