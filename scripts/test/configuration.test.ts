@@ -4,16 +4,23 @@
  */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
+import * as KafkaAdmin from "@spillway/kafka/KafkaAdmin"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
+import * as KafkaReader from "@spillway/kafka/KafkaReader"
+import * as HealthServer from "@spillway/observability/HealthServer"
 import * as PrometheusServer from "@spillway/observability/PrometheusServer"
+import * as Telemetry from "@spillway/observability/Telemetry"
+import * as EventPublisher from "@spillway/transport/EventPublisher"
+import * as Health from "@spillway/transport/Health"
 import { Producer } from "@spillway/transport/Producer"
 import * as ReliabilityConfig from "@spillway/transport/ReliabilityConfig"
 import * as CircuitBreaker from "@spillway/transport/runtime/CircuitBreaker"
 import * as DeadLetters from "@spillway/transport/runtime/DeadLetter"
 import * as Environment from "@spillway/transport/runtime/Environment"
 import { failureOf } from "@spillway/transport/runtime/Failure"
+import * as Settings from "@spillway/transport/runtime/Settings"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as TransportTracing from "@spillway/transport/TransportTracing"
 import * as Cause from "effect/Cause"
@@ -21,15 +28,21 @@ import type * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as PathPatch from "effect/ConfigProviderPathPatch"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as AdminSettings from "../../packages/kafka/src/internal/admin/adminSettings.js"
+import * as ReadSettings from "../../packages/kafka/src/internal/reader/readSettings.js"
 import { decodeOptions } from "../../packages/kafka/src/internal/settings/connectionSettings.js"
 import * as ConsumerSettings from "../../packages/kafka/src/internal/settings/consumerSettings.js"
 import * as ProducerSettings from "../../packages/kafka/src/internal/settings/producerSettings.js"
 import * as TransactionalSettings from "../../packages/kafka/src/internal/settings/transactionSettings.js"
+import * as HealthServerSettings from "../../packages/observability/src/internal/healthServerSettings.js"
+import * as TelemetrySettings from "../../packages/observability/src/internal/telemetrySettings.js"
 import * as ScheduleCursor from "../../packages/transport/src/internal/scheduleCursor.js"
+import { tables as generatedTables, render } from "../docs/settings.js"
 
 interface Row {
   readonly option: string
@@ -180,6 +193,18 @@ const layers: Readonly<Record<string, Documented>> = {
     // Only the port is omitted, because another program may use it.
     Effect.scoped(Effect.map(PrometheusServer.make({ ...options, port: 0 }), ({ host, path }) => ({ host, path })))
   ),
+  KafkaReader: documented("KAFKA_READER", KafkaReader.config({ topic: "t" }), (options) =>
+    ReadSettings.decode(options, undefined)
+  ),
+  KafkaAdmin: documented("KAFKA_ADMIN", KafkaAdmin.config(), AdminSettings.decode),
+  EventPublisher: documented("EVENT_PUBLISHER", EventPublisher.config({ source: "/s", topic: "t" }), Effect.succeed),
+  Health: documented("HEALTH", Health.config(), (options) =>
+    Effect.map(Health.make(options), ({ stalledAfter }) => Duration.toMillis(stalledAfter))
+  ),
+  HealthServer: documented("HEALTH", HealthServer.config(), (options) =>
+    Settings.decode(HealthServerSettings.settings, options)
+  ),
+  Telemetry: documented("OTEL", Telemetry.config({ serviceName: "s" }), TelemetrySettings.decode),
   TransportTracing: documented("TRACING", TransportTracing.config(), ({ recordKeys = false, relation = "parent" }) =>
     Effect.succeed({ recordKeys, relation })
   )
@@ -195,7 +220,8 @@ describe("docs/configuration.md", () => {
         [...rows.map(({ variable }) => variable), ...others.filter((variable) => variable !== notOfTransactions)],
         [...asked(config)]
       )
-      for (const { option, variable } of rows) {
+      // OpenTelemetry names its variables itself.
+      for (const { option, variable } of name === "Telemetry" ? [] : rows) {
         assert.strictEqual(variable, Environment.nameOf(prefix, option.replace(".", "_")))
       }
     })
@@ -215,6 +241,13 @@ describe("docs/configuration.md", () => {
   it("has Kafka's name of each option of a client, or –", () => {
     const nameless = clients.flatMap((name) => tables.get(name)!.filter(({ kafka }) => kafka === undefined))
     assert.deepStrictEqual(nameless, [])
+  })
+
+  it("is generated from the descriptions that check and parse the options", () => {
+    assert.strictEqual(render(page), page, "run npm run docs")
+    const generated = Array.from(page.matchAll(/^<!-- settings (\w+) -->$/gm), ([, module]) => module)
+    assert.sameMembers(generated, Object.keys(generatedTables))
+    assert.sameMembers(generated, Object.keys(layers))
   })
 
   it("names no variable of another Layer", () => {

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { locate, pages, read } from "../docs/files.js"
+import * as Settings from "../docs/settings.js"
 import { regionOf, render } from "../docs/snippets.js"
 
 describe("The documentation", () => {
@@ -10,6 +11,10 @@ describe("The documentation", () => {
       const { problems, text } = render(read(page)!, read)
       assert.deepStrictEqual(problems, [])
       assert.strictEqual(text, read(page), "run npm run docs")
+    })
+
+    it(`has in ${page} only tables of options that are generated`, () => {
+      assert.strictEqual(Settings.render(read(page)!), read(page), "run npm run docs")
     })
 
     it(`has no broken links in ${page}`, () => {

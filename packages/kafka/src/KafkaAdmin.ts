@@ -4,6 +4,8 @@
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import type { Position } from "@spillway/transport/Position"
+import type { Config } from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -240,6 +242,17 @@ export const make = (
 /** `make` as a Layer. */
 export const layer = (options?: AdminOptions | undefined): Layer.Layer<KafkaAdmin, InvalidOptions, Wire> =>
   Layer.scoped(KafkaAdmin, make(options))
+
+/** `KAFKA_ADMIN_TIMEOUT`, optional; within a namespace `A`, `A_KAFKA_ADMIN_TIMEOUT`. */
+export const config: (defaults?: AdminOptions | undefined, namespace?: string | undefined) => Config<AdminOptions> =
+  AdminSettings.config
+
+/** `layer` with the options from the environment; see `config`. */
+export const layerConfig = (
+  defaults?: AdminOptions | undefined,
+  namespace?: string | undefined
+): Layer.Layer<KafkaAdmin, InvalidOptions | ConfigError, Wire> =>
+  Layer.scoped(KafkaAdmin, Effect.flatMap(config(defaults, namespace), make))
 
 /** Runs an effect with its own client, which closes with it: for scripts. */
 export const once = <A, E, R>(

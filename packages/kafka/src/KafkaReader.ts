@@ -3,6 +3,7 @@
  */
 import type { ConsumedRecord } from "@spillway/transport/Envelope"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
+import type { Config } from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Reader from "./internal/reader/reader.js"
@@ -28,3 +29,12 @@ export const read = (options: ReadOptions): Stream.Stream<ConsumedRecord, KafkaR
       return Reader.read(yield* ReadSettings.decode(options, maxResponseBytes))
     })
   )
+
+/**
+ * The options from the environment: `KAFKA_READER_TOPIC`, `KAFKA_READER_FROM` and so on, by their names; within a
+ * namespace `A`, `A_KAFKA_READER_TOPIC`. An option without a variable has its default.
+ */
+export const config: (
+  defaults?: Partial<ReadOptions> | undefined,
+  namespace?: string | undefined
+) => Config<ReadOptions> = ReadSettings.config

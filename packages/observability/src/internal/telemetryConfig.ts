@@ -2,6 +2,7 @@
  * The share of traces to sample, which OpenTelemetry names by two variables: the sampler, and its argument.
  */
 import * as Environment from "@spillway/transport/runtime/Environment"
+import type { Row } from "@spillway/transport/runtime/Settings"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
@@ -16,6 +17,22 @@ const variable = <A>(name: string, parse: Environment.Parser<A>): Config.Config<
       ? Either.right(undefined)
       : Either.mapLeft(parse(text), (rule) => ConfigError.InvalidData([name], `${rule}, not ${Environment.show(text)}`))
   })
+
+/** The rows of docs/configuration.md. */
+export const rows: ReadonlyArray<Row> = [
+  {
+    option: "sampleRatio",
+    variable: "OTEL_TRACES_SAMPLER",
+    shown: "parentbased_always_on",
+    meaning: `which traces that begin here are sampled: ${samplers.map((name) => `\`${name}\``).join(", ")}`
+  },
+  {
+    option: "sampleRatio",
+    variable: "OTEL_TRACES_SAMPLER_ARG",
+    shown: "1",
+    meaning: "the share that `parentbased_traceidratio` samples, from 0 to 1"
+  }
+]
 
 /** The ratio; `undefined` without a variable. */
 export const sampleRatio = (prefix: string): Config.Config<number | undefined> =>

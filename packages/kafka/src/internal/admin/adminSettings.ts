@@ -1,35 +1,36 @@
 /**
- * The options of `KafkaAdmin`, checked, in milliseconds.
+ * The options of `KafkaAdmin`: their rules, defaults, variables and documentation; decoded to milliseconds.
  */
-import { InvalidOptions, type OptionIssue } from "@spillway/transport/InvalidOptions"
-import * as Duration from "effect/Duration"
+import type { InvalidOptions, OptionIssue } from "@spillway/transport/InvalidOptions"
+import * as Settings from "@spillway/transport/runtime/Settings"
+import type { Config } from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { AdminOptions } from "./types.js"
 
 export interface AdminSettings {
   readonly timeoutMs: number
 }
 
+const timeout = Settings.duration({
+  meaning: "how long an operation may take, retries included",
+  kafka: ["default.api.timeout.ms"]
+})
+
+const fields = { timeout: Settings.or(timeout, "30 seconds") }
+
+export const settings: Settings.Settings<typeof fields> = { module: "KafkaAdmin", prefix: "KAFKA_ADMIN", fields }
+
 export const defaults: AdminSettings = { timeoutMs: 30_000 }
 
-/** The protocol's limit. */
-const maxMs = 2 ** 31 - 1
-
-/** The timeout in whole milliseconds; `otherwise` if there is none. An issue if it can't be used. */
-export const timeoutOf = (timeout: AdminOptions["timeout"], otherwise: number): number | OptionIssue => {
-  if (timeout === undefined) return otherwise
-  const duration = Option.getOrUndefined(Duration.decodeUnknown(timeout))
-  const millis = duration === undefined ? Number.NaN : Duration.toMillis(duration)
-  return millis > 0 && millis <= maxMs
-    ? Math.ceil(millis)
-    : { field: "timeout", value: timeout, description: "must be a duration above zero and up to 24 days" }
+/** The timeout of one operation in whole milliseconds; `otherwise` if it has none. An issue if it can't be used. */
+export const timeoutOf = (given: AdminOptions["timeout"], otherwise: number): number | OptionIssue => {
+  if (given === undefined) return otherwise
+  const { issues, values } = Settings.check(settings, { timeout: given })
+  return issues[0] ?? Math.ceil(values.timeout)
 }
 
 export const decode = (options: AdminOptions | undefined): Effect.Effect<AdminSettings, InvalidOptions> =>
-  Effect.suspend(() => {
-    const timeoutMs = timeoutOf(options?.timeout, defaults.timeoutMs)
-    return typeof timeoutMs === "number"
-      ? Effect.succeed({ timeoutMs })
-      : Effect.fail(new InvalidOptions({ module: "KafkaAdmin", issues: [timeoutMs] }))
-  })
+  Effect.map(Settings.decode(settings, options), ({ timeout }) => ({ timeoutMs: Math.ceil(timeout) }))
+
+export const config = (defaults?: AdminOptions | undefined, namespace?: string | undefined): Config<AdminOptions> =>
+  Settings.config(settings, defaults, namespace)
