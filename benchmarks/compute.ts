@@ -18,6 +18,14 @@ interface Case {
   readonly consumers: number
   /** Default: the consumer's. */
   readonly sessionTimeoutMs?: number
+  /** What the handler does before it computes. Default: nothing. */
+  readonly before?: keyof typeof befores
+}
+
+const befores = {
+  sleep: Effect.sleep("20 millis"),
+  promise: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
+  yield: Effect.yieldNow()
 }
 
 const cases: ReadonlyArray<Case> = [
@@ -25,6 +33,9 @@ const cases: ReadonlyArray<Case> = [
   { handlerMs: 1_000, partitions: 6, consumers: 1 },
   { handlerMs: 20, partitions: 12, consumers: 1 },
   { handlerMs: 5, partitions: 100, consumers: 1 },
+  { handlerMs: 5, partitions: 100, consumers: 1, before: "sleep" },
+  { handlerMs: 5, partitions: 100, consumers: 1, before: "promise" },
+  { handlerMs: 5, partitions: 100, consumers: 1, before: "yield" },
   { handlerMs: 0.2, partitions: 12, consumers: 10 }
 ]
 
@@ -66,7 +77,7 @@ const watchTimers = () => {
 }
 
 const measure = Effect.fnUntraced(function* (one: Case, brokers: ReadonlyArray<string>) {
-  const { consumers, handlerMs, partitions, sessionTimeoutMs } = one
+  const { before, consumers, handlerMs, partitions, sessionTimeoutMs } = one
   const seconds = numberArgument("seconds", 30)
   const records = Math.ceil(Math.max((seconds * 1_000) / handlerMs / consumers, partitions * 20))
   const topic = yield* Preload.emptyTopic(brokers, "compute", partitions)
@@ -75,17 +86,17 @@ const measure = Effect.fnUntraced(function* (one: Case, brokers: ReadonlyArray<s
   const wire = yield* Wire.Wire
   let joins = 0
   let handled = 0
+  const computation = Effect.sync(() => {
+    handled++
+    compute(handlerMs)
+  })
   const start = Effect.suspend(() =>
     KafkaConsumer.make({
       groupId: crypto.randomUUID(),
       topics: [topic],
       value: Codec.bytes,
       sessionTimeout: sessionTimeoutMs,
-      handler: () =>
-        Effect.sync(() => {
-          handled++
-          compute(handlerMs)
-        }),
+      handler: () => (before === undefined ? computation : Effect.zipRight(befores[before], computation)),
       deadLetter: DeadLetter.none("stop")
     })
   ).pipe(

@@ -8,6 +8,7 @@ import { consume } from "./consume.js"
 import { frozen } from "./frozen.js"
 import { memory } from "./memory.js"
 import { observe } from "./observe.js"
+import { partitionErrors } from "./partitionErrors.js"
 import { produce, transactions } from "./produce.js"
 import { rebalance } from "./rebalance.js"
 import { recovery } from "./recovery.js"
@@ -20,6 +21,7 @@ const benchmarks = {
   frozen,
   memory,
   observe,
+  partitionErrors,
   produce,
   rebalance,
   recovery,

@@ -75,6 +75,8 @@ const cases = {
   recordsOf40MiBZstd: { bufferBytes: defaults, times: 100, records: 1, batch: batchOf(1, 40 * MiB, "zstd") },
   recordsOf1MBGzip: { bufferBytes: 16 * MiB, times: 1_200, records: 1, batch: batchOf(1, 1_000_000, "gzip") },
   smallRecords: { bufferBytes: defaults, times: 3, records: 2_000_000, batch: batchOf(2_000_000, 9, "zstd") },
+  smallRecordsInOne: { bufferBytes: defaults, times: 1, records: 6_000_000, batch: batchOf(6_000_000, 9, "zstd") },
+  smallRecordsInOneGzip: { bufferBytes: defaults, times: 1, records: 6_000_000, batch: batchOf(6_000_000, 9, "gzip") },
   smallRecordsPlain: { bufferBytes: defaults, times: 1, records: 5_000_000, batch: batchOf(5_000_000, 9, "none") },
   batchesOf60MiB: { bufferBytes: defaults, times: 100, records: 60, batch: batchOf(60, MiB, "zstd") },
   batchesOf60MiBGzip: { bufferBytes: 16 * MiB, times: 20, records: 60, batch: batchOf(60, MiB, "gzip") },
@@ -127,7 +129,7 @@ export const unpack = Effect.scoped(
     const chosen = choicesArgument("cases", [...Object.keys(cases), ...Object.keys(lies)])
     const results = []
     if (chosen.some((name) => name in cases)) {
-      const { bootstrap } = yield* Broker.make({ "message.max.bytes": "100000000" })
+      const { bootstrap } = yield* Broker.make({ "message.max.bytes": "100000000" }, { heap: "4g" })
       const brokers = [bootstrap]
       for (const name of chosen) {
         const found: Case | undefined = (cases as Record<string, Case>)[name]

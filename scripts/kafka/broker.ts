@@ -97,6 +97,8 @@ export interface BrokerOptions {
   readonly advertise?: (address: string) => Effect.Effect<string, never, Scope.Scope>
   /** Additional arguments of the storage tool's `format`. */
   readonly format?: ReadonlyArray<string>
+  /** The broker's heap, as `-Xmx` takes it. Default: "512m". */
+  readonly heap?: string
   /** Properties of single nodes, by node id. */
   readonly ofNode?: (id: number) => Readonly<Record<string, string>>
 }
@@ -152,10 +154,12 @@ const startNode = Effect.fnUntraced(function* (
   writeFileSync(join(directory, "server.properties"), `${lines.join("\n")}\n`)
   yield* format(classes, directory, cluster.id, options.format ?? [])
 
+  const heap = options.heap === undefined ? [] : [`-Xmx${options.heap}`]
+  const config = join(directory, "server.properties")
   let running: ChildProcess | undefined
 
   const spawned = Effect.async<never, BrokerFailed>((resume) => {
-    const broker = spawn("java", [...jvmOptions, "-cp", classes, "kafka.Kafka", join(directory, "server.properties")], {
+    const broker = spawn("java", [...jvmOptions, ...heap, "-cp", classes, "kafka.Kafka", config], {
       cwd: directory
     })
     running = broker
