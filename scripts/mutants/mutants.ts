@@ -42,6 +42,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         Effect.forEach(ending, ({ ended }) => ended, { discard: true }),
         timeoutMs
       )
+      yield* warnOfCutOff(ending, { option, timeoutMs })
       yield* abortEach(ending)
 `,
     by: ""

@@ -4,7 +4,7 @@
  */
 import type { CircuitBreakerOptions } from "@spillway/transport/CircuitBreaker"
 import type { Decoder } from "@spillway/transport/Codec"
-import type { Consumer, ConsumerError, ConsumerReport } from "@spillway/transport/Consumer"
+import { type Consumer, ConsumerError, type ConsumerReport } from "@spillway/transport/Consumer"
 import type { DeadLetterPolicy, Destination } from "@spillway/transport/DeadLetter"
 import type { Envelope } from "@spillway/transport/Envelope"
 import type { Handler } from "@spillway/transport/Handler"
@@ -25,6 +25,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Reach from "./internal/cluster/reach.js"
 import * as internal from "./internal/consumer/consumer.js"
 import * as ConsumerHealth from "./internal/consumer/health.js"
 import { logStart } from "./internal/logStart.js"
@@ -101,6 +102,12 @@ const decode = Effect.fnUntraced(function* (
   return settings
 })
 
+const reach = (groupId: string, timeoutMs: number | undefined, coordinated: ReadonlyArray<Reach.Coordinated>) =>
+  Effect.mapError(
+    Reach.within(timeoutMs, coordinated),
+    (cause) => new ConsumerError({ reason: "Unreachable", groupId, description: cause.message, cause })
+  )
+
 const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
   options: KafkaConsumerOptionsOf<A, H, RD, K>,
   transactional?: TransactionalParts | undefined
@@ -112,6 +119,9 @@ const start = Effect.fnUntraced(function* <A, H extends AnyEffect, RD, K>(
     topics: settings.topicPattern === undefined ? settings.topics.join(" ") : String(settings.topicPattern)
   })
   const health = yield* ConsumerHealth.make(settings)
+  if (transactional === undefined) {
+    yield* reach(settings.groupId, settings.startTimeoutMs, [{ key: settings.groupId, keyType: "group" }])
+  }
   const processor = yield* Processor.make({
     groupId: settings.groupId,
     topics: settings.topics,
@@ -244,9 +254,13 @@ const startTransactional = Effect.fnUntraced(function* <A, H extends AnyResults,
   Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire | Scope.Scope
 > {
   const { issues, maxTransactionBytes, settings } = TransactionalSettings.check(options)
-  yield* decode(options, undefined, issues)
+  const { groupId, startTimeoutMs = settings.startTimeoutMs } = yield* decode(options, undefined, issues)
+  yield* reach(groupId, startTimeoutMs, [
+    { key: groupId, keyType: "group" },
+    { key: settings.transactionalId, keyType: "transaction" }
+  ])
   const { commitInterval = "100 millis", handler } = options
-  const parts = yield* internalTransactional.make(options.groupId, settings, maxTransactionBytes)
+  const parts = yield* internalTransactional.make(groupId, settings, maxTransactionBytes)
   const { outputs } = parts
   const { destination } = options.deadLetter
   return yield* start(

@@ -14,6 +14,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Reach from "./internal/cluster/reach.js"
 import { logStart } from "./internal/logStart.js"
 import * as internal from "./internal/producer/producer.js"
 import type { PartitionerInput, ProducerOptions } from "./internal/settings/producerOptions.js"
@@ -21,7 +22,7 @@ import * as ProducerSettings from "./internal/settings/producerSettings.js"
 import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import * as internalTransactional from "./internal/transaction/producer.js"
 import { TransactionalProducer, type TransactionError } from "./Transaction.js"
-import type { Wire } from "./Wire.js"
+import type { ClusterUnreachable, Wire } from "./Wire.js"
 
 export type { PartitionerInput }
 
@@ -38,14 +39,18 @@ export type KafkaProducerOptions = ProducerOptions
  */
 export const make = (
   options: KafkaProducerOptions = {}
-): Effect.Effect<Context.Tag.Service<Producer>, InvalidOptions, Wire | Scope.Scope> =>
+): Effect.Effect<Context.Tag.Service<Producer>, InvalidOptions | ClusterUnreachable, Wire | Scope.Scope> =>
   Effect.flatMap(ProducerSettings.decode(options), (settings) =>
-    Effect.zipRight(logStart("Producer starting", {}), internal.make(settings))
+    logStart("Producer starting", {}).pipe(
+      Effect.zipRight(Reach.within(settings.startTimeoutMs)),
+      Effect.zipRight(internal.make(settings))
+    )
   )
 
 /** The `Producer` service; see `make`. */
-export const layer = (options?: KafkaProducerOptions | undefined): Layer.Layer<Producer, InvalidOptions, Wire> =>
-  Layer.scoped(Producer, make(options))
+export const layer = (
+  options?: KafkaProducerOptions | undefined
+): Layer.Layer<Producer, InvalidOptions | ClusterUnreachable, Wire> => Layer.scoped(Producer, make(options))
 
 /**
  * The options from the environment: `KAFKA_PRODUCER_COMPRESSION`, `KAFKA_PRODUCER_DELIVERY_TIMEOUT` and so on, by their
@@ -61,7 +66,7 @@ export const config: (
 export const layerConfig = (
   defaults?: KafkaProducerOptions | undefined,
   namespace?: string | undefined
-): Layer.Layer<Producer, InvalidOptions | ConfigError, Wire> =>
+): Layer.Layer<Producer, InvalidOptions | ClusterUnreachable | ConfigError, Wire> =>
   Layer.scoped(Producer, Effect.flatMap(config(defaults, namespace), make))
 
 /** The options of a transactional producer: `transactionalId`, and those of every producer but `idempotent`. */
@@ -74,18 +79,24 @@ export type TransactionalProducerOptions = TransactionalSettings.TransactionalOp
  */
 export const transactional = (
   options: TransactionalProducerOptions
-): Effect.Effect<Context.Tag.Service<TransactionalProducer>, InvalidOptions | TransactionError, Wire | Scope.Scope> =>
+): Effect.Effect<
+  Context.Tag.Service<TransactionalProducer>,
+  InvalidOptions | ClusterUnreachable | TransactionError,
+  Wire | Scope.Scope
+> =>
   Effect.flatMap(TransactionalSettings.decode(options), (settings) =>
-    Effect.zipRight(
-      logStart("Producer starting", { transactionalId: settings.transactionalId }),
-      internalTransactional.make(settings)
+    logStart("Producer starting", { transactionalId: settings.transactionalId }).pipe(
+      Effect.zipRight(
+        Reach.within(settings.startTimeoutMs, [{ key: settings.transactionalId, keyType: "transaction" }])
+      ),
+      Effect.zipRight(internalTransactional.make(settings))
     )
   )
 
 /** The `TransactionalProducer` service; see `transactional`. */
 export const layerTransactional = (
   options: TransactionalProducerOptions
-): Layer.Layer<TransactionalProducer, InvalidOptions | TransactionError, Wire> =>
+): Layer.Layer<TransactionalProducer, InvalidOptions | ClusterUnreachable | TransactionError, Wire> =>
   Layer.scoped(TransactionalProducer, transactional(options))
 
 /**
@@ -101,5 +112,5 @@ export const transactionalConfig: (
 export const layerTransactionalConfig = (
   defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
-): Layer.Layer<TransactionalProducer, InvalidOptions | TransactionError | ConfigError, Wire> =>
+): Layer.Layer<TransactionalProducer, InvalidOptions | ClusterUnreachable | TransactionError | ConfigError, Wire> =>
   Layer.scoped(TransactionalProducer, Effect.flatMap(transactionalConfig(defaults, namespace), transactional))

@@ -63,6 +63,25 @@ export class WireError extends Data.TaggedError("WireError")<{
   }
 }
 
+/** The cluster was not reached within the option `startTimeout`. */
+export class ClusterUnreachable extends Data.TaggedError("ClusterUnreachable")<{
+  /** Always `StartTimeout`. */
+  readonly reason: "StartTimeout"
+  /** The bootstrap servers and the brokers that the cluster advertises, as `host:port`. */
+  readonly brokers: ReadonlyArray<string>
+  /** The option's value, in milliseconds. */
+  readonly timeoutMs: number
+  /** The last failure in words. */
+  readonly description: string
+  /** The last failure, if there was one: a `WireError`, or the answer of a broker without a coordinator. */
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const brokers = this.brokers.join(", ")
+    return `${this.reason}: ${brokers}: the cluster was not reached within ${this.timeoutMs} ms: ${this.description}`
+  }
+}
+
 /** An open connection to one broker. */
 export interface Connection {
   /**

@@ -20,6 +20,8 @@ export type ConsumerStatus = "Starting" | "Running" | "Paused" | "Draining" | "S
 export type ConsumerErrorReason =
   /** The coordinator refuses the member, for its session timeout, its assignors, or because the group is full. */
   | "Refused"
+  /** The cluster, or the group's coordinator, was not reached within the option `startTimeout`. */
+  | "Unreachable"
   /** The brokers refuse the client's credentials, or its access to the group or a topic. */
   | "Authorization"
   /** A topic has no dead letter topic: it is missing, hidden from this client, or the topic itself. */

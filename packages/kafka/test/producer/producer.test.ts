@@ -1047,6 +1047,7 @@ describe("KafkaProducer", () => {
         Effect.scoped,
         Effect.flip
       )
+      assert(error._tag === "InvalidOptions")
       assert.strictEqual(error.module, "KafkaProducer")
       for (const field of Object.keys(options)) assert.include(error.message, field)
     })

@@ -25,6 +25,7 @@ describe("consumerSettings", () => {
         groupInstanceId: null,
         leaveOnClose: true,
         rackId: null,
+        startTimeoutMs: undefined,
         sessionTimeoutMs: 45_000,
         heartbeatIntervalMs: 3_000,
         rebalanceTimeoutMs: 60_000,

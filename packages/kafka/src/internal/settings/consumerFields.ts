@@ -109,6 +109,12 @@ const fields = {
       kafka: ["client.rack"]
     })
   ),
+  startTimeout: Settings.optional(
+    Settings.duration({
+      meaning:
+        "how long the cluster and the group's coordinator may be unreachable at the start before the consumer fails; by default it tries forever"
+    })
+  ),
   sessionTimeout: Settings.or(
     Settings.duration({
       meaning: "the coordinator removes a member from which it receives no heartbeat for this long",

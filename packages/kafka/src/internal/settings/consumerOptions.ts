@@ -52,6 +52,12 @@ export interface ConsumerTuning {
    * fails. Default: none.
    */
   readonly rackId?: string | undefined
+  /**
+   * How long the cluster and the group's coordinator may be unreachable at the start, before the consumer fails with
+   * `Unreachable`. It limits neither the join of a group that rebalances, nor outages after the start. Default: none,
+   * it tries forever.
+   */
+  readonly startTimeout?: Duration.DurationInput | undefined
   /** The coordinator removes a member from which it receives no heartbeat for this long. Default: 45 seconds. */
   readonly sessionTimeout?: Duration.DurationInput | undefined
   /** How often a heartbeat is sent; below `sessionTimeout`. Default: 3 seconds. */

@@ -27,6 +27,7 @@ export interface ConsumerSettings {
   readonly groupInstanceId: string | null
   readonly leaveOnClose: boolean
   readonly rackId: string | null
+  readonly startTimeoutMs: number | undefined
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
@@ -83,6 +84,7 @@ export const check = (
     groupInstanceId,
     leaveOnClose: values.leaveOnClose ?? groupInstanceId === null,
     rackId,
+    startTimeoutMs: values.startTimeout,
     sessionTimeoutMs: values.sessionTimeout,
     heartbeatIntervalMs: values.heartbeatInterval,
     rebalanceTimeoutMs: values.rebalanceTimeout,

@@ -78,6 +78,12 @@ export const fields = {
       kafka: ["partitioner.class"]
     })
   ),
+  startTimeout: Settings.optional(
+    Settings.duration({
+      meaning:
+        "how long the cluster may be unreachable at the start before the producer fails; by default it starts without a cluster, or waits for it if it is transactional"
+    })
+  ),
   deliveryTimeout: Settings.or(
     Settings.finiteDuration({ meaning: "how long to try before a record fails", kafka: ["delivery.timeout.ms"] }, 1),
     "2 minutes"

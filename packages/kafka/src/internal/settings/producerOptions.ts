@@ -58,6 +58,11 @@ export interface ProducerOptions {
    * other result, including a Promise, fails the record with `InvalidRecord`.
    */
   readonly partitioner?: ((record: PartitionerInput) => number | undefined) | undefined
+  /**
+   * How long the cluster may be unreachable at the start, before the producer fails with `ClusterUnreachable`. Default:
+   * none; then a producer starts without a cluster, and a transactional producer waits for it.
+   */
+  readonly startTimeout?: Duration.DurationInput | undefined
   /** How long to try, from `send` on, before a record fails with `DeliveryTimeout`. Default: 2 minutes. */
   readonly deliveryTimeout?: Duration.DurationInput | undefined
   /**

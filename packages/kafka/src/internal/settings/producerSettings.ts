@@ -24,6 +24,7 @@ export interface ProducerSettings {
   readonly bufferMemory: number
   readonly maxBlockMs: number
   readonly partitioner: ProducerOptions["partitioner"]
+  readonly startTimeoutMs: number | undefined
   readonly deliveryTimeoutMs: number
   readonly acknowledgeTimeoutMs: number
   readonly unknownTopicTimeoutMs: number
@@ -43,6 +44,7 @@ export const settingsOf = (values: Settings.Decoded<typeof Fields.fields>): Prod
   bufferMemory: values.bufferMemory ?? Math.max(32 * 1024 * 1024, values.maxBatchBytes),
   maxBlockMs: values.maxBlock,
   partitioner: values.partitioner,
+  startTimeoutMs: values.startTimeout,
   deliveryTimeoutMs: values.deliveryTimeout,
   acknowledgeTimeoutMs: Math.ceil(values.acknowledgeTimeout),
   unknownTopicTimeoutMs: values.unknownTopicTimeout,
