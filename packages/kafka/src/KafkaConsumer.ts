@@ -38,6 +38,8 @@ import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
 import { Wire } from "./Wire.js"
 
+export type { ConsumerOptions }
+
 /**
  * A consumer's options, by its handler's result `H`: an Effect, or a union of Effects, whose errors and requirements
  * differ from branch to branch.
@@ -298,18 +300,21 @@ export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array |
 ): Layer.Layer<never, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
   Layer.scopedDiscard(makeTransactional(options))
 
+/** A transactional consumer's options, apart from code. */
+export interface TransactionalOptions extends ConsumerOptions, TransactionalNumbers {}
+
 /**
  * A transactional consumer's options from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,
  * and those of `KafkaProducer.transactionalConfig`, including `KAFKA_PRODUCER_TRANSACTIONAL_ID`.
  */
 export const transactionalConfig: (
-  defaults?: Partial<ConsumerOptions & TransactionalNumbers> | undefined,
+  defaults?: Partial<TransactionalOptions> | undefined,
   namespace?: string | undefined
-) => Config.Config<ConsumerOptions & TransactionalNumbers> = TransactionalSettings.consumerConfig
+) => Config.Config<TransactionalOptions> = TransactionalSettings.consumerConfig
 
 /** The options in code of a transactional consumer that is configured by its environment. */
 export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K = Uint8Array | null>
-  extends Partial<ConsumerOptions & TransactionalNumbers>,
+  extends Partial<TransactionalOptions>,
     Pick<TransactionalConsumerOptionsOf<A, H, never, K>, "key" | "value" | "handler" | "classify"> {
   /** The failure policy's defaults for variables that aren't set. Default: those of `ReliabilityConfig`. */
   readonly reliability?: ReliabilityConfig.ReliabilityConfig | undefined

@@ -27,7 +27,7 @@ import type { ClusterUnreachable, Wire } from "./Wire.js"
 export type { PartitionerInput }
 
 /** A producer's options; each has a default. */
-export type KafkaProducerOptions = ProducerOptions
+export interface KafkaProducerOptions extends ProducerOptions {}
 
 /**
  * A producer with its own connections. Closing the scope refuses further records, sends accepted records at once, waits
@@ -70,7 +70,7 @@ export const layerConfig = (
   Layer.scoped(Producer, Effect.flatMap(config(defaults, namespace), make))
 
 /** The options of a transactional producer: `transactionalId`, and those of every producer but `idempotent`. */
-export type TransactionalProducerOptions = TransactionalSettings.TransactionalOptions
+export interface TransactionalProducerOptions extends TransactionalSettings.TransactionalOptions {}
 
 /**
  * A producer of transactions (KIP-98), either of its own records alone or of a group that consumes, handles and writes;

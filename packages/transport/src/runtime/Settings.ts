@@ -84,13 +84,9 @@ export const check = <F extends Fields>(settings: Settings<F>, options: unknown)
   return { values: values as Decoded<F>, issues }
 }
 
-/** The error of a module's options. */
-export const fail = (module: string, issues: ReadonlyArray<OptionIssue>): Effect.Effect<never, InvalidOptions> =>
-  Effect.fail(new InvalidOptions({ module, issues }))
-
 /** Succeeds without issues. */
 export const refuse = (module: string, issues: ReadonlyArray<OptionIssue>): Effect.Effect<void, InvalidOptions> =>
-  issues.length === 0 ? Effect.void : fail(module, issues)
+  issues.length === 0 ? Effect.void : Effect.fail(new InvalidOptions({ module, issues }))
 
 /** The decoded options. */
 export const decode = <F extends Fields>(
@@ -234,7 +230,7 @@ export const whole = (documentation: Documentation, least = 1, most?: number | u
   )
 
 /** The milliseconds of a duration; NaN for anything else. `Duration` itself reads negative numbers as zero. */
-export const millisOf = (given: unknown): number => {
+const millisOf = (given: unknown): number => {
   const decoded = Duration.decodeUnknown(given)
   return decoded._tag === "Some" && !isNegative(given) ? Duration.toMillis(decoded.value) : Number.NaN
 }

@@ -76,8 +76,11 @@ describe("Settings", () => {
   })
 
   it("reads negative durations as durations that can't be used", () => {
-    const negative: ReadonlyArray<unknown> = [-1, -1n, "-1 seconds", [-1, 0], Number.NaN, "soon", null, undefined]
-    for (const value of negative) assert.isNaN(Settings.millisOf(value))
+    const { decode } = Settings.finiteDuration({ meaning: "" })
+    const refused: ReadonlyArray<unknown> = [-1, -1n, "-1 seconds", [-1, 0], Number.NaN, "soon", null, undefined]
+    const issues: Array<unknown> = []
+    for (const value of refused) assert.isNaN(decode(value, (given) => issues.push(given)))
+    assert.deepStrictEqual(issues, [...refused])
   })
 
   it.effect("reads variables within a namespace, over defaults", () =>
