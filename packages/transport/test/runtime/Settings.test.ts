@@ -58,6 +58,7 @@ describe("Settings", () => {
       ["limit", 0],
       ["pick", 1]
     ])
+    assert.deepStrictEqual(fieldsOf({ name: "n", wait: null }), [["wait", null]])
     assert.deepStrictEqual(fieldsOf({ name: "n", size: 4, limit: 3 }), [["size", 4]])
     assert.deepStrictEqual(fieldsOf({ name: "n", limit: 2 }), [["size", "3"]])
   })
