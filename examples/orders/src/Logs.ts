@@ -9,13 +9,17 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Screen from "./screen.js"
 
-/** An expected failure is an error of the handler, not a defect: its message is enough, unless someone debugs. */
+/** An expected failure is an error, not a defect: its message is enough, unless someone debugs. */
 const withoutExpectedStacks = <A>(logger: Logger.Logger<unknown, A>): Logger.Logger<unknown, A> =>
-  Logger.make((options) =>
-    logger.log(
-      Cause.isFailure(options.cause) && !Cause.isDie(options.cause) ? { ...options, cause: Cause.empty } : options
-    )
-  )
+  Logger.make((options) => {
+    const { annotations, cause } = options
+    if (Cause.isEmpty(cause) || Cause.isDie(cause)) return logger.log(options)
+    const error = Cause.prettyErrors(cause)
+      .map(({ message }) => message)
+      .join("; ")
+    const shown = HashMap.has(annotations, "error") ? annotations : HashMap.set(annotations, "error", error)
+    return logger.log({ ...options, annotations: shown, cause: Cause.empty })
+  })
 
 const screen = (paint: Screen.Paint, print: (line: string) => void): Logger.Logger<unknown, void> =>
   Logger.make(({ annotations, cause, logLevel, message }) => {

@@ -22,7 +22,10 @@ const printed = (output: Partial<Logs.Output>, level?: string) =>
         errorType: "CardDeclined",
         errorMessage: "the card is stolen"
       })
-      yield* Effect.annotateLogs(Effect.logWarning("The broker can't be reached; retrying"), { broker: "a:9092" })
+      yield* Effect.annotateLogs(
+        Effect.logWarning("The broker can't be reached; retrying", Cause.fail(new Error("ECONNREFUSED"))),
+        { broker: "a:9092" }
+      )
       yield* Effect.logDebug("details")
       yield* Effect.logError("The consumer failed", Cause.die(new Error("a bug")))
     }).pipe(
@@ -44,7 +47,7 @@ describe("the example's log", () => {
         "Health  http://127.0.0.1:8081/health",
         "✓ o-1          flaky    paid at attempt 3",
         "✗ o-2          stolen   dead letter: the card is stolen",
-        "The broker can't be reached; retrying broker=a:9092"
+        "The broker can't be reached; retrying broker=a:9092 error=ECONNREFUSED"
       ])
       assert.match(defect!, /^The consumer failed\nError: a bug\n +at /)
     })
@@ -66,6 +69,7 @@ describe("the example's log", () => {
         lines.filter((line) => line.includes("    at ")).map((line) => line.includes("a bug")),
         [true]
       )
+      assert.isTrue(lines.some((line) => line.includes("broker=a:9092 error=ECONNREFUSED")))
     })
   )
 
@@ -74,7 +78,7 @@ describe("the example's log", () => {
       Effect.gen(function* () {
         const lines = yield* printed({ isTTY }, "debug")
         assert.strictEqual(lines.length, 9)
-        assert.strictEqual(lines.filter((line) => line.includes("    at ")).length, 2)
+        assert.strictEqual(lines.filter((line) => line.includes("    at ")).length, 3)
       })
     )
   }
