@@ -19,10 +19,13 @@ const decoder = new TextDecoder()
 
 const encode = (value: HeaderValue): Uint8Array | null => (typeof value === "string" ? encoder.encode(value) : value)
 
-/** Headers for a producer: an object, a `Map`, or any other iterable of name-value pairs. */
+/**
+ * Headers for a producer: an object, a `Map`, or any other iterable of name-value pairs. Pairs of text may have the
+ * inferred type `string[]`; one of another length is refused when it is used.
+ */
 export type HeadersInput =
   | Headers
-  | Iterable<readonly [name: string, value: HeaderValue]>
+  | Iterable<readonly [name: string, value: HeaderValue] | ReadonlyArray<string>>
   | Readonly<Record<string, HeaderValue>>
 
 /** No headers. */

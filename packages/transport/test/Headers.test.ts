@@ -57,6 +57,28 @@ describe("Headers", () => {
     assert.deepStrictEqual(Headers.getText(made, "a"), Option.none())
   })
 
+  it("takes pairs of text, also from an array whose type was inferred", () => {
+    const pairs = [
+      ["a", "1"],
+      ["b", "ü"]
+    ]
+    assert.deepStrictEqual(Headers.toText(Headers.fromInput(pairs)), [
+      ["a", "1"],
+      ["b", "ü"]
+    ])
+    const literal: Headers.HeadersInput = [
+      ["a", "1"],
+      ["b", null],
+      ["c", new TextEncoder().encode("3")]
+    ]
+    assert.deepStrictEqual(Headers.toText(Headers.fromInput(literal)), [
+      ["a", "1"],
+      ["b", null],
+      ["c", "3"]
+    ])
+    assert.throws(() => Headers.fromInput([["a", "1", "2"]]), "header 0 must be a pair of name and value")
+  })
+
   it("set replaces all values of a name by one at the end and keeps the others", () => {
     fc.assert(
       fc.property(headers, (headers) => {
