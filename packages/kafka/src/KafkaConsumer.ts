@@ -179,15 +179,18 @@ export interface KafkaConsumerConfigOptions<A, H extends AnyEffect, K = Uint8Arr
  * consumer its own namespace if a program has several.
  */
 export const layerConfig = <A, H extends AnyEffect, K = Uint8Array | null>(
-  { classify, handler, key, reliability, value, ...defaults }: KafkaConsumerConfigOptions<A, H, K>,
+  options: KafkaConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Producer | Wire> =>
-  Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
-    Effect.map(([options, policy]) =>
-      layer({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })
+): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Producer | Wire> => {
+  // From a program without types, the options may be missing.
+  const { classify, handler, key, reliability, value, ...defaults } = { ...options }
+  return Config.all([config(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
+    Effect.map(([given, policy]) =>
+      layer({ ...given, ...ReliabilityConfig.options(policy), key, value, handler, classify })
     ),
     Layer.unwrapEffect
   )
+}
 
 /**
  * Consumes until `until` ends (never, by default), then drains and returns its report. Interrupting it drains too: the
@@ -324,12 +327,14 @@ export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K =
  * `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`.
  */
 export const layerTransactionalConfig = <A, H extends AnyResults, K = Uint8Array | null>(
-  { classify, handler, key, reliability, value, ...defaults }: TransactionalConsumerConfigOptions<A, H, K>,
+  options: TransactionalConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
-): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Wire> =>
-  Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
-    Effect.map(([options, policy]) =>
-      layerTransactional({ ...options, ...ReliabilityConfig.options(policy), key, value, handler, classify })
+): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Wire> => {
+  const { classify, handler, key, reliability, value, ...defaults } = { ...options }
+  return Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
+    Effect.map(([given, policy]) =>
+      layerTransactional({ ...given, ...ReliabilityConfig.options(policy), key, value, handler, classify })
     ),
     Layer.unwrapEffect
   )
+}

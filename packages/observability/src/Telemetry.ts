@@ -101,22 +101,7 @@ export const layer = (options: TelemetryOptions): Layer.Layer<never, InvalidOpti
 
 /**
  * The options from OpenTelemetry's environment variables; only `OTEL_SERVICE_NAME` is required. Within a namespace `A`
- * each variable begins with `A_`, such as `A_OTEL_SERVICE_NAME`.
- *
- * | variable | value | default |
- * |---|---|---|
- * | `OTEL_SDK_DISABLED` | `true` exports nothing and traces nothing | `false` |
- * | `OTEL_SERVICE_NAME` | | |
- * | `OTEL_RESOURCE_ATTRIBUTES` | `key=value`, separated by commas | |
- * | `OTEL_EXPORTER_OTLP_ENDPOINT` | URL | `http://localhost:4318` |
- * | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value`, separated by commas, percent-encoded; kept redacted | |
- * | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` | `http/protobuf` |
- * | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds | 10000 |
- * | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER` | `otlp`, `none` | `otlp`, logs `none` |
- * | `OTEL_TRACES_SAMPLER` | `parentbased_always_on`, `parentbased_always_off`, `parentbased_traceidratio` | the first |
- * | `OTEL_TRACES_SAMPLER_ARG` | share of `parentbased_traceidratio`, from 0 to 1 | 1 |
- * | `OTEL_BSP_SCHEDULE_DELAY` | milliseconds between exports of spans | 5000 |
- * | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between exports of metrics | 60000 |
+ * each variable begins with `A_`, such as `A_OTEL_SERVICE_NAME`. `docs/configuration.md` lists them.
  */
 export const config = (
   defaults?: Partial<TelemetryOptions> | undefined,

@@ -23,6 +23,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { withVariables } from "../../../transport/test/support/environment.js"
 import { onBroker, options, topic } from "../support/consumerTesting.js"
 
 const handler = () => Effect.void
@@ -155,6 +156,13 @@ describe("InvalidOptions of callers without types", () => {
     "KafkaConsumer.layerTransactional": [
       ["groupId", "topics", "transactionalId", "value", "handler", "deadLetter"],
       () => Layer.build(KafkaConsumer.layerTransactional(transactional))
+    ],
+    "KafkaConsumer.layerConfig": [
+      ["value", "handler"],
+      () =>
+        withVariables({ KAFKA_CONSUMER_GROUP_ID: "billing", KAFKA_CONSUMER_TOPICS: "orders" })(
+          Layer.build(KafkaConsumer.layerConfig(consumer))
+        )
     ],
     "KafkaProducer.transactional": [["transactionalId"], () => KafkaProducer.transactional(missing)],
     "KafkaJsWire.layer": [["brokers"], () => Layer.build(KafkaJsWire.layer(missing))],
