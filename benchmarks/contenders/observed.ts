@@ -1,7 +1,8 @@
 /** Spillway without telemetry, with metrics, with health and log lines too, or with traces as well. */
 import * as NodeFs from "node:fs"
 import { KafkaConsumer, KafkaJsWire, KafkaProducer } from "@spillway/kafka"
-import { HealthServer, Telemetry } from "@spillway/observability"
+import * as HealthServer from "@spillway/observability/HealthServer"
+import * as Telemetry from "@spillway/observability/Telemetry"
 import { Codec, DeadLetter, TransportMetrics } from "@spillway/transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

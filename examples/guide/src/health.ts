@@ -3,6 +3,7 @@ import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
 import * as KafkaProducer from "@spillway/kafka/KafkaProducer"
 import type { Wire } from "@spillway/kafka/Wire"
 import * as HealthServer from "@spillway/observability/HealthServer"
+import * as HttpApps from "@spillway/observability/HttpApps"
 import type { ConsumerError } from "@spillway/transport/Consumer"
 import * as Health from "@spillway/transport/Health"
 import type { Producer } from "@spillway/transport/Producer"
@@ -37,8 +38,8 @@ export const Database = Layer.scopedDiscard(
 
 // #region probes
 export const probes = HttpRouter.empty.pipe(
-  HttpRouter.get("/health", HealthServer.app()),
-  HttpRouter.get("/health/live", HealthServer.app("live")),
-  HttpRouter.get("/health/ready", HealthServer.app("ready"))
+  HttpRouter.get("/health", HttpApps.health()),
+  HttpRouter.get("/health/live", HttpApps.health("live")),
+  HttpRouter.get("/health/ready", HttpApps.health("ready"))
 )
 // #endregion

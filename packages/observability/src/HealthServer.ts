@@ -1,6 +1,6 @@
 /**
  * An HTTP server that reports the health of this process's consumers and producers, for people and for probes of
- * Kubernetes and load balancers, and the bare app for programs with their own server.
+ * Kubernetes and load balancers. `HttpApps.health` is for programs with their own server.
  *
  * | path | 200 | 503 |
  * |---|---|---|
@@ -12,9 +12,6 @@
  * state, so they return immediately. `docs/health.md` describes all states.
  */
 
-import type * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpRouter from "@effect/platform/HttpRouter"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Health from "@spillway/transport/Health"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Logging from "@spillway/transport/runtime/Logging"
@@ -27,6 +24,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
+import type { Probe } from "./internal/healthReply.js"
+import * as HealthReply from "./internal/healthReply.js"
 import { settings } from "./internal/healthServerSettings.js"
 import * as Server from "./internal/server.js"
 
@@ -54,40 +53,18 @@ export interface HealthServerOptions extends Server.ServerOptions, Health.Health
    * The path; starts with `/`. The probes are below it, at `live` and `ready`. Other paths return 404. Default:
    * `/health`.
    */
-  readonly path?: HttpRouter.PathInput | undefined
+  readonly path?: Server.Path | undefined
 }
 
-/** The question to answer: overall health, whether a restart helps, or whether components take work. */
-export type Probe = "health" | "live" | "ready"
+export type { Probe }
 
-const passes: Readonly<Record<Probe, (of: Pick<Health.ComponentHealth, "status" | "live" | "ready">) => boolean>> = {
-  health: ({ status }) => status !== "down",
-  live: ({ live }) => live,
-  ready: ({ ready }) => ready
-}
-
-const answer = (probe: Probe, report: Health.HealthReport): HttpServerResponse.HttpServerResponse => {
-  const passed = passes[probe](report)
-  const shown = Object.entries(report.components).filter(([, of]) => probe === "health" || !passes[probe](of))
-  const status = probe === "health" ? report.status : passed ? "up" : "down"
-  const components = Object.fromEntries(shown.map(([name, { checks, status }]) => [name, { status, checks }]))
-  return HttpServerResponse.unsafeJson(
-    { status, components },
-    { status: passed ? 200 : 503, headers: { "cache-control": "no-store" } }
-  )
-}
-
-/** Responds to any request with the health of this process: `HttpRouter.get("/ready", HealthServer.app("ready"))`. */
-export const app = (probe: Probe = "health"): HttpApp.Default =>
-  Effect.flatMap(Health.Health, ({ report }) => Effect.map(report, (report) => answer(probe, report)))
-
-const routes = (path: HttpRouter.PathInput): HttpRouter.HttpRouter => {
+const routes = (path: Server.Path): Server.Routes => {
   const base = path.replace(/\/+$/, "")
-  return HttpRouter.empty.pipe(
-    HttpRouter.get(path, app("health")),
-    HttpRouter.get(`${base}/live` as HttpRouter.PathInput, app("live")),
-    HttpRouter.get(`${base}/ready` as HttpRouter.PathInput, app("ready"))
-  )
+  return {
+    [path]: HealthReply.reply("health"),
+    [`${base}/live`]: HealthReply.reply("live"),
+    [`${base}/ready`]: HealthReply.reply("ready")
+  }
 }
 
 /** Serves the provided health registry, or turns health on; both until the scope closes. */

@@ -1,10 +1,7 @@
 /**
- * An HTTP server for Prometheus to scrape, and the bare app for programs with their own server.
+ * An HTTP server for Prometheus to scrape. `HttpApps.metrics` is for programs with their own server.
  */
 
-import type * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpRouter from "@effect/platform/HttpRouter"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { InvalidOptions } from "@spillway/transport/InvalidOptions"
 import * as Logging from "@spillway/transport/runtime/Logging"
 import * as Settings from "@spillway/transport/runtime/Settings"
@@ -15,11 +12,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import * as MetricsReply from "./internal/metricsReply.js"
 import { settings } from "./internal/prometheusSettings.js"
 import * as Server from "./internal/server.js"
-import * as PrometheusFormat from "./PrometheusFormat.js"
 
 /** Why the metrics can't be served. */
 export type PrometheusServerErrorReason = Server.ServerErrorReason
@@ -42,22 +38,15 @@ export interface PrometheusServerOptions extends Server.ServerOptions {
   /** The TCP port; 0 lets the system choose. Default: 8080. */
   readonly port?: number | undefined
   /** The path; starts with `/`. Other paths return 404. Default: `/metrics`. */
-  readonly path?: HttpRouter.PathInput | undefined
+  readonly path?: Server.Path | undefined
 }
-
-/** Responds to any request with the metrics of this process: `HttpRouter.get("/metrics", PrometheusServer.app)`. */
-export const app: HttpApp.Default = Effect.sync(() =>
-  HttpServerResponse.text(PrometheusFormat.format(Metric.unsafeSnapshot()), {
-    contentType: PrometheusFormat.contentType
-  })
-)
 
 /** Serves the metrics until the scope closes. */
 export const make = Effect.fnUntraced(function* (
   options: PrometheusServerOptions = {}
 ): Effect.fn.Return<Context.Tag.Service<PrometheusServer>, PrometheusServerError | InvalidOptions, Scope.Scope> {
   const address = yield* Settings.decode(settings, options)
-  const listening = yield* Server.serve(address, HttpRouter.get(HttpRouter.empty, address.path, app)).pipe(
+  const listening = yield* Server.serve(address, { [address.path]: MetricsReply.reply }).pipe(
     Effect.mapError((fields) => new PrometheusServerError(fields))
   )
   yield* Logging.log(LogLevel.Info, "Metrics served", { ...listening })

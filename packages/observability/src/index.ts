@@ -1,4 +1,3 @@
 export * as HealthServer from "./HealthServer.js"
 export * as PrometheusFormat from "./PrometheusFormat.js"
 export * as PrometheusServer from "./PrometheusServer.js"
-export * as Telemetry from "./Telemetry.js"

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HealthServer from "../src/HealthServer.js"
+import * as HttpApps from "../src/HttpApps.js"
 import { readHealth } from "./readHealth.js"
 
 const local = { host: "127.0.0.1", port: 0 } as const
@@ -101,13 +102,13 @@ describe("HealthServer", () => {
     })
   )
 
-  it.scopedLive("is also available as a bare app", () =>
+  it.scopedLive("is also available as apps of @effect/platform", () =>
     Effect.gen(function* () {
       const given = yield* Health.make()
       yield* given.register("producer", () => ({ check: { ...up, ready: false } }))
       const answer = (probe: HealthServer.Probe) =>
         Effect.promise(() =>
-          HttpApp.toWebHandler(Effect.provideService(HealthServer.app(probe), Health.Health, given))(
+          HttpApp.toWebHandler(Effect.provideService(HttpApps.health(probe), Health.Health, given))(
             new Request("http://localhost/anywhere")
           )
         )

@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import * as Net from "node:net"
+import * as HttpApp from "@effect/platform/HttpApp"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -8,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
+import * as HttpApps from "../src/HttpApps.js"
 import * as PrometheusFormat from "../src/PrometheusFormat.js"
 import * as PrometheusServer from "../src/PrometheusServer.js"
 import { parse } from "./exposition.js"
@@ -61,6 +63,28 @@ describe("PrometheusServer", () => {
       assert.strictEqual((yield* scrape(server, "/metrics")).status, 404)
       assert.strictEqual((yield* scrape(server, "/")).status, 404)
       assert.strictEqual((yield* scrape(server, "/internal/prometheus", { method: "POST" })).status, 404)
+    })
+  )
+
+  it.scopedLive("answers HEAD without a body, and ignores a query and slashes at the end", () =>
+    Effect.gen(function* () {
+      const server = yield* PrometheusServer.make(local)
+      const head = yield* scrape(server, "/metrics", { method: "HEAD" })
+      assert.deepStrictEqual(head, { status: 200, type: PrometheusFormat.contentType, body: "" })
+      for (const path of ["/metrics?name[]=up", "/metrics/", "/metrics//?x"]) {
+        assert.strictEqual((yield* scrape(server, path)).status, 200, path)
+      }
+      assert.strictEqual((yield* scrape(server, "/metrics/x")).status, 404)
+    })
+  )
+
+  it.scopedLive("is also available as an app of @effect/platform", () =>
+    Effect.gen(function* () {
+      const response = yield* Effect.promise(() =>
+        HttpApp.toWebHandler(HttpApps.metrics)(new Request("http://localhost/anywhere"))
+      )
+      assert.strictEqual(response.status, 200)
+      assert.strictEqual(response.headers.get("content-type"), PrometheusFormat.contentType)
     })
   )
 
