@@ -25,20 +25,21 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { AssignorName } from "./internal/assignors/assignor.js"
 import * as Reach from "./internal/cluster/reach.js"
 import * as internal from "./internal/consumer/consumer.js"
 import * as ConsumerHealth from "./internal/consumer/health.js"
 import { logStart } from "./internal/logStart.js"
 import * as ConsumerCode from "./internal/settings/consumerCode.js"
-import type { ConsumerOptions } from "./internal/settings/consumerOptions.js"
+import type { ConsumerOptions, ConsumerTuning } from "./internal/settings/consumerOptions.js"
 import * as ConsumerSettings from "./internal/settings/consumerSettings.js"
-import type { TransactionalNumbers } from "./internal/settings/transactionOptions.js"
+import type { TransactionOptions } from "./internal/settings/transactionOptions.js"
 import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import type { TransactionalParts } from "./internal/transaction/consumer.js"
 import * as internalTransactional from "./internal/transaction/consumer.js"
 import { Wire } from "./Wire.js"
 
-export type { ConsumerOptions }
+export type { AssignorName, ConsumerOptions, ConsumerTuning, TransactionOptions }
 
 /**
  * A consumer's options, by its handler's result `H`: an Effect, or a union of Effects, whose errors and requirements
@@ -210,7 +211,7 @@ export const run = <A, H extends AnyEffect, RD, K = Uint8Array | null, E2 = neve
 /** A transactional consumer's options, by its handler's result; see `KafkaConsumerOptionsOf`. */
 export interface TransactionalConsumerOptionsOf<A, H extends AnyResults, RD, K = Uint8Array | null>
   extends Omit<KafkaConsumerOptionsOf<A, H, RD, K>, "handler">,
-    TransactionalNumbers {
+    TransactionOptions {
   /** Returns the records to write for a record. It is called again for that record only if it failed. */
   readonly handler: (envelope: Envelope<A, K>) => H
   /** How often a transaction is committed. Default: 100 milliseconds. */
@@ -304,7 +305,7 @@ export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array |
   Layer.scopedDiscard(makeTransactional(options))
 
 /** A transactional consumer's options, apart from code. */
-export interface TransactionalOptions extends ConsumerOptions, TransactionalNumbers {}
+export interface TransactionalOptions extends ConsumerOptions, TransactionOptions {}
 
 /**
  * A transactional consumer's options from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,

@@ -10,17 +10,14 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ConnectionEnvironment from "./internal/settings/connectionEnvironment.js"
-import type { ConnectionOptions } from "./internal/settings/connectionOptions.js"
+import type { KafkaJsWireOptions } from "./internal/settings/connectionOptions.js"
 import { decodeOptions } from "./internal/settings/connectionSettings.js"
-import type { SaslOptions } from "./internal/settings/sasl.js"
+import type { PasswordMechanism, SaslOptions } from "./internal/settings/sasl.js"
 import type { TlsOptions } from "./internal/settings/tls.js"
 import { connect } from "./internal/wire/connection.js"
 import { Wire } from "./Wire.js"
 
-export type { SaslOptions, TlsOptions }
-
-/** The addresses of a cluster, and how to connect to its brokers. */
-export interface KafkaJsWireOptions extends ConnectionOptions {}
+export type { KafkaJsWireOptions, PasswordMechanism, SaslOptions, TlsOptions }
 
 /** A wire to a cluster. Opens no connection by itself: each consumer, producer and other client opens its own. */
 export const make = (options: KafkaJsWireOptions): Effect.Effect<Context.Tag.Service<Wire>, InvalidOptions> =>

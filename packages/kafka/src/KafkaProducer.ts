@@ -17,17 +17,15 @@ import type * as Scope from "effect/Scope"
 import * as Reach from "./internal/cluster/reach.js"
 import { logStart } from "./internal/logStart.js"
 import * as internal from "./internal/producer/producer.js"
-import type { PartitionerInput, ProducerOptions } from "./internal/settings/producerOptions.js"
+import type { KafkaProducerOptions, PartitionerInput } from "./internal/settings/producerOptions.js"
 import * as ProducerSettings from "./internal/settings/producerSettings.js"
+import type { TransactionalProducerOptions } from "./internal/settings/transactionOptions.js"
 import * as TransactionalSettings from "./internal/settings/transactionSettings.js"
 import * as internalTransactional from "./internal/transaction/producer.js"
 import { TransactionalProducer, type TransactionError } from "./Transaction.js"
 import type { ClusterUnreachable, Wire } from "./Wire.js"
 
-export type { PartitionerInput }
-
-/** A producer's options; each has a default. */
-export interface KafkaProducerOptions extends ProducerOptions {}
+export type { KafkaProducerOptions, PartitionerInput, TransactionalProducerOptions }
 
 /**
  * A producer with its own connections. Closing the scope refuses further records, sends accepted records at once, waits
@@ -68,9 +66,6 @@ export const layerConfig = (
   namespace?: string | undefined
 ): Layer.Layer<Producer, InvalidOptions | ClusterUnreachable | ConfigError, Wire> =>
   Layer.scoped(Producer, Effect.flatMap(config(defaults, namespace), make))
-
-/** The options of a transactional producer: `transactionalId`, and those of every producer but `idempotent`. */
-export interface TransactionalProducerOptions extends TransactionalSettings.TransactionalOptions {}
 
 /**
  * A producer of transactions (KIP-98), either of its own records alone or of a group that consumes, handles and writes;

@@ -28,6 +28,7 @@ import { settings } from "./internal/brokerSettings.js"
 import * as Connections from "./internal/connections.js"
 import * as Coordinator from "./internal/coordinator.js"
 import * as Log from "./internal/log.js"
+import type { MemoryNodeStop } from "./internal/nodes.js"
 import * as Nodes from "./internal/nodes.js"
 import * as Placement from "./internal/placement.js"
 import * as Signal from "./internal/signal.js"
@@ -36,6 +37,8 @@ import * as Timers from "./internal/timers.js"
 import * as TopicConfigs from "./internal/topicConfigs.js"
 import * as Topics from "./internal/topics.js"
 import * as Transactions from "./internal/transactions.js"
+
+export type { MemoryNodeStop }
 
 /** A topic that the broker has from the start, or creates. */
 export interface MemoryTopic {
@@ -84,9 +87,6 @@ export interface MemoryBrokerOptions {
   /** The client id of the default client, which is also the prefix of its member ids. Default: `"memory"`. */
   readonly clientId?: string | undefined
 }
-
-/** How a node stops, and what follows. */
-export type MemoryNodeStop = Nodes.StopOptions
 
 /** The broker refuses a test's operation, with the error code that a client would get. */
 export class MemoryBrokerError extends Data.TaggedError("MemoryBrokerError")<{

@@ -139,7 +139,8 @@ const ofUser = <A, E, R, RD>(
     )
   )
 
-interface Run {
+/** `run`: of a user's consumer, or of one that handles every record by itself. */
+export interface Run {
   (
     seed: number,
     options?: Pick<SimulationOptions<never, never, never, never>, "only" | "trace"> | undefined

@@ -29,6 +29,8 @@ import * as HealthReply from "./internal/healthReply.js"
 import { settings } from "./internal/healthServerSettings.js"
 import * as Server from "./internal/server.js"
 
+export type { Listening, ServerErrorFields, ServerErrorReason, ServerOptions } from "./internal/server.js"
+
 /** Why health can't be served. */
 export type HealthServerErrorReason = Server.ServerErrorReason
 

@@ -24,6 +24,8 @@ import * as SampledTracer from "./internal/sampledTracer.js"
 import * as TelemetryConfig from "./internal/telemetryConfig.js"
 import { type Decoded, decode, settings } from "./internal/telemetrySettings.js"
 
+export type { OtlpProtocol } from "./internal/otlp.js"
+
 /** The resource, the receiver and the signals to export. */
 export interface TelemetryOptions {
   /** Whether anything is exported or traced. Default: true. */
@@ -39,7 +41,7 @@ export interface TelemetryOptions {
   /** Headers of every request, such as an API key. */
   readonly headers?: Readonly<Record<string, Redacted.Redacted>> | undefined
   /** The encoding of the requests. Default: `http/protobuf`. */
-  readonly protocol?: Otlp.Protocol | undefined
+  readonly protocol?: Otlp.OtlpProtocol | undefined
   /** Whether spans are exported. Default: true. */
   readonly traces?: boolean | undefined
   /** Whether metrics are exported. Default: true. */

@@ -16,7 +16,7 @@ const offsets = [
   { topic, partitions: [0, 1].map((partition) => ({ partition, offset: 1, leaderEpoch: 0, metadata: null })) }
 ]
 
-const settingsOf = (producer: TransactionalSettings.TransactionalNumbers["producer"]) =>
+const settingsOf = (producer: TransactionalSettings.TransactionOptions["producer"]) =>
   TransactionalSettings.check({ transactionalId: "billing-1", producer }).settings
 
 describe("the commits of a transactional consumer", () => {

@@ -8,7 +8,8 @@ import type { Placement } from "./placement.js"
 import type { Timers } from "./timers.js"
 import type { Topics } from "./topics.js"
 
-export interface StopOptions {
+/** How a node stops, and what follows. */
+export interface MemoryNodeStop {
   /** When the other nodes notice, and take over the node's partitions and groups. Default: at once. */
   readonly electAfter?: Duration.DurationInput | undefined
   /** The fate of records that only this node had. Default: `kept`, as on a clean shutdown. */
@@ -16,7 +17,7 @@ export interface StopOptions {
 }
 
 export interface Nodes {
-  readonly stop: (nodeId: number, options?: StopOptions | undefined) => void
+  readonly stop: (nodeId: number, options?: MemoryNodeStop | undefined) => void
   readonly start: (nodeId: number) => void
   readonly moveCoordinator: (groupId: string, nodeId: number) => void
 }

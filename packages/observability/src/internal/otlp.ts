@@ -44,9 +44,10 @@ const withoutLabels = (data: unknown): unknown => {
   return data
 }
 
-export type Protocol = "http/json" | "http/protobuf"
+/** How OTLP is encoded. */
+export type OtlpProtocol = "http/json" | "http/protobuf"
 
-export const serialization = (protocol: Protocol): Layer.Layer<OtlpSerialization.OtlpSerialization> =>
+export const serialization = (protocol: OtlpProtocol): Layer.Layer<OtlpSerialization.OtlpSerialization> =>
   Layer.effect(
     OtlpSerialization.OtlpSerialization,
     Effect.map(OtlpSerialization.OtlpSerialization, (given) => ({

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import type { Protocol } from "./otlp.js"
+import type { OtlpProtocol } from "./otlp.js"
 
 type Headers = Readonly<Record<string, Redacted.Redacted>>
 
@@ -131,7 +131,7 @@ const fields = {
   headers: Settings.optional(headers),
   protocol: Settings.or(
     Settings.named(
-      Settings.oneOf<Protocol>({ meaning: "`http/protobuf` or `http/json`" }, "http/json", "http/protobuf"),
+      Settings.oneOf<OtlpProtocol>({ meaning: "`http/protobuf` or `http/json`" }, "http/json", "http/protobuf"),
       "EXPORTER_OTLP_PROTOCOL"
     ),
     "http/protobuf"

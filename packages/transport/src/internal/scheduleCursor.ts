@@ -16,8 +16,11 @@ export interface ScheduleCursor<in In, out R = never> {
   readonly next: (input: In) => Effect.Effect<Option.Option<ScheduleStep<In, R>>, never, R>
 }
 
+/** A step of a schedule. */
 export interface ScheduleStep<in In, out R = never> {
+  /** The time to wait. */
   readonly delay: Duration.Duration
+  /** The position after the wait. */
   readonly cursor: ScheduleCursor<In, R>
 }
 

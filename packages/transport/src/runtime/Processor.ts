@@ -28,6 +28,9 @@ import type { PartitionActivity } from "./ConsumerSnapshot.js"
 import * as Diagnosis from "./Diagnosis.js"
 import { failureOf } from "./Failure.js"
 
+export type { OnBlocked } from "../internal/deadLetterPublisher.js"
+export type { ScheduleCursor, ScheduleStep } from "../internal/scheduleCursor.js"
+
 /**
  * The result of a handler. Throws an `UnawaitedPromise` if it is or holds a Promise, and takes note of its rejection.
  */

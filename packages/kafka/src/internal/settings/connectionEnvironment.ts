@@ -10,7 +10,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Fields from "./connectionFields.js"
-import type { ConnectionOptions } from "./connectionOptions.js"
+import type { KafkaJsWireOptions } from "./connectionOptions.js"
 import { passwordMechanisms, type SaslOptions } from "./sasl.js"
 
 const { tls, sasl, ...plain } = Fields.settings.fields
@@ -68,7 +68,7 @@ const readPem = (text: string): Either.Either<string, string> =>
 
 type Given = { readonly [K in Part]: Option.Option<Redacted.Redacted<string>> }
 
-type Secured = Pick<ConnectionOptions, "tls" | "sasl">
+type Secured = Pick<KafkaJsWireOptions, "tls" | "sasl">
 
 /** Reports an issue, and takes the value that it concerns as not set. */
 type Report = (part: string, value: unknown, description: string) => undefined
@@ -143,12 +143,12 @@ const secured = (namespace: string | undefined): Config.Config<Secured> => {
 const readable = { ...Fields.settings, fields: plain }
 
 export const config = (
-  { sasl, tls, ...defaults }: Partial<ConnectionOptions> = {},
+  { sasl, tls, ...defaults }: Partial<KafkaJsWireOptions> = {},
   namespace?: string | undefined
-): Config.Config<ConnectionOptions> =>
+): Config.Config<KafkaJsWireOptions> =>
   Config.map(
     Config.all([
-      Settings.config<Omit<ConnectionOptions, "tls" | "sasl">>(readable, defaults, namespace),
+      Settings.config<Omit<KafkaJsWireOptions, "tls" | "sasl">>(readable, defaults, namespace),
       secured(namespace)
     ]),
     ([options, given]) => ({ ...options, tls: given.tls ?? tls ?? false, sasl: given.sasl ?? sasl })

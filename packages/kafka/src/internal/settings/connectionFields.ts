@@ -4,7 +4,7 @@
 import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Settings from "@spillway/transport/runtime/Settings"
 import type { Endpoint } from "../../Wire.js"
-import type { ConnectionOptions } from "./connectionOptions.js"
+import type { KafkaJsWireOptions } from "./connectionOptions.js"
 import { parseEndpoint } from "./endpoint.js"
 import { checkSasl, type SaslOptions } from "./sasl.js"
 import { decodeTls, type TlsOptions, type TlsSettings } from "./tls.js"
@@ -91,6 +91,6 @@ const fields = {
   ),
   tls,
   sasl
-} satisfies Settings.FieldsOf<ConnectionOptions>
+} satisfies Settings.FieldsOf<KafkaJsWireOptions>
 
 export const settings: Settings.Settings<typeof fields> = { module: "KafkaJsWire", prefix: "KAFKA", fields }

@@ -6,7 +6,7 @@ import type { SaslOptions } from "./sasl.js"
 import type { TlsOptions } from "./tls.js"
 
 /** The addresses of a cluster, and how to connect to its brokers. */
-export interface ConnectionOptions {
+export interface KafkaJsWireOptions {
   /** The bootstrap servers: `host:port`, an IPv6 address in brackets. At least one. */
   readonly brokers: ReadonlyArray<string>
   /** The client id in brokers' logs, metrics and quotas. Default `"spillway"`. */

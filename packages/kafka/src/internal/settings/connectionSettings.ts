@@ -5,7 +5,7 @@ import type { OptionIssue } from "@spillway/transport/InvalidOptions"
 import * as Settings from "@spillway/transport/runtime/Settings"
 import type { Endpoint } from "../../Wire.js"
 import { settings } from "./connectionFields.js"
-import type { ConnectionOptions } from "./connectionOptions.js"
+import type { KafkaJsWireOptions } from "./connectionOptions.js"
 import type { SaslOptions } from "./sasl.js"
 import type { TlsSettings } from "./tls.js"
 
@@ -26,7 +26,7 @@ export interface WireOptions {
 
 /** Decodes the options and reports every issue. */
 export const decodeOptions = (
-  options: ConnectionOptions
+  options: KafkaJsWireOptions
 ): { readonly options: WireOptions; readonly issues: ReadonlyArray<OptionIssue> } => {
   const { issues, values } = Settings.check(settings, options)
   return {

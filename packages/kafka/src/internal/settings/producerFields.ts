@@ -5,7 +5,7 @@ import * as Environment from "@spillway/transport/runtime/Environment"
 import * as Settings from "@spillway/transport/runtime/Settings"
 import * as Codecs from "../recordBatch/compression.js"
 import type { Compression } from "../recordBatch/types.js"
-import type { PartitionerInput, ProducerOptions } from "./producerOptions.js"
+import type { KafkaProducerOptions, PartitionerInput } from "./producerOptions.js"
 
 const mebi = 1024 * 1024
 
@@ -121,7 +121,7 @@ export const fields = {
     ),
     "5 minutes"
   )
-} satisfies Settings.FieldsOf<ProducerOptions>
+} satisfies Settings.FieldsOf<KafkaProducerOptions>
 
 type Sizes = Settings.Decoded<Pick<typeof fields, "maxBatchBytes" | "maxRequestBytes" | "bufferMemory">>
 

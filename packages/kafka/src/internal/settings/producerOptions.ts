@@ -20,7 +20,7 @@ export interface PartitionerInput {
 }
 
 /** A producer's options; each has a default. */
-export interface ProducerOptions {
+export interface KafkaProducerOptions {
   /**
    * How long a batch that isn't full waits for more records. 0: records sent in one turn of the event loop leave
    * together at its end. Default: up to 5 milliseconds, but only while the broker is still busy with a request of this

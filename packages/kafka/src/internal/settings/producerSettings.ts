@@ -7,9 +7,9 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type { Compression } from "../recordBatch/types.js"
 import * as Fields from "./producerFields.js"
-import type { PartitionerInput, ProducerOptions } from "./producerOptions.js"
+import type { KafkaProducerOptions, PartitionerInput } from "./producerOptions.js"
 
-export type { PartitionerInput, ProducerOptions }
+export type { KafkaProducerOptions, PartitionerInput }
 
 /** Durations in milliseconds. */
 export interface ProducerSettings {
@@ -23,7 +23,7 @@ export interface ProducerSettings {
   readonly maxRequestBytes: number
   readonly bufferMemory: number
   readonly maxBlockMs: number
-  readonly partitioner: ProducerOptions["partitioner"]
+  readonly partitioner: KafkaProducerOptions["partitioner"]
   readonly startTimeoutMs: number | undefined
   readonly deliveryTimeoutMs: number
   readonly acknowledgeTimeoutMs: number
@@ -52,10 +52,10 @@ export const settingsOf = (values: Settings.Decoded<typeof Fields.fields>): Prod
   metadataMaxAgeMs: values.metadataMaxAge
 })
 
-export const decode = (options: ProducerOptions | undefined): Effect.Effect<ProducerSettings, InvalidOptions> =>
+export const decode = (options: KafkaProducerOptions | undefined): Effect.Effect<ProducerSettings, InvalidOptions> =>
   Effect.map(Settings.decode(Fields.settings, options), settingsOf)
 
 export const config = (
-  defaults?: ProducerOptions | undefined,
+  defaults?: KafkaProducerOptions | undefined,
   namespace?: string | undefined
-): Config.Config<ProducerOptions> => Settings.config(Fields.settings, defaults, namespace)
+): Config.Config<KafkaProducerOptions> => Settings.config(Fields.settings, defaults, namespace)

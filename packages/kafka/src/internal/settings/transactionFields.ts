@@ -4,7 +4,7 @@
 import * as Settings from "@spillway/transport/runtime/Settings"
 import * as ConsumerFields from "./consumerFields.js"
 import * as ProducerFields from "./producerFields.js"
-import type { TransactionalNumbers, TransactionalOptions } from "./transactionOptions.js"
+import type { TransactionalProducerOptions, TransactionOptions } from "./transactionOptions.js"
 
 /** The options that a transactional producer has besides a producer's. */
 export const added = {
@@ -26,7 +26,7 @@ export const added = {
 
 const { idempotent: _, ...producerFields } = ProducerFields.fields
 
-const fields = { ...added, ...producerFields } satisfies Settings.FieldsOf<TransactionalOptions>
+const fields = { ...added, ...producerFields } satisfies Settings.FieldsOf<TransactionalProducerOptions>
 
 export const producer: Settings.Settings<typeof fields> = {
   module: "KafkaProducer",
@@ -47,5 +47,5 @@ export const consumer = {
       }),
       8 * 1024 * 1024
     )
-  } satisfies Settings.FieldsOf<Pick<TransactionalNumbers, "maxTransactionBytes">>
+  } satisfies Settings.FieldsOf<Pick<TransactionOptions, "maxTransactionBytes">>
 }

@@ -2,10 +2,10 @@
  * The options of transactional producers and consumers.
  */
 import type * as Duration from "effect/Duration"
-import type { ProducerOptions } from "./producerOptions.js"
+import type { KafkaProducerOptions } from "./producerOptions.js"
 
 /** The options of a transactional producer, which is always idempotent. */
-export interface TransactionalOptions extends Omit<ProducerOptions, "idempotent"> {
+export interface TransactionalProducerOptions extends Omit<KafkaProducerOptions, "idempotent"> {
   /**
    * Identifies the producer across restarts: a new producer with this id fences the previous one and aborts its open
    * transaction. Each instance of a program needs its own. Needs Kafka's operations Write and Describe on it.
@@ -20,12 +20,13 @@ export interface TransactionalOptions extends Omit<ProducerOptions, "idempotent"
 }
 
 /** A transactional consumer's options besides a consumer's. */
-export interface TransactionalNumbers extends Pick<TransactionalOptions, "transactionalId" | "transactionTimeout"> {
+export interface TransactionOptions
+  extends Pick<TransactionalProducerOptions, "transactionalId" | "transactionTimeout"> {
   /**
    * A transaction is committed at once, and no record starts, while waiting results and their source records take this
    * many bytes. Default: 8 MiB.
    */
   readonly maxTransactionBytes?: number | undefined
   /** The options of the producer that writes the transactions. */
-  readonly producer?: Omit<TransactionalOptions, "transactionalId" | "transactionTimeout"> | undefined
+  readonly producer?: Omit<TransactionalProducerOptions, "transactionalId" | "transactionTimeout"> | undefined
 }

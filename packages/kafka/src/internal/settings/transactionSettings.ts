@@ -9,9 +9,9 @@ import type { ConsumerOptions } from "./consumerOptions.js"
 import * as ConsumerSettings from "./consumerSettings.js"
 import * as ProducerSettings from "./producerSettings.js"
 import * as Fields from "./transactionFields.js"
-import type { TransactionalNumbers, TransactionalOptions } from "./transactionOptions.js"
+import type { TransactionalProducerOptions, TransactionOptions } from "./transactionOptions.js"
 
-export type { TransactionalNumbers, TransactionalOptions }
+export type { TransactionalProducerOptions, TransactionOptions }
 
 export interface TransactionalSettings extends ProducerSettings.ProducerSettings {
   readonly transactionalId: string
@@ -25,12 +25,12 @@ const settingsOf = (values: Settings.Decoded<typeof Fields.producer.fields>): Tr
 })
 
 /** A transactional producer's settings. */
-export const decode = (options: TransactionalOptions): Effect.Effect<TransactionalSettings, InvalidOptions> =>
+export const decode = (options: TransactionalProducerOptions): Effect.Effect<TransactionalSettings, InvalidOptions> =>
   Effect.map(Settings.decode(Fields.producer, options), settingsOf)
 
 /** The settings that a transactional consumer has besides a consumer's; valid only if there are no issues. */
 export const check = (
-  options: TransactionalNumbers
+  options: TransactionOptions
 ): {
   readonly settings: TransactionalSettings
   readonly maxTransactionBytes: number
@@ -50,9 +50,9 @@ export const check = (
 }
 
 export const producerConfig = (
-  defaults?: Partial<TransactionalOptions> | undefined,
+  defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
-): Config.Config<TransactionalOptions> => Settings.config(Fields.producer, defaults, namespace)
+): Config.Config<TransactionalProducerOptions> => Settings.config(Fields.producer, defaults, namespace)
 
 /** A transactional consumer's options; those of its producer have a producer's names. */
 export const consumerConfig = (
@@ -62,13 +62,13 @@ export const consumerConfig = (
     transactionTimeout,
     transactionalId,
     ...defaults
-  }: Partial<ConsumerOptions & TransactionalNumbers> = {},
+  }: Partial<ConsumerOptions & TransactionOptions> = {},
   namespace?: string | undefined
-): Config.Config<ConsumerOptions & TransactionalNumbers> =>
+): Config.Config<ConsumerOptions & TransactionOptions> =>
   Config.map(
     Config.all([
       ConsumerSettings.config(defaults, namespace),
-      Settings.config<Pick<TransactionalNumbers, "maxTransactionBytes">>(
+      Settings.config<Pick<TransactionOptions, "maxTransactionBytes">>(
         Fields.consumer,
         { maxTransactionBytes },
         namespace
