@@ -2,6 +2,7 @@
  * What a broker does for tests under `TestClock`: it makes the clock's steps cheap, and keeps a test that waits for a
  * rebalance from waiting forever.
  */
+import * as Monotonic from "@spillway/transport/runtime/Monotonic"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -53,16 +54,16 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Stand
   const advance: Effect.Effect<void> = Effect.flatMap(clock.sleeps, (sleeps) => {
     const next = Math.min(...Chunk.toReadonlyArray(sleeps))
     if (members === 0 || next === Infinity) return Effect.void
-    return Effect.zipRight(clock.setTime(Math.max(next, clock.unsafeCurrentTimeMillis())), advance)
+    return Effect.zipRight(clock.setTime(Math.max(next, Monotonic.millis(clock))), advance)
   })
 
   const watch = (ticks: number, time: number, seen: number): void => {
     timer = setTimeout(() => {
-      const now = clock.unsafeCurrentTimeMillis()
+      const now = Monotonic.millis(clock)
       const isIdle = now === time && requests === seen
       if (isIdle && ticks + 1 >= idleTicks) {
         fork(advance).addObserver(() => {
-          if (members > 0) watch(0, clock.unsafeCurrentTimeMillis(), requests)
+          if (members > 0) watch(0, Monotonic.millis(clock), requests)
         })
       } else watch(isIdle ? ticks + 1 : 0, now, requests)
     }, tickMs)
@@ -74,7 +75,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Stand
     },
     waiting: () => {
       members++
-      if (members === 1) watch(0, clock.unsafeCurrentTimeMillis(), requests)
+      if (members === 1) watch(0, Monotonic.millis(clock), requests)
       let isOver = false
       return () => {
         if (isOver) return
