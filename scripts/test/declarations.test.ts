@@ -14,7 +14,8 @@ import { packages, unpackInto } from "../packing.js"
 const source = `
 import { KafkaAdmin, KafkaConsumer, KafkaJsWire, KafkaProducer, KafkaReader, RecordBatch } from "@spillway/kafka"
 import { Faults, MemoryBroker, Simulation } from "@spillway/memory"
-import { HealthServer, PrometheusServer, Telemetry } from "@spillway/observability"
+import { HealthServer, PrometheusServer } from "@spillway/observability"
+import * as Telemetry from "@spillway/observability/Telemetry"
 import {
   CircuitBreaker, CloudEvent, Codec, DeadLetter, Event, EventPublisher, EventRouter, Headers, Health, Position,
   ReliabilityConfig, RetryPolicy, Topic, TransportMetrics, TransportTracing

@@ -29,7 +29,7 @@ import * as HealthReply from "./internal/healthReply.js"
 import { settings } from "./internal/healthServerSettings.js"
 import * as Server from "./internal/server.js"
 
-export type { Listening, ServerErrorFields, ServerErrorReason, ServerOptions } from "./internal/server.js"
+export type { Listening, Path, ServerErrorFields, ServerErrorReason, ServerOptions } from "./internal/server.js"
 
 /** Why health can't be served. */
 export type HealthServerErrorReason = Server.ServerErrorReason

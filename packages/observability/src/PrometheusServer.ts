@@ -17,7 +17,7 @@ import * as MetricsReply from "./internal/metricsReply.js"
 import { settings } from "./internal/prometheusSettings.js"
 import * as Server from "./internal/server.js"
 
-export type { Listening, ServerErrorFields, ServerErrorReason, ServerOptions } from "./internal/server.js"
+export type { Listening, Path, ServerErrorFields, ServerErrorReason, ServerOptions } from "./internal/server.js"
 
 /** Why the metrics can't be served. */
 export type PrometheusServerErrorReason = Server.ServerErrorReason
