@@ -70,7 +70,7 @@ const spillway =
           deadLetter: DeadLetter.none("stop"),
           sessionTimeout: "6 seconds",
           heartbeatInterval: "300 millis",
-          metadataInterval: "2 seconds",
+          metadataMaxAge: "2 seconds",
           groupInstanceId: instance,
           handler: ({ offset, partition }) =>
             Effect.map(Effect.sleep(handlerMs), () => {

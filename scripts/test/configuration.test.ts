@@ -175,12 +175,12 @@ const layers: Readonly<Record<string, Documented>> = {
   KafkaProducer: documented("KAFKA_PRODUCER", KafkaProducer.config(), ProducerSettings.decode),
   TransactionalProducer: documented(
     "KAFKA_PRODUCER",
-    KafkaProducer.transactionalConfig({ transactionalId: "t" }),
+    KafkaProducer.configTransactional({ transactionalId: "t" }),
     TransactionalSettings.decode
   ),
   TransactionalConsumer: documented(
     "KAFKA_CONSUMER",
-    KafkaConsumer.transactionalConfig({ groupId: "g", topics: ["t"], transactionalId: "t" }),
+    KafkaConsumer.configTransactional({ groupId: "g", topics: ["t"], transactionalId: "t" }),
     ({ maxTransactionBytes = 8 * 1024 * 1024, producer, transactionTimeout, transactionalId, ...options }) =>
       Effect.map(TransactionalSettings.decode({ ...producer, transactionTimeout, transactionalId }), (settings) => ({
         ...settings,

@@ -24,22 +24,22 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 export const configs = [
-  KafkaAdmin.config(), KafkaConsumer.config(), KafkaConsumer.transactionalConfig(), KafkaJsWire.config(),
-  KafkaProducer.config(), KafkaProducer.transactionalConfig(), KafkaReader.config(), HealthServer.config(),
+  KafkaAdmin.config(), KafkaConsumer.config(), KafkaConsumer.configTransactional(), KafkaJsWire.config(),
+  KafkaProducer.config(), KafkaProducer.configTransactional(), KafkaReader.config(), HealthServer.config(),
   PrometheusServer.config(), Telemetry.config(), EventPublisher.config(), Health.config(), ReliabilityConfig.config(),
   TransportMetrics.config(), TransportTracing.config()
 ] as const
 
 export const layers = [
   KafkaAdmin.layerConfig(), KafkaJsWire.layerConfig(), KafkaProducer.layerConfig(), HealthServer.layerConfig(),
-  KafkaProducer.layerTransactionalConfig(), PrometheusServer.layerConfig(), Telemetry.layerConfig(),
+  KafkaProducer.layerConfigTransactional(), PrometheusServer.layerConfig(), Telemetry.layerConfig(),
   EventPublisher.layerConfig(), Health.layerConfig(), TransportMetrics.layerConfig(), TransportTracing.layerConfig()
 ] as const
 
 /** Every layerConfig takes defaults, then a namespace. */
 export const namespaced = [
   KafkaAdmin.layerConfig({}, "A"), KafkaJsWire.layerConfig({}, "A"), KafkaProducer.layerConfig({}, "A"),
-  HealthServer.layerConfig({}, "A"), KafkaProducer.layerTransactionalConfig({}, "A"), Telemetry.layerConfig({}, "A"),
+  HealthServer.layerConfig({}, "A"), KafkaProducer.layerConfigTransactional({}, "A"), Telemetry.layerConfig({}, "A"),
   PrometheusServer.layerConfig({}, "A"), EventPublisher.layerConfig({}, "A"), Health.layerConfig({}, "A"),
   TransportMetrics.layerConfig({}, "A"), TransportTracing.layerConfig({}, "A")
 ] as const

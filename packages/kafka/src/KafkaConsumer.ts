@@ -304,14 +304,21 @@ export const layerTransactional = <A, H extends AnyResults, RD, K = Uint8Array |
 ): Layer.Layer<never, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
   Layer.scopedDiscard(makeTransactional(options))
 
+/** Like `layerTransactional`, with the handle under a custom tag. */
+export const layerTagTransactional = <Self, A, H extends AnyResults, RD, K = Uint8Array | null>(
+  tag: Context.Tag<Self, Consumer>,
+  options: TransactionalConsumerOptionsOf<A, H, RD, K>
+): Layer.Layer<Self, ConsumerError | InvalidOptions, Effect.Effect.Context<H> | Exclude<RD, Producer> | Wire> =>
+  Layer.scoped(tag, makeTransactional(options))
+
 /** A transactional consumer's options, apart from code. */
 export interface TransactionalOptions extends ConsumerOptions, TransactionOptions {}
 
 /**
  * A transactional consumer's options from the environment: those of `config`, `KAFKA_CONSUMER_MAX_TRANSACTION_BYTES`,
- * and those of `KafkaProducer.transactionalConfig`, including `KAFKA_PRODUCER_TRANSACTIONAL_ID`.
+ * and those of `KafkaProducer.configTransactional`, including `KAFKA_PRODUCER_TRANSACTIONAL_ID`.
  */
-export const transactionalConfig: (
+export const configTransactional: (
   defaults?: Partial<TransactionalOptions> | undefined,
   namespace?: string | undefined
 ) => Config.Config<TransactionalOptions> = TransactionalSettings.consumerConfig
@@ -325,14 +332,14 @@ export interface TransactionalConsumerConfigOptions<A, H extends AnyResults, K =
 }
 
 /**
- * `layerTransactional` with options from `transactionalConfig` and the failure policy from `ReliabilityConfig.config`.
+ * `layerTransactional` with options from `configTransactional` and the failure policy from `ReliabilityConfig.config`.
  */
-export const layerTransactionalConfig = <A, H extends AnyResults, K = Uint8Array | null>(
+export const layerConfigTransactional = <A, H extends AnyResults, K = Uint8Array | null>(
   options: TransactionalConsumerConfigOptions<A, H, K>,
   namespace?: string | undefined
 ): Layer.Layer<never, ConsumerError | InvalidOptions | ConfigError, Effect.Effect.Context<H> | Wire> => {
   const { classify, handler, key, reliability, value, ...defaults } = { ...options }
-  return Config.all([transactionalConfig(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
+  return Config.all([configTransactional(defaults, namespace), ReliabilityConfig.config(reliability, namespace)]).pipe(
     Effect.map(([given, policy]) =>
       layerTransactional({ ...given, ...ReliabilityConfig.options(policy), key, value, handler, classify })
     ),

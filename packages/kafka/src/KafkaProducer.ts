@@ -29,7 +29,7 @@ export type { KafkaProducerOptions, PartitionerInput, TransactionalProducerOptio
 
 /**
  * A producer with its own connections. Closing the scope refuses further records, sends accepted records at once, waits
- * for them up to `closeTimeout`, and fails the rest with `Closed`.
+ * for them up to `drainTimeout`, and fails the rest with `Closed`.
  *
  * `sendAll` checks every record and looks up its topic before sending any. An interrupted `send` ends at once: its
  * record is withdrawn if it has not been sent; otherwise it may still be written, which the metric
@@ -72,7 +72,7 @@ export const layerConfig = (
  * see `Transaction`. Returns once the coordinator has assigned its epoch, which fences the previous producer with the
  * transactional id and aborts its open transaction. Needs Kafka 2.5 or later.
  */
-export const transactional = (
+export const makeTransactional = (
   options: TransactionalProducerOptions
 ): Effect.Effect<
   Context.Tag.Service<TransactionalProducer>,
@@ -88,24 +88,24 @@ export const transactional = (
     )
   )
 
-/** The `TransactionalProducer` service; see `transactional`. */
+/** The `TransactionalProducer` service; see `makeTransactional`. */
 export const layerTransactional = (
   options: TransactionalProducerOptions
 ): Layer.Layer<TransactionalProducer, InvalidOptions | ClusterUnreachable | TransactionError, Wire> =>
-  Layer.scoped(TransactionalProducer, transactional(options))
+  Layer.scoped(TransactionalProducer, makeTransactional(options))
 
 /**
  * The options of a transactional producer from the environment: those of `config` except `KAFKA_PRODUCER_IDEMPOTENT`,
  * and `KAFKA_PRODUCER_TRANSACTIONAL_ID` and `KAFKA_PRODUCER_TRANSACTION_TIMEOUT`.
  */
-export const transactionalConfig: (
+export const configTransactional: (
   defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
 ) => Config.Config<TransactionalProducerOptions> = TransactionalSettings.producerConfig
 
-/** `layerTransactional` with options from the environment; see `transactionalConfig`. */
-export const layerTransactionalConfig = (
+/** `layerTransactional` with options from the environment; see `configTransactional`. */
+export const layerConfigTransactional = (
   defaults?: Partial<TransactionalProducerOptions> | undefined,
   namespace?: string | undefined
 ): Layer.Layer<TransactionalProducer, InvalidOptions | ClusterUnreachable | TransactionError | ConfigError, Wire> =>
-  Layer.scoped(TransactionalProducer, Effect.flatMap(transactionalConfig(defaults, namespace), transactional))
+  Layer.scoped(TransactionalProducer, Effect.flatMap(configTransactional(defaults, namespace), makeTransactional))

@@ -1,6 +1,6 @@
 /**
  * Transactions (KIP-98): records to any partitions, and the offsets that a group commits for them, count all together
- * or not at all. `KafkaProducer.transactional` makes a `TransactionalProducer`.
+ * or not at all. `KafkaProducer.makeTransactional` makes a `TransactionalProducer`.
  */
 import type { CommittedOffset } from "@spillway/transport/Consumer"
 import type { Producer } from "@spillway/transport/Producer"

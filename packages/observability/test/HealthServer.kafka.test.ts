@@ -307,7 +307,7 @@ describeKafka("Health", (brokers) => {
       Effect.gen(function* () {
         const topic = yield* createTopic()
         const scope = yield* Scope.make()
-        const options = { closeTimeout: "1 second", unknownTopicTimeout: "1 minute" } as const
+        const options = { drainTimeout: "1 second", unknownTopicTimeout: "1 minute" } as const
         const producer = yield* Scope.extend(KafkaProducer.make(options), scope)
         yield* producer.send({ topic, value: "x" })
         yield* KafkaAdmin.once((admin) => admin.deleteTopics([topic]))

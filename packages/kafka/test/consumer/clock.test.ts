@@ -198,7 +198,7 @@ describe("a consumer whose timers fire early and whose wall clock steps", () => 
         yield* KafkaConsumer.make({
           ...options,
           topics: /^orders/,
-          metadataInterval: "10 seconds",
+          metadataMaxAge: "10 seconds",
           handler: calls.handler(() => Effect.void)
         })
         for (const [index, millis] of [-hour, 2 * hour].entries()) {

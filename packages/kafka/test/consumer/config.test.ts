@@ -170,11 +170,11 @@ describe("KafkaConsumer's metrics", () => {
   }
 })
 
-describe("KafkaConsumer.layerTransactionalConfig", () => {
+describe("KafkaConsumer.layerConfigTransactional", () => {
   it.effect("writes results and dead letters as the environment configures", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker
-      yield* KafkaConsumer.layerTransactionalConfig(
+      yield* KafkaConsumer.layerConfigTransactional(
         {
           value: Codec.text,
           groupId: "billing",
@@ -200,7 +200,7 @@ describe("KafkaConsumer.layerTransactionalConfig", () => {
 
   it.effect("reports every invalid variable in one error", () =>
     Effect.gen(function* () {
-      const error = yield* KafkaConsumer.layerTransactionalConfig({
+      const error = yield* KafkaConsumer.layerConfigTransactional({
         value: Codec.text,
         groupId: "billing",
         handler: () => Effect.succeed([])

@@ -147,6 +147,25 @@ describe("lifecycle", () => {
     }).pipe(onBroker({ topics }))
   )
 
+  it.effect("layerTagTransactional provides the handle of a transactional consumer", () =>
+    Effect.gen(function* () {
+      const broker = yield* MemoryBroker
+      const live = KafkaConsumer.layerTagTransactional(Orders, {
+        ...options,
+        transactionalId: "orders-1",
+        handler: ({ value }) => Effect.succeed([{ topic, partition: 1, value: `${value} again` }])
+      })
+      const report = yield* Effect.gen(function* () {
+        const orders = yield* Orders
+        yield* orders.pause([{ topic, partition: 1 }])
+        yield* broker.produce(topic, [{ value: "a", partition: 0 }])
+        yield* quiet
+        return yield* orders.close
+      }).pipe(Effect.provide(live))
+      assert.strictEqual(report.handled, 1)
+    }).pipe(onBroker({ topics }))
+  )
+
   it.effect("leaves no timer and no fiber behind when it is closed", () =>
     Effect.gen(function* () {
       const broker = yield* MemoryBroker

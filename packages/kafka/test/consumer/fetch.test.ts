@@ -88,7 +88,7 @@ describe("fetching", () => {
       yield* KafkaConsumer.make({
         ...options,
         maxLaneRecords: 1,
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(({ value }) => (value === "a" ? Deferred.await(gate) : Effect.void))
       }).pipe(Effect.provideService(Wire, wire))
       yield* broker.produce(topic, values(1, "a", "b"))
@@ -112,7 +112,7 @@ describe("fetching", () => {
       yield* KafkaConsumer.make({
         ...options,
         maxBufferedBytes: 10_000,
-        maxPartitionBytes: 1_000,
+        fetchMaxPartitionBytes: 1_000,
         handler: calls.handler(({ partition }) => (partition === 0 ? Deferred.await(gate) : Effect.void))
       })
       const large = (partition: number) => values(partition, ...Array.from({ length: 50 }, () => "x".repeat(500)))
@@ -133,7 +133,7 @@ describe("fetching", () => {
       const calls = makeCalls()
       yield* KafkaConsumer.make({
         ...options,
-        maxPartitionBytes: 100,
+        fetchMaxPartitionBytes: 100,
         fetchMaxBytes: 100,
         handler: calls.handler(() => Effect.void)
       })

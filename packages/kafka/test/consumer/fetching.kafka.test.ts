@@ -62,7 +62,7 @@ describeOwnKafka("Fetching from a broker", () => {
                 }),
               deadLetter: DeadLetter.none("stop"),
               commitInterval: "100 millis",
-              maxPartitionBytes: 100_000,
+              fetchMaxPartitionBytes: 100_000,
               fetchMaxBytes: 200_000
             }).pipe(
               Effect.provideService(

@@ -42,7 +42,7 @@ describeKafka("initialOffset latest on Kafka", (brokers) => {
       groupId,
       topics: [topic],
       initialOffset: "latest",
-      metadataInterval: "1 hour",
+      metadataMaxAge: "1 hour",
       heartbeatInterval: "300 millis",
       commitInterval: "200 millis",
       value: Codec.text,

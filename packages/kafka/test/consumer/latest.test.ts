@@ -22,7 +22,7 @@ const calls = () => {
       return yield* KafkaConsumer.make({
         ...options,
         initialOffset: "latest",
-        metadataInterval: "1 hour",
+        metadataMaxAge: "1 hour",
         ...changed,
         handler: made.handler(() => Effect.void)
       }).pipe(Effect.provideService(Wire, change(wire)))

@@ -164,7 +164,7 @@ describe("InvalidOptions of callers without types", () => {
           Layer.build(KafkaConsumer.layerConfig(consumer))
         )
     ],
-    "KafkaProducer.transactional": [["transactionalId"], () => KafkaProducer.transactional(missing)],
+    "KafkaProducer.makeTransactional": [["transactionalId"], () => KafkaProducer.makeTransactional(missing)],
     "KafkaJsWire.layer": [["brokers"], () => Layer.build(KafkaJsWire.layer(missing))],
     "KafkaReader.read": [["topic"], () => Stream.runDrain(KafkaReader.read(missing))],
     "KafkaAdmin.make": [["timeout"], () => KafkaAdmin.make({ timeout: "soon" as never })],

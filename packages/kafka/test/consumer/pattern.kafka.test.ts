@@ -19,7 +19,7 @@ describeKafka("Topics by a pattern", (brokers) => {
         const member = KafkaConsumer.make({
           groupId,
           topics: new RegExp(`^${prefix}\\.`),
-          metadataInterval: "500 millis",
+          metadataMaxAge: "500 millis",
           heartbeatInterval: "200 millis",
           commitInterval: "200 millis",
           value: Codec.text,

@@ -14,7 +14,7 @@ const values = (...all: ReadonlyArray<string>) => all.map((value) => ({ value })
 
 const done = () => Effect.void
 
-const byPattern = { ...options, topics: /^orders\./, metadataInterval: "5 seconds" } as const
+const byPattern = { ...options, topics: /^orders\./, metadataMaxAge: "5 seconds" } as const
 
 const topicsOf = (partitions: ReadonlyArray<TopicPartition>) => [...new Set(partitions.map(({ topic }) => topic))]
 

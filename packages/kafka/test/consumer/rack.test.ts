@@ -39,14 +39,14 @@ const consume = (rackId: string | undefined, faults: ReadonlyArray<Faults.FaultR
     const consumer = yield* KafkaConsumer.make({
       ...options,
       rackId,
-      metadataInterval: "10 seconds",
+      metadataMaxAge: "10 seconds",
       handler: calls.handler(() => Effect.void)
     }).pipe(Effect.provideService(Wire, wire))
     return { broker, calls, consumer, nodes }
   })
 
 describe("rackId", () => {
-  it.effect("reads from the replica of its rack, and asks the leader again after metadataInterval", () =>
+  it.effect("reads from the replica of its rack, and asks the leader again after metadataMaxAge", () =>
     Effect.gen(function* () {
       const { broker, calls, nodes } = yield* consume("b")
       yield* broker.produce(topic, values("a"))

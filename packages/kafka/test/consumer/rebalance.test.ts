@@ -134,7 +134,7 @@ describe("an eager rebalance", () => {
         ...options,
         initialOffset: "latest",
         topics: [topic, "later"],
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(() => Effect.void)
       })
       yield* broker.createTopic("later", 2)

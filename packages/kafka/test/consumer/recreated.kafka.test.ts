@@ -20,7 +20,7 @@ describeKafka("A topic that is deleted and created again on Kafka", (brokers) =>
           groupId,
           topics: [topic],
           initialOffset: "latest",
-          metadataInterval: "1 second",
+          metadataMaxAge: "1 second",
           heartbeatInterval: "200 millis",
           commitInterval: "200 millis",
           value: Codec.text,

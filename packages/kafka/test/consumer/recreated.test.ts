@@ -75,7 +75,7 @@ describe("a topic that is deleted and created again", () => {
         return yield* Effect.fork(
           KafkaConsumer.make({
             ...options,
-            metadataInterval: "5 seconds",
+            metadataMaxAge: "5 seconds",
             handler: calls.handler(() => Effect.void)
           }).pipe(Effect.provideService(Wire, wire))
         )
@@ -111,7 +111,7 @@ describe("a topic that is deleted and created again", () => {
       const calls = makeCalls()
       const consumer = yield* KafkaConsumer.make({
         ...options,
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(() => Effect.void)
       })
       yield* broker.produce(topic, values("old", 3))
@@ -152,7 +152,7 @@ describe("a topic that is deleted and created again", () => {
       }
       yield* KafkaConsumer.make({
         ...options,
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(() => Effect.void)
       }).pipe(Effect.provideService(Wire, wire))
       yield* broker.produce(topic, values("old", 3))

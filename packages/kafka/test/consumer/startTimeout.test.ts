@@ -31,7 +31,7 @@ const consumers = (limit: Limit): ReadonlyArray<Start> => [
 
 const producers = (limit: Limit): ReadonlyArray<Start> => [
   KafkaProducer.make(limit),
-  KafkaProducer.transactional({ ...limit, transactionalId: "billing-1" })
+  KafkaProducer.makeTransactional({ ...limit, transactionalId: "billing-1" })
 ]
 
 /** The unreachable cluster that a start fails with. */

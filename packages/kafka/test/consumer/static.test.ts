@@ -39,7 +39,7 @@ describe("KafkaConsumer: static members", () => {
       const start = KafkaConsumer.make({
         ...options,
         groupInstanceId: "one",
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(() => Effect.void)
       })
       yield* Effect.scoped(start)
@@ -64,7 +64,7 @@ describe("KafkaConsumer: static members", () => {
             groupInstanceId,
             assignors: [assignor],
             initialOffset: "earliest",
-            metadataInterval: "5 seconds",
+            metadataMaxAge: "5 seconds",
             handler: calls.handler(() => Effect.void)
           })
         const scope = yield* Scope.make()
@@ -92,7 +92,7 @@ describe("KafkaConsumer: static members", () => {
       const start = KafkaConsumer.make({
         ...options,
         groupInstanceId: "one",
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: () => Effect.void
       })
       const scope = yield* Scope.make()

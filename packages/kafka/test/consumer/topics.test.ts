@@ -35,7 +35,7 @@ describe("topics", () => {
       const consumer = yield* KafkaConsumer.make({
         ...options,
         topics: [topic, "payments"],
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         handler: calls.handler(done)
       })
       yield* broker.produce(topic, values("a"))
@@ -61,7 +61,7 @@ describe("topics", () => {
       const consumer = yield* KafkaConsumer.make({
         ...options,
         topics: [topic, "payments"],
-        metadataInterval: "5 seconds",
+        metadataMaxAge: "5 seconds",
         commitInterval: "1 minute",
         handler: calls.handler(done)
       })

@@ -52,7 +52,7 @@ const consuming = Effect.fnUntraced(function* (
   const consumer = yield* KafkaConsumer.make({
     ...options,
     initialOffset: "earliest",
-    metadataInterval: "10 minutes",
+    metadataMaxAge: "10 minutes",
     fetchMaxWait,
     handler: calls.handler(() => Effect.void)
   }).pipe(Effect.provideService(Wire, wire))

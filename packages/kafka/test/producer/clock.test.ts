@@ -68,7 +68,7 @@ describe("a producer whose timers fire early and whose wall clock steps", () => 
     unevenly((step) =>
       Effect.gen(function* () {
         const { producer } = yield* setup(
-          { linger: 0, maxBatchBytes: 1_024, bufferMemory: 1_024, maxBlock: "5 seconds", closeTimeout: 0 },
+          { linger: 0, maxBatchBytes: 1_024, bufferMemory: 1_024, maxBlock: "5 seconds", drainTimeout: 0 },
           () => Effect.never
         )
         yield* Effect.fork(producer.send(to("a")))
@@ -109,7 +109,7 @@ describe("a producer whose timers fire early and whose wall clock steps", () => 
     unevenly((step) =>
       Effect.gen(function* () {
         const broker = yield* MemoryBroker.make({ topics: { orders: 1 } })
-        const producer = yield* KafkaProducer.transactional({
+        const producer = yield* KafkaProducer.makeTransactional({
           transactionalId: "tx",
           linger: 0,
           transactionTimeout: "1 second"

@@ -27,33 +27,33 @@ describe("KafkaProducer.config", () => {
           KAFKA_PRODUCER_COMPRESSION: "rar",
           KAFKA_PRODUCER_MAX_BATCH_BYTES: "1",
           KAFKA_PRODUCER_DELIVERY_TIMEOUT: "0 seconds",
-          KAFKA_PRODUCER_CLOSE_TIMEOUT: "never"
+          KAFKA_PRODUCER_DRAIN_TIMEOUT: "never"
         })
       )
       assert.deepStrictEqual(
         problemsOf(error).map((text) => text.split(" ")[0]),
-        ["COMPRESSION", "CLOSE_TIMEOUT", "MAX_BATCH_BYTES", "DELIVERY_TIMEOUT"].map((name) => `KAFKA_PRODUCER_${name}:`)
+        ["COMPRESSION", "DRAIN_TIMEOUT", "MAX_BATCH_BYTES", "DELIVERY_TIMEOUT"].map((name) => `KAFKA_PRODUCER_${name}:`)
       )
       assert.include(problemsOf(error)[2], 'maxBatchBytes must be a whole number of at least 1024, not "1"')
     })
   )
 })
 
-describe("KafkaProducer.transactionalConfig", () => {
+describe("KafkaProducer.configTransactional", () => {
   it.effect("lets variables override the program's options", () =>
     Effect.gen(function* () {
-      const config = KafkaProducer.transactionalConfig({ transactionalId: "billing-0", compression: "gzip" }, "EVENTS")
+      const config = KafkaProducer.configTransactional({ transactionalId: "billing-0", compression: "gzip" }, "EVENTS")
       assert.deepStrictEqual(
         yield* read(config, {
           EVENTS_KAFKA_PRODUCER_TRANSACTIONAL_ID: "billing-1",
           EVENTS_KAFKA_PRODUCER_TRANSACTION_TIMEOUT: "10 seconds",
-          EVENTS_KAFKA_PRODUCER_CLOSE_TIMEOUT: "1 second"
+          EVENTS_KAFKA_PRODUCER_DRAIN_TIMEOUT: "1 second"
         }),
         {
           transactionalId: "billing-1",
           compression: "gzip",
           transactionTimeout: Duration.seconds(10),
-          closeTimeout: Duration.seconds(1)
+          drainTimeout: Duration.seconds(1)
         }
       )
     })
@@ -62,7 +62,7 @@ describe("KafkaProducer.transactionalConfig", () => {
   it.effect("reports every invalid variable at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
-        read(KafkaProducer.transactionalConfig(), {
+        read(KafkaProducer.configTransactional(), {
           KAFKA_PRODUCER_TRANSACTION_TIMEOUT: "25 days",
           KAFKA_PRODUCER_MAX_BATCH_BYTES: "1"
         })
@@ -79,7 +79,7 @@ describe("KafkaProducer.transactionalConfig", () => {
       const { transactionalId } = yield* TransactionalProducer
       assert.strictEqual(transactionalId, "billing-1")
     }).pipe(
-      Effect.provide(KafkaProducer.layerTransactionalConfig()),
+      Effect.provide(KafkaProducer.layerConfigTransactional()),
       withVariables({ KAFKA_PRODUCER_TRANSACTIONAL_ID: "billing-1" }),
       onBroker({ topics: {} })
     )

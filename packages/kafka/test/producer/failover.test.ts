@@ -97,7 +97,7 @@ describe("a transaction whose address leads to another cluster", () => {
   const silent = Effect.provide(Logger.remove(Logger.defaultLogger))
 
   const make = (wire: Wire["Type"]) =>
-    Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
+    Effect.provideService(KafkaProducer.makeTransactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
 
   it.scoped("is aborted, even if its records' errors are caught; the next one is written there", () =>
     Effect.gen(function* () {

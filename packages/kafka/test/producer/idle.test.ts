@@ -210,7 +210,7 @@ describe("a transactional producer of changing topics", () => {
           for (const { partitions, topic } of topics) if (partitions[0]) known.set(topic, new WeakRef(partitions[0]))
         }
       })
-      const producer = yield* KafkaProducer.transactional({
+      const producer = yield* KafkaProducer.makeTransactional({
         transactionalId: "tx",
         linger: 0,
         metadataMaxAge: "1 minute"

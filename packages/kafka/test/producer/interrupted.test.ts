@@ -17,7 +17,7 @@ const sending = Effect.scoped(
 )
 
 const transacting = Effect.scoped(
-  Effect.flatMap(KafkaProducer.transactional({ transactionalId: "billing-1" }), (producer) =>
+  Effect.flatMap(KafkaProducer.makeTransactional({ transactionalId: "billing-1" }), (producer) =>
     Effect.zipRight(
       producer.transaction((transaction) => transaction.sendAll(records)),
       Effect.never

@@ -74,7 +74,7 @@ describeKafka("Beside Java's client", (brokers) => {
             value: Buffer.from(`${i}: what a record says, ü. `)
           }))
         const make = (compression: (typeof codecs)[number]) =>
-          KafkaProducer.transactional({ transactionalId: uniqueName("tx"), compression })
+          KafkaProducer.makeTransactional({ transactionalId: uniqueName("tx"), compression })
         const [one, other] = yield* Effect.all([make("zstd"), make("none")])
         const abort = (name: string) =>
           Effect.exit(one.transaction((tx) => Effect.zipRight(tx.sendAll(batchOf(name)), Effect.fail("no"))))

@@ -61,7 +61,7 @@ describeKafka("KafkaProducer on Kafka", (brokers) => {
       const options = { linger: 0, metadataMaxAge: "1 minute" } as const
       const producer = yield* Effect.withClock(KafkaProducer.make(options), ahead)
       const transactional = yield* Effect.withClock(
-        KafkaProducer.transactional({ ...options, transactionalId: uniqueName("idle") }),
+        KafkaProducer.makeTransactional({ ...options, transactionalId: uniqueName("idle") }),
         ahead
       )
       const send = (topic: string, value: string) =>

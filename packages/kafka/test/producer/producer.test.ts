@@ -565,7 +565,7 @@ describe("KafkaProducer", () => {
 
     it.scoped("fails records that aren't acknowledged by the deadline, in any state", () =>
       Effect.gen(function* () {
-        const { close, producer, broker } = yield* setup({ decide: () => Effect.never, closeTimeout: "5 seconds" })
+        const { close, producer, broker } = yield* setup({ decide: () => Effect.never, drainTimeout: "5 seconds" })
         yield* producer.partitions("orders")
         const inFlight = yield* Effect.fork(Effect.flip(producer.sendAll([to(0, "a"), to(1, "b")])))
         yield* TestClock.adjust("1 millis")
@@ -588,7 +588,7 @@ describe("KafkaProducer", () => {
 
     it.scoped("isn't held up by a send whose caller can't be interrupted", () =>
       Effect.gen(function* () {
-        const { close, producer } = yield* setup({ decide: () => Effect.never, closeTimeout: 0 })
+        const { close, producer } = yield* setup({ decide: () => Effect.never, drainTimeout: 0 })
         const sent = yield* Effect.fork(Effect.uninterruptible(Effect.flip(producer.send(to(0, "a")))))
         yield* TestClock.adjust("1 millis")
         yield* close
@@ -1017,7 +1017,7 @@ describe("KafkaProducer", () => {
         partition === 2 ? KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED : undefined
       )
       const { close, producer } = yield* setup({
-        closeTimeout: 0,
+        drainTimeout: 0,
         decide: (request, forward) => (answered++ < 2 ? refuse : hold)(request, forward)
       }).pipe(Effect.provideService(TransportMetrics.TransportMetrics, metrics))
       assert.strictEqual(value("active_producers"), 1)
@@ -1039,7 +1039,7 @@ describe("KafkaProducer", () => {
       const options = {
         maxBatchBytes: 0,
         deliveryTimeout: "0 seconds",
-        closeTimeout: Number.POSITIVE_INFINITY
+        drainTimeout: Number.POSITIVE_INFINITY
       } as const
       const error = yield* KafkaProducer.layer(options).pipe(
         Layer.provide(MemoryBroker.layer()),

@@ -175,7 +175,7 @@ describe("batches that may be written", () => {
   it.scoped("fail as possibly written when they are refused later, without idempotence", () => refusedLater(false))
 
   const transactional = (wire: Context.Tag.Service<Wire>) =>
-    Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
+    Effect.provideService(KafkaProducer.makeTransactional({ transactionalId: "tx", linger: 0 }), Wire, wire)
 
   it.scoped("are committed once if the next batch is split", () =>
     Effect.gen(function* () {

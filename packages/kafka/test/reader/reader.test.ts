@@ -60,7 +60,7 @@ describe("KafkaReader", () => {
       })
       let moves = 0
       const records = yield* inTime(
-        read({ maxPartitionBytes: 200 }).pipe(
+        read({ fetchMaxPartitionBytes: 200 }).pipe(
           Stream.tap(() => (moves++ % 20 === 10 ? broker.moveLeader(topic, moves % 4, 1 + (moves % 3)) : Effect.void)),
           Stream.runCollect,
           Effect.provideService(Wire, wire)
@@ -92,7 +92,7 @@ describe("KafkaReader", () => {
           }))) as typeof broker.wire.connect
       }
       const first = yield* inTime(
-        read({ maxBufferedBytes: 1, fetchMaxBytes: 12_000, maxPartitionBytes: 12_000 }).pipe(
+        read({ maxBufferedBytes: 1, fetchMaxBytes: 12_000, fetchMaxPartitionBytes: 12_000 }).pipe(
           Stream.mapEffect((record) => Effect.as(TestClock.sleep("1 second"), record)),
           Stream.take(2),
           Stream.runCollect,
@@ -133,7 +133,7 @@ describe("KafkaReader", () => {
       const wire = broker.wire
       const found: Array<number> = []
       const error = yield* inTime(
-        read({ partitions: [0], maxPartitionBytes: 100, maxBufferedBytes: 1 }).pipe(
+        read({ partitions: [0], fetchMaxPartitionBytes: 100, maxBufferedBytes: 1 }).pipe(
           Stream.runForEachChunk((chunk) =>
             Effect.zipRight(
               Effect.sync(() => found.push(...Chunk.map(chunk, ({ offset }) => offset))),

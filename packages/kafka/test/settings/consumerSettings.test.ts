@@ -33,12 +33,12 @@ describe("consumerSettings", () => {
         drainTimeoutMs: 30_000,
         commitIntervalMs: 1_000,
         handlerTimeoutMs: 300_000,
-        metadataIntervalMs: 30_000,
+        metadataMaxAgeMs: 30_000,
         maxLaneRecords: 500,
         maxBufferedBytes: 64 * 1024 * 1024,
         maxRecordBytes: 64 * 1024 * 1024,
         fetchMaxWaitMs: 500,
-        maxPartitionBytes: 1024 * 1024,
+        fetchMaxPartitionBytes: 1024 * 1024,
         fetchMaxBytes: 10 * 1024 * 1024,
         circuitBreaker: undefined
       }
@@ -84,7 +84,7 @@ describe("consumerSettings", () => {
       maxBufferedBytes: Number.NaN,
       maxRecordBytes: 1_000,
       fetchMaxBytes: 1.5,
-      maxPartitionBytes: 2 ** 31
+      fetchMaxPartitionBytes: 2 ** 31
     })
     for (const part of [
       'groupId must not be empty, not " "',
@@ -99,7 +99,7 @@ describe("consumerSettings", () => {
       "maxBufferedBytes must be a whole number of at least 1, not NaN",
       "maxRecordBytes must be a whole number from 1048576 to 2147483647, not 1000",
       "fetchMaxBytes must be a whole number from 1 to 2147483647, not 1.5",
-      "maxPartitionBytes must be a whole number from 1 to 2147483647, not 2147483648"
+      "fetchMaxPartitionBytes must be a whole number from 1 to 2147483647, not 2147483648"
     ]) {
       assert.include(description.split("; "), part)
     }
@@ -111,7 +111,7 @@ describe("consumerSettings", () => {
   })
 
   it("names the field of any number that is not a duration", () => {
-    const field = FastCheck.constantFrom("sessionTimeout", "commitInterval", "fetchMaxWait", "metadataInterval")
+    const field = FastCheck.constantFrom("sessionTimeout", "commitInterval", "fetchMaxWait", "metadataMaxAge")
     const senseless = FastCheck.oneof(
       FastCheck.integer({ max: 0 }),
       FastCheck.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 31)

@@ -29,7 +29,7 @@ export const consumerOf = (...topics: ReadonlyArray<string>) => {
     retry: RetryPolicy.none,
     deadLetter: DeadLetter.none("stop"),
     commitInterval: "200 millis",
-    metadataInterval: "1 second"
+    metadataMaxAge: "1 second"
   } as const
   return { options, handled, values, groupId }
 }

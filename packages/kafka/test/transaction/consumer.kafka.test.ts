@@ -68,7 +68,7 @@ describeKafka("A transactional consumer", (brokers) => {
           const three = yield* join("three")
           yield* settled.reaches(records)
           // The replaced consumer may no longer commit.
-          yield* KafkaProducer.transactional({ transactionalId: `${groupId}-three` })
+          yield* KafkaProducer.makeTransactional({ transactionalId: `${groupId}-three` })
           yield* Fixture.produce(topic, partitions, partitions * 3, records)
           const failed = yield* Effect.flip(three.consumer.wait)
           assert.strictEqual(failed.reason, "FencedProducer")

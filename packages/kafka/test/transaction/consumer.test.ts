@@ -414,7 +414,7 @@ describe("KafkaConsumer, transactional", () => {
   it.effect("fails at its first commit after another consumer has taken over its transactional id", () =>
     Effect.gen(function* () {
       const consumer = yield* make({ commitInterval: "1 minute" })
-      yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
+      yield* KafkaProducer.makeTransactional({ transactionalId: "billing-1" })
       yield* produce(numbered(2))
       const failed = yield* Effect.fork(Effect.flip(consumer.wait))
       // The following drain doesn't repeat a permanently refused commit.
@@ -441,7 +441,7 @@ describe("KafkaConsumer, transactional", () => {
   it.effect("fails when another consumer takes over its transactional id", () =>
     Effect.gen(function* () {
       const consumer = yield* make()
-      yield* KafkaProducer.transactional({ transactionalId: "billing-1" })
+      yield* KafkaProducer.makeTransactional({ transactionalId: "billing-1" })
       yield* produce(numbered(2))
       const error = yield* passing(Effect.flip(consumer.wait))
       assert.strictEqual(error.reason, "FencedProducer")

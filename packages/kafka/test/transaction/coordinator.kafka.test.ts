@@ -49,7 +49,7 @@ describeOwnKafka("A transaction on three brokers", () => {
         const wire = KafkaJsWire.layer({ brokers: addresses, requestTimeout: "2 seconds" })
         yield* Effect.gen(function* () {
           yield* KafkaAdmin.once((admin) => admin.createTopics([{ topic, partitions, replicationFactor: 3 }]))
-          const { transaction } = yield* KafkaProducer.transactional({
+          const { transaction } = yield* KafkaProducer.makeTransactional({
             transactionalId,
             acknowledgeTimeout: "1 second"
           })

@@ -36,7 +36,7 @@ describeKafka("Transaction", (brokers) => {
         const groupId = uniqueName("group")
         const outsider: GroupMember = { groupId, generationId: -1, memberId: "", groupInstanceId: null }
         const transactionalId = uniqueName("tx")
-        const zombie = yield* KafkaProducer.transactional({ transactionalId })
+        const zombie = yield* KafkaProducer.makeTransactional({ transactionalId })
         const failing = (value: string) =>
           Effect.exit(
             zombie.transaction((transaction) => Effect.zipRight(transaction.send(to(topic, value)), Effect.fail("no")))
@@ -55,14 +55,14 @@ describeKafka("Transaction", (brokers) => {
           zombie.transaction((transaction) =>
             Effect.gen(function* () {
               yield* transaction.send(to(topic, "zombie"))
-              const successor = yield* KafkaProducer.transactional({ transactionalId })
+              const successor = yield* KafkaProducer.makeTransactional({ transactionalId })
               yield* successor.transaction((transaction) => transaction.send(to(topic, "d")))
             })
           )
         )
         assert.deepStrictEqual([fenced._tag, "reason" in fenced && fenced.reason], ["TransactionError", "Fenced"])
 
-        const slow = yield* KafkaProducer.transactional({
+        const slow = yield* KafkaProducer.makeTransactional({
           transactionalId: uniqueName("tx"),
           transactionTimeout: "100 millis"
         })

@@ -31,7 +31,8 @@ const make = (
   broker: Broker,
   options: Partial<KafkaProducer.TransactionalProducerOptions> = {},
   wire: Context.Tag.Service<Wire> = broker.wire
-) => Effect.provideService(KafkaProducer.transactional({ transactionalId: "tx", linger: 0, ...options }), Wire, wire)
+) =>
+  Effect.provideService(KafkaProducer.makeTransactional({ transactionalId: "tx", linger: 0, ...options }), Wire, wire)
 
 const outsider: GroupMember = { groupId: "group", generationId: -1, memberId: "", groupInstanceId: null }
 

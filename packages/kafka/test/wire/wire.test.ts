@@ -468,7 +468,7 @@ describe("KafkaJsWire", () => {
         const connection = yield* connect(yield* TcpBroker.listen({ onRequest: above }), { maxResponseBytes: 65_535 })
         const { message } = yield* Effect.flip(connection.request("Heartbeat", member))
         assert.include(message, "a response of 65536 bytes (the limit is 65535)")
-        assert.include(message, "raise maxResponseBytes (65535), or lower fetchMaxBytes and maxPartitionBytes")
+        assert.include(message, "raise maxResponseBytes (65535), or lower fetchMaxBytes and fetchMaxPartitionBytes")
         assert.notInclude(message, "is this Kafka")
       })
     )

@@ -207,7 +207,7 @@ export const admin = (suite: Suite): void => {
       const place = { topic, partition: 0 }
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const producer = yield* KafkaProducer.transactional({ transactionalId: harness.unique("id") }).pipe(
+          const producer = yield* KafkaProducer.makeTransactional({ transactionalId: harness.unique("id") }).pipe(
             Effect.provideService(Wire, wire)
           )
           yield* producer.transaction((transaction) =>

@@ -161,7 +161,7 @@ export const readers = ({ test }: Suite): void => {
     (harness, topic, read) =>
       Effect.gen(function* () {
         const { wire } = yield* harness.client
-        const transactional = KafkaProducer.transactional({ transactionalId: harness.unique("id") }).pipe(
+        const transactional = KafkaProducer.makeTransactional({ transactionalId: harness.unique("id") }).pipe(
           Effect.provideService(Wire, wire)
         )
         yield* Effect.scoped(

@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const recreated = RecreatedTopics.make(options)
   const reactions = FetchResponse.make({ ...options, recreated, retry, repair })
   const epochCheck = LeaderEpochCheck.make(cluster, { ...reactions, retry })
-  const replicas = ReadReplica.make({ expiryMs: settings.metadataIntervalMs, now })
+  const replicas = ReadReplica.make({ expiryMs: settings.metadataMaxAgeMs, now })
 
   /** The broker that a partition reads from. Only the leader can validate a position, so a due partition uses it. */
   const brokerOf = (assigned: Partition): number | undefined => {
@@ -142,7 +142,7 @@ export const make = Effect.fnUntraced(function* (options: {
         partition: assigned.partition,
         currentLeaderEpoch: cluster.leader(assigned.topic, assigned.partition)?.leaderEpoch ?? -1,
         fetchOffset: assigned.position,
-        maxBytes: settings.maxPartitionBytes
+        maxBytes: settings.fetchMaxPartitionBytes
       })
     }
     return {

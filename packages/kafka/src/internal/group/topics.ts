@@ -115,7 +115,7 @@ export const make = (options: {
     const isMissing = generation.topics.some((topic) => !generation.partitionCounts.has(topic))
     const isUrgent = generation.watchesTopics && isMissing
     while (true) {
-      yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataIntervalMs) : settings.metadataIntervalMs)
+      yield* Effect.sleep(isUrgent ? Math.min(1_000, settings.metadataMaxAgeMs) : settings.metadataMaxAgeMs)
       const askedAt = yield* Monotonic.now
       const found = yield* Effect.either(isStale(generation))
       if (found._tag === "Right") {

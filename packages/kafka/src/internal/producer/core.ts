@@ -107,7 +107,7 @@ export const make = (
       const drained = until(() => sends.size() === 0)
       return sends.size() === 0
         ? Effect.void
-        : Concurrency.timeoutOption(Effect.interruptible(drained), settings.closeTimeoutMs)
+        : Concurrency.timeoutOption(Effect.interruptible(drained), settings.drainTimeoutMs)
     }).pipe(Effect.zipRight(Effect.sync(() => sends.discard(Closing.closed))), Effect.zipRight(closing.end))
 
     yield* ProducerHealth.register(cluster, () => ({ closing: closing.hasBegun(), ...sends.view() }))

@@ -82,7 +82,7 @@ const fields = {
     64 * mebi
   ),
   fetchMaxBytes: Settings.optional(bytes("the most bytes of a response", ["fetch.max.bytes"]), String(16 * mebi)),
-  maxPartitionBytes: Settings.optional(
+  fetchMaxPartitionBytes: Settings.optional(
     bytes("the most bytes of a partition in a response", ["max.partition.fetch.bytes"]),
     String(mebi)
   ),

@@ -20,7 +20,7 @@ export interface ReadSettings {
   readonly isolationLevel: IsolationLevel
   readonly maxBufferedBytes: number
   readonly fetchMaxBytes: number
-  readonly maxPartitionBytes: number
+  readonly fetchMaxPartitionBytes: number
   readonly maxRecordBytes: number
   readonly fetchMaxWaitMs: number
   readonly unknownTopicTimeoutMs: number
@@ -37,8 +37,8 @@ export const decode = (
     const { issues, values } = Settings.check(settings, options)
     /** A response with more could never be read. */
     const limit = maxResponseBytes === undefined ? Settings.maxInt32 : Math.max(1, maxResponseBytes - responseOverhead)
-    const { fetchMaxBytes = Math.min(16 * mebi, limit), maxPartitionBytes = Math.min(mebi, limit) } = values
-    const tooLarge = Object.entries({ fetchMaxBytes, maxPartitionBytes }).flatMap(([field, value]) =>
+    const { fetchMaxBytes = Math.min(16 * mebi, limit), fetchMaxPartitionBytes = Math.min(mebi, limit) } = values
+    const tooLarge = Object.entries({ fetchMaxBytes, fetchMaxPartitionBytes }).flatMap(([field, value]) =>
       value > limit ? [{ field, value, description: `must be at most ${limit}, which the wire can read` }] : []
     )
     return Effect.as(Settings.refuse(settings.module, [...issues, ...tooLarge]), {
@@ -49,7 +49,7 @@ export const decode = (
       isolationLevel: values.isolationLevel,
       maxBufferedBytes: values.maxBufferedBytes,
       fetchMaxBytes,
-      maxPartitionBytes,
+      fetchMaxPartitionBytes,
       maxRecordBytes: values.maxRecordBytes,
       fetchMaxWaitMs: Math.ceil(values.fetchMaxWait),
       unknownTopicTimeoutMs: Math.ceil(values.unknownTopicTimeout)

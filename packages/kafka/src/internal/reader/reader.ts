@@ -163,7 +163,7 @@ const open = Effect.fnUntraced(function* (
           partition: reading.partition,
           currentLeaderEpoch: leaderOf(reading)?.leaderEpoch ?? -1,
           fetchOffset: reading.position,
-          maxBytes: settings.maxPartitionBytes
+          maxBytes: settings.fetchMaxPartitionBytes
         }))
       }
     ]

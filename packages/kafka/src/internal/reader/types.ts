@@ -33,7 +33,7 @@ export interface ReadOptions {
   /** Limit of bytes in one response. Kafka's `fetch.max.bytes`. Default: 16 MiB. */
   readonly fetchMaxBytes?: number | undefined
   /** Limit of bytes of one partition in a response. Kafka's `max.partition.fetch.bytes`. Default: 1 MiB. */
-  readonly maxPartitionBytes?: number | undefined
+  readonly fetchMaxPartitionBytes?: number | undefined
   /** Limit of bytes of one record of a compressed batch. Default: 64 MiB. */
   readonly maxRecordBytes?: number | undefined
   /**

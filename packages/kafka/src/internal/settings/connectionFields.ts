@@ -82,7 +82,7 @@ const fields = {
     Settings.whole(
       {
         meaning:
-          "a larger response ends the connection; the limit is half of this for a response without records; must be 64 KiB above every consumer's `fetchMaxBytes` and `maxPartitionBytes`"
+          "a larger response ends the connection; the limit is half of this for a response without records; must be 64 KiB above every consumer's `fetchMaxBytes` and `fetchMaxPartitionBytes`"
       },
       1024,
       Settings.maxInt32

@@ -18,7 +18,7 @@ export interface KafkaJsWireOptions {
   /**
    * A larger response ends the connection with `Malformed`. The limit is half of this for a response without records,
    * and 1 MiB during a handshake; a response of more than a million values is refused too. Must be 64 KiB above the
-   * `fetchMaxBytes` and `maxPartitionBytes` of its consumers. Default 100 MiB.
+   * `fetchMaxBytes` and `fetchMaxPartitionBytes` of its consumers. Default 100 MiB.
    */
   readonly maxResponseBytes?: number | undefined
   /**

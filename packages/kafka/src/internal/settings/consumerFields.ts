@@ -157,7 +157,7 @@ const fields = {
     }),
     "5 minutes"
   ),
-  metadataInterval: Settings.or(
+  metadataMaxAge: Settings.or(
     Settings.duration({
       meaning: "how often to check the topics' partitions; every second while a topic is missing",
       kafka: ["metadata.max.age.ms"]
@@ -190,7 +190,7 @@ const fields = {
     Settings.duration({ meaning: "how long a broker may wait for records", kafka: ["fetch.max.wait.ms"] }),
     "500 millis"
   ),
-  maxPartitionBytes: Settings.or(
+  fetchMaxPartitionBytes: Settings.or(
     Settings.whole(
       {
         meaning: "the most bytes of a partition in a response; a larger record is still fetched",

@@ -73,7 +73,7 @@ export interface ConsumerTuning {
   /** A handler that runs longer is interrupted, at most a tenth later, and its record retried. Default: 5 minutes. */
   readonly handlerTimeout?: Duration.DurationInput | undefined
   /** How often to check the topics' partitions for changes. Default: 30 seconds; 1 second while a topic is missing. */
-  readonly metadataInterval?: Duration.DurationInput | undefined
+  readonly metadataMaxAge?: Duration.DurationInput | undefined
   /** A partition is fetched while fewer of its records than this are queued. Default: 500. */
   readonly maxLaneRecords?: number | undefined
   /**
@@ -90,7 +90,7 @@ export interface ConsumerTuning {
   /** How long the broker may wait for records. Default: 500 ms. */
   readonly fetchMaxWait?: Duration.DurationInput | undefined
   /** The most bytes of a partition in a response; a larger record is still fetched. Default: 1 MiB. */
-  readonly maxPartitionBytes?: number | undefined
+  readonly fetchMaxPartitionBytes?: number | undefined
   /** The most bytes of a response; a larger record is still fetched. Default: 10 MiB. */
   readonly fetchMaxBytes?: number | undefined
   /** Whether log lines about a record show up to 1,024 characters of its key and its value, as text. Default: false. */
@@ -103,7 +103,7 @@ export interface ConsumerOptions extends ConsumerTuning {
   readonly groupId: string
   /**
    * The topics by name, or every topic in whose name a pattern matches anywhere: `/^orders\./` for a prefix.
-   * New topics are added, and deleted ones dropped, within `metadataInterval`. A pattern matches none of Kafka's
+   * New topics are added, and deleted ones dropped, within `metadataMaxAge`. A pattern matches none of Kafka's
    * internal topics, and not the dead letter topics of the topics that it matches.
    */
   readonly topics: ReadonlyArray<string> | RegExp

@@ -35,12 +35,12 @@ export interface ConsumerSettings {
   readonly drainTimeoutMs: number
   readonly commitIntervalMs: number
   readonly handlerTimeoutMs: number
-  readonly metadataIntervalMs: number
+  readonly metadataMaxAgeMs: number
   readonly maxLaneRecords: number
   readonly maxBufferedBytes: number
   readonly maxRecordBytes: number
   readonly fetchMaxWaitMs: number
-  readonly maxPartitionBytes: number
+  readonly fetchMaxPartitionBytes: number
   readonly fetchMaxBytes: number
   /** Absent when the consumer has none. */
   readonly circuitBreaker: CircuitBreaker.CircuitBreakerSettings | undefined
@@ -54,10 +54,10 @@ export const responseOverhead = 64 * 1024
 
 /** The options that ask for responses larger than the connections read. */
 const tooLarge = (
-  values: { readonly fetchMaxBytes: number; readonly maxPartitionBytes: number },
+  values: { readonly fetchMaxBytes: number; readonly fetchMaxPartitionBytes: number },
   maxResponseBytes: number
 ): ReadonlyArray<OptionIssue> =>
-  (["fetchMaxBytes", "maxPartitionBytes"] as const).flatMap((field) => {
+  (["fetchMaxBytes", "fetchMaxPartitionBytes"] as const).flatMap((field) => {
     const value = values[field]
     const description = `must be ${responseOverhead} bytes below the wire's maxResponseBytes (${maxResponseBytes})`
     return value + responseOverhead > maxResponseBytes ? [{ field, value, description }] : []
@@ -92,12 +92,12 @@ export const check = (
     drainTimeoutMs: values.drainTimeout,
     commitIntervalMs: values.commitInterval,
     handlerTimeoutMs: values.handlerTimeout,
-    metadataIntervalMs: values.metadataInterval,
+    metadataMaxAgeMs: values.metadataMaxAge,
     maxLaneRecords: values.maxLaneRecords,
     maxBufferedBytes: values.maxBufferedBytes,
     maxRecordBytes: values.maxRecordBytes,
     fetchMaxWaitMs: values.fetchMaxWait,
-    maxPartitionBytes: values.maxPartitionBytes,
+    fetchMaxPartitionBytes: values.fetchMaxPartitionBytes,
     fetchMaxBytes: values.fetchMaxBytes,
     circuitBreaker: breaker?.settings
   }

@@ -106,7 +106,7 @@ export const fields = {
     }),
     "5 seconds"
   ),
-  closeTimeout: Settings.or(
+  drainTimeout: Settings.or(
     Settings.finiteDuration({ meaning: "how long closing waits for records that were accepted" }),
     "30 seconds"
   ),

@@ -73,7 +73,7 @@ export interface KafkaProducerOptions {
   /** How long the cluster may not know a topic, such as a new one. Default: 5 seconds. */
   readonly unknownTopicTimeout?: Duration.DurationInput | undefined
   /** How long closing waits for records that were already accepted. Default: 30 seconds. */
-  readonly closeTimeout?: Duration.DurationInput | undefined
+  readonly drainTimeout?: Duration.DurationInput | undefined
   /**
    * How often a topic in use is checked for new partitions. A topic that is unused for twice as long is forgotten, and
    * looked up again at its next use. Default: 5 minutes.

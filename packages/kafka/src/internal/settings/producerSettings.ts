@@ -28,7 +28,7 @@ export interface ProducerSettings {
   readonly deliveryTimeoutMs: number
   readonly acknowledgeTimeoutMs: number
   readonly unknownTopicTimeoutMs: number
-  readonly closeTimeoutMs: number
+  readonly drainTimeoutMs: number
   readonly metadataMaxAgeMs: number
 }
 
@@ -48,7 +48,7 @@ export const settingsOf = (values: Settings.Decoded<typeof Fields.fields>): Prod
   deliveryTimeoutMs: values.deliveryTimeout,
   acknowledgeTimeoutMs: Math.ceil(values.acknowledgeTimeout),
   unknownTopicTimeoutMs: values.unknownTopicTimeout,
-  closeTimeoutMs: values.closeTimeout,
+  drainTimeoutMs: values.drainTimeout,
   metadataMaxAgeMs: values.metadataMaxAge
 })
 

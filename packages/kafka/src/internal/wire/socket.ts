@@ -187,7 +187,7 @@ export const openLink = (endpoint: Endpoint, options: WireOptions): Link => {
   /** Once the handshake is done the peer is known to be Kafka. */
   const badSizeOf = (bytes: number): string => {
     if (isReady && bytes > maxBytes()) {
-      const remedy = `raise maxResponseBytes (${options.maxResponseBytes}), or lower fetchMaxBytes and maxPartitionBytes`
+      const remedy = `raise maxResponseBytes (${options.maxResponseBytes}), or lower fetchMaxBytes and fetchMaxPartitionBytes`
       return `a response of ${bytes} bytes (the limit is ${maxBytes()}): ${remedy}`
     }
     const hint = tls === undefined ? "Kafka, without TLS" : "Kafka"

@@ -14,7 +14,7 @@ export interface Settings {
   readonly handlerTimeout: number
   /** How long producers of members retry a record, or the end of a transaction. */
   readonly deliveryTimeout: number
-  readonly metadataInterval: number
+  readonly metadataMaxAge: number
   readonly fetchMaxWait: number
   readonly maxLaneRecords: number
   readonly maxBufferedBytes: number
@@ -42,7 +42,7 @@ export const make = (seed: number, dice: Dice.Dice, calm: boolean, retains: bool
     drainTimeout: calm ? 15_000 : dice.between(1, 10) * 1_000,
     commitInterval: dice.pick([500, 1_000, 1_000, 5_000]),
     handlerTimeout: calm ? 30_000 : dice.pick([1_500, 3_000, 8_000]),
-    metadataInterval: dice.pick([5_000, 15_000]),
+    metadataMaxAge: dice.pick([5_000, 15_000]),
     fetchMaxWait: dice.pick([10_000, 20_000]),
     maxLaneRecords: dice.pick([1, 10, 500, 500]),
     maxBufferedBytes: dice.pick([30, 200, 64 * 1_024 * 1_024]),
