@@ -416,5 +416,54 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "    begin()\n    return processor.attempt(current!, retry)",
     by: '    activity = "Attempting"\n    return processor.attempt(current!, retry)',
     heldBy: ["packages/kafka/test/lane/partition.test.ts"]
+  },
+  {
+    name: "handlers that waited continue while the turn is over",
+    file: `${kafka}/lane/turnScheduler.ts`,
+    replace: "if (this.turn.isOver()) this.turn.later(task)\n      else task()",
+    by: "task()",
+    heldBy: ["packages/kafka/test/lane/turn.test.ts"]
+  },
+  {
+    name: "a turn ends its service while fibers wait for it",
+    file: `${kafka}/lane/turn.ts`,
+    replace: "else if (waiting.size > 0) serveAfterEventLoop()\n      ",
+    by: "",
+    heldBy: ["packages/kafka/test/lane/turn.test.ts"]
+  },
+  {
+    name: "a policy's mistakes are not reported",
+    file: `${kafka}/settings/consumerCode.ts`,
+    replace: "...carriedBy(retry), ",
+    by: "",
+    heldBy: ["packages/kafka/test/consumer/options.test.ts"]
+  },
+  {
+    name: "the second cluster's variables are the first one's",
+    file: `${kafka}/settings/connectionEnvironment.ts`,
+    replace: "const within = Environment.prefixOf(namespace, prefix)",
+    by: "const within = prefix",
+    heldBy: ["packages/kafka/test/consumer/twoClusters.test.ts"]
+  },
+  {
+    name: "a drain does not warn of the records that it cuts off",
+    file: `${kafka}/consumer/assignment.ts`,
+    replace: "warnOfCutOff(ending, {",
+    by: "warnOfCutOff([], {",
+    heldBy: ["packages/kafka/test/consumer/drain.test.ts"]
+  },
+  {
+    name: "offsets outside the log are accepted by a reset",
+    file: `${kafka}/admin/offsets.ts`,
+    replace: "if (offset >= start && offset <= end) return []",
+    by: "if (offset >= start || offset <= end) return []",
+    heldBy: ["packages/kafka/test/admin/groups.test.ts", "packages/memory/test/MemoryBroker.test.ts"]
+  },
+  {
+    name: "an admin keeps asking a coordinator that has moved",
+    file: `${kafka}/admin/coordinators.ts`,
+    replace: "if (Failures.coordinatorCodes.has(code)) cluster.forgetCoordinator(groupId)",
+    by: "void code",
+    heldBy: ["packages/kafka/test/admin/groups.test.ts"]
   }
 ]
