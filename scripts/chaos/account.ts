@@ -47,6 +47,19 @@ export const why = ({ frozen, killed, lost }: History, before: Handling, again: 
   return hasLost(before.member) ? "sessionLost" : "unexplained"
 }
 
+/** The longest time in which no record was handled, in milliseconds since the epoch; undefined before two records. */
+export const longestPause = (
+  handlings: ReadonlyMap<number, ReadonlyArray<Handling>>
+): { readonly from: number; readonly until: number } | undefined => {
+  const times = [...handlings.values()].flatMap((all) => all.map(({ at }) => at)).sort((a, b) => a - b)
+  let longest: { readonly from: number; readonly until: number } | undefined
+  for (let i = 1; i < times.length; i++) {
+    const [from, until] = [times[i - 1]!, times[i]!]
+    if (longest === undefined || until - from > longest.until - longest.from) longest = { from, until }
+  }
+  return longest
+}
+
 export interface Account {
   readonly acknowledged: number
   readonly handled: number

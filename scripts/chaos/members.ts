@@ -31,6 +31,8 @@ export interface Members {
   readonly handlings: ReadonlyMap<number, ReadonlyArray<Handling>>
   readonly history: History
   readonly logsOf: (name: string) => ReadonlyArray<string>
+  /** The names of all members, ended ones too. */
+  readonly names: () => ReadonlyArray<string>
 }
 
 const program = fileURLToPath(new URL("program.ts", import.meta.url))
@@ -102,6 +104,7 @@ export const make = Effect.fnUntraced(function* (
     handlings,
     history: { killed, frozen, lost },
     logsOf: (name) => members.find((member) => member.name === name)?.logs ?? [],
+    names: () => members.map(({ name }) => name),
     replace: (choice) =>
       Effect.suspend(() => {
         const member = choose(choice)

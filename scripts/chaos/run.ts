@@ -32,9 +32,14 @@ export interface ChaosReport extends Account.Account {
   readonly refused: number
   /** How often records were dead-lettered again. */
   readonly deadLetteredAgain: number
+  /** The longest time without a handled record. */
+  readonly longestPauseMs: number
   /** Each member ended by itself with everything committed. */
   readonly drained: boolean
 }
+
+/** After a longer time without a handled record, every member's log is shown. */
+const longPauseMs = 60_000
 
 const listener = "CLIENTS"
 const partitions = 12
@@ -137,6 +142,12 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
       for (const name of new Set(account.unexplained.map(([, before]) => before.member))) {
         for (const line of members.logsOf(name)) onEvent(`${name}: ${line}`)
       }
+      const pause = Account.longestPause(members.handlings) ?? { from: 0, until: 0 }
+      const longestPauseMs = pause.until - pause.from
+      if (longestPauseMs > longPauseMs) {
+        onEvent(`no record was handled from ${new Date(pause.from).toISOString()} for ${longestPauseMs} ms`)
+        for (const name of members.names()) for (const line of members.logsOf(name)) onEvent(`${name}: ${line}`)
+      }
       const again = (times: ReadonlyMap<number, number>) => [...times.values()].reduce((sum, n) => sum + n - 1, 0)
       const report: ChaosReport = {
         seed,
@@ -144,6 +155,7 @@ export const run = ({ milliseconds, onEvent, recordsPerSecond, seed }: ChaosOpti
         refused: load.refused(),
         ...account,
         deadLetteredAgain: again(deadLetters),
+        longestPauseMs,
         drained
       }
       return report

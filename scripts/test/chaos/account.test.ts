@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { account, type Handling, type History, why } from "../../chaos/account.js"
+import { account, type Handling, type History, longestPause, why } from "../../chaos/account.js"
 
 const handling = (member: string, at: number): Handling => ({ member, at, partition: 0, offset: 0 })
 
@@ -33,6 +33,16 @@ describe("The account of a chaos run", () => {
     const frozen = [{ member: "a", from: 1_500, until: 4_000 }]
     assert.strictEqual(why({ ...calm, frozen }, before, again), "unexplained")
     assert.strictEqual(why({ ...calm, lost: [{ member: "a", at: 500 }] }, before, again), "unexplained")
+  })
+
+  it("finds the longest time without a handled record", () => {
+    assert.isUndefined(longestPause(new Map([[1, [handling("a", 1_000)]]])))
+    const handlings = new Map([
+      [1, [handling("a", 1_000), handling("b", 9_000)]],
+      [2, [handling("a", 3_000)]],
+      [3, [handling("b", 8_000)]]
+    ])
+    assert.deepStrictEqual(longestPause(handlings), { from: 3_000, until: 8_000 })
   })
 
   it("finds records that are lost, written twice and handled again", () => {
