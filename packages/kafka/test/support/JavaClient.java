@@ -34,9 +34,8 @@ public class JavaClient {
   static String bootstrap;
 
   static KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {
-    Map<String, Object> settings = new HashMap<>(more);
-    settings.put("bootstrap.servers", bootstrap);
-    settings.put("linger.ms", 20);
+    Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", 20));
+    settings.putAll(more);
     return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
   }
 
