@@ -1,3 +1,4 @@
+// #region program
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as KafkaConsumer from "@spillway/kafka/KafkaConsumer"
 import * as KafkaJsWire from "@spillway/kafka/KafkaJsWire"
@@ -10,21 +11,20 @@ import * as RetryPolicy from "@spillway/transport/RetryPolicy"
 import * as TransportMetrics from "@spillway/transport/TransportMetrics"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Billing from "./Billing.js"
-import { Order } from "./Billing.js"
+import * as Schema from "effect/Schema"
 
-// #region program
+const Order = Schema.Struct({ id: Schema.String, amount: Schema.Number })
+
 const Orders = KafkaConsumer.layer({
   groupId: "billing",
   topics: ["orders"],
   value: Codec.json(Order),
-  handler: ({ value }) => Effect.flatMap(Billing.Billing, (billing) => billing.charge(value)),
+  handler: ({ value }) => Effect.logInfo("Order charged", value),
   retry: RetryPolicy.exponential({ retries: 3 }),
   deadLetter: DeadLetter.topic("orders-dlq")
 })
 
 const Main = Orders.pipe(
-  Layer.provide(Billing.layer),
   Layer.provide(KafkaProducer.layer()),
   Layer.provide(KafkaJsWire.layerConfig()), // KAFKA_BROKERS=localhost:9092
   Layer.provide(PrometheusServer.layerConfig()), // PROMETHEUS_PORT, 8080 by default
