@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as AdminSettings from "./internal/admin/adminSettings.js"
+import * as Arguments from "./internal/admin/arguments.js"
 import * as Client from "./internal/admin/client.js"
 import * as Configs from "./internal/admin/configs.js"
 import * as GroupOffsets from "./internal/admin/groupOffsets.js"
@@ -215,21 +216,21 @@ export class KafkaAdmin extends Context.Tag("@spillway/kafka/KafkaAdmin")<
 
 const serve = (client: Client.Client): Context.Tag.Service<KafkaAdmin> => ({
   listTopics: Topics.list(client),
-  describeTopics: Topics.describe(client),
-  createTopics: Topics.create(client),
-  ensureTopics: Topics.ensure(client),
-  deleteTopics: Topics.remove(client),
-  createPartitions: Partitions.create(client),
-  describeConfigs: Configs.describe(client),
-  alterConfigs: Configs.alter(client),
-  listOffsets: Offsets.list(client),
-  deleteRecords: Records.remove(client),
+  describeTopics: Arguments.listed("topics", 0, Topics.describe(client)),
+  createTopics: Arguments.listed("topics", 0, Topics.create(client)),
+  ensureTopics: Arguments.listed("topics", 0, Topics.ensure(client)),
+  deleteTopics: Arguments.listed("topics", 0, Topics.remove(client)),
+  createPartitions: Arguments.listed("topics", 0, Partitions.create(client)),
+  describeConfigs: Arguments.listed("topics", 0, Configs.describe(client)),
+  alterConfigs: Arguments.listed("changes", 0, Configs.alter(client)),
+  listOffsets: Arguments.listed("partitions", 0, Offsets.list(client)),
+  deleteRecords: Arguments.listed("records", 0, Records.remove(client)),
   listGroups: Groups.list(client),
-  describeGroups: Groups.describe(client),
-  deleteGroups: Groups.remove(client),
+  describeGroups: Arguments.listed("groupIds", 0, Groups.describe(client)),
+  deleteGroups: Arguments.listed("groupIds", 0, Groups.remove(client)),
   groupOffsets: GroupOffsets.list(client),
-  resetOffsets: GroupOffsets.reset(client),
-  deleteOffsets: GroupOffsets.remove(client),
+  resetOffsets: Arguments.listed("resets", 1, GroupOffsets.reset(client)),
+  deleteOffsets: Arguments.listed("partitions", 1, GroupOffsets.remove(client)),
   groupLag: Lag.measure(client)
 })
 

@@ -103,6 +103,36 @@ describe("KafkaAdmin: topics", () => {
     )
   )
 
+  it.effect("fails for arguments that aren't arrays, without a type that says so", () =>
+    administer(({ admin }) =>
+      Effect.gen(function* () {
+        const untyped = admin as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>>
+        const operations: ReadonlyArray<readonly [name: string, ...before: ReadonlyArray<string>]> = [
+          ["describeTopics"],
+          ["createTopics"],
+          ["ensureTopics"],
+          ["deleteTopics"],
+          ["createPartitions"],
+          ["describeConfigs"],
+          ["alterConfigs"],
+          ["listOffsets"],
+          ["deleteRecords"],
+          ["describeGroups"],
+          ["deleteGroups"],
+          ["resetOffsets", "billing"],
+          ["deleteOffsets", "billing"]
+        ]
+        for (const [name, ...before] of operations) {
+          for (const wrong of [undefined, null, 5, "orders", {}, [null]]) {
+            const error = yield* Effect.flip(untyped[name]!(...before, wrong))
+            assert.include(String(error), "InvalidArgument", `${name}(${wrong})`)
+            assert.include(String(error), "must be an array", `${name}(${wrong})`)
+          }
+        }
+      })
+    )
+  )
+
   it.effect("fails for arguments that no cluster accepts, all at once", () =>
     administer(({ admin, faults }) =>
       Effect.gen(function* () {

@@ -49,6 +49,9 @@ export interface Checked<A> {
 export const check = <F extends Fields>(settings: Settings<F>, options: unknown): Checked<Decoded<F>> => {
   const given: Readonly<Record<string, unknown>> = { ...(options as object) }
   const issues: Array<OptionIssue> = []
+  if (options !== undefined && (typeof options !== "object" || options === null || Array.isArray(options))) {
+    issues.push({ field: "options", value: options, description: "must be an object" })
+  }
   const values: Record<string, unknown> = {}
   for (const [field, { decode }] of Object.entries(settings.fields)) {
     values[field] = decode(given[field], (value, description, path = "") => {

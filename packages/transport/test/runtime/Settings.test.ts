@@ -63,6 +63,13 @@ describe("Settings", () => {
     assert.deepStrictEqual(fieldsOf({ name: "n", limit: 2 }), [["size", "3"]])
   })
 
+  it("refuses options that aren't an object", () => {
+    for (const wrong of [null, 5, "orders", [], () => 1]) {
+      const [issue] = Settings.check(settings, wrong).issues
+      assert.deepStrictEqual(issue, { field: "options", value: wrong, description: "must be an object" })
+    }
+  })
+
   it("never throws, whatever it is given", () => {
     FastCheck.assert(
       FastCheck.property(

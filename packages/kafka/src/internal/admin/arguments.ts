@@ -4,11 +4,26 @@
 import type { TopicPartition } from "@spillway/transport/Consumer"
 import type { Position } from "@spillway/transport/Position"
 import { show } from "@spillway/transport/runtime/Environment"
+import * as Effect from "effect/Effect"
 import type { IsolationLevel } from "../../Protocol.js"
 import { isPosition } from "../settings/position.js"
 import { keyOf } from "../topicPartition.js"
 import * as Failures from "./failures.js"
-import type { AdminFailure } from "./types.js"
+import type { AdminFailure, KafkaAdminError } from "./types.js"
+
+/** Fails instead of an operation whose argument at the index isn't an array, or has holes. */
+export const listed =
+  <Args extends ReadonlyArray<unknown>, A>(
+    field: string,
+    index: number,
+    operation: (...args: Args) => Effect.Effect<A, KafkaAdminError>
+  ) =>
+  (...args: Args): Effect.Effect<A, KafkaAdminError> => {
+    const items = args[index]
+    if (Array.isArray(items) && !items.some((item) => item === undefined || item === null)) return operation(...args)
+    const description = `must be an array without null or undefined, not ${show(items)}`
+    return Effect.fail(Failures.errorOf([Failures.invalid(field, description)]))
+  }
 
 /** Names that aren't texts, or are empty. */
 export const names = (field: string, values: ReadonlyArray<unknown>): ReadonlyArray<AdminFailure> =>
